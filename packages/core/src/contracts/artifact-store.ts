@@ -1,0 +1,66 @@
+/** Bytes as users have them. `{ path }` names a local file. */
+export type ByteSource =
+  | Uint8Array
+  | Blob
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array>
+  | { readonly path: string };
+
+/** What content is known by. */
+export interface ContentInfo {
+  /** Lower-case hex SHA-256 of the bytes. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/** How to store content. */
+export interface PutOptions {
+  /** CORRUPT, and nothing stored, when the bytes have another digest. */
+  readonly sha256?: string;
+  readonly signal?: AbortSignal;
+  /** Called with the bytes taken so far, at most some times a second. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/** Which bytes of a content to read; the end is excluded. */
+export interface ByteRange {
+  readonly start?: number;
+  readonly end?: number;
+}
+
+/**
+ * The content-addressed bytes of one workspace. Promises, each with a case in `artifactStoreSuite`:
+ *
+ * - `put` resolves when the bytes are durable; killed or failed before, nothing of it is visible to
+ *   any method. Equal bytes are stored once; putting them again succeeds (and heals content that was
+ *   damaged). Memory is bounded whatever the size.
+ * - A stream from `open` verifies what it hands over: content that does not match its digest makes
+ *   the stream fail with CORRUPT before the last byte of the damaged part is handed over. A range is
+ *   verified too (by a manifest of chunk digests, 1 MiB each).
+ * - NOT_FOUND for a digest that is not there, INVALID for one that is no SHA-256, EXHAUSTED when the
+ *   medium is full, CLOSED after close.
+ */
+export interface ArtifactSpace {
+  put(source: ByteSource, options?: PutOptions): Promise<ContentInfo>;
+  /** INVALID for a range outside the content. */
+  open(sha256: string, range?: ByteRange, signal?: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  find(sha256: string): Promise<ContentInfo | undefined>;
+  /** Reads all of it; rejects with CORRUPT when it does not match. */
+  verify(sha256: string, signal?: AbortSignal): Promise<ContentInfo>;
+  /** Removing what is not there succeeds. */
+  remove(sha256: string): Promise<void>;
+  /** Everything, by digest ascending, after `after`; content whose put has not finished never shows. */
+  list(options?: { readonly after?: string; readonly prefix?: string }): AsyncIterable<
+    ContentInfo & { readonly storedAt: number }
+  >;
+}
+
+/** Content-addressed bytes, one space per workspace; nothing is shared across spaces. */
+export interface ArtifactStore extends AsyncDisposable {
+  space(workspace: string): ArtifactSpace;
+  /** Removes what broken uploads left behind, older than `olderThanMs`; answers how many. */
+  collectLeftovers(olderThanMs: number): Promise<number>;
+  /** A local path or URL that names content for people and other programs. */
+  uri(workspace: string, sha256: string): string;
+  close(): Promise<void>;
+}

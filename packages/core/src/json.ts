@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import { KeelsonError } from './errors.ts';
+
+/** A value that survives every store and wire: JSON, and NaN, ±Infinity and −0 besides. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** A JSON object. */
+export type JsonObject = { readonly [key: string]: Json };
+
+const numberTag = '$number';
+
+/**
+ * JSON text of `value` which {@link decodeJson} turns back into an equal value, −0 and the non-finite
+ * numbers included (`{"$number":"NaN"}`; objects that look like that are escaped as `$$number`).
+ * INVALID, naming the path, for what has no such form: undefined, functions, bigint, Date and other
+ * class instances, cycles or more than 200 levels, U+0000, lone surrogates.
+ */
+export function encodeJson(value: unknown, label = 'value'): string {
+  return JSON.stringify(escapeValue(value, label, 0));
+}
+
+/** The value of a text made by {@link encodeJson}. CORRUPT when the text is none. */
+export function decodeJson(text: string): Json {
+  try {
+    // Without a tag there is nothing to unescape; the test saves a walk of every stored body.
+    const parsed = JSON.parse(text) as Json;
+    return text.includes(numberTag) ? unescapeValue(parsed) : parsed;
+  } catch (cause) {
+    throw new KeelsonError('CORRUPT', 'A stored JSON text cannot be read.', { cause });
+  }
+}
+
+/** {@link encodeJson} with object keys in code-unit order: equal values give equal texts. */
+export function canonicalJson(value: unknown, label = 'value'): string {
+  return JSON.stringify(sortKeys(escapeValue(value, label, 0)));
+}
+
+/** SHA-256 (hex) of the canonical text of `value`. */
+export function digestJson(value: unknown): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('hex');
+}
+
+/** `value` as a safe-to-store copy; INVALID as {@link encodeJson}. */
+export function asJson(value: unknown, label = 'value'): Json {
+  return decodeJson(encodeJson(value, label));
+}
+
+/** Refuses, as INVALID and by name, text which a store would refuse or change: NUL, lone surrogates. */
+export function assertText(value: unknown, label: string, maxLength = Number.POSITIVE_INFINITY): string {
+  if (typeof value !== 'string') {
+    throw new KeelsonError('INVALID', `${label} must be text, not ${describe(value)}.`);
+  }
+  if (value.includes('\u0000')) {
+    throw new KeelsonError('INVALID', `${label} contains U+0000 (NUL), which no store can keep.`);
+  }
+  if (!value.isWellFormed()) {
+    throw new KeelsonError('INVALID', `${label} contains a lone surrogate; it is not Unicode text.`);
+  }
+  if (value.length > maxLength) {
+    throw new KeelsonError(
+      'INVALID',
+      `${label} has ${value.length} characters; at most ${maxLength} are allowed.`,
+    );
+  }
+  return value;
+}
+
+function escapeValue(value: unknown, path: string, depth: number): Json {
+  if (depth > 200) throw invalid(path, 'is nested more than 200 levels deep, or refers to itself');
+  switch (typeof value) {
+    case 'boolean':
+      return value;
+    case 'string':
+      return assertText(value, path);
+    case 'number':
+      if (Number.isFinite(value) && !Object.is(value, -0)) return value;
+      return { [numberTag]: Object.is(value, -0) ? '-0' : String(value) };
+    case 'object':
+      break;
+    default:
+      throw invalid(path, `is ${describe(value)}, which cannot be stored`);
+  }
+  if (value === null) return null;
+  if (Array.isArray(value)) {
+    // Array.from, so that holes are seen and refused as undefined.
+    return Array.from(value, (item, i) => escapeValue(item, `${path}[${i}]`, depth + 1));
+  }
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw invalid(path, `is ${describe(value)}, which cannot be stored; pass plain JSON`);
+  }
+  const out: [string, Json][] = [];
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    assertText(key, `a key of ${path}`);
+    out.push([escapeKey(key), escapeValue(item, `${path}.${shorten(key)}`, depth + 1)]);
+  }
+  return Object.fromEntries(out);
+}
+
+// `$number` → `$$number` → `$$$number`: one more `$` on the way in, one less on the way out.
+function escapeKey(key: string): string {
+  return /^\$+number$/.test(key) ? `$${key}` : key;
+}
+
+function unescapeValue(value: Json): Json {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(unescapeValue);
+  const entries = Object.entries(value as JsonObject);
+  const only = entries[0];
+  if (entries.length === 1 && only !== undefined && only[0] === numberTag) return Number(only[1]);
+  return Object.fromEntries(
+    entries.map(([key, item]) => [/^\$\$+number$/.test(key) ? key.slice(1) : key, unescapeValue(item)]),
+  );
+}
+
+function sortKeys(value: Json): Json {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(sortKeys);
+  // Integer-like keys always come first in an object; equal for equal values all the same.
+  const entries = Object.entries(value as JsonObject).map(([k, v]) => [k, sortKeys(v)] as const);
+  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function invalid(path: string, what: string): KeelsonError {
+  return new KeelsonError('INVALID', `${path} ${what}.`, { details: { path } });
+}
+
+function shorten(key: string): string {
+  return key.length > 40 ? `${key.slice(0, 40)}…` : key;
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (value === undefined) return 'undefined';
+  if (typeof value !== 'object') return `a ${typeof value}`;
+  return `a ${(value as object).constructor?.name ?? 'object'}`;
+}
