@@ -1,0 +1,33 @@
+import type { JsonObject } from '../json.ts';
+
+/** A question of fact that a gate or condition asks. */
+export interface EvidenceQuery {
+  /** The figure, such as `error_rate`, `accuracy`, `paired_accuracy`, `drift`. */
+  readonly figure: string;
+  readonly deploymentId: string;
+  readonly candidateVersionId?: string;
+  readonly baselineVersionId?: string;
+  readonly feature?: string;
+  readonly from?: number;
+  readonly to?: number;
+}
+
+/** A figure with its uncertainty, and all that is needed to compute it again. */
+export interface Evidence {
+  readonly figure: string;
+  /** Undefined where there is not enough data: that is inconclusive, never success. */
+  readonly estimate?: number;
+  readonly low?: number;
+  readonly high?: number;
+  /** For anytime-valid tests. */
+  readonly eValue?: number;
+  readonly samples: number;
+  /** Counts and states from which the figure follows. */
+  readonly inputs: JsonObject;
+  readonly at: number;
+}
+
+/** Answers questions of fact for gates and conditions; monitoring implements it. */
+export interface EvidenceSource {
+  ask(query: EvidenceQuery): Promise<Evidence>;
+}

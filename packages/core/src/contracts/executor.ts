@@ -1,0 +1,138 @@
+import type { JsonObject } from '../json.ts';
+
+/** Names one execution of one step, for ever: the engine's name for it is made of these. */
+export interface AttemptKey {
+  readonly workspace: string;
+  readonly executionId: string;
+  readonly stepId: string;
+  /** 1, 2, 3 …; rises only when the step must run anew, never because its supervisor died. */
+  readonly attempt: number;
+}
+
+/** What a task asks of the machine. */
+export interface Resources {
+  /** Fractions are fine. */
+  readonly cpuCores?: number;
+  readonly memoryBytes?: number;
+  readonly gpuCount?: number;
+  readonly gpuType?: string;
+  readonly storageBytes?: number;
+  readonly maxDurationMs?: number;
+  readonly preemptible?: boolean;
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+}
+
+/** What to run: a registered function, a module's export, a command, or an image with a command. */
+export type TaskEntry =
+  | { readonly type: 'function'; readonly name: string }
+  | { readonly type: 'module'; readonly module: string; readonly export: string }
+  | { readonly type: 'command'; readonly command: readonly string[]; readonly cwd?: string }
+  | { readonly type: 'image'; readonly image: string; readonly command: readonly string[] };
+
+/** One piece of work for an executor. */
+export interface TaskSpec {
+  readonly key: AttemptKey;
+  readonly entry: TaskEntry;
+  readonly env: Readonly<Record<string, string>>;
+  /** Small JSON input; large data passes through the artifact store. */
+  readonly input: JsonObject;
+  readonly resources: Resources;
+  readonly replicas?: number;
+  readonly deadlineMs?: number;
+  /** Between the polite and the final end of a cancelled task. */
+  readonly graceMs: number;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Enough to find a task again from another process; plain JSON. */
+export interface TaskHandle {
+  readonly executor: string;
+  readonly id: string;
+  readonly native: JsonObject;
+}
+
+/** What an executor knows of a task. */
+export interface TaskObservation {
+  readonly state: 'queued' | 'starting' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
+  readonly exitCode?: number;
+  readonly reason?:
+    | 'exit'
+    | 'oom'
+    | 'deadline'
+    | 'evicted'
+    | 'node_lost'
+    | 'image'
+    | 'unschedulable'
+    | 'engine';
+  readonly message?: string;
+  /** The JSON output of a function or module. */
+  readonly output?: JsonObject;
+  readonly node?: string;
+  readonly startedAt?: number;
+  readonly finishedAt?: number;
+  readonly members?: readonly TaskObservation[];
+}
+
+/** One piece of a task's output. */
+export interface LogChunk {
+  readonly stream: 'stdout' | 'stderr';
+  readonly at: number;
+  readonly text: string;
+  /** Passed as `after`, reading goes on behind this chunk. */
+  readonly cursor: string;
+}
+
+/** What a task has used, as far as the engine can tell. */
+export interface TaskUsage {
+  readonly cpuMs?: number;
+  readonly maxMemoryBytes?: number;
+  readonly wallMs: number;
+}
+
+/** What an executor can and cannot do; the conformance suite skips cases by these alone. */
+export interface ExecutorCapabilities {
+  readonly isolation: 'none' | 'thread' | 'process' | 'container';
+  readonly survivesOrchestrator: boolean;
+  readonly gang: 'native' | 'admission-only' | 'none';
+  readonly limits: Readonly<
+    Record<'cpu' | 'memory' | 'gpu', 'enforced' | 'reserved' | 'advisory' | 'none'>
+  >;
+  readonly logs: { readonly follow: boolean; readonly afterExit: boolean };
+  readonly usage: 'live' | 'final' | 'none';
+  /** How long after a node's death a task of it is reported lost. */
+  readonly lostAfterMs: number;
+}
+
+/**
+ * Runs a step somewhere. `submit` is idempotent on the attempt's key: twice gives the same handle and
+ * never two executions, also from two processes where the engine outlives them. A result manifest
+ * written by the step outranks the engine's status.
+ */
+export interface Executor extends AsyncDisposable {
+  readonly name: string;
+  capabilities(): Promise<ExecutorCapabilities>;
+  health(signal?: AbortSignal): Promise<{ readonly ok: boolean; readonly message?: string }>;
+  submit(spec: TaskSpec): Promise<TaskHandle>;
+  /** Tasks that the engine has a record of, for recovery and the sweep of orphans. */
+  list(query: {
+    readonly workspace: string;
+    readonly executionId?: string;
+  }): AsyncIterable<TaskHandle & { readonly key: AttemptKey }>;
+  /** Undefined: the engine has no record of it. */
+  attach(handle: TaskHandle): Promise<TaskObservation | undefined>;
+  /** Resolves with a final observation. Aborting stops the waiting, not the task. */
+  wait(handle: TaskHandle, options: { readonly signal: AbortSignal }): Promise<TaskObservation>;
+  logs(
+    handle: TaskHandle,
+    options?: { readonly after?: string; readonly follow?: boolean; readonly signal?: AbortSignal },
+  ): AsyncIterable<LogChunk>;
+  usage(handle: TaskHandle): Promise<TaskUsage | undefined>;
+  /** `gone`: confirmed ended by this; `unconfirmed`: asked, but still there after the grace time. */
+  cancel(
+    handle: TaskHandle,
+    options: { readonly graceMs: number },
+  ): Promise<'gone' | 'already-final' | 'unconfirmed'>;
+  /** Lets the engine forget the task; twice is fine. */
+  release(handle: TaskHandle): Promise<void>;
+  close(): Promise<void>;
+}

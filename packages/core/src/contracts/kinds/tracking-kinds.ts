@@ -1,0 +1,117 @@
+import type { KindDeclaration } from '../record.ts';
+
+/** Experiments. `liveName` is the name until deletion: the unique key does not bind deleted ones. */
+export const experimentKind: KindDeclaration = {
+  name: 'experiment',
+  columns: {
+    name: { type: 'text' },
+    liveName: { type: 'text', optional: true },
+    lifecycle: { type: 'text' },
+    createdBy: { type: 'text', immutable: true },
+    deletedAt: { type: 'integer', optional: true },
+  },
+  unique: [{ name: 'experiment name', columns: ['liveName'] }],
+  indexes: [['lifecycle', 'name']],
+  facets: { tags: { source: 'merged' } },
+  history: 'kept',
+};
+
+/** Runs. Params, their types kept, and tags are facets; metric summaries are projected onto them. */
+export const runKind: KindDeclaration = {
+  name: 'run',
+  columns: {
+    experimentId: { type: 'text', immutable: true },
+    parentRunId: { type: 'text', optional: true, immutable: true },
+    name: { type: 'text' },
+    status: { type: 'text' },
+    startedAt: { type: 'integer', immutable: true },
+    endedAt: { type: 'integer', optional: true },
+    durationMs: { type: 'integer', optional: true },
+    sourceType: { type: 'text', immutable: true },
+    sourceName: { type: 'text', optional: true, immutable: true },
+    sourceVersion: { type: 'text', optional: true, immutable: true },
+    userId: { type: 'text', immutable: true },
+    lifecycle: { type: 'text' },
+    deletedAt: { type: 'integer', optional: true },
+  },
+  indexes: [
+    ['experimentId', 'startedAt'],
+    ['startedAt'],
+    ['parentRunId'],
+    ['status', 'startedAt'],
+  ],
+  facets: {
+    params: { source: 'merged' },
+    tags: { source: 'merged' },
+    metrics: { source: 'projected' },
+  },
+  history: 'kept',
+};
+
+/** One entry for each call that logged params: the history behind the facet's latest values. */
+export const paramEntryKind: KindDeclaration = {
+  name: 'param_entry',
+  columns: { runId: { type: 'text', immutable: true }, loggedAt: { type: 'integer', immutable: true } },
+  indexes: [['runId', 'loggedAt']],
+  history: 'none',
+  immutableBody: true,
+};
+
+/**
+ * Logical paths of a run's artifacts. `livePath` is the path while it is the newest of that path; moved
+ * ones miss it and stay as the path's history.
+ */
+export const artifactKind: KindDeclaration = {
+  name: 'artifact',
+  columns: {
+    runId: { type: 'text', immutable: true },
+    path: { type: 'text', immutable: true },
+    livePath: { type: 'text', optional: true },
+    sha256: { type: 'text', immutable: true },
+    sizeBytes: { type: 'integer', immutable: true },
+    type: { type: 'text', immutable: true },
+    mimeType: { type: 'text', immutable: true },
+  },
+  unique: [{ name: 'artifact path', columns: ['runId', 'livePath'] }],
+  indexes: [['runId', 'path'], ['sha256']],
+  facets: { metadata: { source: 'merged' } },
+  history: 'none',
+  immutableBody: true,
+};
+
+/** Datasets, one record for each (name, digest). */
+export const datasetKind: KindDeclaration = {
+  name: 'dataset',
+  columns: {
+    name: { type: 'text', immutable: true },
+    digest: { type: 'text', immutable: true },
+    rowCount: { type: 'integer', optional: true, immutable: true },
+    sourceUri: { type: 'text', optional: true, immutable: true },
+  },
+  unique: [{ name: 'dataset', columns: ['name', 'digest'] }],
+  indexes: [['digest']],
+  history: 'none',
+};
+
+/** Edges of the lineage graph: `from` led to `to`. */
+export const edgeKind: KindDeclaration = {
+  name: 'edge',
+  columns: {
+    from: { type: 'text', immutable: true },
+    to: { type: 'text', immutable: true },
+    role: { type: 'text', immutable: true },
+  },
+  unique: [{ name: 'edge', columns: ['from', 'to', 'role'] }],
+  indexes: [['to', 'from']],
+  history: 'none',
+};
+
+/** The kinds that tracking keeps. */
+export const trackingKinds: readonly KindDeclaration[] = [
+  experimentKind,
+  runKind,
+  paramEntryKind,
+  artifactKind,
+  datasetKind,
+  edgeKind,
+];
