@@ -1,0 +1,16 @@
+export {
+	alike,
+	BrokenPromise,
+	defined,
+	equal,
+	ok,
+	rejects,
+} from "./assertions.ts";
+export {
+	type Case,
+	type CaseResult,
+	type OpenHarness,
+	runCase,
+	runSuite,
+	type Suite,
+} from "./suite.ts";
