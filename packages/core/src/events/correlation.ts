@@ -1,0 +1,29 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { uuidV7 } from '../uuid.ts';
+
+/** What ties together everything that follows from one beginning. */
+export interface Correlation {
+  readonly correlationId: string;
+  /** The event whose handling this is, if any. */
+  readonly causationId?: string;
+}
+
+const storage = new AsyncLocalStorage<Correlation>();
+
+/** The correlation that this call runs under, if any. */
+export function currentCorrelation(): Correlation | undefined {
+  return storage.getStore();
+}
+
+/** Runs `work` under a correlation; all that it awaits, emits and starts carries it. */
+export function withCorrelation<T>(correlation: Correlation, work: () => T): T {
+  return storage.run(correlation, work);
+}
+
+/** Runs `work` under the correlation in force, or under a new one when there is none. */
+export function correlated<T>(work: (correlation: Correlation) => T): T {
+  const current = storage.getStore();
+  if (current !== undefined) return work(current);
+  const fresh = { correlationId: uuidV7() };
+  return storage.run(fresh, () => work(fresh));
+}
