@@ -72,6 +72,6 @@ export async function assertAllowed(
 
 function jitter(attempt: number): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, Math.random() * Math.min(50, 2 * attempt)).unref();
+    setTimeout(resolve, Math.random() * Math.min(50, 2 * attempt));
   });
 }

@@ -1,0 +1,10 @@
+/**
+ * Background work that any process may do: claims what is due, does a bounded piece of it, answers
+ * whether there was any. Killed at any instant, another process goes on.
+ */
+export interface Loop {
+  readonly name: string;
+  /** How long to rest after a round that found nothing. */
+  readonly idleMs: number;
+  runOnce(signal: AbortSignal): Promise<boolean>;
+}

@@ -1,0 +1,35 @@
+import type { Json, JsonObject } from '../json.ts';
+
+/** One answered (or failed) request, as serving hands it to monitoring. */
+export interface PredictionRow {
+  readonly deploymentId: string;
+  readonly versionId: string;
+  /** The caller's id of the request; rows and labels are joined by it. */
+  readonly requestId: string;
+  /** Whether the caller saw this answer, or a shadow gave it. */
+  readonly role: 'primary' | 'shadow';
+  /** When the request was made, epoch ms: the caller's time where it gives one, else the server's. */
+  readonly at: number;
+  /** Input columns of one row. */
+  readonly features: JsonObject;
+  /** The predicted class or value. */
+  readonly prediction: Json;
+  readonly probabilities?: Readonly<Record<string, number>>;
+  readonly latencyMs: number;
+  readonly queueMs?: number;
+  readonly inferenceMs?: number;
+  readonly replica?: string;
+  readonly error?: string;
+  readonly correlationId?: string;
+}
+
+/**
+ * Takes predictions off the request path. `record` returns at once and never throws; its memory is
+ * bounded, and what it must drop is counted.
+ */
+export interface PredictionSink {
+  record(row: PredictionRow): void;
+  /** Resolves when all that was recorded before is durable; rejects with the store's error. */
+  flush(options?: { readonly timeoutMs?: number }): Promise<void>;
+  health(): { readonly pending: number; readonly dropped: number; readonly lastError?: string };
+}
