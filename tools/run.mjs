@@ -1,12 +1,13 @@
 // The one way into every script of this workspace: `node tools/run.mjs JOB [arguments]`.
 // It needs no installed package and runs on Node 20, installs what the lock file names when
 // that is not there yet, and hands the job to the Node version the workspace pins.
-import { findPinnedNode } from './pinned-node.mjs';
-import { runChild } from './run-child.mjs';
-import { ensureInstalled } from './workspace-install.mjs';
+
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findPinnedNode } from './pinned-node.mjs';
+import { runChild } from './run-child.mjs';
+import { ensureInstalled } from './workspace-install.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -14,14 +15,15 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const mainExamples = ['examples/10-lifecycle/main.ts', 'examples/01-train/main.ts'];
 
 const fromSource = '--conditions=keelson:source';
+const biome = 'node_modules/@biomejs/biome/bin/biome';
 const vitest = 'node_modules/vitest/vitest.mjs';
 
 const jobs = {
   start: (rest) => [fromSource, mainExample(), ...rest],
   bench: (rest) => [fromSource, 'bench/main.ts', ...rest],
   test: (rest) => [vitest, 'run', ...rest],
-  lint: (rest) => ['tools/lint.ts', ...rest],
-  types: (rest) => ['tools/types.ts', ...rest],
+  lint: (rest) => [biome, 'check', ...rest],
+  format: (rest) => [biome, 'check', '--write', ...rest],
   build: (rest) => ['tools/build.ts', ...rest],
   check: (rest) => ['tools/check.ts', ...rest],
 };

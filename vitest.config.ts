@@ -1,0 +1,28 @@
+import { availableParallelism } from 'node:os';
+import { defineConfig } from 'vitest/config';
+import { CountReporter } from './tools/count-reporter.ts';
+
+const source = 'keelson:source';
+
+// One root project: with a project per package the conditions below are not inherited, and an
+// adapter would silently test whatever was last built.
+export default defineConfig({
+  resolve: { conditions: [source, 'module', 'node', 'development|production'] },
+  ssr: { resolve: { conditions: [source, 'module', 'node', 'development|production'] } },
+  test: {
+    include: [
+      'packages/*/src/**/*.test.ts',
+      'packages/*/test/**/*.test.ts',
+      'examples/**/*.test.ts',
+      'tools/**/*.test.ts',
+    ],
+    environment: 'node',
+    pool: 'forks',
+    // Worker threads and child processes that a test starts resolve sources as well.
+    execArgv: [`--conditions=${source}`, '--disable-warning=ExperimentalWarning'],
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    reporters: ['default', new CountReporter()],
+  },
+});
