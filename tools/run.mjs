@@ -24,6 +24,7 @@ const jobs = {
   test: (rest) => [vitest, 'run', ...rest],
   lint: (rest) => [biome, 'check', ...rest],
   format: (rest) => [biome, 'check', '--write', ...rest],
+  types: (rest) => ['tools/types.ts', ...rest],
   build: (rest) => ['tools/build.ts', ...rest],
   check: (rest) => ['tools/check.ts', ...rest],
 };
