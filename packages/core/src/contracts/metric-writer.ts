@@ -1,0 +1,36 @@
+import type { SeriesKey } from './series-store.ts';
+
+/** What a metric writer has lost, holds, and last failed of. */
+export interface MetricWriterHealth {
+  /** Logged, not yet durable. */
+  readonly pendingPoints: number;
+  /** Of those, in the spool file because the store is away. */
+  readonly spooledPoints: number;
+  /** Points lost because memory and spool were full: series → count. */
+  readonly dropped: readonly { readonly series: SeriesKey; readonly points: number }[];
+  readonly lastError?: string;
+  readonly lastFlushAt?: number;
+}
+
+/**
+ * Takes metric points off a training loop. `log` returns at once, never throws for a fault of the store,
+ * and works in a loop that never yields; a thread makes the points durable and keeps the heartbeats of
+ * open runs.
+ */
+export interface MetricWriter extends AsyncDisposable {
+  /** A small number for the series, for `log`. */
+  seriesIndex(key: SeriesKey): number;
+  /** `step` left out: per series and writer, going on from the last one stored. */
+  log(index: number, step: number | undefined, timestamp: number, value: number): void;
+  openRun(workspace: string, runId: string): void;
+  closeRun(workspace: string, runId: string): void;
+  /** Resolves when all points logged before are durable; TIMEOUT after `timeoutMs`. */
+  flush(options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<void>;
+  health(): MetricWriterHealth;
+  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+}
+
+/** Reads when each run was last known to be alive. */
+export interface Heartbeats {
+  read(workspace: string, runIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
+}

@@ -1,0 +1,76 @@
+import type { StoredRecord } from '../contracts/record.ts';
+import { KeelsonError } from '../errors.ts';
+import { assertText, type Json } from '../json.ts';
+
+/** A named group of runs. */
+export interface Experiment {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly lifecycle: 'active' | 'archived' | 'deleted';
+  readonly createdBy: string;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly revision: number;
+}
+
+/** What a new experiment is. */
+export interface NewExperiment {
+  /** 1–255 characters, unique among experiments that are not deleted; slashes nest. */
+  readonly name: string;
+  /** At most 2,048 characters. */
+  readonly description?: string;
+  /** At most 20. */
+  readonly tags?: Readonly<Record<string, string>>;
+  /** When the name is taken: an error (the default), the one that has it, or a name with the time. */
+  readonly ifExists?: 'error' | 'reuse' | 'suffix';
+}
+
+/** Refuses what an experiment's name may not be. */
+export function assertExperimentName(name: string): string {
+  assertText(name, 'An experiment name', 255);
+  if (name.trim() === '') {
+    throw new KeelsonError('INVALID', 'An experiment needs a name of 1 to 255 characters.');
+  }
+  return name;
+}
+
+/** Refuses tags that are not a map of at most `limit` texts. */
+export function assertTags(
+  tags: Readonly<Record<string, string>>,
+  limit: number,
+): Readonly<Record<string, string>> {
+  const entries = Object.entries(tags);
+  if (entries.length > limit) {
+    throw new KeelsonError('INVALID', `${entries.length} tags were given; at most ${limit} are allowed.`);
+  }
+  for (const [key, value] of entries) {
+    assertText(key, 'A tag key', 250);
+    if (key === '') throw new KeelsonError('INVALID', 'A tag key is empty.');
+    assertText(value, `Tag ${key}`, 5000);
+  }
+  return tags;
+}
+
+/** `name-2026-11-23-143022`: a name that tells itself from the one that is taken. */
+export function disambiguatedName(name: string, now: number): string {
+  const [date = '', time = ''] = new Date(now).toISOString().split('T');
+  return `${name.slice(0, 236)}-${date}-${time.slice(0, 8).replaceAll(':', '')}`;
+}
+
+/** An experiment out of its record. */
+export function experimentFromRecord(record: StoredRecord): Experiment {
+  const description: Json | undefined = record.body['description'];
+  return {
+    id: record.id,
+    name: record.columns['name'] as string,
+    description: typeof description === 'string' ? description : '',
+    tags: (record.facets['tags'] ?? {}) as Record<string, string>,
+    lifecycle: record.columns['lifecycle'] as Experiment['lifecycle'],
+    createdBy: record.columns['createdBy'] as string,
+    createdAt: record.createdAt,
+    updatedAt: record.updatedAt,
+    revision: record.revision,
+  };
+}
