@@ -1,4 +1,8 @@
-import type { FilterAttribute, FilterVocabulary, ValueType } from '../language/filter-vocabulary.ts';
+import type {
+  FilterAttribute,
+  FilterVocabulary,
+  ValueType,
+} from '../language/filter-vocabulary.ts';
 
 const text = (name: string): FilterAttribute => column(name, 'text');
 const time = (name: string): FilterAttribute => column(name, 'time');
