@@ -99,6 +99,11 @@ export interface ClaimRequest {
   readonly leaseMs: number;
   /** Columns to set on each record taken (not revisioned: the kind's state column, say). */
   readonly set?: Readonly<Record<string, ColumnValue>>;
+  /**
+   * Owners that the caller knows to be dead: their claims count as expired at once. Fences keep a
+   * wrong belief harmless: the former owner's `hold` and `renew` fail.
+   */
+  readonly takeFrom?: readonly string[];
 }
 
 /** A record that was taken, and the proof. */
@@ -232,6 +237,9 @@ export interface MetadataStore extends AsyncDisposable {
    * only. Owner, fence and expiry sit beside the record: never revisioned or announced.
    */
   claim(kind: string, request: ClaimRequest): Promise<readonly Claimed[]>;
+
+  /** The distinct owners of unexpired claims on records of the kind: whom `takeFrom` may name. */
+  claimOwners(kind: string, workspace?: string): Promise<readonly string[]>;
 
   /** Extends those of the claims that are still held to now + leaseMs; answers which those were. */
   renew(claims: readonly ClaimKey[], leaseMs: number): Promise<readonly ClaimKey[]>;
