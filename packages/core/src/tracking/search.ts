@@ -1,0 +1,118 @@
+import type { Order, Predicate } from '../contracts/query.ts';
+import type { StoredRecord } from '../contracts/record.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { parseFilter, parseOrder } from '../language/parse-filter.ts';
+import type { Experiments } from './experiments.ts';
+import type { Run } from './run.ts';
+import { runVocabulary } from './run-vocabulary.ts';
+
+/** What to look for. */
+export interface RunSearch {
+  /** Name or id; several are searched together; all of the workspace when left out. */
+  readonly experiment?: string | readonly string[];
+  /** The filter language: `metrics.accuracy > 0.9 AND params.model.type LIKE 'cnn%'`. */
+  readonly filter?: string;
+  /** Such as `metrics.accuracy DESC`; missing values come last. Newest first when left out. */
+  readonly orderBy?: readonly string[];
+  /** 1 to 1,000; 50 when left out. */
+  readonly limit?: number;
+  readonly cursor?: string;
+  readonly parentRunId?: string;
+  readonly lifecycle?: 'active' | 'deleted';
+  readonly signal?: AbortSignal;
+}
+
+/** One page of runs. */
+export interface RunPage {
+  readonly runs: readonly Run[];
+  /** Where the next page begins; left out at the end. */
+  readonly cursor?: string;
+}
+
+/** Finds runs. */
+export interface RunSearches {
+  /** One page. SYNTAX, with the position, for a filter that does not parse. */
+  searchRuns(search?: RunSearch): Promise<RunPage>;
+  /** All that match, page after page. */
+  eachRun(search?: RunSearch): AsyncIterable<Run>;
+  /** How many match; an estimate where that is much cheaper, unless `exact`. */
+  countRuns(
+    search?: RunSearch & { readonly exact?: boolean },
+  ): Promise<{ readonly count: number; readonly exact: boolean }>;
+}
+
+/** Searches bound to a scope. */
+export function createRunSearches(
+  scope: Scope,
+  experiments: Experiments,
+  read: (records: readonly StoredRecord[]) => Promise<readonly Run[]>,
+): RunSearches {
+  const { metadata, workspace } = scope;
+
+  async function predicate(search: RunSearch): Promise<Predicate> {
+    const of: Predicate[] = [equal('lifecycle', search.lifecycle ?? 'active')];
+    if (search.experiment !== undefined) {
+      const names = [search.experiment].flat();
+      const found = await Promise.all(names.map((name) => experiments.getExperiment(name)));
+      const ids = found.map((experiment) => experiment.id);
+      of.push(
+        ids.length === 1
+          ? equal('experimentId', ids[0] as string)
+          : { op: 'in', left: column('experimentId'), values: ids },
+      );
+    }
+    if (search.parentRunId !== undefined) of.push(equal('parentRunId', search.parentRunId));
+    const filter = parseFilter(search.filter ?? '', runVocabulary);
+    if (filter !== undefined) of.push(filter);
+    return { op: 'and', of };
+  }
+
+  async function searchRuns(search: RunSearch = {}): Promise<RunPage> {
+    const orderBy: readonly Order[] =
+      search.orderBy === undefined
+        ? [{ by: column('startedAt'), direction: 'desc' }]
+        : search.orderBy.map((text) => parseOrder(text, runVocabulary));
+    const page = await metadata.query(
+      workspace,
+      'run',
+      {
+        where: await predicate(search),
+        orderBy,
+        limit: search.limit ?? 50,
+        facets: ['params', 'tags'],
+        ...(search.cursor === undefined ? {} : { cursor: search.cursor }),
+      },
+      search.signal === undefined ? {} : { signal: search.signal },
+    );
+    const runs = await read(page.records);
+    return page.cursor === undefined ? { runs } : { runs, cursor: page.cursor };
+  }
+
+  return {
+    searchRuns,
+
+    async *eachRun(search = {}) {
+      let cursor = search.cursor;
+      do {
+        const page = await searchRuns({ ...search, ...(cursor === undefined ? {} : { cursor }) });
+        yield* page.runs;
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+    },
+
+    async countRuns(search = {}) {
+      return metadata.count(workspace, 'run', await predicate(search), {
+        exact: search.exact ?? false,
+        ...(search.signal === undefined ? {} : { signal: search.signal }),
+      });
+    },
+  };
+}
+
+function column(name: string): { readonly from: 'column'; readonly name: string } {
+  return { from: 'column', name };
+}
+
+function equal(name: string, value: string): Predicate {
+  return { op: 'compare', left: column(name), cmp: '=', value };
+}
