@@ -1,0 +1,180 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SqliteDatabase } from './sqlite-database.ts';
+import { createSharedTables, findRid, kidOf, ridOf } from './sqlite-schema.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'keelson-sqlite-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+describe('SqliteDatabase', () => {
+  test('writes in the order asked for, rolls back what throws, and goes on', async () => {
+    await using db = await SqliteDatabase.open(join(directory, 'a.db'));
+    await db.write(() => db.exec('CREATE TABLE t (a INTEGER NOT NULL) STRICT'));
+    const results = await Promise.allSettled([
+      db.write(() => db.prepare('INSERT INTO t VALUES (?)').run(1)),
+      db.write(() => {
+        db.prepare('INSERT INTO t VALUES (?)').run(2);
+        throw new Error('no');
+      }),
+      db.write(() => db.prepare('INSERT INTO t VALUES (?)').run(3)),
+    ]);
+    expect(results.map((r) => r.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(db.prepare('SELECT a FROM t ORDER BY rowid').all()).toEqual([{ a: 1 }, { a: 3 }]);
+  });
+
+  test('a writer that waits for another connection leaves the event loop free', async () => {
+    const path = join(directory, 'a.db');
+    await using one = await SqliteDatabase.open(path);
+    await using two = await SqliteDatabase.open(path);
+    await one.write(() => one.exec('CREATE TABLE t (a INTEGER) STRICT'));
+    one.exec('BEGIN IMMEDIATE');
+    const waiting = two.write(() => two.prepare('INSERT INTO t VALUES (1)').run());
+    let turns = 0;
+    while (turns < 20) {
+      turns += 1;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    one.exec('COMMIT');
+    await waiting;
+    expect(turns).toBe(20);
+    expect(one.prepare('SELECT count(*) AS n FROM t').get()).toEqual({ n: 1 });
+  });
+
+  test('gives up with UNAVAILABLE after the time allowed, and with ABORTED when aborted', async () => {
+    const path = join(directory, 'a.db');
+    await using one = await SqliteDatabase.open(path);
+    await using two = await SqliteDatabase.open(path);
+    one.exec('BEGIN IMMEDIATE');
+    await expect(two.write(() => 1, { timeoutMs: 30 })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining(path),
+    });
+    expect(() => two.writeSync(() => 1, { timeoutMs: 30 })).toThrow(/write lock/);
+    const controller = new AbortController();
+    const waiting = two.write(() => 1, { signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' });
+    one.exec('ROLLBACK');
+    await expect(two.write(() => 7)).resolves.toBe(7);
+  });
+
+  test('a full disk is EXHAUSTED and leaves nothing behind', async () => {
+    const path = join(directory, 'a.db');
+    await using db = await SqliteDatabase.open(path);
+    await db.write(() =>
+      db.exec('CREATE TABLE t (a BLOB) STRICT; INSERT INTO t VALUES (zeroblob(9))'),
+    );
+    // SQLite reports a page limit and a disk without space alike.
+    db.exec('PRAGMA max_page_count = 10');
+    await expect(
+      db.write(() => {
+        db.prepare('INSERT INTO t VALUES (zeroblob(10))').run();
+        db.prepare('INSERT INTO t VALUES (zeroblob(1000000))').run();
+      }),
+    ).rejects.toMatchObject({ code: 'EXHAUSTED', message: expect.stringContaining(path) });
+    expect(db.prepare('SELECT count(*) AS n FROM t').get()).toEqual({ n: 1 });
+    db.exec('PRAGMA max_page_count = 1000000');
+    await db.write(() => db.prepare('INSERT INTO t VALUES (zeroblob(1000000))').run());
+  });
+
+  test('what is no database is CORRUPT; what cannot be written is UNAVAILABLE', async () => {
+    const path = join(directory, 'a.db');
+    writeFileSync(path, 'x'.repeat(5_000));
+    await expect(SqliteDatabase.open(path)).rejects.toMatchObject({
+      code: 'CORRUPT',
+      cause: expect.any(Error),
+    });
+    await expect(SqliteDatabase.open(join(directory, 'no', 'a.db'))).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+    const good = join(directory, 'b.db');
+    await using writer = await SqliteDatabase.open(good);
+    await writer.write(() => writer.exec('CREATE TABLE t (a) '));
+    await using reader = await SqliteDatabase.open(good, { readOnly: true });
+    expect(reader.read(() => reader.prepare('SELECT count(*) AS n FROM t').get())).toEqual({
+      n: 0,
+    });
+    await expect(reader.write(() => reader.exec('DROP TABLE t'))).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('read-only'),
+    });
+  });
+
+  test('close waits for queued writes, may be called again, and everything then says CLOSED', async () => {
+    const db = await SqliteDatabase.open(join(directory, 'a.db'));
+    const queued = db.write(() => db.exec('CREATE TABLE t (a) '));
+    await db.close();
+    await queued;
+    await db.close();
+    await expect(db.write(() => 1)).rejects.toMatchObject({ code: 'CLOSED' });
+    expect(() => db.read(() => 1)).toThrow(expect.objectContaining({ code: 'CLOSED' }));
+    expect(() => db.writeSync(() => 1)).toThrow(expect.objectContaining({ code: 'CLOSED' }));
+  });
+
+  test('a read sees one state throughout, whatever is committed meanwhile', async () => {
+    const path = join(directory, 'a.db');
+    await using one = await SqliteDatabase.open(path);
+    await using two = await SqliteDatabase.open(path);
+    await one.write(() => one.exec('CREATE TABLE t (a INTEGER) STRICT'));
+    const count = (db: SqliteDatabase): unknown => db.prepare('SELECT count(*) AS n FROM t').get();
+    const seen = one.read(() => {
+      const before = count(one);
+      two.writeSync(() => two.exec('INSERT INTO t VALUES (1)'));
+      return [before, count(one)];
+    });
+    expect(seen).toEqual([{ n: 0 }, { n: 0 }]);
+    expect(count(one)).toEqual({ n: 1 });
+  });
+
+  test('many openings at once of a new file all succeed', async () => {
+    const path = join(directory, 'a.db');
+    const all = await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const db = await SqliteDatabase.open(path);
+        await createSharedTables(db);
+        return db;
+      }),
+    );
+    for (const db of all) await db.close();
+  });
+});
+
+describe('numbers of entities and keys', () => {
+  test('numbers allotted in a write that rolled back are not remembered', async () => {
+    await using db = await SqliteDatabase.open(join(directory, 'a.db'));
+    await createSharedTables(db);
+    let lost = 0;
+    const failing = db.write(() => {
+      lost = ridOf(db, 'w', 'a');
+      ridOf(db, 'w', 'a');
+      kidOf(db, { workspace: 'w', kind: 'k', facet: 'f', key: 'x' });
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    expect(findRid(db, 'w', 'a')).toBeUndefined();
+    const other = await db.write(() => ridOf(db, 'w', 'b'));
+    expect(other).toBe(lost);
+    const again = await db.write(() => ridOf(db, 'w', 'a'));
+    expect(again).not.toBe(other);
+    expect(findRid(db, 'w', 'a')).toBe(again);
+  });
+
+  test('workspaces do not share numbers, nor do keys whose parts run together', async () => {
+    await using db = await SqliteDatabase.open(join(directory, 'a.db'));
+    await createSharedTables(db);
+    const numbers = await db.write(() => [
+      ridOf(db, 'w', 'a'),
+      ridOf(db, 'v', 'a'),
+      kidOf(db, { workspace: 'w', kind: 'k', facet: 'f', key: 'xy' }),
+      kidOf(db, { workspace: 'w', kind: 'k', facet: 'fx', key: 'y' }),
+      kidOf(db, { workspace: 'w', kind: 'k', facet: 'fx', key: 'z'.repeat(1_000_000) }),
+      kidOf(db, { workspace: 'w', kind: 'k', facet: 'fx', key: 'z'.repeat(1_000_000) }),
+    ]);
+    expect(numbers).toEqual([1, 2, 1, 2, 3, 3]);
+  });
+});
