@@ -15,6 +15,7 @@ export const testVocabulary: FilterVocabulary = {
   scopes: {
     metrics: { in: 'facet', facet: 'metrics', holds: 'number', figures: true },
     params: { in: 'facet', facet: 'params', holds: 'any' },
+    not: { in: 'facet', facet: 'params', holds: 'any' },
     body: { in: 'body', path: [] },
     attributes: { in: 'attributes' },
   },
@@ -22,7 +23,7 @@ export const testVocabulary: FilterVocabulary = {
     id: { selector: { from: 'column', name: 'id' }, holds: 'text' },
     name: { selector: { from: 'column', name: 'name' }, holds: 'text' },
     size: { selector: { from: 'column', name: 'size' }, holds: 'number' },
-    live: { selector: { from: 'column', name: 'live' }, holds: 'text' },
+    live: { selector: { from: 'column', name: 'live' }, holds: 'text', aliases: { yes: true } },
     start_time: { selector: { from: 'column', name: 'at' }, holds: 'time' },
   },
 };

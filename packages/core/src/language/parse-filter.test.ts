@@ -65,6 +65,20 @@ describe('parseFilter', () => {
     expect(parse("name > '5'")).toMatchObject({ value: '5' });
   });
 
+  test('keywords before a point, and figures in quotes, are names', () => {
+    expect(parse('not.x = 1 AND NOT not.x = 2')).toMatchObject({
+      of: [{ left: { facet: 'params', key: 'x' } }, { op: 'not' }],
+    });
+    expect(parse('metrics.a."min" = 1')).toMatchObject({ left: { key: 'a.min' } });
+    expect(parse('metrics."a".min = 1')).toMatchObject({ left: { key: 'a', figure: 'min' } });
+  });
+
+  test('other words for values count where values are equal, not where they are ordered', () => {
+    expect(parse("live = 'yes'")).toMatchObject({ value: true });
+    expect(parse("live IN ('yes', 'x')")).toMatchObject({ values: [true, 'x'] });
+    expect(parse("live > 'yes'")).toMatchObject({ value: 'yes' });
+  });
+
   test('times are epoch ms or ISO 8601', () => {
     expect(parse('start_time >= 1700000000000')).toMatchObject({ value: 1_700_000_000_000 });
     expect(parse("start_time >= '2026-11-23'")).toMatchObject({ value: Date.UTC(2026, 10, 23) });
@@ -148,6 +162,7 @@ describe('parseFilter', () => {
       expected: 'at most 100 levels of nesting',
     });
     expect(refusal('NOT '.repeat(5000)).expected).toBe('at most 100 levels of nesting');
+    expect(parse(Array.from({ length: 200 }, () => '(size = 1)').join(' OR '))).toBeDefined();
     const mixed = (levels: number) =>
       `${'(size = 1 OR size = 2 AND '.repeat(levels)}size = 3${')'.repeat(levels)}`;
     expect(parse(mixed(49))).toMatchObject({ op: 'or' });
