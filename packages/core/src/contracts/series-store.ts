@@ -23,7 +23,10 @@ export interface SeriesKey {
   readonly key: string;
 }
 
-/** Points of one series, in order of step, then timestamp, then writer and arrival. */
+/**
+ * Points of one series, in order of step, then timestamp, then writer (ids by code point), then, within
+ * a writer, arrival.
+ */
 export interface PointColumns {
   readonly steps: Float64Array;
   readonly timestamps: Float64Array;
@@ -31,9 +34,9 @@ export interface PointColumns {
 }
 
 /**
- * Figures of one series over all of its stored points. `last` is the value of the greatest
- * (step, timestamp, arrival), `first` of the least. NaN takes no part in min, max and sum, is counted in
- * `nanCount`, and can be first or last.
+ * Figures of one series over all of its stored points. `first` and `last` are those of the order that
+ * {@link PointColumns} has. NaN takes no part in min, max and mean, is counted in `nanCount`, and can be
+ * first or last. −0 is less than 0; where an extreme comes several times, its step is the least.
  */
 export interface SeriesSummary {
   readonly key: string;
@@ -49,12 +52,19 @@ export interface SeriesSummary {
   readonly minStep: number | undefined;
   readonly max: number | undefined;
   readonly maxStep: number | undefined;
-  /** Sum over the values that are not NaN, divided by their number. */
+  /**
+   * Sum over the values that are not NaN, divided by their number; the same before and after a fold.
+   * NaN when both infinities take part.
+   */
   readonly mean: number | undefined;
 }
 
-/** A bucket of a downsampled series: exact extremes over the points that fall in it. */
+/**
+ * A bucket of a downsampled series: exact figures over the points that fall in it. Extremes are as in
+ * {@link SeriesSummary}; where every value is NaN they are NaN, at the bucket's least step.
+ */
 export interface SeriesBucket {
+  /** The least and the greatest step of its points. */
   readonly stepMin: number;
   readonly stepMax: number;
   readonly count: number;
@@ -115,8 +125,10 @@ export interface Rollup {
  *
  * - An append that resolved is durable and is in every later read, folded or not; one that rejected
  *   or was killed may be repeated under its number without doubling anything.
- * - Values survive exactly, NaN, ±Infinity and −0 included. INVALID for steps that are not safe
- *   integers, times that are not finite, arrays of unequal length, sequence numbers below 1.
+ * - Values survive exactly, NaN, ±Infinity and −0 included (steps and times have no −0). INVALID for
+ *   steps that are not safe integers, times that are not finite, arrays of unequal length, sequence
+ *   numbers below 1, text with U+0000 or lone surrogates, names (workspace, owner, key, stream,
+ *   writer) that are empty or longer than 512 characters.
  * - Folding (packing appended segments into chunks and summaries) changes no answer, may be killed
  *   at any instant, and may run in several processes at once.
  * - No read sees another workspace's data.
@@ -152,7 +164,11 @@ export interface SeriesStore extends AsyncDisposable {
     },
   ): Promise<PointColumns>;
 
-  /** At most `buckets` buckets over the range, of equal width in steps, empty ones left out. */
+  /**
+   * At most `buckets` buckets over the range (from the first to the last step of the series where left
+   * out), of equal width: the least whole number of steps that makes them few enough. By step, empty
+   * ones left out.
+   */
   downsample(
     series: SeriesKey,
     options: { readonly buckets: number; readonly fromStep?: number; readonly toStep?: number },
@@ -182,7 +198,7 @@ export interface SeriesStore extends AsyncDisposable {
   /** Removes all series of the runs; repeated batches of theirs stay ignored. */
   removeOwners(workspace: string, owners: readonly string[]): Promise<void>;
 
-  /** Drops whole stored batches of a stream whose rows are all older than `before`. */
+  /** Drops whole stored batches of a stream whose rows are all older than `before`; answers how many rows. */
   dropRows(stream: StreamKey, before: number): Promise<number>;
 
   close(): Promise<void>;

@@ -10,6 +10,9 @@ export class SeriesBuckets {
   readonly #from: number;
   readonly #to: number;
   readonly #width: number;
+  readonly #limit: number;
+  /** Whether the bounds of buckets are whole numbers: not where the range has more than 2^53 steps. */
+  readonly #exactBounds: boolean;
   readonly #buckets: (OpenBucket | undefined)[] = [];
 
   /** `from` and `to` are both part of the range. */
@@ -17,6 +20,8 @@ export class SeriesBuckets {
     this.#from = from;
     this.#to = to;
     this.#width = Math.max(1, Math.ceil((to - from + 1) / limit));
+    this.#limit = limit;
+    this.#exactBounds = Number.isSafeInteger(to - from + 1);
   }
 
   /** Points in any order; those outside the range are passed over. */
@@ -31,7 +36,7 @@ export class SeriesBuckets {
         const place = this.#place(step);
         bucket = this.#open(place);
         start = this.#from + place * this.#width;
-        end = start + this.#width;
+        end = this.#exactBounds ? start + this.#width : start;
       }
       addPoint(bucket, step, values[i] as number);
     }
@@ -61,7 +66,7 @@ export class SeriesBuckets {
   }
 
   #place(step: number): number {
-    return Math.floor((step - this.#from) / this.#width);
+    return Math.min(this.#limit - 1, Math.floor((step - this.#from) / this.#width));
   }
 
   #open(place: number): OpenBucket {

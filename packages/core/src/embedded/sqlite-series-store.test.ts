@@ -1,0 +1,204 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { PointBatch, SeriesKey } from '../contracts/series-store.ts';
+import { equal } from '../testing/assertions.ts';
+import { SeriesModel } from '../testing/series-model.ts';
+import { SqliteDatabase } from './sqlite-database.ts';
+import { foldSlice } from './sqlite-series-fold.ts';
+import { SqliteSeriesStore } from './sqlite-series-store.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'series-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const owners = ['run-a', 'run-b'];
+const keys = ['loss', 'accuracy', '__proto__'];
+const allSeries: readonly SeriesKey[] = ['w1', 'w2'].flatMap((workspace) =>
+  owners.flatMap((owner) => keys.map((key) => ({ workspace, owner, key }))),
+);
+
+const value = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(0.5, 1, 2, -3, 0.1, 1e300, 5e-324) },
+  { weight: 2, arbitrary: fc.constantFrom(Number.NaN, 0, -0) },
+  { weight: 1, arbitrary: fc.constantFrom(Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY) },
+  { weight: 2, arbitrary: fc.double({ noNaN: true }) },
+);
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 0, max: 40 }) },
+  { weight: 1, arbitrary: fc.constantFrom(-0, -7, 2 ** 53 - 1, -(2 ** 53 - 1)) },
+);
+const timestamp = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 1, max: 3 }) },
+  { weight: 1, arbitrary: fc.constantFrom(1.7e12, 0.25, -1, -0) },
+);
+const points = fc.array(fc.tuple(fc.nat(allSeries.length - 1), step, timestamp, value), {
+  maxLength: 60,
+});
+/** A run of ascending points in one series, long enough for chunks of every level. */
+const stretch = fc.tuple(
+  fc.nat(allSeries.length - 1),
+  fc.integer({ min: -500, max: 500 }),
+  fc.constantFrom(30, 70, 600, 4_096, 5_000),
+);
+const command = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('append'), writer: fc.nat(2), points }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('stretch'), writer: fc.nat(2), stretch }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('repeat') }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('fold') }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('remove'), owner: fc.constantFrom(...owners) }),
+  },
+);
+
+describe('SqliteSeriesStore against a naive model', () => {
+  test('any points, in any order, folded at any time, give the answers of the model', async () => {
+    const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+    console.log(`seed ${seed} (SEED=… repeats it)`);
+    let round = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(command as fc.Arbitrary<Command>, { maxLength: 25 }),
+        async (commands) => {
+          const path = join(directory, `${round++}.db`);
+          await using world = await World.open(path);
+          for (const one of commands) await world.run(one);
+          await world.check();
+          await world.store.fold();
+          await world.check();
+        },
+      ),
+      { seed, numRuns: Number(process.env['RUNS'] ?? 60), endOnFailure: true },
+    );
+  }, 120_000);
+});
+
+type Command =
+  | { do: 'append'; writer: number; points: [number, number, number, number][] }
+  | { do: 'stretch'; writer: number; stretch: [number, number, number] }
+  | { do: 'repeat' | 'fold' }
+  | { do: 'remove'; owner: string };
+
+class World implements AsyncDisposable {
+  readonly store: SqliteSeriesStore;
+  readonly #database: SqliteDatabase;
+  readonly #model = new SeriesModel();
+  readonly #sequences = [0, 0, 0];
+  #latest: PointBatch | undefined;
+
+  private constructor(database: SqliteDatabase, store: SqliteSeriesStore) {
+    this.#database = database;
+    this.store = store;
+  }
+
+  static async open(path: string): Promise<World> {
+    const database = await SqliteDatabase.open(path);
+    return new World(database, await SqliteSeriesStore.open({ database }));
+  }
+
+  async run(command: Command): Promise<void> {
+    switch (command.do) {
+      case 'append':
+        return await this.#append(command.writer, command.points);
+      case 'stretch': {
+        const [series, from, count] = command.stretch;
+        const made = Array.from({ length: count }, (_, i): [number, number, number, number] => [
+          series,
+          from + i,
+          1 + (i % 3),
+          i % 7 === 0 ? -0 : Math.sin(i),
+        ]);
+        return await this.#append(command.writer, made);
+      }
+      case 'repeat':
+        if (this.#latest !== undefined) await this.store.appendPoints(this.#latest);
+        return;
+      case 'fold':
+        await this.#database.write(foldSlice);
+        return;
+      case 'remove':
+        await this.store.removeOwners('w1', [command.owner]);
+        this.#model.remove('w1', command.owner);
+    }
+  }
+
+  async check(): Promise<void> {
+    for (const workspace of ['w1', 'w2']) {
+      for (const owner of owners) {
+        const summaries = await this.store.summaries(workspace, owner);
+        const expected = keys
+          .toSorted()
+          .map((key) => this.#model.summary({ workspace, owner, key }))
+          .filter((summary) => summary !== undefined);
+        equal(
+          summaries.map(({ mean: _, ...rest }) => rest),
+          expected.map(({ mean: _, ...rest }) => rest),
+          `summaries of ${owner}`,
+        );
+      }
+    }
+    for (const series of allSeries) {
+      equal(await this.store.points(series), this.#model.points(series), 'points');
+      equal(
+        await this.store.points(series, { fromStep: 3, toStep: 30 }),
+        this.#model.points(series, 3, 30),
+        'points of a range',
+      );
+      const paged = await this.#pages(series, 37);
+      equal(paged, [...this.#model.points(series).values], 'points in pages');
+      for (const buckets of [1, 7, 1000]) {
+        equal(
+          await this.store.downsample(series, { buckets }),
+          this.#model.buckets(series, buckets),
+          `${buckets} buckets`,
+        );
+      }
+      equal(
+        await this.store.downsample(series, { buckets: 5, fromStep: 2, toStep: 33 }),
+        this.#model.buckets(series, 5, 2, 33),
+        'buckets of a range',
+      );
+    }
+  }
+
+  async #pages(series: SeriesKey, limit: number): Promise<number[]> {
+    const values: number[] = [];
+    const whole = (await this.store.points(series)).values.length;
+    if (whole > 400) return [...(await this.store.points(series)).values];
+    for (let offset = 0; ; offset += limit) {
+      const page = await this.store.points(series, { offset, limit });
+      values.push(...page.values);
+      if (page.values.length < limit) return values;
+    }
+  }
+
+  async #append(writer: number, points: [number, number, number, number][]): Promise<void> {
+    const sequence = (this.#sequences[writer] as number) + 1;
+    this.#sequences[writer] = sequence;
+    const batch: PointBatch = {
+      // Ids whose order is not that in which they first come.
+      writer: ['writer-c', 'writer-a', 'writer-b'][writer] as string,
+      sequence,
+      series: allSeries,
+      seriesIndex: Uint32Array.from(points, (p) => p[0]),
+      steps: Float64Array.from(points, (p) => p[1]),
+      timestamps: Float64Array.from(points, (p) => p[2]),
+      values: Float64Array.from(points, (p) => p[3]),
+    };
+    await this.store.appendPoints(batch);
+    this.#model.append(batch);
+    this.#latest = batch;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close();
+    await this.#database.close();
+  }
+}
+
+void expect;
