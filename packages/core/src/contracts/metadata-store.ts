@@ -1,9 +1,13 @@
 import type { JsonObject } from '../json.ts';
 import type { EventDraft, EventFilter, StoredEvent } from './event.ts';
 import type { Order, Predicate, Query } from './query.ts';
-import type { ColumnValue, Columns, FacetMap, RevisionEntry, StoredRecord } from './record.ts';
+import type { Columns, ColumnValue, FacetMap, RevisionEntry, StoredRecord } from './record.ts';
 
-/** One part of a commit. Within one commit, changes apply in the order given. */
+/**
+ * One part of a commit. Within one commit, changes apply in the order given. An id is taken within its
+ * workspace and kind. STALE, CONFLICT, NOT_FOUND, IMMUTABLE and LOST name the record in
+ * `details: { kind, id }`, beside it `unique` (the key's name) or `column` where one is meant.
+ */
 export type Change =
   /** Creates at revision 1. CONFLICT if the id or a unique key is taken. */
   | {
@@ -26,7 +30,10 @@ export type Change =
       readonly columns?: Columns;
       readonly body?: JsonObject;
     }
-  /** Sets the facet keys given (null as value is a value); `unset` removes keys. Commutes per key. */
+  /**
+   * Sets the facet keys given (null as value is a value); `unset` removes keys. Commutes per key; leaves
+   * the revision alone. NOT_FOUND if there is no such record.
+   */
   | {
       readonly op: 'merge';
       readonly kind: string;
@@ -34,7 +41,7 @@ export type Change =
       readonly set?: Readonly<Record<string, FacetMap>>;
       readonly unset?: Readonly<Record<string, readonly string[]>>;
     }
-  /** Removes the record with its facets and claim. STALE unless at `expect`. */
+  /** Removes the record with its facets and claim. STALE unless it is there at `expect`. */
   | { readonly op: 'remove'; readonly kind: string; readonly id: string; readonly expect: number }
   /** STALE unless the record is at the revision (or absent) at the moment of the commit. */
   | {
@@ -45,7 +52,8 @@ export type Change =
     }
   /**
    * Adds `by` to an integer or real column (a missing one counts as 0). CONFLICT, naming the record and the column,
-   * when the result would leave [min, max]. Commutes; leaves the revision alone.
+   * when the result would leave [min, max]. Commutes; leaves the revision alone. NOT_FOUND if there is no
+   * such record; INVALID for a column that is no number.
    */
   | {
       readonly op: 'adjust';
@@ -82,7 +90,7 @@ export interface Commit {
 export interface CommitResult {
   /** The store's clock at the commit. */
   readonly at: number;
-  /** For each change, the revision at which it left its record (0 for emit, hold and removed ones). */
+  /** For each change, the revision at which it left its record (0 for emit, hold and absent ones). */
   readonly revisions: readonly number[];
 }
 
@@ -118,6 +126,7 @@ export interface Claimed {
 
 /** Which claim: enough to renew, release and hold it. */
 export interface ClaimKey {
+  readonly workspace: string;
   readonly kind: string;
   readonly id: string;
   readonly owner: string;
@@ -128,6 +137,7 @@ export interface ClaimKey {
 export interface Reach {
   /** Ids in order of distance, then id; the start ids come first at depth 0. */
   readonly nodes: readonly { readonly id: string; readonly depth: number }[];
+  /** The edges that were followed: those of every node nearer than `depth`, in the direction asked. */
   readonly edges: readonly { readonly from: string; readonly to: string; readonly role: string }[];
   /** True when `limit` cut the answer. */
   readonly truncated: boolean;
@@ -185,7 +195,10 @@ export interface MetadataStore extends AsyncDisposable {
     options?: { readonly exact?: boolean; readonly signal?: AbortSignal },
   ): Promise<{ readonly count: number; readonly exact: boolean }>;
 
-  /** The kept revisions of a record, oldest first, also after its removal. */
+  /**
+   * The kept revisions of a record, oldest first, also after its removal; those beyond revision `after`
+   * when given. None for a kind without history.
+   */
   history(
     workspace: string,
     kind: string,

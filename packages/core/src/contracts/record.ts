@@ -65,6 +65,7 @@ export interface StoredRecord {
   /** 1 at creation, one more with each `replace`. Merges of facets and adjustments leave it alone. */
   readonly revision: number;
   readonly createdAt: number;
+  /** When it came to its revision. */
   readonly updatedAt: number;
   readonly columns: Columns;
   readonly body: JsonObject;

@@ -1,6 +1,6 @@
 import type { StoredEvent } from '../contracts/event.ts';
 import type { Loop } from '../contracts/loop.ts';
-import type { Change, Claimed } from '../contracts/metadata-store.ts';
+import type { Change, Claimed, ClaimKey } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { withCorrelation } from './correlation.ts';
@@ -72,7 +72,8 @@ export function createSubscriptionLoop(
         await moveCursor(claimed, event.cursor);
       }
       // Also past what the filter left out, so that it is not read again for ever.
-      if (batch.events.length < batchSize && batch.cursor !== after) await moveCursor(claimed, batch.cursor);
+      if (batch.events.length < batchSize && batch.cursor !== after)
+        await moveCursor(claimed, batch.cursor);
       return batch.events.length > 0;
     } finally {
       await scope.metadata.release([keyOf(claimed)]);
@@ -113,7 +114,10 @@ export function createSubscriptionLoop(
           await bury(event, attempt, error, claimed);
           return;
         }
-        scope.logger.warn({ ...fields, attempt, error }, 'A handler failed; the event is tried again.');
+        scope.logger.warn(
+          { ...fields, attempt, error },
+          'A handler failed; the event is tried again.',
+        );
         await rest(Math.min(5_000, 50 * 2 ** attempt), signal);
       } finally {
         clearInterval(keepAlive);
@@ -170,7 +174,11 @@ export function createSubscriptionLoop(
             type: 'event.dead-lettered',
             subject: id,
             source: 'events',
-            payload: { subscription: subscription.name, eventId: event.id, error: message.slice(0, 2000) },
+            payload: {
+              subscription: subscription.name,
+              eventId: event.id,
+              error: message.slice(0, 2000),
+            },
           }),
         },
       ],
@@ -179,7 +187,8 @@ export function createSubscriptionLoop(
 
   async function moveCursor(claimed: Claimed, cursor: string): Promise<void> {
     const record = await scope.metadata.find(scope.workspace, 'subscription', id);
-    if (record === undefined) throw new KeelsonError('LOST', `Subscription ${subscription.name} was removed.`);
+    if (record === undefined)
+      throw new KeelsonError('LOST', `Subscription ${subscription.name} was removed.`);
     await scope.metadata.commit({
       workspace: scope.workspace,
       principal: scope.principal.id,
@@ -193,14 +202,8 @@ export function createSubscriptionLoop(
   return { name: `subscription:${subscription.name}`, idleMs: 100, runOnce };
 }
 
-function keyOf(claimed: Claimed): {
-  readonly kind: string;
-  readonly id: string;
-  readonly owner: string;
-  readonly fence: number;
-} {
-  const { record, owner, fence } = claimed;
-  return { kind: record.kind, id: record.id, owner, fence };
+function keyOf({ record, owner, fence }: Claimed): ClaimKey {
+  return { workspace: record.workspace, kind: record.kind, id: record.id, owner, fence };
 }
 
 function rest(ms: number, signal: AbortSignal): Promise<void> {
