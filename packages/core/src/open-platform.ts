@@ -1,0 +1,210 @@
+import { userInfo } from 'node:os';
+import { eventKinds } from './contracts/kinds/event-kinds.ts';
+import { trackingKinds } from './contracts/kinds/tracking-kinds.ts';
+import type { Loop } from './contracts/loop.ts';
+import type { Authorizer, Logger, Principal } from './contracts/ports.ts';
+import type { KindDeclaration } from './contracts/record.ts';
+import type { Scope } from './contracts/scope.ts';
+import { type EmbeddedStores, openEmbeddedStores } from './embedded/open-embedded-stores.ts';
+import { KeelsonError } from './errors.ts';
+import { createEvents, type Events } from './events/events.ts';
+import type { Owners } from './events/subscription-loop.ts';
+import { LoopRunner } from './operations/loop-runner.ts';
+import { ownerFromText, ownerState, ownerText } from './operations/process-owner.ts';
+import { checkPlatformOptions, type PlatformOptions } from './platform-options.ts';
+import { createTracking, type Tracking } from './tracking/tracking.ts';
+import { uuidV7 } from './uuid.ts';
+
+/** The kinds of record that the services keep. */
+export const platformKinds: readonly KindDeclaration[] = [...eventKinds, ...trackingKinds];
+
+/** The services, bound to one workspace and one principal. */
+export interface Services {
+  readonly workspace: string;
+  readonly principal: Principal;
+  readonly tracking: Tracking;
+  readonly events: Events;
+}
+
+/** An open platform. */
+export interface Platform extends Services, AsyncDisposable {
+  /** The directory of the embedded default; undefined with other adapters. */
+  readonly dir: string | undefined;
+  /** The same services for another workspace or person. */
+  as(other: { readonly workspace?: string; readonly principal?: Principal }): Services;
+  /** Starts the background work of this process: subscriptions, reaper. */
+  start(): void;
+  /** Stops the background work, makes metric points durable, closes what was opened here. Twice is fine. */
+  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+}
+
+/**
+ * Opens a platform: on a directory (`.keelson` when left out), or on adapters. INVALID for options that
+ * it does not know, INCOMPATIBLE for a directory of a newer format, UNAVAILABLE for one that cannot be
+ * used; each says what to do.
+ */
+export async function openPlatform(options: PlatformOptions = {}): Promise<Platform> {
+  const given = checkPlatformOptions(options);
+  const stores = await openEmbeddedStores({
+    ...(given.dir === undefined ? {} : { dir: given.dir }),
+    ...(given.metrics === undefined ? {} : { metrics: given.metrics }),
+    kinds: platformKinds,
+  });
+  return new OpenPlatform(given, stores);
+}
+
+class OpenPlatform implements Platform {
+  readonly dir: string | undefined;
+  readonly #stores: EmbeddedStores;
+  readonly #options: PlatformOptions;
+  readonly #bound = new Map<string, BoundServices>();
+  readonly #home: BoundServices;
+  #runner: LoopRunner | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: PlatformOptions, stores: EmbeddedStores) {
+    this.dir = stores.dir;
+    this.#options = options;
+    this.#stores = stores;
+    this.#home = this.#bind(options.workspace ?? 'default', options.principal ?? localPrincipal());
+  }
+
+  get workspace(): string {
+    return this.#home.workspace;
+  }
+
+  get principal(): Principal {
+    return this.#home.principal;
+  }
+
+  get tracking(): Tracking {
+    return this.#home.tracking;
+  }
+
+  get events(): Events {
+    return this.#home.events;
+  }
+
+  as(other: { readonly workspace?: string; readonly principal?: Principal }): Services {
+    this.#assertOpen();
+    return this.#bind(other.workspace ?? this.workspace, other.principal ?? this.principal);
+  }
+
+  start(): void {
+    this.#assertOpen();
+    if (this.#runner !== undefined) return;
+    this.#runner = new LoopRunner(this.#home.scope.logger);
+    for (const loop of this.#home.loops()) this.#runner.add(loop);
+  }
+
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? 10_000);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    await this.#runner?.stop(timeoutMs);
+    await this.#stores.close({ timeoutMs });
+  }
+
+  #bind(workspace: string, principal: Principal): BoundServices {
+    const key = JSON.stringify([workspace, principal.id, principal.roles]);
+    let bound = this.#bound.get(key);
+    if (bound === undefined) {
+      bound = bindServices(this.#scope(workspace, principal), this.#stores, this.#options);
+      this.#bound.set(key, bound);
+    }
+    return bound;
+  }
+
+  #scope(workspace: string, principal: Principal): Scope {
+    const { metadata, series, artifacts } = this.#stores;
+    const options = this.#options;
+    return {
+      workspace,
+      principal,
+      metadata,
+      series,
+      artifacts: artifacts.space(workspace),
+      artifactUri: (sha256) => artifacts.uri(workspace, sha256),
+      clock: options.clock ?? { now: () => Date.now() },
+      ids: options.ids ?? { next: () => uuidV7() },
+      logger: options.logger ?? stderrLogger,
+      authorizer: options.authorizer ?? openAuthorizer,
+    };
+  }
+
+  #assertOpen(): void {
+    if (this.#closing === undefined) return;
+    throw new KeelsonError('CLOSED', 'This platform is closed; open another with openPlatform().');
+  }
+}
+
+interface BoundServices extends Services {
+  readonly scope: Scope;
+  loops(): readonly Loop[];
+}
+
+function bindServices(
+  scope: Scope,
+  stores: EmbeddedStores,
+  options: PlatformOptions,
+): BoundServices {
+  const tracking = createTracking(scope, {
+    writer: () => stores.writer(),
+    heartbeats: stores.heartbeats,
+    ...(options.heartbeatTimeoutMs === undefined
+      ? {}
+      : { heartbeatTimeoutMs: options.heartbeatTimeoutMs }),
+  });
+  const events = createEvents(scope, owners);
+  const reaper: Loop = {
+    name: 'reaper',
+    idleMs: 10_000,
+    runOnce: async () => (await tracking.reap()) > 0,
+  };
+  return {
+    scope,
+    workspace: scope.workspace,
+    principal: scope.principal,
+    tracking,
+    events,
+    loops: () => [reaper, ...events.loops],
+  };
+}
+
+const owners: Owners = {
+  self: ownerText(),
+  dead: (all) => all.filter((owner) => ownerState(ownerFromText(owner)) === 'dead'),
+};
+
+/** Without an authorizer of the user's, everybody in the process may do everything. */
+const openAuthorizer: Authorizer = {
+  authorize: async () => ({ allowed: true, reason: 'no authorizer is configured' }),
+};
+
+const stderrLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: (_fields, message) => console.warn(`keelson: ${message}`),
+  error: (fields, message) => {
+    const error = (fields as { readonly error?: unknown }).error;
+    const detail = error instanceof Error ? ` ${error.message}` : '';
+    console.error(`keelson: ${message}${detail}`);
+  },
+};
+
+function localPrincipal(): Principal {
+  let name: string;
+  try {
+    name = userInfo().username;
+  } catch (error) {
+    // A container's user may have no entry in the password file.
+    name = `uid-${process.getuid?.() ?? (error as Error).name}`;
+  }
+  return { id: `user:${name}`, roles: ['admin'] };
+}

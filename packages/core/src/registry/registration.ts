@@ -1,0 +1,306 @@
+import type { ByteSource } from '../contracts/artifact-store.ts';
+import type { Change } from '../contracts/metadata-store.ts';
+import type { ModelSignature } from '../contracts/model-runtime.ts';
+import type { StoredRecord } from '../contracts/record.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { draftEvent } from '../events/draft-event.ts';
+import { assertText, asJson, digestJson, type JsonObject } from '../json.ts';
+import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
+import { normaliseArtifactPath } from '../tracking/artifact-path.ts';
+import type { Tracking } from '../tracking/tracking.ts';
+import {
+  type ModelFile,
+  type ModelFormat,
+  type ModelLineage,
+  type ModelVersion,
+  modelVersionFromRecord,
+} from './model-version.ts';
+import { assertVersion, type Bump, greaterVersion, nextVersion, signatureBreaks } from './next-version.ts';
+import { defaultStagePolicy } from './stage-policy.ts';
+
+/** What to register. */
+export interface RegisterOptions {
+  /** The model's name; the model is made when there is none. */
+  readonly model: string;
+  /** A run's artifacts below a path, or files by their names. */
+  readonly from:
+    | { readonly runId: string; readonly path: string }
+    | { readonly files: Readonly<Record<string, ByteSource>> };
+  readonly format: ModelFormat;
+  readonly signature?: ModelSignature;
+  /** Semver; or a bump; `auto` when both are left out. */
+  readonly version?: string;
+  readonly bump?: Bump;
+  readonly metrics?: Readonly<Record<string, number>>;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly description?: string;
+  readonly lineage?: Partial<ModelLineage>;
+}
+
+/**
+ * Registers a version: content first, verified; then one commit allots the number and the version,
+ * READY. Killed before the commit, nothing is there. The same content from the same run (or under the
+ * same explicit version) answers the version that exists; other content under it is a CONFLICT.
+ */
+export async function registerVersion(
+  scope: Scope,
+  tracking: Tracking,
+  options: RegisterOptions,
+): Promise<ModelVersion> {
+  const name = assertModelName(options.model);
+  if (options.version !== undefined) assertVersion(options.version);
+  await assertAllowed(scope, 'model.register', `model:${name}`);
+  const files = await gatherFiles(scope, tracking, options.from);
+  const sourceRunId = 'runId' in options.from ? options.from.runId : undefined;
+  const run = sourceRunId === undefined ? undefined : await tracking.getRun(sourceRunId);
+  const manifest = files.map(({ path, sha256, sizeBytes }) => ({ path, sha256, sizeBytes }));
+  const content: Content = {
+    files: manifest,
+    sha256: digestJson(manifest),
+    sizeBytes: manifest.reduce((sum, file) => sum + file.sizeBytes, 0),
+    lineage: {
+      parentVersionIds: [],
+      ...(sourceRunId === undefined ? {} : { sourceRunId }),
+      ...(run?.sourceVersion === undefined ? {} : { codeCommit: run.sourceVersion }),
+      ...options.lineage,
+    },
+  };
+  const id = await allot(scope, name, options, content);
+  const record = await scope.metadata.find(scope.workspace, 'model_version', id, {
+    facets: ['tags', 'metrics'],
+  });
+  if (record === undefined) throw new KeelsonError('INTERNAL', `Model version ${id} vanished.`);
+  return modelVersionFromRecord(record);
+}
+
+interface Content {
+  readonly files: readonly ModelFile[];
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  readonly lineage: ModelLineage;
+}
+
+async function allot(
+  scope: Scope,
+  name: string,
+  options: RegisterOptions,
+  content: Content,
+): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await decideAndCommit(scope, () => decide(scope, name, options, content));
+    } catch (error) {
+      // Two processes made the model at once: the second finds it.
+      if (!isKeelsonError(error, 'CONFLICT') || error.details['expected'] === true || attempt >= 5) {
+        throw error;
+      }
+    }
+  }
+}
+
+async function decide(
+  scope: Scope,
+  name: string,
+  options: RegisterOptions,
+  content: Content,
+): Promise<{ readonly changes: readonly Change[]; readonly result: string }> {
+  const model = await findModel(scope, name);
+  const versions = model === undefined ? [] : await allVersions(scope, model.id);
+  const same = sameVersion(versions, options, content);
+  if (same !== undefined) return { changes: [], result: same.id };
+  const latest = versions.find((each) => each.id === model?.columns['latestVersionId']);
+  const former = latest?.body['signature'] as unknown as ModelSignature | undefined;
+  const signatureBroken =
+    former !== undefined &&
+    (options.signature === undefined || signatureBreaks(former, options.signature).length > 0);
+  const greatest = model?.body['greatestVersion'] as string | undefined;
+  const version =
+    options.version ??
+    nextVersion(greatest, options.bump ?? 'auto', {
+      signatureBroken,
+      contentChanged: latest?.columns['sha256'] !== content.sha256,
+    });
+  const id = scope.ids.next();
+  const modelId = model?.id ?? scope.ids.next();
+  const number = ((model?.columns['lastNumber'] as number | undefined) ?? 0) + 1;
+  return {
+    changes: [
+      modelChange(scope, model, modelId, name, { number, id, version, greatest }),
+      versionChange(scope, { id, modelId, name, number, version }, options, content),
+      ...edges(scope, id, content.lineage),
+      {
+        op: 'emit',
+        event: draftEvent(scope, {
+          type: 'model.registered',
+          subject: `model:${name}`,
+          source: 'registry',
+          payload: { modelId, name, versionId: id, version, number, sha256: content.sha256 },
+        }),
+      },
+    ],
+    result: id,
+  };
+}
+
+/** The version that this registration would make again, or the CONFLICT with one of other content. */
+function sameVersion(
+  versions: readonly StoredRecord[],
+  options: RegisterOptions,
+  content: Content,
+): StoredRecord | undefined {
+  if (options.version !== undefined) {
+    const taken = versions.find((each) => each.columns['version'] === options.version);
+    if (taken === undefined || taken.columns['sha256'] === content.sha256) return taken;
+    throw new KeelsonError(
+      'CONFLICT',
+      `Version ${options.version} of ${options.model} has content ${taken.columns['sha256']}, not ${content.sha256}; versions never change, so register this under a new one.`,
+      { details: { expected: true, existing: taken.columns['sha256'], given: content.sha256 } },
+    );
+  }
+  const { sourceRunId } = content.lineage;
+  if (sourceRunId === undefined) return undefined;
+  return versions.find(
+    (each) =>
+      each.columns['sha256'] === content.sha256 && each.columns['sourceRunId'] === sourceRunId,
+  );
+}
+
+function modelChange(
+  scope: Scope,
+  model: StoredRecord | undefined,
+  modelId: string,
+  name: string,
+  next: {
+    readonly number: number;
+    readonly id: string;
+    readonly version: string;
+    readonly greatest: string | undefined;
+  },
+): Change {
+  const greatestVersion = greaterVersion(next.greatest, next.version);
+  const columns = { lastNumber: next.number, latestVersionId: next.id };
+  if (model !== undefined) {
+    const body = { ...model.body, greatestVersion };
+    return { op: 'replace', kind: 'model', id: model.id, expect: model.revision, columns, body };
+  }
+  const policy = asJson(defaultStagePolicy) as JsonObject;
+  return {
+    op: 'create',
+    kind: 'model',
+    id: modelId,
+    columns: { ...columns, name, createdBy: scope.principal.id },
+    body: { description: '', policy, greatestVersion },
+  };
+}
+
+function versionChange(
+  scope: Scope,
+  place: {
+    readonly id: string;
+    readonly modelId: string;
+    readonly name: string;
+    readonly number: number;
+    readonly version: string;
+  },
+  options: RegisterOptions,
+  content: Content,
+): Change {
+  return {
+    op: 'create',
+    kind: 'model_version',
+    id: place.id,
+    columns: {
+      modelId: place.modelId,
+      modelName: place.name,
+      number: place.number,
+      version: place.version,
+      sha256: content.sha256,
+      sizeBytes: content.sizeBytes,
+      format: options.format,
+      sourceRunId: content.lineage.sourceRunId,
+      createdBy: scope.principal.id,
+      stage: 'DEVELOPMENT',
+      status: 'READY',
+      description: assertText(options.description ?? '', 'A description', 1024),
+    },
+    body: {
+      files: asJson(content.files),
+      lineage: asJson(content.lineage),
+      ...(options.signature === undefined ? {} : { signature: asJson(options.signature) }),
+    },
+    facets: { tags: options.tags ?? {}, metrics: options.metrics ?? {} },
+  };
+}
+
+function edges(scope: Scope, versionId: string, lineage: ModelLineage): Change[] {
+  const from: [string, string][] = lineage.parentVersionIds.map((parent) => [parent, 'parent']);
+  if (lineage.sourceRunId !== undefined) from.push([lineage.sourceRunId, 'produced']);
+  if (lineage.pipelineExecutionId !== undefined) from.push([lineage.pipelineExecutionId, 'executed']);
+  return from.map(([source, role]) => ({
+    op: 'create',
+    kind: 'edge',
+    id: scope.ids.next(),
+    columns: { from: source, to: versionId, role },
+  }));
+}
+
+async function gatherFiles(
+  scope: Scope,
+  tracking: Tracking,
+  from: RegisterOptions['from'],
+): Promise<readonly ModelFile[]> {
+  const files: ModelFile[] = [];
+  if ('runId' in from) {
+    const { artifacts } = await tracking.listArtifacts(from.runId, { prefix: from.path });
+    for (const artifact of artifacts) {
+      const { sha256, sizeBytes } = await scope.artifacts.verify(artifact.sha256);
+      const inside = artifact.path.slice(normaliseArtifactPath(from.path).length + 1);
+      const path = inside === '' ? (artifact.path.split('/').at(-1) ?? artifact.path) : inside;
+      files.push({ path, sha256, sizeBytes });
+    }
+    if (files.length === 0) {
+      throw new KeelsonError(
+        'NOT_FOUND',
+        `Run ${from.runId} has no artifact at ${from.path}; log the model's files below that path first.`,
+      );
+    }
+  } else {
+    for (const [path, source] of Object.entries(from.files)) {
+      files.push({ path: normaliseArtifactPath(path), ...(await scope.artifacts.put(source)) });
+    }
+    if (files.length === 0) throw new KeelsonError('INVALID', 'A model version needs files.');
+  }
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** The record of a model by its name. */
+export async function findModel(scope: Scope, name: string): Promise<StoredRecord | undefined> {
+  const left = { from: 'column', name: 'name' } as const;
+  const where = { op: 'compare', left, cmp: '=', value: name } as const;
+  const facets = ['tags'];
+  return (await scope.metadata.query(scope.workspace, 'model', { where, limit: 1, facets })).records[0];
+}
+
+async function allVersions(scope: Scope, modelId: string): Promise<readonly StoredRecord[]> {
+  const left = { from: 'column', name: 'modelId' } as const;
+  const where = { op: 'compare', left, cmp: '=', value: modelId } as const;
+  const all: StoredRecord[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await scope.metadata.query(scope.workspace, 'model_version', {
+      where,
+      limit: 1000,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    all.push(...page.records);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return all;
+}
+
+function assertModelName(name: string): string {
+  assertText(name, 'A model name', 255);
+  if (name.trim() === '') throw new KeelsonError('INVALID', 'A model needs a name.');
+  return name;
+}

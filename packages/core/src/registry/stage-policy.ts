@@ -1,0 +1,113 @@
+import type { Stage } from './model-version.ts';
+
+/** A check that a version must pass before a transition, by name, with its parameters. */
+export type PolicyCheck =
+  /** The content of every file matches its hash. */
+  | { readonly check: 'integrity' }
+  /** There is a signature, and it fits the one of the version in production, if any. */
+  | { readonly check: 'signature' }
+  /** A metric of the version lies within bounds. */
+  | { readonly check: 'metric'; readonly metric: string; readonly min?: number; readonly max?: number }
+  /** A metric is no worse than that of the version in production, by more than a tolerance. */
+  | {
+      readonly check: 'no-worse';
+      readonly metric: string;
+      readonly better: 'higher' | 'lower';
+      readonly tolerance: number;
+    };
+
+/** What one transition asks. */
+export interface TransitionRule {
+  readonly from: Stage;
+  readonly to: Stage;
+  readonly checks: readonly PolicyCheck[];
+  /** How many people must approve; 0 applies the transition once its checks pass. */
+  readonly approvals: number;
+  /** Who may approve; anybody when empty. */
+  readonly approverRoles: readonly string[];
+}
+
+/** Which transitions a model's versions may take, and what each asks. */
+export interface StagePolicy {
+  readonly transitions: readonly TransitionRule[];
+  /** Whether one version at most is in production: the former one is archived in the same commit. */
+  readonly singleProduction: boolean;
+  /** Whether the one who asked may approve. */
+  readonly selfApproval: boolean;
+}
+
+const integrityAndSignature: readonly PolicyCheck[] = [
+  { check: 'integrity' },
+  { check: 'signature' },
+];
+
+function rule(from: Stage, to: Stage, checks: readonly PolicyCheck[], approvals: number): TransitionRule {
+  return { from, to, checks, approvals, approverRoles: [] };
+}
+
+/**
+ * Development → Staging after integrity and signature; Staging → Production after those and one approval
+ * by somebody other than the requester; anything → Archived.
+ */
+export const defaultStagePolicy: StagePolicy = {
+  transitions: [
+    rule('DEVELOPMENT', 'STAGING', integrityAndSignature, 0),
+    rule('STAGING', 'PRODUCTION', integrityAndSignature, 1),
+    rule('STAGING', 'DEVELOPMENT', [], 0),
+    rule('DEVELOPMENT', 'ARCHIVED', [], 0),
+    rule('STAGING', 'ARCHIVED', [], 0),
+    rule('PRODUCTION', 'ARCHIVED', [], 0),
+  ],
+  singleProduction: true,
+  selfApproval: false,
+};
+
+/** The rule for a transition, or the stages that can be reached instead. */
+export function ruleFor(
+  policy: StagePolicy,
+  from: Stage,
+  to: Stage,
+): TransitionRule | { readonly possible: readonly Stage[] } {
+  const found = policy.transitions.find((each) => each.from === from && each.to === to);
+  if (found !== undefined) return found;
+  return { possible: policy.transitions.filter((each) => each.from === from).map((each) => each.to) };
+}
+
+/** One person's decision. */
+export interface Approval {
+  readonly principal: string;
+  readonly roles: readonly string[];
+  readonly decision: 'APPROVE' | 'REJECT';
+  readonly comment: string;
+  readonly at: number;
+}
+
+/** Why a decision of this person does not count, or undefined when it does. */
+export function refusalOfApproval(
+  policy: StagePolicy,
+  rule: TransitionRule,
+  request: { readonly requestedBy: string; readonly approvals: readonly Approval[] },
+  person: { readonly id: string; readonly roles: readonly string[] },
+): string | undefined {
+  if (!policy.selfApproval && person.id === request.requestedBy) {
+    return `${person.id} asked for it and cannot approve it; somebody else must`;
+  }
+  if (request.approvals.some((each) => each.principal === person.id)) {
+    return `${person.id} has decided already`;
+  }
+  const { approverRoles } = rule;
+  if (approverRoles.length > 0 && !person.roles.some((role) => approverRoles.includes(role))) {
+    return `it takes one of the roles ${approverRoles.join(', ')}, and ${person.id} has ${person.roles.join(', ') || 'none'}`;
+  }
+  return undefined;
+}
+
+/** What the decisions so far amount to. */
+export function outcomeOf(
+  rule: TransitionRule,
+  approvals: readonly Approval[],
+): 'PENDING' | 'APPROVED' | 'REJECTED' {
+  if (approvals.some((each) => each.decision === 'REJECT')) return 'REJECTED';
+  const approved = approvals.filter((each) => each.decision === 'APPROVE').length;
+  return approved >= rule.approvals ? 'APPROVED' : 'PENDING';
+}
