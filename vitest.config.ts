@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
-import { CountReporter } from './tools/count-reporter.ts';
+import CountReporter from './tools/count-reporter.ts';
 
 const source = 'keelson:source';
 
