@@ -16,7 +16,7 @@ if (process.argv.includes('--fix')) {
 const faults = findLockFileFaults(lock);
 for (const fault of faults) console.error(fault);
 if (faults.length > 0) {
-  console.error('Run `node tools/lock-file.ts --fix` on the pinned Node, and look at the change.');
+  console.error('Run `npm run lock -- --fix`, and look at the change.');
   process.exitCode = 1;
 }
 console.log(`${Object.keys(lock.packages).length} entries, ${faults.length} faults`);

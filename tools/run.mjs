@@ -22,6 +22,7 @@ const jobs = {
   start: (rest) => [fromSource, mainExample(), ...rest],
   bench: (rest) => [fromSource, 'bench/main.ts', ...rest],
   test: (rest) => [vitest, 'run', ...rest],
+  lock: (rest) => ['tools/lock-file.ts', ...rest],
   lint: (rest) => [biome, 'check', ...rest],
   format: (rest) => [biome, 'check', '--write', ...rest],
   types: (rest) => ['tools/types.ts', ...rest],
