@@ -1,0 +1,406 @@
+import type { SeriesKey } from '../contracts/series-store.ts';
+import { isKeelsonError } from '../errors.ts';
+import { type PointBlock, takeBlock } from './point-block.ts';
+import { distance, type PointRing, reached } from './point-ring.ts';
+import { PointSpool } from './point-spool.ts';
+import type { PointTarget, RunAddress } from './point-target.ts';
+import { RunPulse } from './run-pulse.ts';
+import { StepNumbers } from './step-numbers.ts';
+import { thinPoints } from './thin-points.ts';
+
+/** How a writer thread works. */
+export interface DrainOptions {
+  /** The writer's id: random, new for each writer. */
+  readonly writer: string;
+  readonly flushMs: number;
+  readonly heartbeatMs: number;
+  readonly onFull: 'drop' | 'block';
+  readonly spoolDir: string;
+  readonly spoolBytes: number;
+}
+
+/** What the main thread tells besides points. */
+export type DrainMessage =
+  | { readonly do: 'series'; readonly index: number; readonly series: SeriesKey }
+  | { readonly do: 'open-run' | 'close-run'; readonly run: RunAddress };
+
+/** What the thread tells of faults: all points dropped so far by series index, the latest error. */
+export interface DrainReport {
+  readonly dropped: readonly (readonly [index: number, points: number])[];
+  readonly error: string | undefined;
+}
+
+/** The thread's side of the world: messages, reports, the backend. */
+export interface DrainWorld {
+  receive(): DrainMessage | undefined;
+  report(report: DrainReport): void;
+  open(): Promise<PointTarget>;
+}
+
+/** A block that is not in the store yet. */
+interface Waiting {
+  readonly sequence: number;
+  readonly count: number;
+  readonly start: number;
+  readonly end: number;
+  /** In memory: the oldest block alone, unless the spool failed. */
+  block: PointBlock | undefined;
+  spooled: boolean;
+}
+
+const batchPoints = 65_536;
+/** A batch is stored before its time when so many points have come. */
+const earlyPoints = 8_192;
+/** An append that takes longer counts as an outage, as far as memory is concerned. */
+const stallMs = 1_000;
+const longestPauseMs = 5_000;
+const failuresUntilReopen = 5;
+const idleFoldMs = 1_000;
+
+/**
+ * Carries points from a ring to a store, in order and exactly once. While the store is away it fills the
+ * spool, and when that is full too thins the oldest points (`drop`) or lets the logger wait (`block`).
+ * Runs in the writer thread; blocks it when there is nothing to do.
+ */
+export class PointDrain {
+  readonly #ring: PointRing;
+  readonly #options: DrainOptions;
+  readonly #world: DrainWorld;
+  readonly #series: SeriesKey[] = [];
+  readonly #dropped = new Map<number, number>();
+  readonly #waiting: Waiting[] = [];
+  readonly #steps: StepNumbers;
+  readonly #pulse: RunPulse;
+  #target: PointTarget | undefined;
+  #spool: PointSpool | undefined;
+  #adopted: PointSpool[] = [];
+  #sequence = 0;
+  /** The append under way, and since when. */
+  #working: Promise<void> | undefined;
+  #workingSince = 0;
+  #flushedAt = 0;
+  #appendedAt = 0;
+  #unfolded = false;
+  /** Failures of the store in a row, and when to try again. */
+  #failures = 0;
+  #retryAt = 0;
+  #spoolRetryAt = 0;
+  #finalSince = 0;
+  #error: string | undefined;
+  #toReport = false;
+  #reports = 0;
+
+  constructor(ring: PointRing, options: DrainOptions, world: DrainWorld) {
+    this.#ring = ring;
+    this.#options = options;
+    this.#world = world;
+    this.#steps = new StepNumbers((series) => findLastSteps(this.#target as PointTarget, series));
+    this.#pulse = new RunPulse(options.heartbeatMs, () => this.#open());
+  }
+
+  /** Works until the main thread asks for the end and everything is in the store or the spool. */
+  async run(): Promise<void> {
+    const ring = this.#ring;
+    ring.start();
+    try {
+      this.#adopt();
+      while (!this.#isOver()) {
+        const wakes = ring.wakes;
+        const now = performance.now();
+        this.#receive();
+        this.#pulse.beat(now);
+        this.#work(now);
+        this.#relieve(now);
+        this.#report();
+        const busy = [this.#working, this.#pulse.beating].filter((one) => one !== undefined);
+        if (busy.length > 0) await Promise.race([...busy, pause(stallMs / 20)]);
+        else ring.waitForWake(wakes, this.#idleMs(performance.now()));
+      }
+      await this.#leave();
+    } finally {
+      this.#report();
+      ring.end();
+    }
+  }
+
+  #receive(): void {
+    for (
+      let message = this.#world.receive();
+      message !== undefined;
+      message = this.#world.receive()
+    ) {
+      if (message.do === 'series') this.#series[message.index] = message.series;
+      else if (message.do === 'open-run') this.#pulse.open(message.run);
+      else this.#pulse.close(message.run);
+    }
+  }
+
+  #work(now: number): void {
+    if (this.#working !== undefined || !this.#isDue(now)) return;
+    this.#workingSince = now;
+    this.#working = this.#carry()
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#working = undefined;
+      });
+  }
+
+  #isDue(now: number): boolean {
+    if (now < this.#retryAt) return false;
+    const ring = this.#ring;
+    const used = ring.used;
+    if (used === 0 && this.#waiting.length === 0) {
+      if (this.#adopted.length > 0) return true;
+      return this.#unfolded && (this.#isFinal() || now - this.#appendedAt > idleFoldMs);
+    }
+    return (
+      used >= earlyPoints ||
+      this.#waiting.length > 0 ||
+      this.#isFinal() ||
+      !reached(ring.durable, ring.flushTo) ||
+      // Half of it: a point that came just after a look is stored within the whole.
+      now - this.#flushedAt >= this.#options.flushMs / 2
+    );
+  }
+
+  /** Stores all there is, oldest first. Rejects when the store fails; nothing is lost by that. */
+  async #carry(): Promise<void> {
+    const target = await this.#open();
+    this.#flushedAt = performance.now();
+    while (this.#waiting.length > 0 || this.#ring.used > 0) {
+      const next = this.#waiting[0] ?? this.#freeze();
+      next.block ??= this.#spool?.first();
+      if (next.block !== undefined) await this.#store(target, next);
+      this.#settle(next);
+      this.#workingSince = performance.now();
+    }
+    await this.#carryAdopted(target);
+    const now = performance.now();
+    if (this.#unfolded && (this.#isFinal() || now - this.#appendedAt > idleFoldMs)) {
+      this.#unfolded = false;
+      await target.store.fold();
+    }
+  }
+
+  async #store(target: PointTarget, next: Waiting): Promise<void> {
+    try {
+      next.block = await this.#steps.resolve(next.block as PointBlock);
+      await target.store.appendPoints(next.block);
+    } catch (error) {
+      // What the store will never take would dam up everything behind it.
+      if (!isKeelsonError(error, 'INVALID')) throw error;
+      this.#drop(next.block as PointBlock, error);
+    }
+    this.#appendedAt = performance.now();
+    this.#unfolded = true;
+    this.#recover();
+  }
+
+  #settle(next: Waiting): void {
+    if (next.spooled) this.#spool?.remove(next.sequence, next.count);
+    this.#waiting.shift();
+    this.#ring.stored(Date.now());
+    this.#showProgress();
+  }
+
+  #showProgress(): void {
+    const ring = this.#ring;
+    const durable = this.#waiting[0]?.start ?? ring.tail;
+    const unsafe = this.#waiting.find((one) => !one.spooled);
+    ring.settle(durable, unsafe?.start ?? ring.tail, this.#spool?.points ?? 0);
+  }
+
+  /** Takes points off the ring and gives them their number for good. */
+  #freeze(): Waiting {
+    const ring = this.#ring;
+    // A point is shown after its series was sent: once it is seen, the message is there.
+    const start = ring.tail;
+    const count = Math.min(ring.used, batchPoints);
+    this.#receive();
+    const sequence = ++this.#sequence;
+    const number = { writer: this.#options.writer, sequence };
+    const block = takeBlock(ring, start, count, (i) => this.#series[i] as SeriesKey, number);
+    const end = (start + count) | 0;
+    const next: Waiting = { sequence, count, start, end, block, spooled: false };
+    this.#waiting.push(next);
+    ring.release(end);
+    return next;
+  }
+
+  /** Frees memory while the store is away. */
+  #relieve(now: number): void {
+    const ring = this.#ring;
+    const final = this.#isFinal() && this.#mustSpill(now);
+    const stalled = this.#failures > 0 || (this.#working && now - this.#workingSince > stallMs);
+    if (!final && !stalled) return;
+    const half = ring.capacity / 2;
+    let spilling = final || ring.used > half;
+    while (spilling && now >= this.#spoolRetryAt) {
+      spilling = this.#spill(now) && (final || ring.used > half);
+    }
+    this.#showProgress();
+    if (this.#options.onFull === 'drop' && ring.used > ring.capacity * 0.9) this.#thin();
+  }
+
+  /** Moves the oldest block that is not in the spool there; false when there is none, or it failed. */
+  #spill(now: number): boolean {
+    const unsafe = this.#waiting.find((one) => !one.spooled);
+    if (unsafe === undefined && this.#ring.used === 0) return false;
+    const next = unsafe ?? this.#freeze();
+    try {
+      const { spoolDir, writer, spoolBytes } = this.#options;
+      this.#spool ??= PointSpool.open(spoolDir, writer, spoolBytes);
+      this.#spool.put(next.block as PointBlock);
+      next.spooled = true;
+      // The one being stored is still needed here.
+      if (next !== this.#waiting[0]) next.block = undefined;
+      return true;
+    } catch (error) {
+      this.#spoolRetryAt = now + stallMs;
+      this.#note(error);
+      return false;
+    }
+  }
+
+  #thin(): void {
+    const ring = this.#ring;
+    const flushTo = ring.flushTo;
+    const from = ring.tail;
+    let to = (from + ring.used / 2) | 0;
+    // A flush that waits for points before `to` must not see them move behind the place it waits for.
+    if (!reached(from, flushTo) && reached(to, flushTo)) to = flushTo;
+    const { tail, dropped } = thinPoints(ring, from, distance(from, to));
+    for (const [index, points] of dropped) this.#countDrop(index, points);
+    ring.release(tail);
+    this.#showProgress();
+  }
+
+  #drop(block: PointBlock, error: unknown): void {
+    const indexes = new Map(this.#series.map((series, i) => [JSON.stringify(series), i]));
+    const places = block.series.map((series) => indexes.get(JSON.stringify(series)) ?? 0);
+    for (const place of block.seriesIndex) this.#countDrop(places[place] as number, 1);
+    this.#note(error);
+  }
+
+  #countDrop(index: number, points: number): void {
+    this.#dropped.set(index, (this.#dropped.get(index) ?? 0) + points);
+    this.#toReport = true;
+  }
+
+  #adopt(): void {
+    const { spools, faults } = PointSpool.adopt(this.#options.spoolDir);
+    this.#adopted = [...spools];
+    for (const fault of faults) this.#note(fault);
+  }
+
+  /** Carries what earlier writers left in their spools when they died. */
+  async #carryAdopted(target: PointTarget): Promise<void> {
+    for (let spool = this.#adopted[0]; spool !== undefined; spool = this.#adopted[0]) {
+      const steps = new StepNumbers((series) => findLastSteps(target, series));
+      for (let block = spool.first(); block !== undefined; block = spool.first()) {
+        if (this.#isFinal() || this.#ring.used >= earlyPoints) return;
+        await target.store.appendPoints(await steps.resolve(block));
+        spool.remove(block.sequence, block.steps.length);
+        this.#recover();
+      }
+      spool.close();
+      this.#adopted.shift();
+    }
+  }
+
+  async #open(): Promise<PointTarget> {
+    this.#target ??= await this.#world.open();
+    return this.#target;
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    this.#failures += 1;
+    const pauseMs = Math.min(longestPauseMs, 50 * 2 ** this.#failures);
+    this.#retryAt = performance.now() + pauseMs * (0.5 + Math.random() / 2);
+    this.#note(error);
+    if (this.#failures % failuresUntilReopen !== 0) return;
+    const target = this.#target;
+    this.#target = undefined;
+    await target?.close().catch((fault: unknown) => this.#note(fault));
+  }
+
+  #recover(): void {
+    if (this.#failures === 0 && this.#error === undefined) return;
+    this.#failures = 0;
+    this.#retryAt = 0;
+    this.#error = undefined;
+    this.#toReport = true;
+  }
+
+  #note(error: unknown): void {
+    this.#error = error instanceof Error ? error.message : String(error);
+    this.#toReport = true;
+  }
+
+  // One report is under way at a time: a main thread that never looks must not find a heap of them.
+  #report(): void {
+    if (!this.#toReport || this.#ring.reportsRead !== this.#reports) return;
+    this.#toReport = false;
+    this.#reports = (this.#reports + 1) | 0;
+    this.#world.report({ dropped: [...this.#dropped], error: this.#error });
+  }
+
+  #isFinal(): boolean {
+    return this.#ring.finalMs > 0;
+  }
+
+  #mustSpill(now: number): boolean {
+    if (this.#finalSince === 0) this.#finalSince = now;
+    return this.#failures > 0 || now - this.#finalSince >= this.#ring.finalMs;
+  }
+
+  #isOver(): boolean {
+    if (!this.#isFinal() || this.#working !== undefined) return false;
+    this.#receive();
+    if (this.#pulse.hasWork && this.#failures === 0) return false;
+    if (this.#ring.used > 0) return false;
+    if (this.#waiting.some((one) => !one.spooled)) return false;
+    return this.#failures > 0 || (this.#waiting.length === 0 && !this.#unfolded);
+  }
+
+  async #leave(): Promise<void> {
+    this.#showProgress();
+    for (const spool of [this.#spool, ...this.#adopted]) spool?.close();
+    await this.#target?.close().catch((error: unknown) => this.#note(error));
+  }
+
+  #idleMs(now: number): number {
+    const times = [now + this.#options.flushMs / 2, this.#pulse.nextAt];
+    if (this.#retryAt > now) times.push(this.#retryAt);
+    return Math.max(1, Math.min(...times) - now);
+  }
+}
+
+async function findLastSteps(
+  target: PointTarget,
+  series: readonly SeriesKey[],
+): Promise<readonly (number | undefined)[]> {
+  const steps: (number | undefined)[] = [];
+  const byOwner = Map.groupBy(series, (key) => `${key.workspace}\u0000${key.owner}`);
+  const found = new Map<SeriesKey, number>();
+  for (const keys of byOwner.values()) {
+    const { workspace, owner } = keys[0] as SeriesKey;
+    const summaries = await target.store.summaries(
+      workspace,
+      owner,
+      keys.map((key) => key.key),
+    );
+    for (const summary of summaries) {
+      const key = keys.find((one) => one.key === summary.key);
+      if (key !== undefined) found.set(key, summary.lastStep);
+    }
+  }
+  for (const key of series) steps.push(found.get(key));
+  return steps;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
