@@ -1,0 +1,54 @@
+import type { KindDeclaration } from '../record.ts';
+
+/**
+ * Monitors, one a deployment, under the deployment's id. The body holds the rules, the reference and the
+ * state of each detector; a commit that moves `evaluatedAt` moves them with it.
+ */
+export const monitorKind: KindDeclaration = {
+  name: 'monitor',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    deploymentName: { type: 'text' },
+    versionId: { type: 'text' },
+    /** Labels observed up to here are in the detectors' states. */
+    evaluatedAt: { type: 'integer' },
+    referenceSetAt: { type: 'integer' },
+  },
+  unique: [{ name: 'monitor of a deployment', columns: ['deploymentName'] }],
+  history: 'none',
+};
+
+/** Analyses: the counts of one interval and what each detector then said. Enough to compute it again. */
+export const analysisKind: KindDeclaration = {
+  name: 'analysis',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    at: { type: 'integer', immutable: true },
+    changed: { type: 'boolean', immutable: true },
+  },
+  unique: [{ name: 'analysis', columns: ['deploymentId', 'at'] }],
+  indexes: [['deploymentId', 'at']],
+  history: 'none',
+  immutableBody: true,
+};
+
+/** Alerts. `openKey` is the fingerprint while the alert is open: one open alert for each. */
+export const alertKind: KindDeclaration = {
+  name: 'alert',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    rule: { type: 'text', immutable: true },
+    fingerprint: { type: 'text', immutable: true },
+    openKey: { type: 'text', optional: true },
+    severity: { type: 'text' },
+    state: { type: 'text' },
+    firstAt: { type: 'integer', immutable: true },
+    lastAt: { type: 'integer' },
+  },
+  unique: [{ name: 'open alert', columns: ['openKey'] }],
+  indexes: [['deploymentId', 'firstAt']],
+  history: 'kept',
+};
+
+/** The kinds that monitoring keeps. */
+export const monitoringKinds: readonly KindDeclaration[] = [monitorKind, analysisKind, alertKind];

@@ -1,0 +1,145 @@
+import type { StoredRecord } from '../contracts/record.ts';
+import type { Route } from '../contracts/traffic-router.ts';
+import { KeelsonError } from '../errors.ts';
+import type { Gate, GateVerdict } from './gate.ts';
+
+/** Where a rollout stands. */
+export type RolloutStatus = 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'ROLLED_BACK';
+
+/** One step: how much traffic the candidate has, and what must be shown before the next. */
+export interface RolloutStep {
+  /** Of the answers; 0 when it only shadows. */
+  readonly weightPercent: number;
+  /** The candidate gets a copy of the requests that it does not answer. */
+  readonly shadow: boolean;
+  readonly gates: readonly Gate[];
+  /** Not before this time in the step. */
+  readonly minDurationMs: number;
+  /** Still inconclusive after this time: see `onInconclusive`. */
+  readonly maxDurationMs?: number;
+}
+
+/** A rollout as it is read. */
+export interface Rollout {
+  readonly id: string;
+  readonly deploymentId: string;
+  readonly candidateVersionId: string;
+  readonly baselineVersionId: string;
+  readonly status: RolloutStatus;
+  readonly steps: readonly RolloutStep[];
+  readonly stepIndex: number;
+  readonly beganAt: number;
+  readonly stepBeganAt: number;
+  readonly evaluatedAt: number;
+  readonly onInconclusive: 'pause' | 'rollback';
+  /** What was decided, when, on which evidence; holds without news are not listed. */
+  readonly decisions: readonly RolloutDecision[];
+  /** The evidence of the last evaluation. */
+  readonly latest: readonly GateVerdict[];
+  readonly reason: string;
+  readonly correlationId: string;
+  readonly revision: number;
+}
+
+/** One decision with its evidence. */
+export interface RolloutDecision {
+  readonly at: number;
+  readonly stepIndex: number;
+  readonly action: 'hold' | 'advance' | 'complete' | 'rollback' | 'pause';
+  readonly reason: string;
+  readonly verdicts: readonly GateVerdict[];
+}
+
+/**
+ * What to do now: any failed gate turns the rollout back; all passed and the time served go on; the
+ * rest holds, until the step's longest time makes inconclusive a decision of its own.
+ */
+export function decideRollout(
+  rollout: Pick<Rollout, 'steps' | 'stepIndex' | 'stepBeganAt' | 'onInconclusive'>,
+  verdicts: readonly GateVerdict[],
+  at: number,
+): Pick<RolloutDecision, 'action' | 'reason'> {
+  const step = rollout.steps[rollout.stepIndex];
+  if (step === undefined) throw new KeelsonError('INTERNAL', 'A rollout stands behind its last step.');
+  const failed = verdicts.filter((verdict) => verdict.outcome === 'FAIL');
+  if (failed.length > 0) {
+    return { action: 'rollback', reason: `failed: ${failed.map((v) => v.gate.gate).join(', ')}` };
+  }
+  const servedMs = at - rollout.stepBeganAt;
+  const open = verdicts.filter((verdict) => verdict.outcome === 'INCONCLUSIVE');
+  if (open.length === 0 && servedMs >= step.minDurationMs) {
+    const last = rollout.stepIndex === rollout.steps.length - 1;
+    const passed = verdicts.map((v) => v.gate.gate).join(', ') || 'no gate asked for more';
+    return { action: last ? 'complete' : 'advance', reason: `passed: ${passed}` };
+  }
+  if (open.length > 0 && step.maxDurationMs !== undefined && servedMs >= step.maxDurationMs) {
+    const action = rollout.onInconclusive;
+    return { action, reason: `inconclusive in its time: ${open.map((v) => v.gate.gate).join(', ')}` };
+  }
+  return {
+    action: 'hold',
+    reason: open.length > 0 ? 'not enough evidence yet' : 'the step has not served its time',
+  };
+}
+
+/** The route while a step is in force. */
+export function routeOfStep(base: Route, rollout: Pick<Rollout, 'candidateVersionId' | 'baselineVersionId'>, step: RolloutStep): Route {
+  const { candidateVersionId, baselineVersionId } = rollout;
+  const weight = step.weightPercent;
+  const targets = [
+    { versionId: baselineVersionId, weightPercent: 100 - weight },
+    { versionId: candidateVersionId, weightPercent: weight },
+  ].filter((target) => target.weightPercent > 0);
+  // Whoever does not answer a request scores it in the shadow, so that both are compared on all of them.
+  const shadowed = weight > 0 && weight < 100 ? [candidateVersionId, baselineVersionId] : weight === 0 ? [candidateVersionId] : [];
+  return {
+    ...base,
+    targets,
+    shadows: step.shadow ? shadowed.map((versionId) => ({ versionId, samplePercent: 100 })) : [],
+    fallbackVersionId: baselineVersionId,
+  };
+}
+
+/** The route once a rollout has ended: all traffic on one version. */
+export function routeOfVersion(base: Route, versionId: string): Route {
+  const { fallbackVersionId: _, ...rest } = base;
+  return { ...rest, targets: [{ versionId, weightPercent: 100 }], shadows: [] };
+}
+
+/** Refuses steps that could not be followed. */
+export function assertSteps(steps: readonly RolloutStep[]): readonly RolloutStep[] {
+  const refuse = (why: string): never => {
+    throw new KeelsonError('INVALID', `The rollout's steps ${why}.`);
+  };
+  if (steps.length === 0) refuse('are missing; give at least one');
+  steps.forEach((step, i) => {
+    const { weightPercent } = step;
+    if (!(weightPercent >= 0 && weightPercent <= 100)) refuse(`want ${weightPercent} % in step ${i + 1}`);
+    if (weightPercent < (steps[i - 1]?.weightPercent ?? 0)) refuse(`take traffic away in step ${i + 1}`);
+    if (weightPercent === 0 && !step.shadow) refuse(`give the candidate nothing in step ${i + 1}`);
+  });
+  if (steps.at(-1)?.weightPercent !== 100) refuse('do not end with 100 % on the candidate');
+  return steps;
+}
+
+/** A rollout out of its record. */
+export function rolloutFromRecord(record: StoredRecord): Rollout {
+  const c = record.columns;
+  const body = record.body as unknown as Pick<
+    Rollout,
+    'steps' | 'onInconclusive' | 'decisions' | 'latest' | 'reason' | 'correlationId'
+  >;
+  return {
+    ...body,
+    id: record.id,
+    deploymentId: c['deploymentId'] as string,
+    candidateVersionId: c['candidateVersionId'] as string,
+    baselineVersionId: c['baselineVersionId'] as string,
+    status: c['status'] as RolloutStatus,
+    stepIndex: c['stepIndex'] as number,
+    beganAt: c['beganAt'] as number,
+    stepBeganAt: c['stepBeganAt'] as number,
+    evaluatedAt: c['evaluatedAt'] as number,
+    revision: record.revision,
+  };
+}

@@ -1,0 +1,208 @@
+import type { PredictionRow, PredictionSink } from '../contracts/prediction-sink.ts';
+import type { Scope } from '../contracts/scope.ts';
+import type { RowColumn, RowColumns, StreamKey } from '../contracts/series-store.ts';
+import { KeelsonError } from '../errors.ts';
+import { decodeJson, encodeJson, type Json, type JsonObject } from '../json.ts';
+import { uuidV7 } from '../uuid.ts';
+
+/** How predictions are buffered. */
+export interface PredictionLogOptions {
+  /** A flush begins when so many rows wait; 1,000 when left out. */
+  readonly flushRows?: number;
+  /** A row waits at most so long; 1,000 when left out. */
+  readonly flushMs?: number;
+  /** More than this many rows waiting: the oldest are dropped and counted. 100,000 when left out. */
+  readonly maxRows?: number;
+}
+
+/** The stream of a deployment's predictions. */
+export function predictionStream(workspace: string, deploymentId: string): StreamKey {
+  return { workspace, stream: 'predictions', owner: deploymentId };
+}
+
+/**
+ * Buffers predictions off the request path and appends them by whole batches. Rows that a store refuses
+ * are kept and tried again; memory is bounded.
+ */
+export class PredictionLog implements PredictionSink {
+  readonly #scope: Pick<Scope, 'series' | 'workspace' | 'logger'>;
+  readonly #options: Required<PredictionLogOptions>;
+  readonly #writer = uuidV7();
+  readonly #sequences = new Map<string, number>();
+  #waiting: PredictionRow[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #flushing: Promise<void> = Promise.resolve();
+  #dropped = 0;
+  #lastError: string | undefined;
+
+  constructor(
+    scope: Pick<Scope, 'series' | 'workspace' | 'logger'>,
+    options: PredictionLogOptions = {},
+  ) {
+    this.#scope = scope;
+    this.#options = { flushRows: 1_000, flushMs: 1_000, maxRows: 100_000, ...options };
+  }
+
+  record(row: PredictionRow): void {
+    this.#waiting.push(row);
+    if (this.#waiting.length > this.#options.maxRows) {
+      this.#waiting.shift();
+      this.#dropped += 1;
+    }
+    if (this.#waiting.length >= this.#options.flushRows) this.#flushSoon(0);
+    else this.#flushSoon(this.#options.flushMs);
+  }
+
+  async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const work = this.#flushAll();
+    const { timeoutMs } = options;
+    if (timeoutMs === undefined) return work;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      const message = `Predictions are not durable after ${timeoutMs} ms.`;
+      timer = setTimeout(() => reject(new KeelsonError('TIMEOUT', message)), timeoutMs);
+    });
+    try {
+      await Promise.race([work, timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  health(): { readonly pending: number; readonly dropped: number; readonly lastError?: string } {
+    const health = { pending: this.#waiting.length, dropped: this.#dropped };
+    return this.#lastError === undefined ? health : { ...health, lastError: this.#lastError };
+  }
+
+  #flushSoon(ms: number): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#flushAll().catch((error: unknown) => {
+        this.#scope.logger.warn({ component: 'monitoring', error }, 'Predictions could not be stored yet.');
+      });
+    }, ms);
+    this.#timer.unref();
+  }
+
+  #flushAll(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    // One flush after another, each taking what waits when it begins.
+    this.#flushing = this.#flushing.catch(() => undefined).then(() => this.#flushNow());
+    return this.#flushing;
+  }
+
+  async #flushNow(): Promise<void> {
+    const rows = this.#waiting;
+    this.#waiting = [];
+    const byDeployment = Map.groupBy(rows, (row) => row.deploymentId);
+    for (const [deploymentId, part] of byDeployment) {
+      // A new number for every try: one that failed may be stored all the same, and other rows under
+      // its number would be ignored. Readers drop repeats.
+      const sequence = (this.#sequences.get(deploymentId) ?? 0) + 1;
+      this.#sequences.set(deploymentId, sequence);
+      try {
+        await this.#scope.series.appendRows({
+          writer: this.#writer,
+          sequence,
+          stream: predictionStream(this.#scope.workspace, deploymentId),
+          at: Float64Array.from(part, (row) => row.at),
+          columns: columnsOf(part),
+        });
+        byDeployment.delete(deploymentId);
+        this.#lastError = undefined;
+      } catch (error) {
+        this.#lastError = error instanceof Error ? error.message : String(error);
+        // Rows of this and the deployments not yet reached go back in front, under a new flush.
+        this.#waiting = [...[...byDeployment.values()].flat(), ...this.#waiting];
+        throw error;
+      }
+    }
+  }
+}
+
+function columnsOf(rows: readonly PredictionRow[]): Record<string, RowColumn> {
+  const text = (of: (row: PredictionRow) => string | undefined): RowColumn => ({
+    type: 'text',
+    values: rows.map((row) => of(row) ?? null),
+  });
+  const json = (of: (row: PredictionRow) => unknown): RowColumn => ({
+    type: 'json',
+    values: rows.map((row) => (of(row) === undefined ? null : encodeJson(of(row)))),
+  });
+  const number = (of: (row: PredictionRow) => number | undefined): RowColumn => ({
+    type: 'number',
+    values: Float64Array.from(rows, (row) => of(row) ?? Number.NaN),
+    missing: Uint8Array.from(rows, (row) => (of(row) === undefined ? 1 : 0)),
+  });
+  return {
+    versionId: text((row) => row.versionId),
+    requestId: text((row) => row.requestId),
+    role: text((row) => row.role),
+    features: json((row) => row.features),
+    prediction: json((row) => row.prediction),
+    probabilities: json((row) => row.probabilities),
+    latencyMs: number((row) => row.latencyMs),
+    queueMs: number((row) => row.queueMs),
+    inferenceMs: number((row) => row.inferenceMs),
+    replica: text((row) => row.replica),
+    error: text((row) => row.error),
+    correlationId: text((row) => row.correlationId),
+  };
+}
+
+/** A prediction as it is read back. */
+export interface StoredPrediction {
+  readonly at: number;
+  readonly versionId: string;
+  readonly requestId: string;
+  readonly role: 'primary' | 'shadow';
+  readonly features: JsonObject;
+  readonly prediction: Json;
+  readonly latencyMs: number;
+  readonly error?: string;
+}
+
+/** The predictions of a deployment with from ≤ at < to; of repeats of one request and version the first. */
+export async function readPredictions(
+  scope: Pick<Scope, 'series' | 'workspace'>,
+  deploymentId: string,
+  range: { readonly from: number; readonly to: number },
+): Promise<readonly StoredPrediction[]> {
+  const seen = new Set<string>();
+  const all: StoredPrediction[] = [];
+  const stream = predictionStream(scope.workspace, deploymentId);
+  for await (const batch of scope.series.rows(stream, range)) {
+    for (let i = 0; i < batch.at.length; i += 1) {
+      const row = predictionAt(batch, i);
+      const key = JSON.stringify([row.requestId, row.versionId]);
+      if (seen.has(key)) continue;
+      seen.add(key);
+      all.push(row);
+    }
+  }
+  return all.sort((a, b) => a.at - b.at || (a.requestId < b.requestId ? -1 : 1));
+}
+
+function predictionAt(batch: RowColumns, i: number): StoredPrediction {
+  const text = (name: string): string | undefined => {
+    const column = batch.columns[name];
+    return column === undefined || column.type === 'number' ? undefined : (column.values[i] ?? undefined);
+  };
+  const json = (name: string): Json | undefined => {
+    const value = text(name);
+    return value === undefined ? undefined : decodeJson(value);
+  };
+  const latency = batch.columns['latencyMs'];
+  const error = text('error');
+  return {
+    at: batch.at[i] ?? Number.NaN,
+    versionId: text('versionId') ?? '',
+    requestId: text('requestId') ?? '',
+    role: text('role') === 'shadow' ? 'shadow' : 'primary',
+    features: (json('features') ?? {}) as JsonObject,
+    prediction: json('prediction') ?? null,
+    latencyMs: latency?.type === 'number' ? (latency.values[i] ?? Number.NaN) : Number.NaN,
+    ...(error === undefined ? {} : { error }),
+  };
+}
