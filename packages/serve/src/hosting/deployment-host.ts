@@ -1,0 +1,435 @@
+import {
+  type Clock,
+  isKeelsonError,
+  KeelsonError,
+  type Logger,
+  type PredictionRow,
+  type Route,
+  type Tensor,
+} from '@keelson/core';
+import type { InferRequest } from '../protocol/infer-request.ts';
+import { statusOf } from '../protocol/refusal.ts';
+import type { CheckedInputs } from '../protocol/signature-check.ts';
+import type { JobAnswer } from '../replicas/job.ts';
+import type { ReplicaStatus } from '../replicas/replica-pool.ts';
+import type { InProcessRouter, RoutedRequest } from '../routing/in-process-router.ts';
+import type { ServedRoute, ServingSource } from '../serving-source.ts';
+import { type LoadedVersion, loadVersion, type ReplicaSettings } from './loaded-version.ts';
+import { type ShadowCounts, ShadowLane } from './shadow-lane.ts';
+
+/** What a host is made of. */
+export interface DeploymentHostOptions {
+  readonly deployment: string;
+  readonly source: ServingSource;
+  readonly router: InProcessRouter;
+  readonly replicas: ReplicaSettings;
+  /** How long old versions may take to finish what they have. */
+  readonly drainMs: number;
+  readonly maxShadows: number;
+  readonly clock: Clock;
+  readonly logger: Logger | undefined;
+}
+
+/** One inference request as the host gets it. */
+export interface InferCall extends RoutedRequest {
+  readonly request: InferRequest;
+  /** Version number or id that the caller insists on. */
+  readonly version: string | undefined;
+  readonly timeoutMs: number;
+  /** `performance.now()` when the request came in. */
+  readonly startedAt: number;
+  /** The request's time for monitoring. */
+  readonly at: number;
+  readonly correlationId: string | undefined;
+  readonly isGone: () => boolean;
+}
+
+/** What the caller gets. */
+export interface InferResult {
+  readonly version: LoadedVersion;
+  readonly outputs: readonly Tensor[];
+  readonly answer: JobAnswer;
+}
+
+/** How a deployment is doing in this process. */
+export interface DeploymentStatus {
+  readonly deployment: string;
+  readonly environment: string | undefined;
+  /** `DEGRADED`: it answers, but not as its newest route wants. `FAILED`: it does not answer. */
+  readonly state: 'STARTING' | 'HEALTHY' | 'DEGRADED' | 'FAILED';
+  /** Of the route in force. */
+  readonly generation: number | undefined;
+  readonly versions: readonly {
+    readonly versionId: string;
+    readonly version: string;
+    readonly replicas: readonly ReplicaStatus[];
+    readonly queued: number;
+    readonly crashes: number;
+  }[];
+  /** Why the newest route is not, or not wholly, in force. */
+  readonly error: KeelsonError | undefined;
+  readonly shadows: ShadowCounts;
+}
+
+interface Failure {
+  readonly error: KeelsonError;
+  readonly retryAt: number;
+  readonly backOffMs: number;
+}
+
+const firstBackOffMs = 2000;
+const maxBackOffMs = 60_000;
+
+/**
+ * One deployment in this process: follows its route, holds the replicas of the versions that the route names, and
+ * answers requests. A new version is loaded and warmed beside the old; then the route is swapped in one step, and
+ * what is no longer named finishes its requests and stops. While a version of a new route cannot be
+ * loaded, the route in force stays.
+ */
+export class DeploymentHost {
+  readonly deployment: string;
+  readonly #options: DeploymentHostOptions;
+  readonly #versions = new Map<string, LoadedVersion>();
+  readonly #loading = new Map<string, Promise<LoadedVersion>>();
+  readonly #failures = new Map<string, Failure>();
+  readonly #draining = new Set<Promise<void>>();
+  readonly #shadows: ShadowLane;
+  readonly #stopping = new AbortController();
+  #wanted: ServedRoute | undefined;
+  #inForce: ServedRoute | undefined;
+  #error: KeelsonError | undefined;
+  #syncing: { readonly generation: number; readonly done: Promise<void> } | undefined;
+
+  constructor(options: DeploymentHostOptions) {
+    this.deployment = options.deployment;
+    this.#options = options;
+    this.#shadows = new ShadowLane(
+      { maxWaiting: options.maxShadows, concurrency: Math.max(1, options.replicas.replicas) * 4 },
+      () => [...this.#versions.values()].some(({ pool }) => pool.queued > 0),
+    );
+  }
+
+  /** Known once a route is in force. */
+  get deploymentId(): string | undefined {
+    return this.#inForce?.route.deploymentId;
+  }
+
+  /** Whether requests are answered: a target that has weight, or the fallback, has a live replica. */
+  get isReady(): boolean {
+    const route = this.#inForce?.route;
+    if (route === undefined) return false;
+    const answering = route.targets.filter(({ weightPercent }) => weightPercent > 0);
+    const ids = [...answering.map(({ versionId }) => versionId), route.fallbackVersionId];
+    return ids.some((id) => id !== undefined && (this.#versions.get(id)?.pool.liveCount ?? 0) > 0);
+  }
+
+  /** The versions that can be asked for, the one with the greatest weight first. */
+  get versions(): readonly LoadedVersion[] {
+    const weights = new Map(
+      this.#inForce?.route.targets.map((t) => [t.versionId, t.weightPercent]),
+    );
+    const weightOf = ({ model }: LoadedVersion): number => weights.get(model.versionId) ?? -1;
+    return [...this.#versions.values()].sort((a, b) => weightOf(b) - weightOf(a));
+  }
+
+  /** The version of that number or id. NOT_FOUND when it is not loaded here. */
+  getVersion(name: string): LoadedVersion {
+    for (const version of this.#versions.values()) {
+      if (version.model.version === name || version.model.versionId === name) return version;
+    }
+    const known = this.versions.map(({ model }) => model.version).join(', ') || 'none';
+    throw new KeelsonError(
+      'NOT_FOUND',
+      `Deployment ${this.deployment} serves no version ${name.slice(0, 60)}; it serves ${known}.`,
+    );
+  }
+
+  status(): DeploymentStatus {
+    return {
+      deployment: this.deployment,
+      environment: this.#inForce?.environment,
+      state: this.#state(),
+      generation: this.#inForce?.generation,
+      versions: this.versions.map(({ model, pool }) => ({
+        versionId: model.versionId,
+        version: model.version,
+        replicas: pool.status(),
+        queued: pool.queued,
+        crashes: pool.crashes,
+      })),
+      error: this.#error,
+      shadows: this.#shadows.counts(),
+    };
+  }
+
+  /**
+   * Reads the route and brings it into force, unless it already is. Rejects with what the source says (NOT_FOUND for an
+   * unknown deployment); a version that cannot be loaded is in {@link status} instead.
+   */
+  async sync(): Promise<void> {
+    const served = await this.#options.source.route(this.deployment);
+    const newest = this.#wanted?.generation ?? 0;
+    if (served.generation < newest || this.#stopping.signal.aborted) return;
+    if (this.#syncing?.generation === served.generation) return this.#syncing.done;
+    if (this.#inForce?.generation === served.generation && this.#isComplete(served.route)) return;
+    this.#wanted = served;
+    const done = this.#bringIntoForce(served);
+    this.#syncing = { generation: served.generation, done };
+    try {
+      await done;
+    } finally {
+      if (this.#syncing?.done === done) this.#syncing = undefined;
+    }
+  }
+
+  /** Answers one request; rejects with the errors of the router, the signature and the replicas. */
+  async infer(call: InferCall): Promise<InferResult> {
+    const { version, shadows, deploymentId } = this.#choose(call);
+    version.check.checkOutputs(call.request.outputs);
+    const checked = version.check.check(call.request.inputs);
+    const { versionId } = version.model;
+    try {
+      const answer = await version.pool.predict(checked.inputs, checked.rowCount, {
+        timeoutMs: call.timeoutMs - (performance.now() - call.startedAt),
+        parameters: call.request.parameters,
+        isGone: call.isGone,
+      });
+      const latencyMs = performance.now() - call.startedAt;
+      this.#options.router.record(deploymentId, versionId, latencyMs, false);
+      this.#log(version, call, checked, { deploymentId, role: 'primary', latencyMs, answer });
+      for (const shadow of shadows) this.#shadow(deploymentId, shadow, call);
+      return { version, outputs: answer.outputs, answer };
+    } catch (error) {
+      if (statusOf(error) >= 500) {
+        const latencyMs = performance.now() - call.startedAt;
+        this.#options.router.record(deploymentId, versionId, latencyMs, true);
+        if (isKeelsonError(error, 'FAILED', 'TIMEOUT', 'INTERNAL')) {
+          this.#log(version, call, checked, { deploymentId, role: 'primary', latencyMs, error });
+        }
+      }
+      throw error;
+    }
+  }
+
+  /** Resolves when no shadow waits or runs, at the latest after `timeoutMs`. */
+  async settled(timeoutMs: number): Promise<void> {
+    await this.#shadows.settled(timeoutMs);
+  }
+
+  /** Finishes requests and shadows (within `timeoutMs`), then stops all replicas. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#stopping.abort();
+    await this.#shadows.settled(timeoutMs);
+    this.#shadows.close();
+    await Promise.allSettled(this.#loading.values());
+    for (const versionId of [...this.#versions.keys()]) this.#retire(versionId, timeoutMs);
+    await Promise.all(this.#draining);
+  }
+
+  #state(): DeploymentStatus['state'] {
+    if (this.#inForce === undefined) return this.#error === undefined ? 'STARTING' : 'FAILED';
+    if (!this.isReady) return 'FAILED';
+    const isWhole = this.#inForce.generation === this.#wanted?.generation;
+    const allLive = [...this.#versions.values()].every(({ pool }) => pool.liveCount > 0);
+    return isWhole && allLive && this.#error === undefined ? 'HEALTHY' : 'DEGRADED';
+  }
+
+  #choose(call: InferCall): {
+    version: LoadedVersion;
+    shadows: readonly string[];
+    deploymentId: string;
+  } {
+    if (this.#inForce === undefined) {
+      throw new KeelsonError('UNAVAILABLE', `Deployment ${this.deployment} is not ready.`, {
+        ...(this.#error === undefined ? {} : { cause: this.#error }),
+      });
+    }
+    const { route } = this.#inForce;
+    const { deploymentId } = route;
+    if (call.version !== undefined) {
+      return { version: this.getVersion(call.version), shadows: [], deploymentId };
+    }
+    const { versionId, shadows } = this.#options.router.pick(deploymentId, call, (id) => {
+      const pool = this.#versions.get(id)?.pool;
+      if (pool === undefined) return false;
+      // Where there is a fallback it takes over at once; where there is none, waiting for a new replica is better.
+      return pool.liveCount > 0 || (route.fallbackVersionId === undefined && pool.isAlive);
+    });
+    return { version: this.#versions.get(versionId) as LoadedVersion, shadows, deploymentId };
+  }
+
+  #shadow(deploymentId: string, versionId: string, call: InferCall): void {
+    this.#shadows.offer(async () => {
+      const version = this.#versions.get(versionId);
+      if (version === undefined)
+        throw new KeelsonError('UNAVAILABLE', 'The shadow version is not loaded.');
+      const checked = version.check.check(call.request.inputs);
+      const startedAt = performance.now();
+      const facts = (): { deploymentId: string; role: 'shadow'; latencyMs: number } => ({
+        deploymentId,
+        role: 'shadow',
+        latencyMs: performance.now() - startedAt,
+      });
+      try {
+        const answer = await version.pool.predict(checked.inputs, checked.rowCount, {
+          timeoutMs: call.timeoutMs,
+          parameters: call.request.parameters,
+        });
+        this.#log(version, call, checked, { ...facts(), answer });
+      } catch (error) {
+        // What befell the copy on its way (overload, removal) says nothing about the version.
+        if (isKeelsonError(error, 'FAILED', 'TIMEOUT')) {
+          this.#log(version, call, checked, { ...facts(), error });
+        }
+        throw error;
+      }
+    });
+  }
+
+  #log(
+    version: LoadedVersion,
+    call: InferCall,
+    checked: CheckedInputs,
+    result: Pick<PredictionRow, 'deploymentId' | 'role' | 'latencyMs'> & {
+      readonly answer?: JobAnswer;
+      readonly error?: unknown;
+    },
+  ): void {
+    const { answer, error, ...facts } = result;
+    const rows = version.rows.rows(
+      {
+        ...facts,
+        versionId: version.model.versionId,
+        requestId: call.requestId,
+        at: call.at,
+        ...(answer === undefined
+          ? { error: error instanceof Error ? error.message : String(error) }
+          : { queueMs: answer.queueMs, inferenceMs: answer.inferenceMs, replica: answer.replica }),
+        ...(call.correlationId === undefined ? {} : { correlationId: call.correlationId }),
+      },
+      checked.inputs,
+      checked.rowCount,
+      answer?.outputs,
+    );
+    for (const row of rows) this.#options.source.sink.record(row);
+  }
+
+  async #bringIntoForce(served: ServedRoute): Promise<void> {
+    const ids = versionsOf(served.route);
+    const results = await Promise.allSettled(ids.map((id) => this.#load(id)));
+    // A newer route came while this one was loading: it has the say now.
+    if (this.#wanted !== served || this.#stopping.signal.aborted) {
+      this.#retireUnnamed();
+      return;
+    }
+    const failed = results.find((result) => result.status === 'rejected');
+    this.#error = failed === undefined ? undefined : asKeelsonError(failed.reason);
+    if (failed === undefined || this.#isBetterThanNothing(served.route)) {
+      this.#options.router.applyNow({ generation: served.generation, route: served.route });
+      this.#inForce = served;
+    }
+    if (this.#error !== undefined) this.#report(served, this.#error);
+    this.#retireUnnamed();
+  }
+
+  /** With no route in force yet, one of which only a part can be loaded is better than none. */
+  #isBetterThanNothing(route: Route): boolean {
+    if (this.#inForce !== undefined && this.#inForce.generation !== this.#wanted?.generation)
+      return false;
+    return route.targets.some(
+      ({ versionId, weightPercent }) => weightPercent > 0 && this.#versions.has(versionId),
+    );
+  }
+
+  #isComplete(route: Route): boolean {
+    return versionsOf(route).every((id) => {
+      const failure = this.#failures.get(id);
+      return (
+        this.#versions.has(id) || (failure !== undefined && performance.now() < failure.retryAt)
+      );
+    });
+  }
+
+  #load(versionId: string): Promise<LoadedVersion> {
+    const loaded = this.#versions.get(versionId);
+    if (loaded !== undefined) return Promise.resolve(loaded);
+    const failure = this.#failures.get(versionId);
+    if (failure !== undefined && performance.now() < failure.retryAt)
+      return Promise.reject(failure.error);
+    let loading = this.#loading.get(versionId);
+    if (loading === undefined) {
+      loading = this.#loadNow(versionId).finally(() => this.#loading.delete(versionId));
+      this.#loading.set(versionId, loading);
+    }
+    return loading;
+  }
+
+  async #loadNow(versionId: string): Promise<LoadedVersion> {
+    const { source, replicas, logger } = this.#options;
+    try {
+      const model = await source.model(versionId, { signal: this.#stopping.signal });
+      const version = await loadVersion(this.deployment, model, replicas, logger);
+      this.#versions.set(versionId, version);
+      this.#failures.delete(versionId);
+      return version;
+    } catch (cause) {
+      const error = asKeelsonError(cause);
+      const backOffMs = Math.min(
+        maxBackOffMs,
+        (this.#failures.get(versionId)?.backOffMs ?? firstBackOffMs / 2) * 2,
+      );
+      this.#failures.set(versionId, { error, backOffMs, retryAt: performance.now() + backOffMs });
+      throw error;
+    }
+  }
+
+  #report(served: ServedRoute, error: KeelsonError): void {
+    this.#options.logger?.error(
+      {
+        deployment: this.deployment,
+        generation: served.generation,
+        code: error.code,
+        error: error.message,
+      },
+      this.#inForce === served
+        ? 'A route came into force without a version that cannot be loaded.'
+        : 'A route cannot come into force; the one before it stays.',
+    );
+  }
+
+  /** Stops what neither the route in force nor the one being loaded names. */
+  #retireUnnamed(): void {
+    const named = new Set(
+      [this.#inForce, this.#wanted].flatMap((served) => (served ? versionsOf(served.route) : [])),
+    );
+    for (const versionId of [...this.#versions.keys()]) {
+      if (!named.has(versionId)) this.#retire(versionId, this.#options.drainMs);
+    }
+  }
+
+  #retire(versionId: string, drainMs: number): void {
+    const version = this.#versions.get(versionId);
+    if (version === undefined) return;
+    this.#versions.delete(versionId);
+    const drained = version.pool
+      .close({ timeoutMs: drainMs })
+      .finally(() => this.#draining.delete(drained));
+    this.#draining.add(drained);
+  }
+}
+
+function versionsOf(route: Route): string[] {
+  const ids = [
+    ...route.targets.map(({ versionId }) => versionId),
+    ...route.rules.map(({ versionId }) => versionId),
+    ...route.shadows.map(({ versionId }) => versionId),
+    ...(route.fallbackVersionId === undefined ? [] : [route.fallbackVersionId]),
+  ];
+  return [...new Set(ids)];
+}
+
+function asKeelsonError(error: unknown): KeelsonError {
+  if (isKeelsonError(error)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new KeelsonError('INTERNAL', message, { cause: error });
+}

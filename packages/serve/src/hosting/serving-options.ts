@@ -1,0 +1,110 @@
+import { availableParallelism } from 'node:os';
+import type { Clock, Ids, Logger } from '@keelson/core';
+import { KeelsonError } from '@keelson/core';
+import type { RateLimitOptions } from '../http/rate-limit.ts';
+
+/** How models are served; every value has a default. */
+export interface ServingOptions {
+  /** The deployments to serve, by name: at least one. */
+  readonly deployments: readonly string[];
+  /** Replicas of each version: one less than the machine's parallelism, from 1 to 4, when left out. */
+  readonly replicas?: number;
+  /** Where models run: `thread`, off the HTTP thread; see the README on `none`. */
+  readonly isolation?: 'thread' | 'none';
+  /** Requests that may wait for a replica of one version; 256. */
+  readonly maxQueue?: number;
+  /** From a request's arrival until its answer, or 504; 30,000. */
+  readonly timeoutMs?: number;
+  /** Of a request, unpacked; 16 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Of a request; 10,000. */
+  readonly maxRows?: number;
+  /** None when left out. */
+  readonly rateLimit?: RateLimitOptions;
+  /** For loading and warming a replica; 60,000. */
+  readonly loadTimeoutMs?: number;
+  /** How long a request may run past its deadline before its replica counts as hung and is replaced; 5,000. */
+  readonly hungAfterMs?: number;
+  /** How long an old version may take to finish its requests; 60,000. */
+  readonly drainMs?: number;
+  /** Copies that may wait for a shadow version before more are dropped; 1,024. */
+  readonly maxShadows?: number;
+  /** How often routes are read again without a wake-up; 1,000. */
+  readonly pollMs?: number;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly ids?: Ids;
+}
+
+/** Options with their defaults; the parts that come from outside stay optional. */
+export type ResolvedServingOptions = Required<
+  Omit<ServingOptions, 'rateLimit' | 'logger' | 'clock' | 'ids'>
+> &
+  Pick<ServingOptions, 'rateLimit' | 'logger' | 'clock' | 'ids'>;
+
+const defaults = {
+  isolation: 'thread',
+  maxQueue: 256,
+  timeoutMs: 30_000,
+  maxBodyBytes: 16 * 1024 * 1024,
+  maxRows: 10_000,
+  loadTimeoutMs: 60_000,
+  hungAfterMs: 5_000,
+  drainMs: 60_000,
+  maxShadows: 1_024,
+  pollMs: 1_000,
+} as const;
+
+const known: readonly string[] = [
+  ...Object.keys(defaults),
+  'deployments',
+  'replicas',
+  'rateLimit',
+  'logger',
+  'clock',
+  'ids',
+];
+
+/** Fills in the defaults. INVALID, naming the option, for an unknown one or a value out of its range. */
+export function resolveOptions(options: ServingOptions): ResolvedServingOptions {
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key))
+      throw new KeelsonError('INVALID', `Unknown option "${key}"; known are ${known.join(', ')}.`);
+  }
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  const replicas = Math.min(4, Math.max(1, availableParallelism() - 1));
+  const resolved: ResolvedServingOptions = { ...defaults, replicas, deployments: [], ...given };
+  const isList =
+    Array.isArray(resolved.deployments) &&
+    resolved.deployments.every((name) => typeof name === 'string' && name !== '');
+  if (!isList || resolved.deployments.length === 0) {
+    throw new KeelsonError('INVALID', 'Option "deployments" must name at least one deployment.');
+  }
+  if (resolved.isolation !== 'thread' && resolved.isolation !== 'none') {
+    throw new KeelsonError('INVALID', 'Option "isolation" must be "thread" or "none".');
+  }
+  assertRange(resolved, 'replicas', 1, 256);
+  assertRange(resolved, 'maxBodyBytes', 1, 2 ** 30);
+  for (const key of ['maxQueue', 'maxShadows', 'hungAfterMs', 'drainMs'] as const)
+    assertRange(resolved, key, 0, 2 ** 31 - 1);
+  for (const key of ['timeoutMs', 'maxRows', 'loadTimeoutMs', 'pollMs'] as const)
+    assertRange(resolved, key, 1, 2 ** 31 - 1);
+  return resolved;
+}
+
+function assertRange(
+  options: ResolvedServingOptions,
+  key: keyof ResolvedServingOptions,
+  min: number,
+  max: number,
+): void {
+  const value = options[key];
+  if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
+    throw new KeelsonError(
+      'INVALID',
+      `Option "${key}" must be an integer from ${min} to ${max}, not ${String(value)}.`,
+    );
+  }
+}

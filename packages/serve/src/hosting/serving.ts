@@ -1,0 +1,204 @@
+import { randomUUID } from 'node:crypto';
+import type { RequestListener } from 'node:http';
+import {
+  isKeelsonError,
+  KeelsonError,
+  type TargetOutcome,
+  type TrafficRouter,
+} from '@keelson/core';
+import type { HttpAnswer, HttpRequest } from '../http/exchange.ts';
+import { InferenceApi } from '../http/inference-api.ts';
+import { nodeListener } from '../http/node-face.ts';
+import { webHandler } from '../http/web-face.ts';
+import { InProcessRouter } from '../routing/in-process-router.ts';
+import type { ServingSource } from '../serving-source.ts';
+import { DeploymentHost, type DeploymentStatus } from './deployment-host.ts';
+import {
+  type ResolvedServingOptions,
+  resolveOptions,
+  type ServingOptions,
+} from './serving-options.ts';
+
+/** Deployments being served in this process, without a port of their own: to be mounted, or called. */
+export interface Serving extends AsyncDisposable {
+  /** Answers a request; never rejects. */
+  handle(request: HttpRequest): Promise<HttpAnswer>;
+  /** The same for frameworks that speak `Request` and `Response`. */
+  fetch(request: Request): Promise<Response>;
+  /** The same for `node:http`, Express and the like. */
+  readonly listener: RequestListener;
+  /** What is in force, and what came of it. */
+  readonly router: Pick<TrafficRouter, 'observed' | 'outcomes'>;
+  status(): readonly DeploymentStatus[];
+  /** The outcomes of a deployment's versions, by the deployment's name. */
+  outcomes(deployment: string, windowMs: number): Promise<readonly TargetOutcome[]>;
+  /** Reads the routes again now; resolves when the newest are in force or have failed to come into force. */
+  refresh(): Promise<void>;
+  /**
+   * Resolves when all that was answered is also shadowed and logged, durably. Rejects with TIMEOUT when shadows take
+   * longer than `timeoutMs` (30,000), and with what the sink says.
+   */
+  settled(options?: { readonly timeoutMs?: number }): Promise<void>;
+  /**
+   * Not ready from now on; finishes what is under way within `timeoutMs` (30,000), stops replicas, flushes the prediction
+   * log. Twice is fine.
+   */
+  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+}
+
+/**
+ * Serves deployments by their routes. Resolves when each deployment either answers or has failed; a deployment
+ * whose model is bad leaves the others alone and shows it in `status()`. Rejects with INVALID for bad options, NOT_FOUND for
+ * an unknown deployment, and with the deployment's own error when none of them can be served.
+ */
+export function openServing(source: ServingSource, options: ServingOptions): Promise<Serving> {
+  return startServing(source, options);
+}
+
+/** {@link Serving} for a server that owns the port and takes part in the order of closing. */
+export interface DrainableServing extends Serving {
+  /** Says "not ready" from now on, while requests are still answered. */
+  drain(): void;
+}
+
+/** As {@link openServing}. */
+export async function startServing(
+  source: ServingSource,
+  options: ServingOptions,
+): Promise<DrainableServing> {
+  const serving = new OpenServing(source, resolveOptions(options));
+  try {
+    await serving.start();
+  } catch (error) {
+    await serving.close({ timeoutMs: 0 });
+    throw error;
+  }
+  return serving;
+}
+
+class OpenServing implements DrainableServing {
+  readonly router: InProcessRouter = new InProcessRouter();
+  readonly listener: RequestListener;
+  readonly fetch: (request: Request) => Promise<Response>;
+  readonly #source: ServingSource;
+  readonly #options: ResolvedServingOptions;
+  readonly #hosts: ReadonlyMap<string, DeploymentHost>;
+  readonly #api: InferenceApi;
+  #watch: AsyncDisposable | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #draining = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(source: ServingSource, options: ResolvedServingOptions) {
+    this.#source = source;
+    this.#options = options;
+    const clock = options.clock ?? { now: () => Date.now() };
+    this.#hosts = new Map(
+      options.deployments.map((deployment) => [
+        deployment,
+        new DeploymentHost({
+          deployment,
+          source,
+          router: this.router,
+          replicas: options,
+          drainMs: options.drainMs,
+          maxShadows: options.maxShadows,
+          clock,
+          logger: options.logger,
+        }),
+      ]),
+    );
+    const { maxBodyBytes, maxRows, timeoutMs, rateLimit, logger } = options;
+    const isDraining = (): boolean => this.#draining;
+    const ids = options.ids ?? { next: () => randomUUID() };
+    this.#api = new InferenceApi({
+      hosts: this.#hosts,
+      isDraining,
+      maxBodyBytes,
+      maxRows,
+      timeoutMs,
+      rateLimit,
+      clock,
+      ids,
+      logger,
+    });
+    this.listener = nodeListener(this.#api, { maxBodyBytes, isDraining });
+    this.fetch = webHandler(this.#api, { maxBodyBytes });
+  }
+
+  async start(): Promise<void> {
+    this.#watch = this.#source.watch(this.#options.deployments, () => this.#wake());
+    await this.refresh();
+    const statuses = this.status();
+    const failed = statuses.find(({ error }) => error !== undefined);
+    if (failed?.error !== undefined && statuses.every(({ state }) => state === 'FAILED'))
+      throw failed.error;
+    this.#timer = setInterval(() => this.#wake(), this.#options.pollMs).unref();
+  }
+
+  handle(request: HttpRequest): Promise<HttpAnswer> {
+    return this.#api.handle(request);
+  }
+
+  status(): readonly DeploymentStatus[] {
+    return [...this.#hosts.values()].map((host) => host.status());
+  }
+
+  async outcomes(deployment: string, windowMs: number): Promise<readonly TargetOutcome[]> {
+    const host = this.#hosts.get(deployment);
+    if (host === undefined)
+      throw new KeelsonError('NOT_FOUND', `Deployment ${deployment} is not served here.`);
+    const id = host.deploymentId;
+    return id === undefined ? [] : this.router.outcomes(id, windowMs);
+  }
+
+  async refresh(): Promise<void> {
+    await Promise.all([...this.#hosts.values()].map((host) => host.sync()));
+  }
+
+  async settled(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const timeoutMs = options.timeoutMs ?? 30_000;
+    await Promise.all([...this.#hosts.values()].map((host) => host.settled(timeoutMs)));
+    const open = this.status().find(({ shadows }) => shadows.waiting + shadows.running > 0);
+    if (open !== undefined) {
+      throw new KeelsonError(
+        'TIMEOUT',
+        `Shadow requests of ${open.deployment} were not done within ${timeoutMs} ms.`,
+      );
+    }
+    await this.#source.sink.flush({ timeoutMs });
+  }
+
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? 30_000);
+    return this.#closing;
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.drain();
+    clearInterval(this.#timer);
+    await this.#watch?.[Symbol.asyncDispose]();
+    await Promise.all([...this.#hosts.values()].map((host) => host.close(timeoutMs)));
+    await this.#source.sink.flush({ timeoutMs: Math.max(1000, timeoutMs) });
+  }
+
+  #wake(): void {
+    if (this.#draining) return;
+    for (const host of this.#hosts.values()) {
+      host.sync().catch((error: unknown) => {
+        this.#options.logger?.warn(
+          { deployment: host.deployment, error: isKeelsonError(error) ? error.message : error },
+          'The route of a deployment could not be read; the one in force stays.',
+        );
+      });
+    }
+  }
+}

@@ -1,0 +1,381 @@
+import {
+  type Clock,
+  type Ids,
+  isKeelsonError,
+  KeelsonError,
+  type Logger,
+  type TensorSpec,
+} from '@keelson/core';
+import type { DeploymentHost, InferCall } from '../hosting/deployment-host.ts';
+import type { LoadedVersion } from '../hosting/loaded-version.ts';
+import { encodeInferAnswer } from '../protocol/infer-answer.ts';
+import { decodeInferRequest, type InferRequest } from '../protocol/infer-request.ts';
+import { decodePredictRequest, encodePredictAnswer } from '../protocol/predict-v1.ts';
+import { malformed, refusal, statusOf } from '../protocol/refusal.ts';
+import { type HttpAnswer, type HttpRequest, headerOf, type RequestHeaders } from './exchange.ts';
+import { type Endpoint, findEndpoint, methodsOf } from './paths.ts';
+import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
+import { assertContentType, unpackBody } from './request-body.ts';
+import { type TraceContext, traceContext } from './trace-context.ts';
+
+/** What the inference API answers for, and its limits. */
+export interface InferenceApiOptions {
+  /** By name. */
+  readonly hosts: ReadonlyMap<string, DeploymentHost>;
+  readonly isDraining: () => boolean;
+  readonly maxBodyBytes: number;
+  readonly maxRows: number;
+  readonly timeoutMs: number;
+  readonly rateLimit: RateLimitOptions | undefined;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger | undefined;
+}
+
+const serverName = 'keelson';
+const platform = 'keelson_javascript';
+const json = 'application/json';
+
+/**
+ * The HTTP surface of serving, as a function from requests to answers: the Open Inference Protocol v2 and
+ * TensorFlow Serving's predict. Never rejects: every fault is an answer `{"error": …}` with its status.
+ */
+export class InferenceApi {
+  readonly #options: InferenceApiOptions;
+  readonly #rateLimit: RateLimit | undefined;
+
+  constructor(options: InferenceApiOptions) {
+    this.#options = options;
+    this.#rateLimit =
+      options.rateLimit === undefined ? undefined : new RateLimit(options.rateLimit);
+  }
+
+  async handle(request: HttpRequest): Promise<HttpAnswer> {
+    const startedAt = performance.now();
+    const trace = traceContext(request.headers);
+    const headerId = requestIdOf(request.headers);
+    const context: Context = {
+      request,
+      startedAt,
+      trace,
+      headerId,
+      requestId: undefined,
+      version: undefined,
+    };
+    try {
+      const endpoint = findEndpoint(request.url);
+      if (!methodsOf[endpoint.kind].includes(request.method)) throw wrongMethod(request, endpoint);
+      return await this.#answer(endpoint, context);
+    } catch (error) {
+      return this.#refuse(error, context);
+    }
+  }
+
+  /** The answer to what went wrong before or outside {@link handle}. */
+  refuse(error: unknown, request: Omit<HttpRequest, 'bytes'>): HttpAnswer {
+    return this.#refuse(error, {
+      request: { ...request, bytes: new Uint8Array() },
+      startedAt: performance.now(),
+      trace: traceContext(request.headers),
+      headerId: requestIdOf(request.headers),
+      requestId: undefined,
+      version: undefined,
+    });
+  }
+
+  #answer(endpoint: Endpoint, context: Context): HttpAnswer | Promise<HttpAnswer> {
+    switch (endpoint.kind) {
+      case 'infer':
+        return this.#infer(endpoint.model, endpoint.version, context, 'v2');
+      case 'predict':
+        return this.#infer(endpoint.model, endpoint.version, context, 'v1');
+      case 'root':
+        return answerJson(200, { status: 'alive' }, context);
+      case 'server':
+        return answerJson(
+          200,
+          { name: serverName, version: '0', extensions: ['binary_tensor_data'] },
+          context,
+        );
+      case 'live':
+        return answerJson(200, { live: true }, context);
+      case 'ready': {
+        const isReady =
+          !this.#options.isDraining() &&
+          [...this.#options.hosts.values()].some((host) => host.isReady);
+        return answerJson(isReady ? 200 : 503, { live: isReady, ready: isReady }, context);
+      }
+      case 'index':
+        return answerJson(200, [...this.#options.hosts.values()].flatMap(indexOf), context);
+      default:
+        return this.#describe(endpoint.kind, endpoint.model, endpoint.version, context);
+    }
+  }
+
+  #describe(
+    kind: 'model' | 'modelReady' | 'versions' | 'status' | 'metadata',
+    model: string,
+    name: string | undefined,
+    context: Context,
+  ): HttpAnswer {
+    const host = this.#host(model);
+    const chosen = name === undefined ? host.versions[0] : host.getVersion(name);
+    const isReady = name === undefined ? host.isReady : (chosen?.pool.liveCount ?? 0) > 0;
+    if (kind === 'modelReady')
+      return answerJson(isReady ? 200 : 503, { name: model, ready: isReady }, context);
+    if (kind === 'versions') {
+      return answerJson(
+        200,
+        { name: model, versions: host.versions.map((v) => v.model.version) },
+        context,
+      );
+    }
+    if (chosen === undefined)
+      throw new KeelsonError('UNAVAILABLE', `Deployment ${model} is not ready.`);
+    if (kind === 'status') return answerJson(200, v1Status(host, chosen, isReady), context);
+    const metadata = {
+      name: model,
+      versions:
+        name === undefined ? host.versions.map((v) => v.model.version) : [chosen.model.version],
+      platform,
+      inputs: chosen.model.signature.inputs.map(describeTensor),
+      outputs: chosen.model.signature.outputs.map(describeTensor),
+    };
+    return answerJson(
+      200,
+      kind === 'metadata'
+        ? { model_spec: { name: model, version: chosen.model.version }, metadata }
+        : metadata,
+      context,
+    );
+  }
+
+  async #infer(
+    model: string,
+    version: string | undefined,
+    context: Context,
+    protocol: 'v1' | 'v2',
+  ): Promise<HttpAnswer> {
+    const { headers } = context.request;
+    const { rateLimit, maxBodyBytes } = this.#options;
+    if (this.#rateLimit !== undefined) {
+      const client =
+        rateLimit?.header === undefined
+          ? context.request.client
+          : headerOf(headers, rateLimit.header.toLowerCase());
+      this.#rateLimit.take(client ?? '', context.startedAt);
+    }
+    const host = this.#host(model);
+    assertContentType(headers);
+    const unpacked = unpackBody(headers, context.request.bytes, maxBodyBytes);
+    const body = unpacked instanceof Uint8Array ? unpacked : await unpacked;
+    const headerLength = headerLengthOf(headers);
+    const request =
+      protocol === 'v2'
+        ? decodeInferRequest(body, headerLength)
+        : decodePredictRequest(body, host.versions[0]?.model.signature);
+    context.requestId = request.id ?? context.headerId ?? this.#options.ids.next();
+    assertRows(request, this.#options.maxRows);
+    const result = await host.infer(this.#call(request, version, context));
+    context.version = result.version.model.version;
+    return protocol === 'v2'
+      ? answerInfer(model, request, result.version, result.outputs, context)
+      : answer(
+          200,
+          json,
+          encodePredictAnswer(request, result.version.model.signature, result.outputs),
+          context,
+        );
+  }
+
+  #call(request: InferRequest, version: string | undefined, context: Context): InferCall {
+    const { headers } = context.request;
+    const { parameters } = request;
+    return {
+      request,
+      requestId: context.requestId as string,
+      version,
+      timeoutMs: this.#options.timeoutMs,
+      startedAt: context.startedAt,
+      at: callerTime(parameters.at) ?? this.#options.clock.now(),
+      correlationId: headerOf(headers, 'x-correlation-id') ?? context.trace.traceId,
+      isGone: context.request.isGone ?? stays,
+      header: (name) => headerOf(headers, name),
+      attribute: (name) => (Object.hasOwn(parameters, name) ? parameters[name] : undefined),
+    };
+  }
+
+  #host(model: string): DeploymentHost {
+    const host = this.#options.hosts.get(model);
+    if (host === undefined) {
+      throw refusal(
+        404,
+        'NOT_FOUND',
+        `There is no deployment ${JSON.stringify(model.slice(0, 60))} here.`,
+      );
+    }
+    return host;
+  }
+
+  #refuse(error: unknown, context: Context): HttpAnswer {
+    const status = statusOf(error);
+    const { logger } = this.#options;
+    if (!isKeelsonError(error))
+      logger?.error({ error, url: context.request.url }, 'A request met an unexpected fault.');
+    // What is not one of our errors may say more than a caller should read.
+    const message = isKeelsonError(error)
+      ? error.message
+      : 'Internal error; the server has logged it.';
+    const headers: Record<string, string> = {};
+    if (status === 405 && isKeelsonError(error)) headers.allow = String(error.details.allow);
+    if (status === 429 || status === 503) {
+      const waitMs = isKeelsonError(error) ? error.details.retryAfterMs : undefined;
+      headers['retry-after'] = String(
+        Math.max(1, Math.ceil((typeof waitMs === 'number' ? waitMs : 1000) / 1000)),
+      );
+    }
+    return answerJson(status, { error: message }, context, headers);
+  }
+}
+
+interface Context {
+  readonly request: HttpRequest;
+  readonly startedAt: number;
+  readonly trace: TraceContext;
+  readonly headerId: string | undefined;
+  requestId: string | undefined;
+  version: string | undefined;
+}
+
+const stays = (): boolean => false;
+const visible = /^[\x21-\x7e]{1,256}$/;
+
+function requestIdOf(headers: RequestHeaders): string | undefined {
+  const id = headerOf(headers, 'x-request-id');
+  return id !== undefined && visible.test(id) ? id : undefined;
+}
+
+/** A text as a header can carry it. */
+function headerText(text: string): string {
+  return visible.test(text) ? text : encodeURIComponent(text);
+}
+
+function answer(
+  status: number,
+  contentType: string,
+  bytes: Uint8Array,
+  context: Context,
+  more?: Readonly<Record<string, string>>,
+): HttpAnswer {
+  const headers: Record<string, string> = {
+    'content-type': contentType,
+    'content-length': String(bytes.byteLength),
+    traceparent: context.trace.traceparent,
+  };
+  const requestId = context.requestId ?? context.headerId;
+  if (requestId !== undefined) headers['x-request-id'] = headerText(requestId);
+  if (context.version !== undefined) headers['x-model-version'] = headerText(context.version);
+  if (more !== undefined) Object.assign(headers, more);
+  return { status, headers, bytes };
+}
+
+function answerJson(
+  status: number,
+  value: unknown,
+  context: Context,
+  more?: Readonly<Record<string, string>>,
+): HttpAnswer {
+  return answer(status, json, Buffer.from(JSON.stringify(value)), context, more);
+}
+
+function answerInfer(
+  modelName: string,
+  request: InferRequest,
+  version: LoadedVersion,
+  outputs: Parameters<typeof encodeInferAnswer>[0]['outputs'],
+  context: Context,
+): HttpAnswer {
+  const { bytes, headerLength } = encodeInferAnswer({
+    modelName,
+    modelVersion: version.model.version,
+    id: request.id,
+    outputs,
+    requested: request.outputs,
+    binaryOutputs: request.binaryOutputs,
+  });
+  if (headerLength === undefined) return answer(200, json, bytes, context);
+  return answer(200, 'application/octet-stream', bytes, context, {
+    'inference-header-content-length': String(headerLength),
+  });
+}
+
+function headerLengthOf(headers: RequestHeaders): number | undefined {
+  const text = headerOf(headers, 'inference-header-content-length');
+  if (text === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(text)) {
+    throw malformed(
+      'header Inference-Header-Content-Length',
+      'a number of bytes',
+      JSON.stringify(text.slice(0, 60)),
+    );
+  }
+  return Number(text);
+}
+
+function callerTime(at: unknown): number | undefined {
+  if (at === undefined) return undefined;
+  if (typeof at !== 'number' || !Number.isSafeInteger(at) || at < 0) {
+    throw malformed('parameters.at', 'the time of the request in epoch ms', JSON.stringify(at));
+  }
+  return at;
+}
+
+function assertRows(request: InferRequest, maxRows: number): void {
+  for (const { name, shape } of request.inputs) {
+    if ((shape[0] ?? 0) > maxRows) {
+      throw refusal(
+        413,
+        'EXHAUSTED',
+        `Input ${JSON.stringify(name.slice(0, 60))} has ${shape[0]} rows; a request may have ${maxRows}. Send several.`,
+      );
+    }
+  }
+}
+
+function wrongMethod(request: HttpRequest, endpoint: Endpoint): KeelsonError {
+  const allow = methodsOf[endpoint.kind].join(', ');
+  return refusal(
+    405,
+    'UNSUPPORTED',
+    `${request.method.slice(0, 20)} is not allowed here; use ${allow}.`,
+    { allow },
+  );
+}
+
+function describeTensor({ name, datatype, shape, columns }: TensorSpec): object {
+  return columns === undefined ? { name, datatype, shape } : { name, datatype, shape, columns };
+}
+
+function indexOf(host: DeploymentHost): object[] {
+  const { versions, error } = host.status();
+  if (versions.length === 0) {
+    return [{ name: host.deployment, state: 'UNAVAILABLE', reason: error?.message ?? 'loading' }];
+  }
+  return versions.map(({ version, replicas }) => ({
+    name: host.deployment,
+    version,
+    state: replicas.length > 0 ? 'READY' : 'UNAVAILABLE',
+    reason: '',
+  }));
+}
+
+function v1Status(host: DeploymentHost, { model }: LoadedVersion, isReady: boolean): object {
+  const state = isReady ? 'AVAILABLE' : 'UNLOADING';
+  return {
+    name: host.deployment,
+    ready: isReady,
+    model_version_status: [
+      { version: model.version, state, status: { error_code: 'OK', error_message: '' } },
+    ],
+  };
+}

@@ -1,0 +1,25 @@
+export type { DeploymentStatus } from './hosting/deployment-host.ts';
+export { LocalServingSource } from './hosting/local-source.ts';
+export { labelOutput, probabilitiesOutput } from './hosting/prediction-rows.ts';
+export { openServing, type Serving } from './hosting/serving.ts';
+export type { ServingOptions } from './hosting/serving-options.ts';
+export type { ShadowCounts } from './hosting/shadow-lane.ts';
+export type { HttpAnswer, HttpRequest, RequestHeaders } from './http/exchange.ts';
+export type { RateLimitOptions } from './http/rate-limit.ts';
+export type { ReplicaStatus } from './replicas/replica-pool.ts';
+export {
+  InProcessRouter,
+  type RoutedRequest,
+  type RoutingDecision,
+} from './routing/in-process-router.ts';
+export type {
+  JavaScriptModel,
+  JavaScriptModelModule,
+  ModelContext,
+  ModelInput,
+  ModelOutput,
+} from './runtimes/javascript-model.ts';
+export { JavaScriptRuntime } from './runtimes/javascript-runtime.ts';
+export type { ModelManifest } from './runtimes/model-manifest.ts';
+export { type InferenceServer, type ServeOptions, serve } from './serve.ts';
+export type { ServedModel, ServedRoute, ServingSource } from './serving-source.ts';

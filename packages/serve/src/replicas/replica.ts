@@ -1,0 +1,37 @@
+import type { KeelsonError } from '@keelson/core';
+import type { Job } from './job.ts';
+
+/** What a replica does with the jobs it was given. */
+export interface ReplicaEvents {
+  /** Room came free. */
+  onIdle(replica: Replica): void;
+  /** Was given a job that it will not begin; the pool gives it to another. */
+  onReturned(jobs: readonly Job[]): void;
+  /**
+   * The replica is gone. `running` is the job it was in, if any; `waiting` those that it had not begun, or whose
+   * answers were lost.
+   */
+  onDown(replica: Replica, reason: string, running: readonly Job[], waiting: readonly Job[]): void;
+}
+
+/** One running copy of a model. */
+export interface Replica {
+  readonly id: string;
+  /** `overdue` runs a job past its deadline: it gets no more until it answers. */
+  readonly state: 'ready' | 'overdue' | 'stopping' | 'down';
+  /** Jobs sent and not answered. */
+  readonly outstanding: number;
+  /** How many outstanding jobs it takes: more where inferences are short, so that they share wake-ups. */
+  readonly window: number;
+  send(job: Job): void;
+  /** Finds jobs past their deadline: settles them with TIMEOUT, and takes back what a stuck one blocks. */
+  sweep(now: number): void;
+  /** Lets the model unload and ends; resolves when it is over, at the latest after `timeoutMs`. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+/** Starts a replica and resolves when its model is loaded and warm; rejects with FAILED, naming the fault. */
+export type StartReplica = (id: string, events: ReplicaEvents) => Promise<Replica>;
+
+/** How a job that is over its time is told so. */
+export type TimeoutError = (job: Job, where: 'queue' | 'model') => KeelsonError;

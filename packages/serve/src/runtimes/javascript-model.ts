@@ -1,0 +1,279 @@
+import { pathToFileURL } from 'node:url';
+import type { Json, ModelSignature, Tensor, TensorData, TensorSpec } from '@keelson/core';
+import { elementCount, numericArray } from '../protocol/datatypes.ts';
+import { fillElements } from '../protocol/elements.ts';
+import { compileRows } from '../protocol/rows.ts';
+import { ModelFault, messageOf } from './model-fault.ts';
+import { type ModelManifest, modelFile, readManifest } from './model-manifest.ts';
+import { outputTensor } from './output-tensor.ts';
+
+/** One input as a model gets it: row-major data with its shape, columns as the signature names them. */
+export interface ModelInput {
+  readonly name: string;
+  readonly datatype: Tensor['datatype'];
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+  readonly columns: readonly string[] | undefined;
+}
+
+/** What a model may know of a call beside its inputs. */
+export interface ModelContext {
+  readonly rowCount: number;
+  /** The caller's parameters. */
+  readonly parameters: Readonly<Record<string, Json>>;
+  /** The inputs row by row, as objects by column name (or input name); made on the first call. */
+  rows(): readonly Readonly<Record<string, Json>>[];
+}
+
+/**
+ * One output: a flat list or typed array in row-major order, nested lists, or either with its shape. It has a row for
+ * each input row.
+ */
+export type ModelOutput =
+  | ArrayLike<unknown>
+  | { readonly shape: readonly number[]; readonly data: ArrayLike<unknown> };
+
+/** A model in JavaScript. */
+export interface JavaScriptModel {
+  /** Answers every output of the signature, by name, with as many rows as the inputs have. */
+  predict(
+    inputs: Readonly<Record<string, ModelInput>>,
+    context: ModelContext,
+  ): Readonly<Record<string, ModelOutput>> | Promise<Readonly<Record<string, ModelOutput>>>;
+  /** Called once before the replica stops. */
+  unload?(): void | Promise<void>;
+}
+
+/**
+ * What the ES module of a model directory exports (`model.mjs`, or the file that `keelson-model.json` names). It
+ * stands alone: it may import what Node has and what lies beside it, such as JSON weights in `directory`.
+ */
+export interface JavaScriptModelModule {
+  load(directory: string): JavaScriptModel | Promise<JavaScriptModel>;
+}
+
+/** A loaded model behind tensors: inputs in the signature's order in, outputs in its order out. */
+export interface TensorModel {
+  predict(
+    inputs: readonly Tensor[],
+    rowCount: number,
+    parameters: Readonly<Record<string, Json>>,
+  ): readonly Tensor[] | Promise<readonly Tensor[]>;
+  unload(): Promise<void>;
+}
+
+let imports = 0;
+
+/**
+ * Loads the model in `directory` and warms it up. ModelFault: FAILED, naming the file and what is wrong with
+ * it; INVALID from `predict` for inputs that the model cannot take.
+ */
+export async function loadJavaScriptModel(
+  directory: string,
+  signature: ModelSignature,
+): Promise<TensorModel> {
+  const manifest = await readManifest(directory);
+  const model = await loadModule(directory, manifest.module);
+  const tensors = new SignedModel(model, signature, manifest);
+  await warmUp(tensors, signature, manifest);
+  return tensors;
+}
+
+async function loadModule(directory: string, file: string): Promise<JavaScriptModel> {
+  const path = await modelFile(directory, file);
+  let module: Partial<JavaScriptModelModule>;
+  try {
+    // The query makes a fresh module where several are loaded into one thread.
+    imports += 1;
+    module = (await import(
+      `${pathToFileURL(path).href}?load=${imports}`
+    )) as Partial<JavaScriptModelModule>;
+  } catch (error) {
+    throw new ModelFault(
+      'FAILED',
+      `Model file ${file} cannot be imported: ${placeOf(error, file)}${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (typeof module.load !== 'function') {
+    throw new ModelFault('FAILED', `Model file ${file} exports no function "load".`);
+  }
+  let model: JavaScriptModel;
+  try {
+    model = await module.load(directory);
+  } catch (error) {
+    throw new ModelFault('FAILED', `load() of model file ${file} threw ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  if (typeof model?.predict !== 'function') {
+    throw new ModelFault(
+      'FAILED',
+      `load() of model file ${file} answered no object with a function "predict".`,
+    );
+  }
+  return model;
+}
+
+/** For a syntax error, `line N: `; the stack of one begins with file and line. */
+function placeOf(error: unknown, file: string): string {
+  if (!(error instanceof SyntaxError)) return '';
+  const line = error.stack?.split('\n')[0]?.match(/:(\d+)$/)?.[1];
+  return line === undefined ? '' : `${file}:${line}: `;
+}
+
+class SignedModel implements TensorModel {
+  readonly #model: JavaScriptModel;
+  readonly #signature: ModelSignature;
+  readonly #texts: boolean;
+  readonly #rows: ReturnType<typeof compileRows>;
+
+  constructor(model: JavaScriptModel, signature: ModelSignature, manifest: ModelManifest) {
+    this.#model = model;
+    this.#signature = signature;
+    this.#texts = manifest.bytes === 'text';
+    this.#rows = compileRows(signature.inputs);
+  }
+
+  predict(
+    tensors: readonly Tensor[],
+    rowCount: number,
+    parameters: Readonly<Record<string, Json>>,
+  ): readonly Tensor[] | Promise<readonly Tensor[]> {
+    const inputs: Record<string, ModelInput> = Object.create(null);
+    const given = tensors.map((tensor) => this.#prepare(tensor));
+    given.forEach((tensor, i) => {
+      inputs[tensor.name] = { ...tensor, columns: this.#signature.inputs[i]?.columns };
+    });
+    let rows: Record<string, Json>[] | undefined;
+    const context: ModelContext = {
+      rowCount,
+      parameters,
+      rows: () => {
+        rows ??= this.#rows(given, rowCount);
+        return rows;
+      },
+    };
+    const answer: unknown = this.#model.predict(inputs, context);
+    // Any thenable will do; a plain object is answered without waiting for a microtask.
+    return typeof (answer as { then?: unknown } | undefined)?.then === 'function'
+      ? Promise.resolve(answer).then((outputs) => this.#outputs(outputs, rowCount))
+      : this.#outputs(answer, rowCount);
+  }
+
+  async unload(): Promise<void> {
+    await this.#model.unload?.();
+  }
+
+  #prepare(tensor: Tensor): Tensor {
+    if (tensor.datatype !== 'BYTES') return tensor;
+    const data = tensor.data as readonly (string | Uint8Array)[];
+    return { ...tensor, data: this.#texts ? asTexts(data, tensor.name) : data.map(asBytes) };
+  }
+
+  #outputs(answer: unknown, rowCount: number): readonly Tensor[] {
+    if (typeof answer !== 'object' || answer === null) {
+      throw new ModelFault('FAILED', 'predict() of the model answered no object of outputs.');
+    }
+    for (const name of Object.keys(answer)) {
+      if (!this.#signature.outputs.some((spec) => spec.name === name)) {
+        throw new ModelFault(
+          'FAILED',
+          `The model answered an output "${name}" that its signature does not have.`,
+        );
+      }
+    }
+    const outputs = answer as Readonly<Record<string, ModelOutput | undefined>>;
+    return this.#signature.outputs.map((spec) => outputTensor(spec, outputs[spec.name], rowCount));
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function asTexts(data: readonly (string | Uint8Array)[], name: string): string[] {
+  return data.map((element, i) => {
+    if (typeof element === 'string') return element;
+    try {
+      return utf8.decode(element);
+    } catch (cause) {
+      throw new ModelFault(
+        'INVALID',
+        `Element ${i} of input "${name}" is no UTF-8 text, and the model takes texts.`,
+        {
+          cause,
+        },
+      );
+    }
+  });
+}
+
+function asBytes(element: string | Uint8Array): Uint8Array {
+  return typeof element === 'string' ? new TextEncoder().encode(element) : element;
+}
+
+async function warmUp(
+  model: TensorModel,
+  signature: ModelSignature,
+  manifest: ModelManifest,
+): Promise<void> {
+  if (manifest.warmUp === false) return;
+  const calls =
+    manifest.warmUp === 'synthetic'
+      ? [1, 1, 8].map((rows) => ({
+          rows,
+          inputs: signature.inputs.map((spec) => syntheticTensor(spec, rows)),
+        }))
+      : manifest.warmUp.map((values, i) => declaredCall(signature, values, i));
+  for (const { inputs, rows } of calls) {
+    try {
+      await model.predict(inputs, rows, {});
+    } catch (error) {
+      throw new ModelFault(
+        'FAILED',
+        `The model failed its warm-up with ${manifest.warmUp === 'synthetic' ? 'synthetic inputs (zeros, empty texts); declare "warmUp" in keelson-model.json if it cannot take those' : 'the inputs it declares'}: ${messageOf(error)}`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** A tensor of zeros, falses or empty texts, with `rows` rows and 1 for other free sizes. */
+export function syntheticTensor(spec: TensorSpec, rows: number): Tensor {
+  const shape = spec.shape.map((size, d) => (size !== -1 ? size : d === 0 ? rows : 1));
+  const count = elementCount(shape);
+  const data: TensorData =
+    spec.datatype === 'BYTES'
+      ? new Array<string>(count).fill('')
+      : numericArray(spec.datatype, count);
+  return { name: spec.name, datatype: spec.datatype, shape, data };
+}
+
+function declaredCall(
+  signature: ModelSignature,
+  values: { readonly [input: string]: Json },
+  call: number,
+): { inputs: Tensor[]; rows: number } {
+  const fail = (what: string): never => {
+    throw new ModelFault('FAILED', `keelson-model.json: warmUp[${call}] ${what}.`);
+  };
+  let rows: number | undefined;
+  const inputs = signature.inputs.map((spec) => {
+    const list: unknown = values[spec.name];
+    if (!Array.isArray(list)) return fail(`has no list for input "${spec.name}"`);
+    const flat = list.flat(32);
+    const rowSize = spec.shape.slice(1).reduce((size, d) => size * Math.abs(d), 1);
+    const count = spec.shape[0] === -1 ? flat.length / rowSize : (spec.shape[0] ?? 1);
+    if (count * rowSize !== flat.length || !Number.isInteger(count)) {
+      return fail(`has ${flat.length} elements for input "${spec.name}" of shape [${spec.shape}]`);
+    }
+    rows ??= count;
+    const shape = spec.shape.map((size, d) => (d === 0 ? count : Math.abs(size)));
+    const data = fillElements(spec.datatype, flat, 'json', (i, value, expectation) =>
+      fail(`has ${String(value)} as element ${i} of input "${spec.name}"; expected ${expectation}`),
+    );
+    return { name: spec.name, datatype: spec.datatype, shape, data };
+  });
+  return { inputs, rows: rows ?? 1 };
+}

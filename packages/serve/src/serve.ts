@@ -1,0 +1,130 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { KeelsonError } from '@keelson/core';
+import { type DrainableServing, type Serving, startServing } from './hosting/serving.ts';
+import type { ServingOptions } from './hosting/serving-options.ts';
+import type { ServingSource } from './serving-source.ts';
+
+/** Where to listen, beside how to serve. */
+export interface ServeOptions extends ServingOptions {
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** `127.0.0.1`: only this machine. Serving has no authentication of its own. */
+  readonly host?: string;
+  /** How long `close` answers on, being not ready, before it stops accepting: time for load balancers to see it; 0. */
+  readonly lameDuckMs?: number;
+}
+
+/** A server that answers for deployments. */
+export interface InferenceServer extends Serving {
+  /** Such as `http://127.0.0.1:41234`. */
+  readonly url: string;
+  readonly port: number;
+}
+
+/** From the first byte of a request to its last; a slower caller is cut off with 408. */
+const requestTimeoutMs = 60_000;
+
+/**
+ * Serves deployments over HTTP. As `openServing`; besides, rejects with CONFLICT when the port is taken and
+ * FORBIDDEN when it may not be used. `close` goes in this order: not ready, no new connections, requests under way
+ * answered, replicas stopped.
+ */
+export async function serve(
+  source: ServingSource,
+  options: ServeOptions,
+): Promise<InferenceServer> {
+  const { port = 0, host = '127.0.0.1', lameDuckMs = 0, ...serving } = options;
+  const open = await startServing(source, serving);
+  const server = createServer(
+    { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 5000 },
+    open.listener,
+  );
+  // Every answer goes out in one piece; waiting for more would only delay it.
+  server.on('connection', (socket) => socket.setNoDelay(true));
+  try {
+    await listen(server, port, host);
+  } catch (error) {
+    await open.close({ timeoutMs: 0 });
+    throw error;
+  }
+  const address = server.address() as AddressInfo;
+  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  let closing: Promise<void> | undefined;
+  const close = (closeOptions: { readonly timeoutMs?: number } = {}): Promise<void> => {
+    closing ??= closeServer(server, open, closeOptions.timeoutMs ?? 30_000, lameDuckMs);
+    return closing;
+  };
+  return {
+    url: `http://${name}:${address.port}`,
+    port: address.port,
+    listener: open.listener,
+    router: open.router,
+    handle: (request) => open.handle(request),
+    fetch: (request) => open.fetch(request),
+    status: () => open.status(),
+    outcomes: (deployment, windowMs) => open.outcomes(deployment, windowMs),
+    refresh: () => open.refresh(),
+    settled: (settledOptions) => open.settled(settledOptions),
+    close,
+    [Symbol.asyncDispose]: () => close(),
+  };
+}
+
+async function listen(server: Server, port: number, host: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen(port, host, resolve);
+  try {
+    await promise;
+  } catch (error) {
+    throw listenError(error as NodeJS.ErrnoException, port, host);
+  } finally {
+    server.off('error', reject);
+  }
+}
+
+function listenError(cause: NodeJS.ErrnoException, port: number, host: string): KeelsonError {
+  const details = { port, host };
+  switch (cause.code) {
+    case 'EADDRINUSE':
+      return new KeelsonError(
+        'CONFLICT',
+        `Port ${port} on ${host} is taken: stop what listens there, choose another port, or pass 0 for a free one.`,
+        { cause, details },
+      );
+    case 'EACCES':
+      return new KeelsonError(
+        'FORBIDDEN',
+        `Port ${port} on ${host} may not be used by this user: choose one from 1024.`,
+        {
+          cause,
+          details,
+        },
+      );
+    default:
+      return new KeelsonError(
+        'INVALID',
+        `Cannot listen on port ${port} of ${host}: ${cause.message}.`,
+        { cause, details },
+      );
+  }
+}
+
+async function closeServer(
+  server: Server,
+  open: DrainableServing,
+  timeoutMs: number,
+  lameDuckMs: number,
+): Promise<void> {
+  const deadlineAt = performance.now() + timeoutMs;
+  open.drain();
+  if (lameDuckMs > 0) await new Promise((resolve) => setTimeout(resolve, lameDuckMs));
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // Idle ones only; the others are told to end with their answer.
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), timeoutMs);
+  await closed;
+  clearTimeout(timer);
+  await open.close({ timeoutMs: Math.max(0, deadlineAt - performance.now()) });
+}

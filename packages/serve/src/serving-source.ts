@@ -1,0 +1,40 @@
+import type { ModelSignature, PredictionSink, VersionedRoute } from '@keelson/core';
+
+/** The route of a deployment, with what serving says about it. */
+export interface ServedRoute extends VersionedRoute {
+  /** Such as `PRODUCTION`. */
+  readonly environment: string;
+}
+
+/** A model version whose files lie verified in a local directory. */
+export interface ServedModel {
+  readonly versionId: string;
+  /** The model's name. */
+  readonly name: string;
+  /** The version's number, such as `1.2.0`. */
+  readonly version: string;
+  /** Such as `JS`. */
+  readonly format: string;
+  readonly signature: ModelSignature;
+  readonly directory: string;
+}
+
+/**
+ * What serving needs of a platform: routes by deployment name, models by version, and where predictions go. A
+ * source must bear any number of calls at once.
+ */
+export interface ServingSource {
+  /** The route that should be in force. NOT_FOUND when there is no such deployment, or it has no route yet. */
+  route(deployment: string): Promise<ServedRoute>;
+  /**
+   * Calls `wake` soon after a route may have changed; in vain is fine, and no change after the call of `watch` may
+   * be missed. Serving also asks by itself every `pollMs`.
+   */
+  watch(deployments: readonly string[], wake: () => void): AsyncDisposable;
+  /**
+   * Brings the files of a version into a local directory and verifies them; NOT_FOUND, CORRUPT or
+   * UNAVAILABLE when it cannot. The directory stays until the process ends.
+   */
+  model(versionId: string, options: { readonly signal: AbortSignal }): Promise<ServedModel>;
+  readonly sink: PredictionSink;
+}
