@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   utimesSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -16,7 +17,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const beatMs = 2_000;
-const staleMs = 20_000;
+const silentMs = 20_000;
+const endlessMs = 10 * 60_000;
 
 /**
  * Makes `node_modules` hold what `package-lock.json` names: does nothing if it does, else runs
@@ -24,18 +26,18 @@ const staleMs = 20_000;
  */
 export async function ensureInstalled(root) {
   if (isInstalled(root)) return;
-  const release = await takeLock(join(root, '.install.lock'));
+  const lock = await takeLock(join(root, '.install.lock'));
   try {
     if (isInstalled(root)) return;
     const startedAt = Date.now();
     say('Installing what this workspace needs with npm ci (once; half a minute or so) …');
-    await npmCi(root);
+    await npmCi(root, lock.share);
     if (!isInstalled(root)) {
       throw new Error('npm ci ended well, yet node_modules is not what package-lock.json names.');
     }
     say(`Installed in ${Math.round((Date.now() - startedAt) / 1000)} s.`);
   } finally {
-    release();
+    lock.release();
   }
 }
 
@@ -66,7 +68,7 @@ function readPackages(path) {
   }
 }
 
-function npmCi(root) {
+function npmCi(root, onStarted) {
   // Warnings are left out: on an older system Node there is one per package about its engines,
   // and jobs do not run on that Node. Development packages are needed whatever NODE_ENV says.
   const args = ['ci', '--include=dev', '--engine-strict=false', '--loglevel=error'];
@@ -79,10 +81,14 @@ function npmCi(root) {
       stdio: ['ignore', 'inherit', 'inherit'],
       shell: process.platform === 'win32' && !viaNpm,
     });
+    if (child.pid !== undefined) onStarted(child.pid);
+    const forward = (signal) => child.kill(signal);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, forward);
     child.once('error', (cause) =>
       reject(new Error(`npm could not be started (${cause.message}); it comes with Node.`)),
     );
     child.once('exit', (code, signal) => {
+      for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(name, forward);
       if (code === 0) return resolve();
       const end = signal === null ? `exit code ${code}` : signal;
       reject(new Error(`npm ci failed (${end}); what it said stands above.`));
@@ -91,11 +97,12 @@ function npmCi(root) {
 }
 
 /**
- * Takes a lock file. One whose holder died, or no longer keeps it fresh, is taken over: it is
- * renamed aside first, and put back if it turns out to be a fresh one that another just made.
+ * Takes a lock file, which names the processes that hold it: this one, and the npm it starts,
+ * which may outlive it. One that nobody holds any more is taken over: it is renamed aside first,
+ * and put back if it turns out to be a fresh one that another just made.
  */
 async function takeLock(path) {
-  const token = `${process.pid} ${hostname()} ${randomUUID()}`;
+  const token = `${hostname()} ${randomUUID()} ${process.pid}`;
   let said = false;
   while (!tryCreate(path, token)) {
     if (isAbandoned(path)) {
@@ -111,17 +118,22 @@ async function takeLock(path) {
   }
   const beat = setInterval(() => touch(path), beatMs);
   beat.unref();
-  return () => {
-    clearInterval(beat);
-    if (readText(path) === token) rmSync(path, { force: true });
+  return {
+    share: (pid) => writeFileSync(path, `${token} ${pid}`),
+    release: () => {
+      clearInterval(beat);
+      if (readText(path)?.startsWith(token)) rmSync(path, { force: true });
+    },
   };
 }
 
 function isAbandoned(path) {
-  const [pid, host] = readText(path)?.split(' ') ?? [];
-  if (host === hostname() && !isAlive(Number(pid))) return true;
+  const [host, , ...pids] = readText(path)?.split(' ') ?? [];
+  const here = host === hostname();
+  if (here && !pids.some((pid) => isAlive(Number(pid)))) return true;
   try {
-    return Date.now() - statSync(path).mtimeMs > staleMs;
+    // A number may have passed to another process, and one of another machine cannot be asked.
+    return Date.now() - statSync(path).mtimeMs > (here ? endlessMs : silentMs);
   } catch (error) {
     if (error.code === 'ENOENT') return false;
     throw error;
