@@ -52,7 +52,7 @@ for (const run of runs) {
   );
 }
 
-const pages = join(platform.dir ?? '.', 'pages');
+const pages = join(platform.dir, 'pages');
 mkdirSync(pages, { recursive: true });
 const best = runs[0];
 for (const [name, id] of [['sweep', sweepId], ['best', best?.id]] as const) {

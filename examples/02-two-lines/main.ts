@@ -1,4 +1,4 @@
 import { openPlatform } from '@keelson/core';
 
-await using platform = await openPlatform();
-await platform.tracking.withRun({ experiment: 'two-lines' }, (run) => run.logMetric('answer', 42));
+const { tracking } = await openPlatform();
+await tracking.withRun({ experiment: 'two-lines' }, (run) => run.logMetric('answer', 42));

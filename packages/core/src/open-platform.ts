@@ -1,35 +1,54 @@
 import { userInfo } from 'node:os';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
+import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
+import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
+import { pipelinesKinds } from './contracts/kinds/pipelines-kinds.ts';
+import { registryKinds } from './contracts/kinds/registry-kinds.ts';
 import { trackingKinds } from './contracts/kinds/tracking-kinds.ts';
 import type { Loop } from './contracts/loop.ts';
 import type { Authorizer, Logger, Principal } from './contracts/ports.ts';
 import type { KindDeclaration } from './contracts/record.ts';
 import type { Scope } from './contracts/scope.ts';
+import { createDeployments, type Deployments } from './deployments/deployments.ts';
 import { type EmbeddedStores, openEmbeddedStores } from './embedded/open-embedded-stores.ts';
 import { KeelsonError } from './errors.ts';
 import { createEvents, type Events } from './events/events.ts';
 import type { Owners } from './events/subscription-loop.ts';
+import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
 import { ownerFromText, ownerState, ownerText } from './operations/process-owner.ts';
+import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { checkPlatformOptions, type PlatformOptions } from './platform-options.ts';
+import { createRegistry, type Registry } from './registry/registry.ts';
 import { createTracking, type Tracking } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';
 
 /** The kinds of record that the services keep. */
-export const platformKinds: readonly KindDeclaration[] = [...eventKinds, ...trackingKinds];
+export const platformKinds: readonly KindDeclaration[] = [
+  ...eventKinds,
+  ...trackingKinds,
+  ...registryKinds,
+  ...pipelinesKinds,
+  ...deploymentsKinds,
+  ...monitoringKinds,
+];
 
 /** The services, bound to one workspace and one principal. */
 export interface Services {
   readonly workspace: string;
   readonly principal: Principal;
   readonly tracking: Tracking;
+  readonly registry: Registry;
+  readonly pipelines: Pipelines;
+  readonly deployments: Deployments;
+  readonly monitoring: Monitoring;
   readonly events: Events;
 }
 
 /** An open platform. */
 export interface Platform extends Services, AsyncDisposable {
-  /** The directory of the embedded default; undefined with other adapters. */
-  readonly dir: string | undefined;
+  /** The directory of the embedded default. */
+  readonly dir: string;
   /** The same services for another workspace or person. */
   as(other: { readonly workspace?: string; readonly principal?: Principal }): Services;
   /** Starts the background work of this process: subscriptions, reaper. */
@@ -45,16 +64,17 @@ export interface Platform extends Services, AsyncDisposable {
  */
 export async function openPlatform(options: PlatformOptions = {}): Promise<Platform> {
   const given = checkPlatformOptions(options);
+  const { memoryBytes, ...points } = given.metrics ?? {};
   const stores = await openEmbeddedStores({
-    ...(given.dir === undefined ? {} : { dir: given.dir }),
-    ...(given.metrics === undefined ? {} : { metrics: given.metrics }),
+    dir: given.dir ?? '.keelson',
     kinds: platformKinds,
+    points: { ...points, ...(memoryBytes === undefined ? {} : { ringBytes: memoryBytes }) },
   });
   return new OpenPlatform(given, stores);
 }
 
 class OpenPlatform implements Platform {
-  readonly dir: string | undefined;
+  readonly dir: string;
   readonly #stores: EmbeddedStores;
   readonly #options: PlatformOptions;
   readonly #bound = new Map<string, BoundServices>();
@@ -79,6 +99,22 @@ class OpenPlatform implements Platform {
 
   get tracking(): Tracking {
     return this.#home.tracking;
+  }
+
+  get registry(): Registry {
+    return this.#home.registry;
+  }
+
+  get pipelines(): Pipelines {
+    return this.#home.pipelines;
+  }
+
+  get deployments(): Deployments {
+    return this.#home.deployments;
+  }
+
+  get monitoring(): Monitoring {
+    return this.#home.monitoring;
   }
 
   get events(): Events {
@@ -108,6 +144,7 @@ class OpenPlatform implements Platform {
 
   async #close(timeoutMs: number): Promise<void> {
     await this.#runner?.stop(timeoutMs);
+    for (const bound of this.#bound.values()) await bound.close();
     await this.#stores.close({ timeoutMs });
   }
 
@@ -147,6 +184,7 @@ class OpenPlatform implements Platform {
 interface BoundServices extends Services {
   readonly scope: Scope;
   loops(): readonly Loop[];
+  close(): Promise<void>;
 }
 
 function bindServices(
@@ -162,6 +200,14 @@ function bindServices(
       : { heartbeatTimeoutMs: options.heartbeatTimeoutMs }),
   });
   const events = createEvents(scope, owners);
+  const registry = createRegistry(scope, tracking);
+  const pipelines = createPipelines(scope, { tracking });
+  const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
+  const monitoring = createMonitoring(scope, {
+    predictionLog,
+    ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
+  });
+  const deployments = createDeployments(scope, registry, () => monitoring.evidence);
   const reaper: Loop = {
     name: 'reaper',
     idleMs: 10_000,
@@ -172,8 +218,16 @@ function bindServices(
     workspace: scope.workspace,
     principal: scope.principal,
     tracking,
+    registry,
+    pipelines,
+    deployments,
+    monitoring,
     events,
-    loops: () => [reaper, ...events.loops],
+    loops: () => [reaper, ...events.loops, ...pipelines.loops, ...deployments.loops],
+    async close() {
+      await pipelines.close();
+      await monitoring.close();
+    },
   };
 }
 

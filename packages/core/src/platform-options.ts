@@ -1,18 +1,11 @@
 import { z } from 'zod';
-import type { ArtifactStore } from './contracts/artifact-store.ts';
-import type { MetadataStore } from './contracts/metadata-store.ts';
 import type { Authorizer, Clock, Ids, Logger, Principal } from './contracts/ports.ts';
-import type { SeriesStore } from './contracts/series-store.ts';
 import { KeelsonError } from './errors.ts';
 
 /** How a platform is opened. Everything has a default: `openPlatform()` uses `.keelson/` here. */
 export interface PlatformOptions {
   /** The directory of the embedded default (SQLite and files); `.keelson` when left out. */
   readonly dir?: string;
-  /** Adapters in place of the embedded ones; all three together. Given to us, they stay yours to close. */
-  readonly metadata?: MetadataStore;
-  readonly series?: SeriesStore;
-  readonly artifacts?: ArtifactStore;
   /** `default` when left out. */
   readonly workspace?: string;
   /** Who acts; the user of the operating system, with all roles, when left out. */
@@ -23,6 +16,7 @@ export interface PlatformOptions {
   readonly logger?: Logger;
   readonly authorizer?: Authorizer;
   readonly metrics?: MetricOptions;
+  readonly monitoring?: MonitoringOptions;
   /** A run without a sign of life for this long is dead; 30,000 when left out. */
   readonly heartbeatTimeoutMs?: number;
 }
@@ -39,7 +33,17 @@ export interface MetricOptions {
   readonly spoolDir?: string;
 }
 
-/** An object with these methods; adapters are classes of other packages, so only the shape counts. */
+/** How predictions are buffered, and how late labels may come. */
+export interface MonitoringOptions {
+  /** A flush of predictions begins when so many wait; 1,000 when left out. */
+  readonly flushRows?: number;
+  /** A prediction waits at most so long; 1,000 when left out. */
+  readonly flushMs?: number;
+  /** Labels later than this after their request are not joined; 60 days when left out. */
+  readonly maxLabelDelayMs?: number;
+}
+
+/** An object with these methods; parts come from other packages, so only the shape counts. */
 function having<T>(what: string, ...methods: readonly string[]): z.ZodType<T> {
   return z.custom<T>(
     (value) =>
@@ -52,9 +56,6 @@ function having<T>(what: string, ...methods: readonly string[]): z.ZodType<T> {
 
 const schema = z.strictObject({
   dir: z.string().min(1).optional(),
-  metadata: having<MetadataStore>('a MetadataStore', 'commit', 'query', 'claim').optional(),
-  series: having<SeriesStore>('a SeriesStore', 'appendPoints', 'summaries').optional(),
-  artifacts: having<ArtifactStore>('an ArtifactStore', 'space').optional(),
   workspace: z.string().min(1).max(255).optional(),
   principal: z
     .strictObject({ id: z.string().min(1).max(255), roles: z.array(z.string()) })
@@ -69,6 +70,13 @@ const schema = z.strictObject({
       memoryBytes: z.number().int().min(65_536).optional(),
       onFull: z.enum(['drop', 'block']).optional(),
       spoolDir: z.string().min(1).optional(),
+    })
+    .optional(),
+  monitoring: z
+    .strictObject({
+      flushRows: z.number().int().min(1).optional(),
+      flushMs: z.number().int().min(1).optional(),
+      maxLabelDelayMs: z.number().int().min(1).optional(),
     })
     .optional(),
   heartbeatTimeoutMs: z.number().int().min(100).optional(),
@@ -88,17 +96,5 @@ export function checkPlatformOptions(options: unknown): PlatformOptions {
       { details: { problems } },
     );
   }
-  const given = options as PlatformOptions;
-  const adapters = [given.metadata, given.series, given.artifacts];
-  const some = adapters.some((adapter) => adapter !== undefined);
-  if (some && adapters.includes(undefined)) {
-    throw new KeelsonError(
-      'INVALID',
-      'openPlatform needs metadata, series and artifacts together, or none of them.',
-    );
-  }
-  if (some && given.dir !== undefined) {
-    throw new KeelsonError('INVALID', 'openPlatform takes either dir or adapters, not both.');
-  }
-  return given;
+  return options as PlatformOptions;
 }

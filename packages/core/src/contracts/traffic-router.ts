@@ -5,6 +5,8 @@ export interface RouteTarget {
   readonly versionId: string;
   /** 0 to 100; the weights of a route sum to 100. */
   readonly weightPercent: number;
+  /** A name such as `fraud@1.2.0` by which requests are hashed to targets; the version's id when left out. */
+  readonly key?: string;
 }
 
 /** Sends requests that match to one version, before any weight is drawn. */

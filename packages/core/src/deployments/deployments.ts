@@ -122,7 +122,7 @@ export function createDeployments(
     if (existing !== undefined) return deploymentFromRecord(existing);
     const version = await registry.getVersionById(options.versionId);
     const id = scope.ids.next();
-    const targets = [{ versionId: version.id, weightPercent: 100 }];
+    const targets = [{ versionId: version.id, weightPercent: 100, key: nameOf(version) }];
     const sticky = options.sticky === undefined ? {} : { sticky: options.sticky };
     const route: Route = { deploymentId: id, targets, rules: [], shadows: [], ...sticky };
     const columns = {
@@ -195,9 +195,14 @@ export function createDeployments(
       throw new KeelsonError('CONFLICT', `Version ${candidate.version} serves ${deployment.name} already.`);
     }
     const at = options.at ?? scope.clock.now();
-    const versions = { candidateVersionId: candidate.id, baselineVersionId: baseline };
-    const first = routeOfStep(route, versions, steps[0] as RolloutStep);
+    const columns = { candidateVersionId: candidate.id, baselineVersionId: baseline };
+    const names = {
+      candidate: nameOf(candidate),
+      baseline: nameOf(await registry.getVersionById(baseline)),
+    };
+    const first = routeOfStep(route, { ...columns, ...names }, steps[0] as RolloutStep);
     const body = {
+      ...names,
       steps,
       onInconclusive: options.onInconclusive ?? 'pause',
       decisions: [],
@@ -213,7 +218,7 @@ export function createDeployments(
           kind: 'rollout',
           id,
           columns: {
-            ...versions,
+            ...columns,
             deploymentId: deployment.id,
             status: 'IN_PROGRESS',
             stepIndex: 0,
@@ -227,7 +232,7 @@ export function createDeployments(
         ...shift(deployment, record, first, options.reason),
         edge(candidate.id, id, 'candidate'),
         edge(id, deployment.id, 'rollout'),
-        emit('rollout.started', deployment.name, { rolloutId: id, ...versions, steps: steps.length }),
+        emit('rollout.started', deployment.name, { rolloutId: id, ...columns, steps: steps.length }),
       ],
       result: undefined,
     };
@@ -297,14 +302,14 @@ export function createDeployments(
         return [
           saveRollout(rollout, { evaluatedAt: at, status: 'COMPLETED' }, kept),
           replaceDeployment(deployment, { activeRolloutId: undefined }),
-          ...shift(deployment, record, routeOfVersion(route, candidateVersionId), decision.reason),
+          ...shift(deployment, record, routeOfVersion(route, candidateVersionId, rollout.candidate), decision.reason),
           emit('rollout.completed', deployment.name, payload),
         ];
       case 'rollback':
         return [
           saveRollout(rollout, { evaluatedAt: at, status: 'ROLLED_BACK' }, kept),
           replaceDeployment(deployment, { activeRolloutId: undefined }),
-          ...shift(deployment, record, routeOfVersion(route, baselineVersionId), decision.reason),
+          ...shift(deployment, record, routeOfVersion(route, baselineVersionId, rollout.baseline), decision.reason),
           emit('deployment.rolled_back', deployment.name, payload),
         ];
     }
@@ -355,8 +360,10 @@ export function createDeployments(
     columns: Readonly<Record<string, string | number>>,
     change: Partial<Pick<Rollout, 'decisions' | 'latest'>>,
   ): Change {
-    const { steps, onInconclusive, decisions, latest, reason, correlationId } = { ...rollout, ...change };
-    const body = asJson({ steps, onInconclusive, decisions, latest, reason, correlationId });
+    const { candidate, baseline, steps, onInconclusive, reason, correlationId } = rollout;
+    const { decisions, latest } = { ...rollout, ...change };
+    const names = { candidate, baseline };
+    const body = asJson({ ...names, steps, onInconclusive, decisions, latest, reason, correlationId });
     return {
       op: 'replace',
       kind: 'rollout',
@@ -436,7 +443,7 @@ export function createDeployments(
       await decideAndCommit(scope, async () => {
         const deployment = await get(name);
         const record = await routeRecord(deployment.id);
-        const next = routeOfVersion(record.body as unknown as Route, version.id);
+        const next = routeOfVersion(record.body as unknown as Route, version.id, nameOf(version));
         return { changes: shift(deployment, record, next, reason), result: undefined, reason };
       });
       return this.route(name);
@@ -492,6 +499,10 @@ function deploymentFromRecord(record: StoredRecord): Deployment {
     revision: record.revision,
     ...(active === undefined ? {} : { activeRolloutId: active }),
   };
+}
+
+function nameOf(version: { readonly model: string; readonly version: string }): string {
+  return `${version.model}@${version.version}`;
 }
 
 /** The version with the most weight: what a rollout is compared with and falls back to. */

@@ -25,6 +25,9 @@ export interface Rollout {
   readonly deploymentId: string;
   readonly candidateVersionId: string;
   readonly baselineVersionId: string;
+  /** As `model@version`. */
+  readonly candidate: string;
+  readonly baseline: string;
   readonly status: RolloutStatus;
   readonly steps: readonly RolloutStep[];
   readonly stepIndex: number;
@@ -82,16 +85,22 @@ export function decideRollout(
   };
 }
 
+/** The two versions of a rollout. */
+export type RolloutVersions = Pick<
+  Rollout,
+  'candidateVersionId' | 'baselineVersionId' | 'candidate' | 'baseline'
+>;
+
 /** The route while a step is in force. */
-export function routeOfStep(base: Route, rollout: Pick<Rollout, 'candidateVersionId' | 'baselineVersionId'>, step: RolloutStep): Route {
-  const { candidateVersionId, baselineVersionId } = rollout;
+export function routeOfStep(base: Route, versions: RolloutVersions, step: RolloutStep): Route {
+  const { candidateVersionId, baselineVersionId } = versions;
   const weight = step.weightPercent;
   const targets = [
-    { versionId: baselineVersionId, weightPercent: 100 - weight },
-    { versionId: candidateVersionId, weightPercent: weight },
+    { versionId: baselineVersionId, weightPercent: 100 - weight, key: versions.baseline },
+    { versionId: candidateVersionId, weightPercent: weight, key: versions.candidate },
   ].filter((target) => target.weightPercent > 0);
   // Whoever does not answer a request scores it in the shadow, so that both are compared on all of them.
-  const shadowed = weight > 0 && weight < 100 ? [candidateVersionId, baselineVersionId] : weight === 0 ? [candidateVersionId] : [];
+  const shadowed = weight === 100 ? [baselineVersionId] : [candidateVersionId, baselineVersionId];
   return {
     ...base,
     targets,
@@ -101,9 +110,9 @@ export function routeOfStep(base: Route, rollout: Pick<Rollout, 'candidateVersio
 }
 
 /** The route once a rollout has ended: all traffic on one version. */
-export function routeOfVersion(base: Route, versionId: string): Route {
+export function routeOfVersion(base: Route, versionId: string, key: string): Route {
   const { fallbackVersionId: _, ...rest } = base;
-  return { ...rest, targets: [{ versionId, weightPercent: 100 }], shadows: [] };
+  return { ...rest, targets: [{ versionId, weightPercent: 100, key }], shadows: [] };
 }
 
 /** Refuses steps that could not be followed. */
@@ -127,7 +136,14 @@ export function rolloutFromRecord(record: StoredRecord): Rollout {
   const c = record.columns;
   const body = record.body as unknown as Pick<
     Rollout,
-    'steps' | 'onInconclusive' | 'decisions' | 'latest' | 'reason' | 'correlationId'
+    | 'steps'
+    | 'onInconclusive'
+    | 'decisions'
+    | 'latest'
+    | 'reason'
+    | 'correlationId'
+    | 'candidate'
+    | 'baseline'
   >;
   return {
     ...body,

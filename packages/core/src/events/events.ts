@@ -47,6 +47,8 @@ export interface Events {
   ): Promise<void>;
   /** Events that match, oldest first. */
   each(filter?: EventFilter): AsyncIterable<StoredEvent>;
+  /** Events from now on, in this process's lifetime only, until the signal is aborted. */
+  follow(filter: EventFilter, options: { readonly signal: AbortSignal }): AsyncIterable<StoredEvent>;
   deadLetters(subscription?: string): Promise<readonly DeadLetter[]>;
   readonly loops: readonly Loop[];
 }
@@ -99,6 +101,25 @@ export function createEvents(scope: Scope, owners: Owners): Events {
     }
   }
 
+  async function* follow(
+    filter: EventFilter,
+    { signal }: { readonly signal: AbortSignal },
+  ): AsyncIterable<StoredEvent> {
+    let after = await metadata.latestEventCursor();
+    while (!signal.aborted) {
+      try {
+        await metadata.waitForEvents(after, { timeoutMs: 5_000, signal });
+        const batch = await metadata.readEvents({ workspace, after, filter, limit: 500 });
+        yield* batch.events;
+        after = batch.cursor;
+      } catch (error) {
+        if (signal.aborted || isKeelsonError(error, 'CLOSED', 'ABORTED')) return;
+        scope.logger.warn({ component: 'events', error }, 'Events could not be read; trying again.');
+        await new Promise((resolve) => setTimeout(resolve, 1_000).unref());
+      }
+    }
+  }
+
   async function hasHandled(name: string, event: StoredEvent): Promise<boolean> {
     const record = await metadata.find(workspace, 'subscription', subscriptionId(name));
     if (record === undefined) {
@@ -118,6 +139,7 @@ export function createEvents(scope: Scope, owners: Owners): Events {
 
   return {
     each,
+    follow,
     deliver,
 
     get loops() {

@@ -2,6 +2,8 @@
 export interface Arm {
   readonly versionId: string;
   readonly weightPercent: number;
+  /** What is hashed for the arm; its version id when left out. */
+  readonly key?: string;
 }
 
 /** Arms made ready for many choices with one salt. */
@@ -20,7 +22,7 @@ export function prepareArms(salt: string, arms: readonly Arm[]): PreparedArms {
       .filter((arm) => arm.weightPercent > 0)
       .map((arm) => ({
         ...arm,
-        state: fnv1a(offsetBasis, `${salt}${separator}${arm.versionId}${separator}`),
+        state: fnv1a(offsetBasis, `${salt}${separator}${arm.key ?? arm.versionId}${separator}`),
       })),
   };
 }

@@ -1,0 +1,74 @@
+export type * from './contracts/artifact-store.ts';
+export type * from './contracts/caretaker.ts';
+export type * from './contracts/event.ts';
+export type * from './contracts/evidence-source.ts';
+export type * from './contracts/executor.ts';
+export type * from './contracts/loop.ts';
+export type * from './contracts/metadata-store.ts';
+export type * from './contracts/metric-writer.ts';
+export type * from './contracts/model-runtime.ts';
+export type * from './contracts/ports.ts';
+export type * from './contracts/prediction-sink.ts';
+export type * from './contracts/query.ts';
+export type * from './contracts/record.ts';
+export type * from './contracts/scope.ts';
+export type * from './contracts/series-store.ts';
+export type * from './contracts/traffic-router.ts';
+export { decideGate, type Gate, type GateVerdict } from './deployments/gate.ts';
+export type { Deployment, Deployments, StartRollout } from './deployments/deployments.ts';
+export type { Rollout, RolloutDecision, RolloutStatus, RolloutStep } from './deployments/rollout.ts';
+export {
+  type ErrorClass,
+  type ErrorCode,
+  type ErrorDetails,
+  errorCodes,
+  isKeelsonError,
+  KeelsonError,
+} from './errors.ts';
+export { type Correlation, currentCorrelation, withCorrelation } from './events/correlation.ts';
+export type { DeadLetter, Events } from './events/events.ts';
+export type { EventHandler } from './events/subscription-loop.ts';
+export {
+  asJson,
+  canonicalJson,
+  decodeJson,
+  digestJson,
+  encodeJson,
+  type Json,
+  type JsonObject,
+} from './json.ts';
+export type { Alert } from './monitoring/alert.ts';
+export type { Label, LabelResult } from './monitoring/labels.ts';
+export type { Analysis, Monitor, Monitoring, WatchOptions } from './monitoring/monitoring.ts';
+export type { Accuracy, Performance } from './monitoring/performance.ts';
+export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
+export { openPlatform, type Platform, type Services } from './open-platform.ts';
+export type { MetricOptions, MonitoringOptions, PlatformOptions } from './platform-options.ts';
+export { definePipeline, type Pipeline } from './pipelines/define-pipeline.ts';
+export type {
+  Model,
+  ModelFile,
+  ModelFormat,
+  ModelLineage,
+  ModelVersion,
+  Stage,
+} from './registry/model-version.ts';
+export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
+export type { RegisterOptions } from './registry/registration.ts';
+export type { Registry } from './registry/registry.ts';
+export type { PolicyCheck, StagePolicy, TransitionRule } from './registry/stage-policy.ts';
+export type { StageTransition } from './registry/transition.ts';
+export type { TransitionRequest } from './registry/transitions.ts';
+export {
+  type ActiveRun,
+  currentRun,
+  type MetricOptions as LogMetricOptions,
+} from './tracking/active-run.ts';
+export type { Artifact, LogArtifactOptions } from './tracking/artifacts.ts';
+export type { DatasetInput } from './tracking/dataset.ts';
+export type { Experiment, NewExperiment } from './tracking/experiment.ts';
+export type { Run, RunStatus, SourceType } from './tracking/run.ts';
+export type { StartRunOptions } from './tracking/runs.ts';
+export type { RunPage, RunSearch } from './tracking/search.ts';
+export type { Tracking } from './tracking/tracking.ts';
+export { uuidV7 } from './uuid.ts';

@@ -1,0 +1,91 @@
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { KeelsonError, type Platform, type Services } from '@keelson/core';
+import type { ServedModel, ServedRoute, ServingSource } from './serving-source.ts';
+
+/**
+ * What serving needs, out of a platform: routes of its deployments, versions of its registry (downloaded
+ * once into a cache directory of the platform's), its prediction log. Routes are followed by events.
+ */
+export function platformSource(
+  platform: Platform | (Services & { readonly dir: string }),
+): ServingSource {
+  const cache = join(platform.dir, 'models');
+
+  return {
+    sink: platform.monitoring.predictions,
+
+    async route(name): Promise<ServedRoute> {
+      const deployment = await platform.deployments.get(name);
+      const versioned = await platform.deployments.route(name);
+      return { ...versioned, environment: deployment.environment };
+    },
+
+    watch(deployments, wake) {
+      const stop = new AbortController();
+      const subjects = deployments.map((name) => `deployment:${name}`);
+      const done = followEvents(platform, subjects, wake, stop.signal);
+      return {
+        async [Symbol.asyncDispose]() {
+          stop.abort();
+          await done;
+        },
+      };
+    },
+
+    async model(versionId, { signal }): Promise<ServedModel> {
+      const version = await platform.registry.getVersionById(versionId);
+      if (version.signature === undefined) {
+        throw new KeelsonError(
+          'INVALID',
+          `Version ${version.version} of ${version.model} has no signature; register it with one to serve it.`,
+        );
+      }
+      signal.throwIfAborted();
+      const { model: name, version: number, format, signature } = version;
+      const directory = join(cache, version.sha256);
+      if (!(await isDirectory(directory))) await download(platform, versionId, directory, signal);
+      return { versionId, name, version: number, format, signature, directory };
+    },
+  };
+}
+
+/** Wakes after every event of the subjects, until the signal; a store that is away is asked again. */
+async function followEvents(
+  platform: Services,
+  subjects: readonly string[],
+  wake: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const _event of platform.events.follow({ subjects }, { signal })) wake();
+}
+
+/** Fetched aside and renamed as a whole: a directory of that name is complete and was verified. */
+async function download(
+  platform: Services,
+  versionId: string,
+  directory: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const aside = `${directory}.${process.pid}-${Date.now()}-${Math.random().toString(36).slice(2)}`;
+  await mkdir(aside, { recursive: true });
+  try {
+    await platform.registry.download(versionId, aside);
+    signal.throwIfAborted();
+    await rename(aside, directory);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true });
+    const code = (error as NodeJS.ErrnoException).code;
+    // Another process was first, with the same content.
+    if ((code === 'ENOTEMPTY' || code === 'EEXIST') && (await isDirectory(directory))) return;
+    throw error;
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return found?.isDirectory() ?? false;
+}
