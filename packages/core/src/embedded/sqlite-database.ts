@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { fromSqliteError, isBusy, isInputOutput } from './sqlite-error.ts';
 import { loadSqlite } from './sqlite-module.ts';
@@ -143,6 +143,12 @@ export class SqliteDatabase implements AsyncDisposable {
   exec(sql: string): void {
     this.#assertOpen();
     this.#connection.exec(sql);
+  }
+
+  /** Makes a pure function callable from SQL on this connection. */
+  defineFunction(name: string, call: (...values: SQLOutputValue[]) => SQLInputValue): void {
+    this.#assertOpen();
+    this.#connection.function(name, { deterministic: true }, call);
   }
 
   /** Inside a write: calls `then` once that write has been committed, never when it is rolled back. */

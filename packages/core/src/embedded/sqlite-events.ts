@@ -1,0 +1,114 @@
+import type { EventDraft, EventFilter, StoredEvent } from '../contracts/event.ts';
+import { KeelsonError } from '../errors.ts';
+import { decodeJson, type JsonObject } from '../json.ts';
+import type { SqlRow, SqlValue } from '../sql/index.ts';
+import type { SqliteDatabase } from './sqlite-database.ts';
+import { isConstraint } from './sqlite-error.ts';
+
+/** Appends an event under its subject's next number, inside a write. */
+export function appendEvent(
+  db: SqliteDatabase,
+  workspace: string,
+  event: EventDraft,
+  payload: string,
+): void {
+  const insert = db.prepare(
+    `INSERT INTO event
+     (ws, id, type, subject, subject_seq, source, at, schema_version, correlation, causation,
+      principal, payload)
+     VALUES (?1, ?2, ?3, ?4,
+       coalesce((SELECT max(subject_seq) FROM event WHERE ws = ?1 AND subject = ?4), 0) + 1,
+       ?5, ?6, ?7, ?8, ?9, ?10, ?11)`,
+  );
+  try {
+    insert.run(
+      workspace,
+      event.id,
+      event.type,
+      event.subject,
+      event.source,
+      event.at,
+      event.schemaVersion,
+      event.correlationId,
+      event.causationId ?? null,
+      event.principal,
+      payload,
+    );
+  } catch (error) {
+    if (!isConstraint(error)) throw error;
+    throw new KeelsonError(
+      'CONFLICT',
+      `The event ${event.id} (${event.type}) has been emitted before.`,
+      { cause: error, details: { event: event.id } },
+    );
+  }
+}
+
+/** The number of the newest event; 0 when there is none. SQLite has one writer: it is commit order. */
+export function latestEvent(db: SqliteDatabase): number {
+  return Number(db.prepare('SELECT max(seq) AS seq FROM event').get()?.['seq'] ?? 0);
+}
+
+/** The number in a cursor. INVALID for a text that is none. */
+export function eventNumber(cursor: string): number {
+  if (typeof cursor === 'string' && /^(0|[1-9][0-9]{0,14})$/.test(cursor)) return Number(cursor);
+  throw new KeelsonError('INVALID', `'${String(cursor)}' is no cursor of events.`);
+}
+
+/** Events behind a number, and the cursor to go on from. Inside one read transaction. */
+export function readEvents(
+  db: SqliteDatabase,
+  request: {
+    readonly workspace: string | undefined;
+    readonly after: number;
+    readonly filter: EventFilter;
+    readonly limit: number;
+  },
+): { readonly events: readonly StoredEvent[]; readonly cursor: string } {
+  const { workspace, after, filter, limit } = request;
+  const conditions = ['seq > ?'];
+  const values: SqlValue[] = [after];
+  const where = (condition: string, value: SqlValue): void => {
+    conditions.push(condition);
+    values.push(value);
+  };
+  if (workspace !== undefined) where('ws = ?', workspace);
+  const { types, subjects, correlationId, since } = filter;
+  if (types !== undefined) where(`type IN ${textList}`, JSON.stringify(types));
+  if (subjects !== undefined) where(`subject IN ${textList}`, JSON.stringify(subjects));
+  if (correlationId !== undefined) where('correlation = ?', correlationId);
+  if (since !== undefined) where('at >= ?', since);
+  const text = `SELECT seq, ws, id, type, subject, subject_seq, source, at, schema_version,
+    correlation, causation, principal, payload
+    FROM event WHERE ${conditions.join(' AND ')} ORDER BY seq LIMIT ?`;
+  const events = db
+    .prepare(text)
+    .all(...values, limit)
+    .map(readEvent);
+  // A page that is not full has seen everything there is: go on behind the newest.
+  const cursor =
+    events.length === limit
+      ? (events.at(-1)?.cursor ?? String(after))
+      : String(Math.max(after, latestEvent(db)));
+  return { events, cursor };
+}
+
+const textList = '(SELECT value FROM json_each(?))';
+
+function readEvent(row: SqlRow): StoredEvent {
+  return {
+    id: String(row['id']),
+    type: String(row['type']),
+    subject: String(row['subject']),
+    source: String(row['source']),
+    at: Number(row['at']),
+    payload: decodeJson(String(row['payload'])) as JsonObject,
+    schemaVersion: Number(row['schema_version']),
+    correlationId: String(row['correlation']),
+    ...(row['causation'] === null ? {} : { causationId: String(row['causation']) }),
+    principal: String(row['principal']),
+    workspace: String(row['ws']),
+    subjectSequence: Number(row['subject_seq']),
+    cursor: String(row['seq']),
+  };
+}

@@ -1,0 +1,390 @@
+import type { EventFilter, StoredEvent } from '../contracts/event.ts';
+import type {
+  Claimed,
+  ClaimKey,
+  ClaimRequest,
+  Commit,
+  CommitResult,
+  MetadataStore,
+  Reach,
+} from '../contracts/metadata-store.ts';
+import type { Order, Predicate, Query } from '../contracts/query.ts';
+import type { KindDeclaration, RevisionEntry, StoredRecord } from '../contracts/record.ts';
+import { KeelsonError } from '../errors.ts';
+import { assertText } from '../json.ts';
+import { checkOrder, checkPredicate } from '../language/check-predicate.ts';
+import {
+  assertClaimable,
+  assertName,
+  checkCommit,
+  countMatches,
+  type Kinds,
+  kindOf,
+  namedColumns,
+  type PagePosition,
+  readCursor,
+  searchPage,
+  writeCursor,
+} from '../sql/index.ts';
+import { EventWaiters } from './event-waiters.ts';
+import {
+  readClaimOwners,
+  releaseClaims,
+  renewClaims,
+  takeClaim,
+  unclaimed,
+} from './sqlite-claims.ts';
+import { applyCommit } from './sqlite-commit.ts';
+import { SqliteDatabase } from './sqlite-database.ts';
+import { defineFunctions } from './sqlite-dialect.ts';
+import { eventNumber, latestEvent, readEvents } from './sqlite-events.ts';
+import { readFacets } from './sqlite-facets.ts';
+import { readHistory } from './sqlite-history.ts';
+import { prepareKindTables } from './sqlite-kind-tables.ts';
+import { readReach } from './sqlite-reach.ts';
+import { SqliteRecordTable } from './sqlite-record-table.ts';
+import { findRid } from './sqlite-schema.ts';
+import { readsProjected, runSearch, searchContext } from './sqlite-search.ts';
+
+/** Where the embedded metadata store keeps its records, and what it knows. */
+export type SqliteMetadataStoreOptions = (
+  | { readonly database: SqliteDatabase }
+  | { readonly path: string }
+) & {
+  readonly kinds: readonly KindDeclaration[];
+  readonly clock?: { now(): number };
+  /** Called before a read that looks at projected facets: folds what series have lying unfolded. */
+  readonly beforeProjectedQuery?: () => Promise<unknown>;
+};
+
+interface Parts {
+  readonly database: SqliteDatabase;
+  readonly owned: boolean;
+  readonly kinds: Kinds;
+  readonly clock: { now(): number };
+  readonly beforeProjectedQuery: () => Promise<unknown>;
+}
+
+/** The embedded {@link MetadataStore}: tables in one SQLite file, which several processes may share. */
+export class SqliteMetadataStore implements MetadataStore {
+  readonly #db: SqliteDatabase;
+  readonly #parts: Parts;
+  readonly #tables: ReadonlyMap<string, SqliteRecordTable>;
+  readonly #waiters: EventWaiters;
+  #closed = false;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#db = parts.database;
+    this.#tables = new Map(
+      [...parts.kinds].map(([name, kind]) => [name, new SqliteRecordTable(parts.database, kind)]),
+    );
+    this.#waiters = new EventWaiters(() => latestEvent(parts.database));
+  }
+
+  /**
+   * Opens the store on a database that stays the caller's, or on a file that it opens and closes. New
+   * kinds and optional columns are added; INCOMPATIBLE, naming kind and column, for a declaration that
+   * the stored records do not fit.
+   */
+  static async open(options: SqliteMetadataStoreOptions): Promise<SqliteMetadataStore> {
+    const owned = 'path' in options;
+    const database = owned ? await SqliteDatabase.open(options.path) : options.database;
+    try {
+      defineFunctions(database);
+      await prepareKindTables(database, options.kinds);
+    } catch (error) {
+      if (owned) await database.close();
+      throw error;
+    }
+    return new SqliteMetadataStore({
+      database,
+      owned,
+      kinds: new Map(options.kinds.map((kind) => [kind.name, kind])),
+      clock: options.clock ?? Date,
+      beforeProjectedQuery: options.beforeProjectedQuery ?? (async () => undefined),
+    });
+  }
+
+  async now(): Promise<number> {
+    this.#assertOpen();
+    return this.#now();
+  }
+
+  async find(
+    workspace: string,
+    kind: string,
+    id: string,
+    options: { readonly facets?: readonly string[] } = {},
+  ): Promise<StoredRecord | undefined> {
+    const [record] = await this.findMany(workspace, kind, [id], options);
+    return record;
+  }
+
+  async findMany(
+    workspace: string,
+    kind: string,
+    ids: readonly string[],
+    options: { readonly facets?: readonly string[] } = {},
+  ): Promise<readonly StoredRecord[]> {
+    const table = this.#table(kind);
+    assertName(workspace, 'The workspace');
+    assertCount(ids.length, 0, 1_000, 'The number of ids');
+    for (const id of ids) assertText(id, 'An id');
+    const facets = checkFacets(table.kind, options.facets);
+    await this.#foldFor(table.kind, { facets });
+    return this.#db.read((db) =>
+      ids.flatMap((id) => {
+        const row = table.find(workspace, id);
+        return row === undefined ? [] : [table.record(row, readFacets(db, table, row.rid, facets))];
+      }),
+    );
+  }
+
+  async query(
+    workspace: string,
+    kind: string,
+    query: Query,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly records: readonly StoredRecord[]; readonly cursor?: string }> {
+    const table = this.#table(kind);
+    assertName(workspace, 'The workspace');
+    const { where, orderBy = [], limit = 50 } = query;
+    assertCount(limit, 1, 1_000, 'The limit');
+    const facets = checkFacets(table.kind, query.facets);
+    checkSearch(table.kind, where, orderBy);
+    const scope = { workspace, kind, where, orderBy };
+    const after = query.cursor === undefined ? undefined : readCursor(scope, query.cursor);
+    await this.#foldFor(table.kind, { where, orderBy, facets });
+    assertNotAborted(options.signal);
+    return this.#db.read((db) => {
+      const context = searchContext(db, table.kind, workspace);
+      const request = { where, orderBy, limit: limit + 1, after };
+      const found = runSearch(db, searchPage(context, request));
+      const records = found.slice(0, limit).flatMap(({ rid }) => {
+        const row = table.get(rid);
+        return row === undefined ? [] : [table.record(row, readFacets(db, table, rid, facets))];
+      });
+      const last: PagePosition | undefined = found.length > limit ? found[limit - 1] : undefined;
+      return last === undefined ? { records } : { records, cursor: writeCursor(scope, last) };
+    });
+  }
+
+  async count(
+    workspace: string,
+    kind: string,
+    where: Predicate | undefined,
+    options: { readonly exact?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly count: number; readonly exact: boolean }> {
+    const table = this.#table(kind);
+    assertName(workspace, 'The workspace');
+    checkSearch(table.kind, where, []);
+    await this.#foldFor(table.kind, { where });
+    assertNotAborted(options.signal);
+    return this.#db.read((db) => {
+      const context = searchContext(db, table.kind, workspace);
+      return { count: runSearch(db, countMatches(context, where)), exact: true };
+    });
+  }
+
+  async history(
+    workspace: string,
+    kind: string,
+    id: string,
+    options: { readonly after?: number; readonly limit?: number } = {},
+  ): Promise<readonly RevisionEntry[]> {
+    const table = this.#table(kind);
+    assertName(workspace, 'The workspace');
+    assertText(id, 'An id');
+    const { after = 0, limit = 1_000 } = options;
+    assertCount(after, 0, Number.MAX_SAFE_INTEGER, 'The revision to go on after');
+    assertCount(limit, 1, Number.MAX_SAFE_INTEGER, 'The limit');
+    return this.#db.read((db) => {
+      const rid = findRid(db, workspace, id);
+      return rid === undefined ? [] : readHistory(db, table.kind.name, rid, { after, limit });
+    });
+  }
+
+  async reach(
+    workspace: string,
+    ids: readonly string[],
+    options: {
+      readonly direction: 'forward' | 'backward';
+      readonly depth: number;
+      readonly limit: number;
+      readonly roles?: readonly string[];
+    },
+  ): Promise<Reach> {
+    this.#table('edge');
+    assertName(workspace, 'The workspace');
+    for (const id of ids) assertText(id, 'An id');
+    for (const role of options.roles ?? []) assertText(role, 'A role');
+    assertCount(options.depth, 0, Number.MAX_SAFE_INTEGER, 'The depth');
+    assertCount(options.limit, 1, Number.MAX_SAFE_INTEGER, 'The limit');
+    const { direction, depth, limit, roles } = options;
+    if (direction !== 'forward' && direction !== 'backward') {
+      throw invalid(`A direction is forward or backward, not ${String(direction)}.`);
+    }
+    return this.#db.read((db) => readReach(db, { workspace, ids, direction, depth, limit, roles }));
+  }
+
+  async commit(commit: Commit): Promise<CommitResult> {
+    this.#assertOpen();
+    const changes = checkCommit(this.#parts.kinds, commit);
+    const emits = changes.some(({ op }) => op === 'emit');
+    return await this.#db.write((db) => {
+      const table = ({ name }: KindDeclaration): SqliteRecordTable => this.#table(name);
+      const context = { db, commit, at: this.#now(), table };
+      if (emits) db.afterCommit(() => this.#waiters.wake());
+      return applyCommit(context, changes);
+    });
+  }
+
+  async readEvents(request: {
+    readonly workspace?: string;
+    readonly after?: string;
+    readonly filter?: EventFilter;
+    readonly limit: number;
+  }): Promise<{ readonly events: readonly StoredEvent[]; readonly cursor: string }> {
+    this.#assertOpen();
+    const { workspace, filter = {}, limit } = request;
+    assertCount(limit, 1, 1_000, 'The limit');
+    const after = eventNumber(request.after ?? '0');
+    return this.#db.read((db) => readEvents(db, { workspace, after, filter, limit }));
+  }
+
+  async latestEventCursor(): Promise<string> {
+    this.#assertOpen();
+    return this.#db.read((db) => String(latestEvent(db)));
+  }
+
+  async waitForEvents(
+    after: string,
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<boolean> {
+    this.#assertOpen();
+    return await this.#waiters.wait(eventNumber(after), options);
+  }
+
+  async claim(kind: string, request: ClaimRequest): Promise<readonly Claimed[]> {
+    const table = this.#table(kind);
+    assertClaimable(table.kind);
+    const { workspace, where, orderBy = [], limit, takeFrom = [] } = request;
+    assertCount(limit, 1, 100, 'The limit');
+    assertCount(request.leaseMs, 1, Number.MAX_SAFE_INTEGER, 'The lease');
+    assertName(request.owner, 'The owner of a claim');
+    checkSearch(table.kind, where, orderBy);
+    const set = namedColumns(table.kind, request.set ?? {}, `A claimed ${kind}`);
+    await this.#foldFor(table.kind, { where, orderBy });
+    const search = (db: SqliteDatabase, now: number, most: number): readonly { rid: number }[] => {
+      const also = unclaimed(kind, now, takeFrom);
+      const page = { where, orderBy, limit: most, after: undefined, also };
+      return runSearch(db, searchPage(searchContext(db, table.kind, workspace), page));
+    };
+    // Most calls find nothing due: they shall not queue for the write lock.
+    if (this.#db.read((db) => search(db, this.#now(), 1)).length === 0) return [];
+    return await this.#db.write((db) => {
+      const now = this.#now();
+      const found = search(db, now, limit);
+      return found.map(({ rid }) => takeClaim(db, table, rid, request, set, now));
+    });
+  }
+
+  async claimOwners(kind: string, workspace?: string): Promise<readonly string[]> {
+    const table = this.#table(kind);
+    return this.#db.read((db) => readClaimOwners(db, table.kind.name, workspace, this.#now()));
+  }
+
+  async renew(claims: readonly ClaimKey[], leaseMs: number): Promise<readonly ClaimKey[]> {
+    this.#assertOpen();
+    assertCount(leaseMs, 1, Number.MAX_SAFE_INTEGER, 'The lease');
+    if (claims.length === 0) return [];
+    return await this.#db.write((db) => renewClaims(db, claims, leaseMs, this.#now()));
+  }
+
+  async release(claims: readonly ClaimKey[]): Promise<void> {
+    this.#assertOpen();
+    if (claims.length === 0) return;
+    await this.#db.write((db) => releaseClaims(db, claims));
+  }
+
+  async ping(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#assertOpen();
+    assertNotAborted(options.signal);
+    this.#db.read((db) => db.prepare('SELECT count(*) AS n FROM kind').get());
+  }
+
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#waiters.close();
+    }
+    if (this.#parts.owned) await this.#db.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #now(): number {
+    return Math.floor(this.#parts.clock.now());
+  }
+
+  #table(kind: string): SqliteRecordTable {
+    this.#assertOpen();
+    const table = this.#tables.get(kindOf(this.#parts.kinds, kind).name);
+    if (table === undefined) throw new KeelsonError('INTERNAL', `No table for ${kind}.`);
+    return table;
+  }
+
+  async #foldFor(
+    kind: KindDeclaration,
+    query: Parameters<typeof readsProjected>[1],
+  ): Promise<void> {
+    if (readsProjected(kind, query)) await this.#parts.beforeProjectedQuery();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed || this.#db.closed) {
+      throw new KeelsonError('CLOSED', 'The metadata store has been closed.');
+    }
+  }
+}
+
+function checkSearch(
+  kind: KindDeclaration,
+  where: Predicate | undefined,
+  orderBy: readonly Order[],
+): void {
+  if (where !== undefined) checkPredicate(kind, where);
+  checkOrder(kind, orderBy);
+}
+
+function checkFacets(
+  kind: KindDeclaration,
+  facets: readonly string[] | undefined,
+): readonly string[] {
+  for (const facet of facets ?? []) {
+    if (!Object.hasOwn(kind.facets ?? {}, facet)) {
+      throw invalid(`The kind ${kind.name} has no facet ${facet}.`);
+    }
+  }
+  return facets ?? [];
+}
+
+function assertCount(value: number, low: number, high: number, label: string): void {
+  if (!Number.isSafeInteger(value) || value < low || value > high) {
+    const range = high === Number.MAX_SAFE_INTEGER ? `at least ${low}` : `${low} to ${high}`;
+    throw invalid(`${label} must be a whole number, ${range}, not ${String(value)}.`);
+  }
+}
+
+function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) {
+    throw new KeelsonError('ABORTED', 'The search was aborted.', { cause: signal.reason });
+  }
+}
+
+function invalid(message: string): KeelsonError {
+  return new KeelsonError('INVALID', message);
+}

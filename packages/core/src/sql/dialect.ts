@@ -1,0 +1,60 @@
+/** What a statement may bind. Booleans go as 1 and 0. NaN is never bound: no comparison holds for it. */
+export type SqlValue = string | number | null;
+
+/** A statement and the values of its placeholders, in order. */
+export interface SqlStatement {
+  readonly text: string;
+  readonly values: readonly SqlValue[];
+}
+
+/** A row of an answer: column → value. */
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+/**
+ * What differs between databases in the statements of this room. Everything else in them is SQL that
+ * SQLite (3.50) and PostgreSQL (15) understand alike; text compares by code points in both
+ * (`COLLATE "C"` in PostgreSQL).
+ */
+export interface SqlDialect {
+  /** The placeholder of the `n`-th value, from 1. */
+  placeholder(n: number): string;
+  /** A condition: the text `expression` is one of the texts that `placeholder` (of {@link list}) binds. */
+  isAnyOf(expression: string, placeholder: string): string;
+  /** A list of texts as one bound value. */
+  list(texts: readonly string[]): SqlValue;
+  /** A condition: the text matches a `like` pattern of the query language. */
+  like(
+    expression: string,
+    pattern: LikePattern,
+  ): { readonly sql: string; readonly value: SqlValue };
+  /** The number that a text reads as (`readNumber` in `language/`), NULL where it reads as none. */
+  numberOfText(expression: string): string;
+  /** The shortest decimal text of a number, as JavaScript writes it. */
+  textOfNumber(expression: string): string;
+  /** The text of an integer. */
+  textOfInteger(expression: string): string;
+  /** What lies at a path of a JSON body, `path` being a placeholder of `JSON.stringify(keys)`. */
+  readonly body: {
+    /** The number carried, NULL for none and for NaN. */
+    number(body: string, path: string): string;
+    /** The text carried, NULL for none. */
+    text(body: string, path: string): string;
+    /** Text that is neither read as a number nor written of NaN, NULL otherwise: what sorts as text. */
+    sortText(body: string, path: string): string;
+    /** A condition: something is there, if only null. */
+    present(body: string, path: string): string;
+  };
+  /** The expression in a form that no index serves, so that rows are read in the table's own order. */
+  unindexed(expression: string): string;
+  /** A table with its alias, to be read through the index named where the database takes such words. */
+  through(table: string, alias: string, index: string): string;
+  /** The join that keeps the order in which tables are written. */
+  readonly orderedJoin: string;
+}
+
+/** A `like` pattern, and how a placeholder for it is had. */
+export interface LikePattern {
+  readonly pattern: string;
+  readonly caseSensitive: boolean;
+  readonly placeholder: string;
+}

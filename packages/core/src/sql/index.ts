@@ -1,0 +1,33 @@
+export { type ColumnInput, columnInput, columnOutput } from './column-value.ts';
+export {
+  assertClaimable,
+  assertName,
+  type CheckedChange,
+  type CheckedFacet,
+  checkCommit,
+  type Kinds,
+  kindOf,
+  namedColumns,
+} from './commit-input.ts';
+export type { LikePattern, SqlDialect, SqlRow, SqlStatement, SqlValue } from './dialect.ts';
+export { type FacetValue, facetValue, prefixLength } from './facet-value.ts';
+export { type CursorScope, type PagePosition, readCursor, writeCursor } from './page-cursor.ts';
+export {
+  checkKind,
+  columnOf,
+  facetColumn,
+  flagColumn,
+  mergedFacets,
+  type RecordIndex,
+  recordColumn,
+  recordIndexes,
+  recordTable,
+} from './record-tables.ts';
+export type { RowNames, SearchContext, SummaryTable } from './search-context.ts';
+export {
+  countMatches,
+  type PageEntry,
+  type PageRequest,
+  type SearchSteps,
+  searchPage,
+} from './search-plan.ts';
