@@ -21,6 +21,7 @@ export type { Interval } from './intervals/interval.ts';
 export { clopperPearsonInterval, type Rate, wilsonInterval } from './intervals/rate-interval.ts';
 export { type SeededRandom, seededRandom } from './random/seeded-random.ts';
 export { rateInterval } from './sequential/beta-mixture.ts';
+export type { Epoch } from './sequential/change-evidence.ts';
 export {
   type ClassChange,
   type ClassCounts,
@@ -52,7 +53,6 @@ export {
   pairedTest,
 } from './sequential/paired-test.ts';
 export {
-  type Epoch,
   type EstimatedRate,
   type RateChangeOptions,
   type RateChangeState,

@@ -12,7 +12,8 @@ import { requireKind, type SequentialTest } from './sequential-test.ts';
 export type ClassCounts = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 /** What distributions are compared with. */
-export interface DistributionChangeOptions extends Omit<RateChangeOptions, 'reference'> {
+export interface DistributionChangeOptions
+  extends Omit<RateChangeOptions, 'reference' | 'designAlpha'> {
   /** What was counted in the reference period, which ended before the first update; a sample, not the truth. */
   readonly reference: ClassCounts;
 }
@@ -79,10 +80,18 @@ export const distributionChange: SequentialTest<
     const classes = [
       ...new Set(Object.values(reference).flatMap((counts) => Object.keys(counts))),
     ].sort();
+    const total = Object.values(reference).reduce((sum, counts) => sum + totalOf(counts), 0);
     const streams = Object.keys(reference)
       .filter((stratum) => totalOf(reference[stratum] ?? {}) > 0)
       .sort()
-      .flatMap((stratum) => streamsOf(stratum, reference[stratum] ?? {}, classes, options));
+      .flatMap((stratum) => {
+        const share = totalOf(reference[stratum] ?? {}) / total / (classes.length + 1);
+        return streamsOf(stratum, reference[stratum] ?? {}, classes, {
+          ...options,
+          alpha,
+          designAlpha: alpha * share,
+        });
+      });
     return { kind: 'distribution-change', alpha, streams, newStrata: [] };
   },
 

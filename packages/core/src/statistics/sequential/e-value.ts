@@ -87,16 +87,6 @@ export function eBenjaminiHochberg(
   return flags;
 }
 
-/**
- * Logarithm of an e-value made from the p-value of a single look, given as u = −ln p: (e^u − 1 − u)/u², the
- * mixture of all calibrators κ p^(κ−1) (Vovk & Wang 2021).
- */
-export function logCalibrated(u: number): number {
-  if (u < 1e-4) return Math.log(0.5 + u / 6);
-  if (u > 40) return u - 2 * Math.log(u);
-  return Math.log((Math.expm1(u) - u) / (u * u));
-}
-
 /** ln Σ e^v without overflow. */
 export function logSumOfExp(values: readonly number[]): number {
   let largest = -Infinity;
