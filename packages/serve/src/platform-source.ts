@@ -89,3 +89,11 @@ async function isDirectory(path: string): Promise<boolean> {
   });
   return found?.isDirectory() ?? false;
 }
+
+/** What can be served: a platform, or a source of one's own. */
+export type Servable = ServingSource | Platform | (Services & { readonly dir: string });
+
+/** The source of what was given. */
+export function sourceOf(given: Servable): ServingSource {
+  return 'sink' in given ? given : platformSource(given);
+}

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { KeelsonError } from '@keelson/core';
 import { type DrainableServing, type Serving, startServing } from './hosting/serving.ts';
 import type { ServingOptions } from './hosting/serving-options.ts';
-import type { ServingSource } from './serving-source.ts';
+import { type Servable, sourceOf } from './platform-source.ts';
 
 /** Where to listen, beside how to serve. */
 export interface ServeOptions extends ServingOptions {
@@ -26,16 +26,13 @@ export interface InferenceServer extends Serving {
 const requestTimeoutMs = 60_000;
 
 /**
- * Serves deployments over HTTP. As `openServing`; besides, rejects with CONFLICT when the port is taken and
+ * Serves deployments of a platform (or another source) over HTTP. As `openServing`; besides, rejects with CONFLICT when the port is taken and
  * FORBIDDEN when it may not be used. `close` goes in this order: not ready, no new connections, requests under way
  * answered, replicas stopped.
  */
-export async function serve(
-  source: ServingSource,
-  options: ServeOptions,
-): Promise<InferenceServer> {
+export async function serve(given: Servable, options: ServeOptions): Promise<InferenceServer> {
   const { port = 0, host = '127.0.0.1', lameDuckMs = 0, ...serving } = options;
-  const open = await startServing(source, serving);
+  const open = await startServing(sourceOf(given), serving);
   const server = createServer(
     { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 5000 },
     open.listener,

@@ -1,16 +1,21 @@
 export {
-	alike,
-	BrokenPromise,
-	defined,
-	equal,
-	ok,
-	rejects,
-} from "./assertions.ts";
+  alike,
+  BrokenPromise,
+  defined,
+  equal,
+  ok,
+  rejects,
+} from './assertions.ts';
 export {
-	type Case,
-	type CaseResult,
-	type OpenHarness,
-	runCase,
-	runSuite,
-	type Suite,
-} from "./suite.ts";
+  type Case,
+  type CaseResult,
+  type OpenHarness,
+  runCase,
+  runSuite,
+  type Suite,
+} from './suite.ts';
+export {
+  type RoutedTraffic,
+  type TrafficRouterHarness,
+  trafficRouterSuite,
+} from './traffic-router-suite.ts';

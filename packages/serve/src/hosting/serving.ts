@@ -10,6 +10,7 @@ import type { HttpAnswer, HttpRequest } from '../http/exchange.ts';
 import { InferenceApi } from '../http/inference-api.ts';
 import { nodeListener } from '../http/node-face.ts';
 import { webHandler } from '../http/web-face.ts';
+import { type Servable, sourceOf } from '../platform-source.ts';
 import { InProcessRouter } from '../routing/in-process-router.ts';
 import type { ServingSource } from '../serving-source.ts';
 import { DeploymentHost, type DeploymentStatus } from './deployment-host.ts';
@@ -51,8 +52,8 @@ export interface Serving extends AsyncDisposable {
  * whose model is bad leaves the others alone and shows it in `status()`. Rejects with INVALID for bad options, NOT_FOUND for
  * an unknown deployment, and with the deployment's own error when none of them can be served.
  */
-export function openServing(source: ServingSource, options: ServingOptions): Promise<Serving> {
-  return startServing(source, options);
+export function openServing(given: Servable, options: ServingOptions): Promise<Serving> {
+  return startServing(sourceOf(given), options);
 }
 
 /** {@link Serving} for a server that owns the port and takes part in the order of closing. */

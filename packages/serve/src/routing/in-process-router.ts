@@ -197,8 +197,12 @@ function assertRoute({ generation, route }: VersionedRoute): void {
   if (!(Math.abs(sum - 100) < 1e-6)) refuse(`the weights of its targets sum to ${sum}, not to 100`);
   if (route.targets.some(({ weightPercent }) => !(weightPercent >= 0)))
     refuse('a weight is negative');
-  if (new Set(route.targets.map((target) => target.versionId)).size < route.targets.length) {
-    refuse('a version is named twice among its targets');
+  for (const names of [
+    route.targets.map(({ versionId }) => versionId),
+    route.targets.map(({ key, versionId }) => key ?? versionId),
+  ]) {
+    if (new Set(names).size < names.length)
+      refuse('a version or a key is named twice among its targets');
   }
   for (const { samplePercent } of route.shadows) {
     if (!(samplePercent >= 0 && samplePercent <= 100))
