@@ -6,6 +6,8 @@ export {
   ok,
   rejects,
 } from './assertions.ts';
+export type { MetadataStoreHarness } from './metadata/scene.ts';
+export { metadataStoreSuite } from './metadata-store-suite.ts';
 export {
   type Case,
   type CaseResult,
