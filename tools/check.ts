@@ -21,7 +21,7 @@ process.on('exit', () => rmSync(temporary, { recursive: true, force: true }));
 
 const phases: readonly Phase[] = [
   ['lock file', () => script('tools/lock-file.ts')],
-  ['lint and format', () => script('node_modules/@biomejs/biome/bin/biome', 'ci')],
+  ['lint and format', () => script('node_modules/@biomejs/biome/bin/biome', 'check')],
   ['types', () => script('tools/types.ts')],
   ['tests', runTests],
   ['build', () => script('tools/build.ts')],
