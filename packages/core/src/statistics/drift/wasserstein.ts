@@ -1,0 +1,54 @@
+import { invalid } from '../arguments.ts';
+import { momentsOf, populationDeviation } from '../descriptive/moments.ts';
+import { quantile } from '../descriptive/quantile.ts';
+
+/** A distance in units of the reference's own spread. */
+export interface NormalisedDistance {
+  readonly distance: number;
+  readonly scale: number;
+  /** What the scale is: the standard deviation, else the interquartile range / 1.349, else 1. */
+  readonly scaleFrom: 'deviation' | 'interquartile-range' | 'none';
+}
+
+/**
+ * The first Wasserstein (earth mover's) distance ∫|F−G|dx of ascending, finite values, in their own unit (as
+ * scipy's `wasserstein_distance`). INVALID for an empty sample.
+ */
+export function wassersteinDistance(
+  reference: ArrayLike<number>,
+  current: ArrayLike<number>,
+): number {
+  const n = reference.length;
+  const m = current.length;
+  if (n === 0 || m === 0) throw invalid('sample', '[]', 'at least one value');
+  let i = 0;
+  let j = 0;
+  let sum = 0;
+  let last = Math.min(reference[0] as number, current[0] as number);
+  while (i < n || j < m) {
+    const value = Math.min(reference[i] ?? Infinity, current[j] ?? Infinity);
+    sum += Math.abs(i / n - j / m) * (value - last);
+    while (i < n && (reference[i] as number) === value) i += 1;
+    while (j < m && (current[j] as number) === value) j += 1;
+    last = value;
+  }
+  return sum;
+}
+
+/**
+ * The Wasserstein distance divided by the reference's standard deviation (divisor n), or, if that is 0, by its
+ * interquartile range / 1.349, or by 1. No floor: features of any scale are seen.
+ */
+export function normalisedWasserstein(
+  reference: ArrayLike<number>,
+  current: ArrayLike<number>,
+): NormalisedDistance {
+  const distance = wassersteinDistance(reference, current);
+  const deviation = populationDeviation(momentsOf(Float64Array.from(reference)));
+  if (deviation > 0)
+    return { distance: distance / deviation, scale: deviation, scaleFrom: 'deviation' };
+  const range = (quantile(reference, 0.75) - quantile(reference, 0.25)) / 1.349;
+  if (range > 0)
+    return { distance: distance / range, scale: range, scaleFrom: 'interquartile-range' };
+  return { distance, scale: 1, scaleFrom: 'none' };
+}
