@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import type { StoredRecord } from '../contracts/record.ts';
+import type { JsonObject } from '../json.ts';
+import type { ExecutionStatus } from './execution-state.ts';
+import type { StepFailure } from './step-policy.ts';
+
+/** What set an execution going. */
+export type ExecutionTrigger = 'MANUAL' | 'SCHEDULED' | 'API' | 'WEBHOOK' | 'EVENT';
+
+/** Work on an execution as a whole that has begun and must be brought to its end by somebody. */
+export type ExecutionPhase = 'opening' | 'stopping' | 'reopening';
+
+/** An execution as it is read. */
+export interface Execution {
+  readonly id: string;
+  readonly pipeline: string;
+  readonly version: string;
+  /** The digest of the definition that is executed. */
+  readonly definition: string;
+  readonly status: ExecutionStatus;
+  /** Defaults filled in. */
+  readonly parameters: JsonObject;
+  readonly trigger: ExecutionTrigger;
+  readonly triggeredBy: string;
+  readonly idempotencyKey?: string;
+  readonly correlationId: string;
+  readonly queuedAt: number;
+  readonly startedAt?: number;
+  readonly endedAt?: number;
+  readonly totalSteps: number;
+  readonly openSteps: number;
+  /** 1, and one more with each `retry`. */
+  readonly round: number;
+  readonly tags: Readonly<Record<string, string>>;
+  /** Of a FAILED one: which step failed for good, and how. */
+  readonly failure?: StepFailure & { readonly step: string };
+  /** Of a CANCELLED one. */
+  readonly cancelReason?: string;
+}
+
+/** What an ending execution becomes, once nothing of it runs. */
+export type StopStatus = 'FAILED' | 'CANCELLED';
+
+/** An execution with what only the engine needs. */
+export interface ExecutionState extends Execution {
+  readonly revision: number;
+  readonly body: JsonObject;
+  readonly phase?: ExecutionPhase;
+  readonly stop?: StopStatus;
+  readonly createdSteps: number;
+  readonly runOpen: boolean;
+}
+
+/** What a record of kind `execution` says. */
+export function executionFromRecord(record: StoredRecord): ExecutionState {
+  const { columns: c, body } = record;
+  return {
+    id: record.id,
+    pipeline: c['pipeline'] as string,
+    version: c['version'] as string,
+    definition: c['definition'] as string,
+    status: c['status'] as ExecutionStatus,
+    parameters: body['parameters'] as JsonObject,
+    trigger: c['trigger'] as ExecutionTrigger,
+    triggeredBy: c['triggeredBy'] as string,
+    correlationId: c['correlationId'] as string,
+    queuedAt: c['queuedAt'] as number,
+    totalSteps: c['totalSteps'] as number,
+    openSteps: c['openSteps'] as number,
+    round: c['round'] as number,
+    tags: (record.facets['tags'] ?? {}) as Readonly<Record<string, string>>,
+    ...given('idempotencyKey', c['idempotencyKey'] as string | undefined),
+    ...given('startedAt', c['startedAt'] as number | undefined),
+    ...given('endedAt', c['endedAt'] as number | undefined),
+    ...given('failure', body['failure'] as Execution['failure'] | undefined),
+    ...given('cancelReason', body['cancelReason'] as string | undefined),
+    revision: record.revision,
+    body,
+    ...given('phase', c['phase'] as ExecutionPhase | undefined),
+    ...given('stop', body['stop'] as StopStatus | undefined),
+    createdSteps: c['createdSteps'] as number,
+    runOpen: c['runOpen'] as boolean,
+  };
+}
+
+/** The execution as users see it. */
+export function publicExecution(state: ExecutionState): Execution {
+  const {
+    revision: _,
+    body: __,
+    phase: ___,
+    stop: ____,
+    createdSteps: _____,
+    runOpen: ______,
+    ...rest
+  } = state;
+  return rest;
+}
+
+/**
+ * A UUIDv7 that is made of an execution's id and of what it stands for: whoever computes it, in
+ * whichever process, gets the same. Its time is the execution's, so that indexes stay local.
+ */
+export function derivedId(executionId: string, ...parts: readonly (string | number)[]): string {
+  const text = JSON.stringify([executionId, ...parts]);
+  const hash = createHash('sha256').update(text).digest('hex');
+  const variant = ((Number.parseInt(hash.slice(3, 4), 16) & 0x3) | 0x8).toString(16);
+  const time = executionId.slice(0, 13);
+  return `${time}-7${hash.slice(0, 3)}-${variant}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
+}
+
+/** An object with one optional member: left out when undefined. */
+export function given<K extends string, T>(
+  key: K,
+  value: T | undefined,
+): { readonly [P in K]?: T } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: T });
+}

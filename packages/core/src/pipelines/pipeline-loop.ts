@@ -1,0 +1,52 @@
+import type { Loop } from '../contracts/loop.ts';
+import type { StepEngine } from './engine.ts';
+import type { RunLink } from './run-link.ts';
+import type { Settling } from './settling.ts';
+
+const idleMs = 250;
+const sweepMs = 5000;
+
+/**
+ * Runs steps of any execution whose functions this process has, as room comes free; every few seconds,
+ * and when there is nothing else to do, brings to an end what processes that died have left.
+ */
+export function createPipelineLoop(engine: StepEngine, settling: Settling, link: RunLink): Loop {
+  let sweptAt = Number.NEGATIVE_INFINITY;
+
+  async function sweep(): Promise<boolean> {
+    sweptAt = Date.now();
+    const dead = await engine.lookForDead();
+    const settled = await settling.sweep();
+    return (await link.sweep()) || settled || dead;
+  }
+
+  return {
+    name: 'pipelines',
+    idleMs,
+    async runOnce(signal) {
+      if (Date.now() - sweptAt > sweepMs) await sweep();
+      const launched = await engine.pump();
+      if (engine.isBusy()) {
+        await progress(engine, signal);
+        return true;
+      }
+      return launched > 0 || sweep();
+    },
+  };
+}
+
+/** Until a step here begins or ends, the signal is aborted, or it is time to look for more to do. */
+function progress(engine: StepEngine, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      stop();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, idleMs);
+    const stop = engine.onProgress(done);
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
+  });
+}

@@ -1,0 +1,307 @@
+import type { Loop } from '../contracts/loop.ts';
+import type { Predicate } from '../contracts/query.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { KeelsonError } from '../errors.ts';
+import { withCorrelation } from '../events/correlation.ts';
+import { assertText, type JsonObject } from '../json.ts';
+import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
+import { describeOwner } from '../process-owner.ts';
+import { checkDefinition } from './check-definition.ts';
+import type { Pipeline } from './define-pipeline.ts';
+import { digestDefinition, type PipelineDefinition } from './definition.ts';
+import { createDefinitions, type LoadedDefinition } from './definitions.ts';
+import { StepEngine } from './engine.ts';
+import {
+  type Execution,
+  type ExecutionState,
+  executionFromRecord,
+  given,
+  publicExecution,
+} from './execution.ts';
+import { column, createExecutionRecords, equals } from './execution-records.ts';
+import { assertExecutionMove, type ExecutionStatus, hasEnded } from './execution-state.ts';
+import { createPipelineLoop } from './pipeline-loop.ts';
+import { createRunLink, type RunTracker } from './run-link.ts';
+import { createSettling } from './settling.ts';
+import { createExecution, type StartOptions } from './start-execution.ts';
+import { StepArtifact } from './step-artifact.ts';
+import { createStepCommits } from './step-commits.ts';
+import { publicStep, type StepExecution, stepFromRecord } from './step-execution.ts';
+import { StepFunctions } from './step-functions.ts';
+import { createStepValues } from './step-values.ts';
+import { replaceExecution, stopExecution } from './transitions.ts';
+import { type WaitOptions, waitForExecution } from './waiting.ts';
+
+declare const outputType: unique symbol;
+
+/** An execution whose output has a type that the compiler knows. */
+export interface TypedExecution<out O> extends Execution {
+  /** Only for the compiler. */
+  readonly [outputType]?: O;
+}
+
+/** An execution that has ended. */
+export interface EndedExecution<out O = unknown> extends Execution {
+  /** What the pipeline's output step has put out, if the execution completed and there is one. */
+  readonly output?: O;
+}
+
+/** What a completed step has put out. */
+export interface StepOutput {
+  /** What it returned, artifacts ready to be opened. */
+  readonly value: unknown;
+  /** By name, those included that it did not return. */
+  readonly artifacts: Readonly<Record<string, StepArtifact>>;
+}
+
+/** Pipelines and their executions. */
+export interface Pipelines {
+  /**
+   * Registers a pipeline's functions, so that this process can run its steps; the definition is stored at
+   * the first start. CONFLICT when this process has another definition of that name and version.
+   */
+  add(pipeline: Pipeline): void;
+  /**
+   * Stores a definition, from `definePipeline` or as JSON, and answers its digest. INVALID, naming the
+   * place, for one that cannot work; CONFLICT when its name and version have another definition.
+   */
+  putDefinition(definition: Pipeline | PipelineDefinition): Promise<string>;
+  /** The definition of the version, or of the highest one. NOT_FOUND when there is none. */
+  getDefinition(name: string, version?: string): Promise<PipelineDefinition>;
+
+  /** Starts an execution; its steps are run by `wait`, and by the loops of any process. */
+  start<G, O>(
+    pipeline: Pipeline<G, O>,
+    parameters: G,
+    options?: StartOptions,
+  ): Promise<TypedExecution<O>>;
+  start(pipeline: string, parameters?: JsonObject, options?: StartOptions): Promise<Execution>;
+  /** NOT_FOUND when there is none. */
+  get(id: string): Promise<Execution>;
+  find(id: string): Promise<Execution | undefined>;
+  /** Newest first. */
+  list(options?: {
+    readonly pipeline?: string;
+    readonly status?: ExecutionStatus;
+    readonly correlationId?: string;
+    readonly limit?: number;
+    readonly cursor?: string;
+  }): Promise<{ readonly executions: readonly Execution[]; readonly cursor?: string }>;
+  /** The steps of an execution, in the order of the definition. */
+  steps(executionId: string): Promise<readonly StepExecution[]>;
+  /**
+   * Resolves when the execution has ended, FAILED and CANCELLED included; look at `status`. Meanwhile this
+   * process runs what it can of it.
+   */
+  wait<O = unknown>(
+    execution: string | TypedExecution<O>,
+    options?: WaitOptions,
+  ): Promise<EndedExecution<O>>;
+  /**
+   * Ends an execution: nothing more starts, what runs is aborted, and its results are not taken. CONFLICT
+   * when it has completed or failed; one that is cancelled stays so.
+   */
+  cancel(id: string, reason?: string): Promise<Execution>;
+  /**
+   * Puts a FAILED or CANCELLED execution back to PENDING: steps that completed stay, the others run.
+   * CONFLICT in any other status.
+   */
+  retry(id: string): Promise<Execution>;
+  /** What a step has put out. NOT_FOUND when it has not completed. */
+  outputs(executionId: string, step: string): Promise<StepOutput>;
+  readonly loops: readonly Loop[];
+  /** Stops running steps here and gives them back, so that another process may go on at once. */
+  close(): Promise<void>;
+}
+
+/** What pipelines may be given beside their scope. */
+export interface PipelinesOptions {
+  /** Runs of tracking stand for executions and attempts when given; `platform.tracking` fits. */
+  readonly tracker?: RunTracker;
+  /** Shared by all services of one platform, so that what was added to one can be run by each. */
+  readonly functions?: StepFunctions;
+  /** Steps that run at once in this process; 4 when left out. */
+  readonly concurrency?: number;
+  /** 10,000 when left out; renewed each third of it. */
+  readonly leaseMs?: number;
+  /**
+   * How long a step is left to a process of this host that lives but does not renew its lease, because it
+   * computes without a pause or was stopped; ten minutes when left out.
+   */
+  readonly patienceMs?: number;
+  /** How many processes may die around one step before it counts as failed; 50 when left out. */
+  readonly lossLimit?: number;
+}
+
+/** Pipelines, bound to a workspace and a principal. */
+export function createPipelines(scope: Scope, options: PipelinesOptions = {}): Pipelines {
+  const { metadata, workspace } = scope;
+  const functions = options.functions ?? new StepFunctions();
+  const records = createExecutionRecords(scope);
+  const definitions = createDefinitions(scope);
+  const settling = createSettling(scope, records, definitions);
+  const values = createStepValues(scope, records);
+  const link = createRunLink(scope, records, options.tracker);
+  const owner = { ...describeOwner(), engine: scope.ids.next() };
+  const commits = createStepCommits(scope, records, definitions, settling, {
+    owner,
+    tracked: link.tracked,
+    lossLimit: options.lossLimit ?? 50,
+  });
+  const engine = new StepEngine(scope, {
+    functions,
+    definition: definitions.get,
+    stepsById: async (ids) => {
+      if (ids.length === 0) return [];
+      return (await metadata.findMany(workspace, 'step_execution', ids)).map(stepFromRecord);
+    },
+    commits,
+    values,
+    link,
+    owner,
+    concurrency: options.concurrency ?? 4,
+    leaseMs: options.leaseMs ?? 10_000,
+    patienceMs: options.patienceMs ?? 600_000,
+  });
+  const loop = createPipelineLoop(engine, settling, link);
+
+  async function startable(pipeline: string, version?: string): Promise<LoadedDefinition> {
+    const registered = functions.find(pipeline, version);
+    return registered === undefined
+      ? definitions.find(pipeline, version)
+      : definitions.put(registered.definition, registered.digest);
+  }
+
+  async function start(
+    pipeline: string | Pipeline,
+    parameters: JsonObject = {},
+    settings: StartOptions = {},
+  ): Promise<Execution> {
+    const name = typeof pipeline === 'string' ? pipeline : pipeline.definition.name;
+    const version = typeof pipeline === 'string' ? settings.version : pipeline.definition.version;
+    if (typeof pipeline !== 'string') functions.add(pipeline);
+    await assertAllowed(scope, 'pipeline.start', `pipeline:${assertText(name, 'A pipeline', 100)}`);
+    const loaded = await startable(name, version);
+    const execution = await createExecution(scope, loaded, parameters, settings);
+    await settling.settle(execution.id);
+    return publicExecution(execution);
+  }
+
+  /** Reads, checks and changes an execution as a whole, then settles what follows. */
+  async function change(
+    id: string,
+    action: string,
+    decide: (execution: ExecutionState) => ReturnType<typeof replaceExecution> | undefined,
+  ): Promise<Execution> {
+    const { pipeline, correlationId } = await records.get(assertText(id, 'An execution id'));
+    await assertAllowed(scope, action, `pipeline:${pipeline}`);
+    await withCorrelation({ correlationId }, () =>
+      decideAndCommit(scope, async () => {
+        const made = decide(await records.get(id));
+        return { changes: made === undefined ? [] : [made], result: undefined };
+      }),
+    );
+    await settling.settle(id);
+    return publicExecution(await records.get(id));
+  }
+
+  return {
+    start: start as Pipelines['start'],
+    add: (pipeline) => functions.add(pipeline),
+
+    async putDefinition(pipeline) {
+      const definition = checkDefinition('definition' in pipeline ? pipeline.definition : pipeline);
+      await assertAllowed(scope, 'pipeline.define', `pipeline:${definition.name}`);
+      return (await definitions.put(definition, digestDefinition(definition))).digest;
+    },
+
+    async getDefinition(name, version) {
+      return (await definitions.find(name, version)).definition;
+    },
+
+    async get(id) {
+      return publicExecution(await records.get(assertText(id, 'An execution id')));
+    },
+
+    async find(id) {
+      const execution = await records.find(assertText(id, 'An execution id'));
+      return execution && publicExecution(execution);
+    },
+
+    async list(query = {}) {
+      const { limit, cursor: after, ...wanted } = query;
+      const of: Predicate[] = Object.entries(wanted).map(([name, value]) => equals(name, value));
+      const { records: found, cursor } = await metadata.query(workspace, 'execution', {
+        where: { op: 'and', of },
+        orderBy: [{ by: column('queuedAt'), direction: 'desc' }],
+        facets: ['tags'],
+        ...given('limit', limit),
+        ...given('cursor', after),
+      });
+      const executions = found.map((record) => publicExecution(executionFromRecord(record)));
+      return { executions, ...given('cursor', cursor) };
+    },
+
+    async steps(executionId) {
+      const execution = await records.get(executionId);
+      const { definition } = await definitions.get(execution.definition);
+      const names = definition.steps.map((step) => step.name);
+      return (await records.stepsNamed(executionId, names)).map(publicStep);
+    },
+
+    async wait<O>(target: string | TypedExecution<O>, settings: WaitOptions = {}) {
+      const id = typeof target === 'string' ? target : target.id;
+      const parts = { records, engine, settling, link, functions };
+      const ended = await waitForExecution(scope, parts, id, settings);
+      const { definition } = await definitions.get(ended.definition);
+      const step =
+        ended.status !== 'COMPLETED' || definition.output === undefined
+          ? undefined
+          : await records.step(id, definition.output);
+      const output = step && ((await values.read(step)) as O);
+      return { ...publicExecution(ended), ...given('output', output) } as EndedExecution<O>;
+    },
+
+    async cancel(id, reason) {
+      const why =
+        reason === undefined ? {} : { cancelReason: assertText(reason, 'A reason', 2000) };
+      const cancelled = await change(id, 'pipeline.cancel', (execution) => {
+        if (execution.status === 'CANCELLED' || execution.stop === 'CANCELLED') return undefined;
+        if (hasEnded(execution.status)) assertExecutionMove(id, execution.status, 'CANCELLED');
+        return stopExecution(execution, 'CANCELLED', why);
+      });
+      engine.abort(id, new KeelsonError('ABORTED', `Execution ${id} was cancelled.`));
+      await link.close(await records.get(id));
+      return cancelled;
+    },
+
+    retry: (id) =>
+      change(id, 'pipeline.retry', (execution) => {
+        assertExecutionMove(id, execution.status, 'PENDING');
+        const { failure: _, cancelReason: __, stop: ___, ...body } = execution.body;
+        const columns = {
+          status: 'PENDING',
+          phase: 'reopening',
+          endedAt: undefined,
+          round: execution.round + 1,
+        };
+        return replaceExecution(execution, columns, body);
+      }),
+
+    async outputs(executionId, step) {
+      const state = await records.step(executionId, step);
+      if (state === undefined) {
+        await records.get(executionId);
+        throw new KeelsonError('NOT_FOUND', `Execution ${executionId} has no step ${step}.`);
+      }
+      const value = await values.read(state);
+      const artifacts = state.artifacts.map(
+        (facts) => [facts.name, new StepArtifact(facts, scope.artifacts)] as const,
+      );
+      return { value, artifacts: Object.fromEntries(artifacts) };
+    },
+
+    loops: [loop],
+    close: () => engine.close(),
+  };
+}

@@ -1,0 +1,127 @@
+import type { Scope } from '../contracts/scope.ts';
+import { decideAndCommit } from '../operations/decide-and-commit.ts';
+import type { ActiveRun } from '../tracking/active-run.ts';
+import type { Runs } from '../tracking/runs.ts';
+import { derivedId, type ExecutionState } from './execution.ts';
+import { type ExecutionRecords, equals } from './execution-records.ts';
+import { hasEnded } from './execution-state.ts';
+import { attemptRunId } from './step-execution.ts';
+import { replaceExecution } from './transitions.ts';
+
+/** What pipelines need of tracking; its service fits as it is. */
+export type RunTracker = Pick<Runs, 'startRun' | 'resumeRun' | 'findRun'>;
+
+/**
+ * Lets runs of tracking stand for executions and, nested in them, for attempts of steps. Their ids are
+ * made of what they stand for, so that whoever goes on with an execution finds the runs that are there.
+ */
+export interface RunLink {
+  /** Whether there is a tracker at all. */
+  readonly tracked: boolean;
+  /** The run of an attempt that begins. */
+  attempt(execution: ExecutionState, step: string, attempt: number): Promise<ActiveRun | undefined>;
+  /** Ends the run of an execution that has ended; once is enough, again does no harm. */
+  close(execution: ExecutionState): Promise<void>;
+  /** Ends runs of executions that nobody has; answers whether there were any. */
+  sweep(): Promise<boolean>;
+}
+
+/** A link to the tracker, if there is one. */
+export function createRunLink(
+  scope: Scope,
+  records: ExecutionRecords,
+  tracker: RunTracker | undefined,
+): RunLink {
+  const opened = new Map<string, Promise<ActiveRun>>();
+
+  /** The execution's run, RUNNING: made, taken over, or (after a retry or a reaper) reopened. */
+  async function openRun(of: RunTracker, execution: ExecutionState): Promise<ActiveRun> {
+    const id = executionRunId(execution.id);
+    const existing = await of.findRun(id);
+    if (existing !== undefined && existing.status !== 'RUNNING') return of.resumeRun(id);
+    return of.startRun({
+      id,
+      experiment: experimentOf(execution),
+      name: `${execution.pipeline} ${execution.version}`,
+      params: execution.parameters,
+      sourceType: 'PIPELINE',
+      tags: { 'keelson.execution': execution.id, 'keelson.pipeline': execution.pipeline },
+    });
+  }
+
+  function executionRun(of: RunTracker, execution: ExecutionState): Promise<ActiveRun> {
+    const key = `${execution.id}:${execution.round}`;
+    let run = opened.get(key);
+    if (run === undefined) {
+      run = openRun(of, execution);
+      opened.set(key, run);
+      run.catch(() => opened.delete(key));
+    }
+    return run;
+  }
+
+  async function close(execution: ExecutionState): Promise<void> {
+    if (tracker === undefined || !execution.runOpen || !hasEnded(execution.status)) return;
+    const status = runStatuses[execution.status as keyof typeof runStatuses];
+    const existing = await tracker.findRun(executionRunId(execution.id));
+    if (existing?.status !== status) {
+      const run = await openRun(tracker, execution);
+      await run.finish(status, execution.failure?.message ?? execution.cancelReason);
+    }
+    opened.delete(`${execution.id}:${execution.round}`);
+    await decideAndCommit(scope, async () => {
+      const current = await records.get(execution.id);
+      const over = current.runOpen && current.round === execution.round && hasEnded(current.status);
+      return {
+        changes: over ? [replaceExecution(current, { runOpen: false })] : [],
+        result: undefined,
+      };
+    });
+  }
+
+  return {
+    tracked: tracker !== undefined,
+    close,
+
+    async attempt(execution, step, attempt) {
+      if (tracker === undefined) return undefined;
+      const parent = await executionRun(tracker, execution);
+      return tracker.startRun({
+        id: attemptRunId(execution.id, step, attempt),
+        experiment: experimentOf(execution),
+        name: attempt === 1 ? step : `${step} (attempt ${attempt})`,
+        parentRunId: parent.id,
+        sourceType: 'PIPELINE',
+        environment: false,
+        tags: { 'keelson.execution': execution.id, 'keelson.step': step },
+      });
+    },
+
+    async sweep() {
+      if (tracker === undefined) return false;
+      const ended = {
+        op: 'in',
+        left: { from: 'column', name: 'status' },
+        values: endedStatuses,
+      } as const;
+      const { records: left } = await scope.metadata.query(scope.workspace, 'execution', {
+        where: { op: 'and', of: [equals('runOpen', true), ended] },
+        limit: 100,
+      });
+      for (const { id } of left) await close(await records.get(id));
+      return left.length > 0;
+    },
+  };
+}
+
+const endedStatuses = ['COMPLETED', 'FAILED', 'CANCELLED'];
+const runStatuses = { COMPLETED: 'COMPLETED', FAILED: 'FAILED', CANCELLED: 'KILLED' } as const;
+
+/** The id of the run that stands for an execution. */
+export function executionRunId(executionId: string): string {
+  return derivedId(executionId, 'run');
+}
+
+function experimentOf(execution: ExecutionState): string {
+  return `pipelines/${execution.pipeline}`;
+}

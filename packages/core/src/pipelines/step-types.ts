@@ -1,0 +1,125 @@
+import type { Logger } from '../contracts/ports.ts';
+import type { JsonObject } from '../json.ts';
+import type { ActiveRun } from '../tracking/active-run.ts';
+import type { StepArtifact, StepOutputs } from './step-artifact.ts';
+
+/**
+ * `T` where it can pass from step to step: JSON values (NaN and its like included) and
+ * {@link StepArtifact}s, nested as deep as you like; `never` in the place of what cannot.
+ */
+export type Passable<T> = T extends string | number | boolean | null | undefined | void
+  ? T
+  : T extends StepArtifact
+    ? T
+    : T extends bigint | symbol | Unpassable | ((...args: never) => unknown)
+      ? never
+      : T extends object
+        ? { readonly [K in keyof T]: Passable<T[K]> }
+        : T extends unknown
+          ? unknown extends T
+            ? never
+            : T
+          : never;
+
+type Unpassable =
+  | Date
+  | RegExp
+  | Error
+  | ArrayBuffer
+  | ArrayBufferView
+  | Promise<unknown>
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>;
+
+declare const output: unique symbol;
+
+/** Stands for the output of a step while a pipeline is being defined. */
+export interface StepHandle<out O = unknown> {
+  readonly step: string;
+  /** Only for the compiler. */
+  readonly [output]?: O;
+}
+
+/** What a step takes: outputs of earlier steps by name, one or a list of them. */
+export type StepInputs = Readonly<Record<string, StepHandle | readonly StepHandle[]>>;
+
+/** What a step's function gets for its {@link StepInputs}. */
+export type InputValues<I extends StepInputs> = {
+  readonly [K in keyof I]: I[K] extends StepHandle<infer O>
+    ? O
+    : I[K] extends readonly StepHandle[]
+      ? { readonly [J in keyof I[K]]: I[K][J] extends StepHandle<infer O> ? O : never }
+      : never;
+};
+
+/** All that a step's function gets. */
+export interface StepContext<P = JsonObject, I = unknown> {
+  readonly parameters: P;
+  readonly inputs: I;
+  /** Where bytes go: `outputs.artifact(name, source)`. */
+  readonly outputs: StepOutputs;
+  /** Aborted by a cancel, a timeout, a close, or when another process took the step over. */
+  readonly signal: AbortSignal;
+  /** 1 for the first. */
+  readonly attempt: number;
+  readonly executionId: string;
+  readonly step: string;
+  readonly correlationId: string;
+  readonly logger: Logger;
+  /** The run of tracking that stands for this attempt, where pipelines are linked with tracking. */
+  readonly run?: ActiveRun;
+}
+
+/** A step's work. What it returns goes to the steps that take it as input, and must be {@link Passable}. */
+export type StepFunction<P, I, O> = (context: StepContext<P, I>) => O | Promise<O>;
+
+/** The type of the parameters that a JSON Schema describes, as far as it is written out literally. */
+export type ParametersOf<S> = S extends { readonly type: 'object'; readonly properties: infer Q }
+  ? Flat<
+      { readonly [K in keyof Q as IsGiven<Q[K], K, S> extends true ? K : never]: ValueOf<Q[K]> } & {
+        readonly [K in keyof Q as IsGiven<Q[K], K, S> extends true ? never : K]?: ValueOf<Q[K]>;
+      }
+    >
+  : JsonObject;
+
+/** What a caller must pass for {@link ParametersOf}: those with a default may be left out. */
+export type GivenParametersOf<S> = S extends {
+  readonly type: 'object';
+  readonly properties: infer Q;
+}
+  ? Flat<
+      {
+        readonly [K in keyof Q as IsRequired<Q[K], K, S> extends true ? K : never]: ValueOf<Q[K]>;
+      } & {
+        readonly [K in keyof Q as IsRequired<Q[K], K, S> extends true ? never : K]?: ValueOf<Q[K]>;
+      }
+    >
+  : JsonObject;
+
+type Flat<T> = { [K in keyof T]: T[K] };
+type IsListed<K, S> = S extends { readonly required: readonly (infer R)[] }
+  ? K extends R
+    ? true
+    : false
+  : false;
+type HasDefault<T> = T extends { readonly default: unknown } ? true : false;
+type IsGiven<T, K, S> = HasDefault<T> extends true ? true : IsListed<K, S>;
+type IsRequired<T, K, S> = HasDefault<T> extends true ? false : IsListed<K, S>;
+
+type ValueOf<T> = T extends { readonly const: infer C }
+  ? C
+  : T extends { readonly enum: readonly (infer E)[] }
+    ? E
+    : T extends { readonly type: 'string' }
+      ? string
+      : T extends { readonly type: 'number' | 'integer' }
+        ? number
+        : T extends { readonly type: 'boolean' }
+          ? boolean
+          : T extends { readonly type: 'null' }
+            ? null
+            : T extends { readonly type: 'array'; readonly items: infer E }
+              ? readonly ValueOf<E>[]
+              : T extends { readonly type: 'object'; readonly properties: unknown }
+                ? ParametersOf<T>
+                : unknown;

@@ -1,0 +1,209 @@
+import type { StoredEvent } from '../contracts/event.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { KeelsonError } from '../errors.ts';
+import { ownerState } from '../process-owner.ts';
+import type { StepEngine } from './engine.ts';
+import type { ExecutionState } from './execution.ts';
+import type { ExecutionRecords } from './execution-records.ts';
+import { hasEnded } from './execution-state.ts';
+import type { RunLink } from './run-link.ts';
+import type { Settling } from './settling.ts';
+import type { StepFunctions } from './step-functions.ts';
+
+/** How to wait for an execution. */
+export interface WaitOptions {
+  /** Aborting it stops the waiting (ABORTED), not the execution. */
+  readonly signal?: AbortSignal;
+  /** TIMEOUT after this; the execution goes on. */
+  readonly timeoutMs?: number;
+  /** Called with each event of the execution and its steps from now on, whoever runs them, in order. */
+  readonly onProgress?: (event: StoredEvent) => void;
+}
+
+/** What waiting needs. */
+export interface WaitingParts {
+  readonly records: ExecutionRecords;
+  readonly engine: StepEngine;
+  readonly settling: Settling;
+  readonly link: RunLink;
+  readonly functions: StepFunctions;
+}
+
+const restMs = 250;
+const explainAfterMs = 1000;
+
+/**
+ * Waits for an execution to end, running its steps here as far as this process has their functions:
+ * alone, it takes it from beginning to end without a pause between steps.
+ */
+export async function waitForExecution(
+  scope: Scope,
+  parts: WaitingParts,
+  executionId: string,
+  options: WaitOptions,
+): Promise<ExecutionState> {
+  const { records, engine, settling, link } = parts;
+  const waker = new Waker(engine, options);
+  const events = await openFeed(scope, executionId, options.onProgress);
+  const voice = new Voice(scope, parts);
+  try {
+    await engine.lookForDead();
+    for (;;) {
+      waker.assertGoing(executionId);
+      const execution = await records.get(executionId);
+      await events?.deliver(execution.correlationId);
+      if (hasEnded(execution.status)) {
+        await link.close(execution);
+        return execution;
+      }
+      if (await settling.settle(executionId)) continue;
+      const seen = waker.count;
+      const launched = await engine.pump(executionId);
+      if (engine.isBusy(executionId)) {
+        await waker.rest(seen, launched > 0 ? 5000 : restMs);
+        continue;
+      }
+      // A step may have ended between the two looks.
+      if (launched > 0 || waker.count > seen) continue;
+      if (await engine.lookForDead()) continue;
+      await voice.explain(execution);
+      await waker.rest(seen, await dueIn(scope, records, execution));
+    }
+  } finally {
+    waker.dispose();
+  }
+}
+
+/** How long there is nothing to do: until a back-off ends, and not so long that others go unnoticed. */
+async function dueIn(
+  scope: Scope,
+  records: ExecutionRecords,
+  execution: ExecutionState,
+): Promise<number> {
+  const pending = await records.steps(execution.id, { statuses: ['PENDING'], limit: 1000 });
+  const times = pending
+    .filter((state) => state.pendingDeps === 0)
+    .map((state) => state.readyAt ?? 0);
+  const next = Math.min(...times.filter((at) => at > 0)) - scope.clock.now();
+  return Math.min(restMs, Math.max(5, Number.isFinite(next) ? next : restMs));
+}
+
+/** Wakes a waiter when something happens here, when time is up, when it is to stop. */
+class Waker {
+  count = 0;
+  readonly #deadline: number;
+  readonly #timeoutMs: number | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #stop: () => void;
+  readonly #wake: () => void;
+  #resolve: (() => void) | undefined;
+
+  constructor(engine: StepEngine, options: WaitOptions) {
+    this.#signal = options.signal;
+    this.#timeoutMs = options.timeoutMs;
+    this.#deadline = Date.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+    this.#wake = () => {
+      this.count += 1;
+      this.#resolve?.();
+    };
+    this.#stop = engine.onProgress(this.#wake);
+    options.signal?.addEventListener('abort', this.#wake);
+  }
+
+  assertGoing(executionId: string): void {
+    if (this.#signal?.aborted) {
+      const cause: unknown = this.#signal.reason;
+      const message = `Waiting for execution ${executionId} was aborted; the execution goes on.`;
+      throw new KeelsonError('ABORTED', message, { cause });
+    }
+    if (Date.now() < this.#deadline) return;
+    const message = `Execution ${executionId} has not ended within ${this.#timeoutMs} ms; it goes on.`;
+    throw new KeelsonError('TIMEOUT', message);
+  }
+
+  /** Until something has happened since `seen`, at most `ms`. */
+  rest(seen: number, ms: number): Promise<void> {
+    if (this.count > seen) return Promise.resolve();
+    const left = Math.max(0, Math.min(ms, this.#deadline - Date.now()));
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, left);
+      this.#resolve = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  dispose(): void {
+    this.#stop();
+    this.#signal?.removeEventListener('abort', this.#wake);
+  }
+}
+
+/** Hands over the events of one execution as they are committed, by whichever process. */
+async function openFeed(
+  scope: Scope,
+  executionId: string,
+  listener: ((event: StoredEvent) => void) | undefined,
+): Promise<{ deliver(correlationId: string): Promise<void> } | undefined> {
+  if (listener === undefined) return undefined;
+  const { metadata, workspace } = scope;
+  let after = await metadata.latestEventCursor();
+  return {
+    async deliver(correlationId) {
+      for (;;) {
+        const filter = { correlationId };
+        const batch = await metadata.readEvents({ workspace, after, filter, limit: 200 });
+        after = batch.cursor;
+        for (const event of batch.events) {
+          if (event.payload['executionId'] === executionId) listener(event);
+        }
+        if (batch.events.length < 200) return;
+      }
+    },
+  };
+}
+
+/** Says, once each, what an execution is waiting for when it is not for this process. */
+class Voice {
+  readonly #scope: Scope;
+  readonly #parts: WaitingParts;
+  readonly #since: number = Date.now();
+  #said = '';
+
+  constructor(scope: Scope, parts: WaitingParts) {
+    this.#scope = scope;
+    this.#parts = parts;
+  }
+
+  async explain(execution: ExecutionState): Promise<void> {
+    if (Date.now() - this.#since < explainAfterMs) return;
+    const text = await this.#reason(execution);
+    if (text === undefined || text === this.#said) return;
+    this.#said = text;
+    const fields = { component: 'pipelines', executionId: execution.id };
+    this.#scope.logger.info(fields, `Execution ${execution.id} of ${execution.pipeline}: ${text}`);
+  }
+
+  async #reason(execution: ExecutionState): Promise<string | undefined> {
+    const states = await this.#parts.records.steps(execution.id, {
+      statuses: ['PENDING', 'RUNNING'],
+      limit: 1000,
+    });
+    const running = states.find((state) => state.status === 'RUNNING');
+    if (running !== undefined) {
+      const { host, pid } = running.owner ?? {};
+      const known = ownerState(running.owner);
+      const whose = `process ${String(pid)} on ${String(host)}`;
+      return known === 'alive'
+        ? `step ${running.step} is run by ${whose}.`
+        : `step ${running.step} was begun by ${whose}; if that has died, the step is taken over when its lease ends.`;
+    }
+    if (this.#parts.functions.get(execution.definition) === undefined) {
+      const which = `${execution.pipeline}@${execution.version}`;
+      return `waiting for a process that has registered ${which} with pipelines.add(…), as this one has not.`;
+    }
+    const held = states.find((state) => state.pendingDeps === 0 && state.readyAt !== undefined);
+    return held === undefined ? undefined : `step ${held.step} waits before it is tried again.`;
+  }
+}
