@@ -1,4 +1,7 @@
-/** Bytes as users have them. `{ path }` names a local file. */
+/**
+ * Bytes as users have them. `{ path }` names a local file. The memory of a piece that a stream gives is
+ * the stream's again once the next piece is asked for.
+ */
 export type ByteSource =
   | Uint8Array
   | Blob
@@ -33,30 +36,38 @@ export interface ByteRange {
  *
  * - `put` resolves when the bytes are durable; killed or failed before, nothing of it is visible to
  *   any method. Equal bytes are stored once; putting them again succeeds (and heals content that was
- *   damaged). Memory is bounded whatever the size.
+ *   damaged), at the same time too. Memory is bounded whatever the size. It rejects with INVALID for
+ *   what is no source of bytes, NOT_FOUND for a missing file, ABORTED by its signal, and FAILED, with
+ *   the cause, when the source fails (a KeelsonError of the source passes through).
  * - A stream from `open` verifies what it hands over: content that does not match its digest makes
  *   the stream fail with CORRUPT before the last byte of the damaged part is handed over. A range is
  *   verified too (by a manifest of chunk digests, 1 MiB each).
  * - NOT_FOUND for a digest that is not there, INVALID for one that is no SHA-256, EXHAUSTED when the
- *   medium is full, CLOSED after close.
+ *   medium is full, CLOSED after close; uploads and streams that are going on at the close end with it.
  */
 export interface ArtifactSpace {
   put(source: ByteSource, options?: PutOptions): Promise<ContentInfo>;
   /** INVALID for a range outside the content. */
-  open(sha256: string, range?: ByteRange, signal?: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  open(
+    sha256: string,
+    range?: ByteRange,
+    signal?: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>>;
   find(sha256: string): Promise<ContentInfo | undefined>;
   /** Reads all of it; rejects with CORRUPT when it does not match. */
   verify(sha256: string, signal?: AbortSignal): Promise<ContentInfo>;
   /** Removing what is not there succeeds. */
   remove(sha256: string): Promise<void>;
   /** Everything, by digest ascending, after `after`; content whose put has not finished never shows. */
-  list(options?: { readonly after?: string; readonly prefix?: string }): AsyncIterable<
-    ContentInfo & { readonly storedAt: number }
-  >;
+  list(options?: {
+    readonly after?: string;
+    readonly prefix?: string;
+  }): AsyncIterable<ContentInfo & { readonly storedAt: number }>;
 }
 
 /** Content-addressed bytes, one space per workspace; nothing is shared across spaces. */
 export interface ArtifactStore extends AsyncDisposable {
+  /** Any text of 1 to 255 characters, however hostile; throws INVALID for U+0000 and lone surrogates. */
   space(workspace: string): ArtifactSpace;
   /** Removes what broken uploads left behind, older than `olderThanMs`; answers how many. */
   collectLeftovers(olderThanMs: number): Promise<number>;

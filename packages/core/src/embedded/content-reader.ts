@@ -20,6 +20,8 @@ export interface OpenContent {
   readonly path: string;
   readonly handle: FileHandle;
   readonly manifest: ChunkManifest;
+  /** Buffers of chunks that are no longer needed, to be used again: a long read leaves no garbage. */
+  readonly spare: Buffer<ArrayBuffer>[];
 }
 
 /**
@@ -39,7 +41,7 @@ export async function openContent(
   try {
     const { size } = await handle.stat();
     const manifest = await manifestOf(layout, space, { path, handle, sha256, size }, signal);
-    return { path, handle, manifest };
+    return { path, handle, manifest, spare: [] };
   } catch (error) {
     await handle.close();
     throw error;
@@ -48,7 +50,8 @@ export async function openContent(
 
 /**
  * The bytes from `start` to `end` (excluded), a chunk at a time, each verified before it is handed over;
- * when that is all of them, the last one only after the digest of the whole was right too.
+ * when that is all of them, the last one only after the digest of the whole was right too. Each piece is
+ * the consumer's; one that gives it back with {@link giveBack} spares a new buffer for the next.
  */
 export async function* readVerified(
   content: OpenContent,
@@ -85,6 +88,11 @@ export async function* readVerified(
   } finally {
     await Promise.allSettled(ahead);
   }
+}
+
+/** Gives a piece of {@link readVerified} back, which must not be used any more. */
+export function giveBack(content: OpenContent, piece: Uint8Array<ArrayBuffer>): void {
+  if (piece.buffer.byteLength === chunkBytes) content.spare.push(Buffer.from(piece.buffer));
 }
 
 async function openFile(path: string): Promise<FileHandle | undefined> {
@@ -157,13 +165,18 @@ async function readChunk(content: OpenContent, index: number): Promise<Uint8Arra
   const { manifest, path } = content;
   const start = index * chunkBytes;
   const length = Math.min(chunkBytes, manifest.sizeBytes - start);
-  const chunk = Buffer.allocUnsafeSlow(length);
+  const buffer = content.spare.pop() ?? Buffer.allocUnsafeSlow(bufferBytes(manifest));
+  const chunk = buffer.subarray(0, length);
   const read = await readFully(content.handle, chunk, start);
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', chunk.subarray(0, read)));
   if (read < length || Buffer.compare(digest, chunkDigest(manifest, index)) !== 0) {
     throw damaged(path, manifest.sha256, start, start + length);
   }
   return chunk;
+}
+
+function bufferBytes(manifest: ChunkManifest): number {
+  return Math.min(chunkBytes, manifest.sizeBytes);
 }
 
 async function readFully(handle: FileHandle, into: Uint8Array, position: number): Promise<number> {

@@ -16,7 +16,7 @@ import {
   manifestPath,
 } from './artifact-layout.ts';
 import { openByteReader } from './byte-reader.ts';
-import { type OpenContent, openContent, readVerified } from './content-reader.ts';
+import { giveBack, type OpenContent, openContent, readVerified } from './content-reader.ts';
 import { writeContent } from './content-writer.ts';
 import { type DurableDirectories, syncPath } from './durable-file.ts';
 import { fromFileError, isMissing } from './file-fault.ts';
@@ -93,7 +93,7 @@ export class FileArtifactSpace implements ArtifactSpace {
             letGo();
           }
         };
-        return verifiedStream(chunks, own.signal, content.path, close);
+        return verifiedStream(content, chunks, own.signal, close);
       } catch (error) {
         await content.handle.close();
         throw error;
@@ -202,7 +202,7 @@ async function names(directory: string): Promise<readonly string[]> {
 
 async function readThrough(content: OpenContent, signal: AbortSignal): Promise<void> {
   const chunks = readVerified(content, 0, content.manifest.sizeBytes, signal);
-  for (let step = await chunks.next(); step.done !== true; ) step = await chunks.next();
+  for await (const piece of chunks) giveBack(content, piece);
 }
 
 async function checkRange(

@@ -1,28 +1,52 @@
-import { ReadableStream, type UnderlyingByteSource } from 'node:stream/web';
+import {
+  type ReadableByteStreamController,
+  ReadableStream,
+  type UnderlyingByteSource,
+} from 'node:stream/web';
+import { giveBack, type OpenContent } from './content-reader.ts';
 import { fromFileError } from './file-fault.ts';
 
 /**
- * A byte stream of chunks, read only as the consumer asks. It fails with the reason of `signal` as soon
- * as that is aborted; `path` is what errors name; `close` is called once, when nothing reads any more.
+ * A byte stream of `pieces`, read only as the consumer asks. It fails with the reason of `signal` as
+ * soon as that is aborted; `close` is called once, when nothing reads any more. A consumer with buffers
+ * of its own (`getReader({ mode: 'byob' })`) needs no more memory than those.
  */
 export function verifiedStream(
-  chunks: AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined>,
+  content: OpenContent,
+  pieces: AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined>,
   signal: AbortSignal,
-  path: string,
   close: () => Promise<void>,
 ): ReadableStream<Uint8Array> {
   let over = false;
+  let rest: Uint8Array<ArrayBuffer> | undefined;
+  let stop: () => void = () => undefined;
 
   async function finish(): Promise<void> {
     if (over) return;
     over = true;
     signal.removeEventListener('abort', stop);
     // Waits for a read that is going on: the file must not be closed under it.
-    await chunks.return();
+    await pieces.return();
     await close();
   }
 
-  let stop: () => void = () => undefined;
+  function handOver(
+    controller: ReadableByteStreamController,
+    piece: Uint8Array<ArrayBuffer>,
+  ): void {
+    const view = controller.byobRequest?.view;
+    if (view === undefined || view === null) {
+      rest = undefined;
+      controller.enqueue(piece);
+      return;
+    }
+    const length = Math.min(view.byteLength, piece.length);
+    new Uint8Array(view.buffer, view.byteOffset, length).set(piece.subarray(0, length));
+    rest = length < piece.length ? piece.subarray(length) : undefined;
+    if (rest === undefined) giveBack(content, piece);
+    controller.byobRequest?.respond(length);
+  }
+
   const source: UnderlyingByteSource = {
     type: 'bytes',
     start(controller) {
@@ -35,10 +59,11 @@ export function verifiedStream(
     },
     async pull(controller) {
       try {
-        const step = await chunks.next();
+        const step =
+          rest === undefined ? await pieces.next() : { done: false as const, value: rest };
         if (over) return;
         if (step.done !== true) {
-          controller.enqueue(step.value);
+          handOver(controller, step.value);
           return;
         }
         await finish();
@@ -47,7 +72,7 @@ export function verifiedStream(
       } catch (error) {
         if (over) return;
         await finish();
-        throw fromFileError(error, 'reading an artifact', path);
+        throw fromFileError(error, 'reading an artifact', content.path);
       }
     },
     cancel: finish,

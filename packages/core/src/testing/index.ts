@@ -1,3 +1,4 @@
+export { type ArtifactStoreHarness, artifactStoreSuite } from './artifact-store-suite.ts';
 export {
   alike,
   BrokenPromise,
