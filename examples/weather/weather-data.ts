@@ -19,7 +19,14 @@ export const classes = ['drizzle', 'fog', 'rain', 'snow', 'sun'] as const;
 export type Weather = (typeof classes)[number];
 
 /** What a model sees of a day, in this order. */
-export const featureNames = ['precipitation', 'temp_max', 'temp_min', 'wind', 'season'] as const;
+export const featureNames = [
+  'precipitation',
+  'temp_max',
+  'temp_min',
+  'wind',
+  'season_cos',
+  'season_sin',
+] as const;
 
 /** Seattle's weather 2012–2015 (NOAA, by way of the npm package vega-datasets), and its digest. */
 export function loadWeather(): { readonly days: readonly Day[]; readonly sha256: string } {
@@ -34,11 +41,11 @@ export function loadWeather(): { readonly days: readonly Day[]; readonly sha256:
   };
 }
 
-/** The features of a day. `season` is 1 in mid-January and −1 in mid-July. */
+/** The features of a day. `season_cos` and `season_sin` say where in the year it lies. */
 export function featuresOf(day: Day): number[] {
   const dayOfYear = (Date.parse(day.date) - Date.parse(`${day.year}-01-01`)) / 86_400_000;
-  const season = Math.cos((2 * Math.PI * (dayOfYear - 15)) / 365.25);
-  return [day.precipitation, day.tempMax, day.tempMin, day.wind, season];
+  const angle = (2 * Math.PI * dayOfYear) / 365.25;
+  return [day.precipitation, day.tempMax, day.tempMin, day.wind, Math.cos(angle), Math.sin(angle)];
 }
 
 /** The class of a day, as a number. */

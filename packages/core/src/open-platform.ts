@@ -18,6 +18,7 @@ import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
 import { ownerFromText, ownerState, ownerText } from './operations/process-owner.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
+import { StepFunctions } from './pipelines/step-functions.ts';
 import { checkPlatformOptions, type PlatformOptions } from './platform-options.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { createTracking, type Tracking } from './tracking/tracking.ts';
@@ -77,6 +78,7 @@ class OpenPlatform implements Platform {
   readonly dir: string;
   readonly #stores: EmbeddedStores;
   readonly #options: PlatformOptions;
+  readonly #functions = new StepFunctions();
   readonly #bound = new Map<string, BoundServices>();
   readonly #home: BoundServices;
   #runner: LoopRunner | undefined;
@@ -152,7 +154,12 @@ class OpenPlatform implements Platform {
     const key = JSON.stringify([workspace, principal.id, principal.roles]);
     let bound = this.#bound.get(key);
     if (bound === undefined) {
-      bound = bindServices(this.#scope(workspace, principal), this.#stores, this.#options);
+      bound = bindServices(
+        this.#scope(workspace, principal),
+        this.#stores,
+        this.#options,
+        this.#functions,
+      );
       this.#bound.set(key, bound);
     }
     return bound;
@@ -191,6 +198,7 @@ function bindServices(
   scope: Scope,
   stores: EmbeddedStores,
   options: PlatformOptions,
+  functions: StepFunctions,
 ): BoundServices {
   const tracking = createTracking(scope, {
     writer: () => stores.writer(),
@@ -201,7 +209,7 @@ function bindServices(
   });
   const events = createEvents(scope, owners);
   const registry = createRegistry(scope, tracking);
-  const pipelines = createPipelines(scope, { tracking });
+  const pipelines = createPipelines(scope, { tracker: tracking, functions });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
   const monitoring = createMonitoring(scope, {
     predictionLog,

@@ -12,6 +12,7 @@ import { type Alert, alertFromRecord } from './alert.ts';
 import { createEvidenceSource } from './evidence.ts';
 import { appendLabels, type Label, LabelNumbers, type LabelResult, readLabelled } from './labels.ts';
 import { type Performance, performanceOf } from './performance.ts';
+import { renderReport, type ReportParts } from './report.ts';
 import { PredictionLog, type PredictionLogOptions } from './prediction-log.ts';
 import {
   assertRules,
@@ -97,11 +98,17 @@ export interface Monitoring {
     deploymentId: string,
     range: { readonly from: number; readonly to: number },
   ): Promise<Performance>;
-  /** Labelled rows of a period: what a new reference is made from. */
+  /**
+   * Labelled rows of a period: what a new reference is made from. The predictions are those that callers
+   * saw, or those of the version named (missing where it gave none).
+   */
   labelledRows(
     deploymentId: string,
     range: { readonly from: number; readonly to: number },
+    options?: { readonly versionId?: string },
   ): Promise<readonly KnownRow[]>;
+  /** A self-contained HTML page: accuracy, label shares and evidence over time, alerts. */
+  report(deploymentId: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -339,6 +346,40 @@ export function createMonitoring(
     ];
   }
 
+  async function listAnalyses(deploymentId: string): Promise<readonly Analysis[]> {
+    const all: Analysis[] = [];
+    const left = { from: 'column', name: 'deploymentId' } as const;
+    let cursor: string | undefined;
+    do {
+      const page = await metadata.query(workspace, 'analysis', {
+        where: { op: 'compare', left, cmp: '=', value: deploymentId },
+        orderBy: [{ by: { from: 'column', name: 'at' }, direction: 'asc' }],
+        limit: 1000,
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      all.push(...page.records.map((record) => record.body as unknown as Analysis));
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    return all;
+  }
+
+  /** Accuracy over stretches of 28 days from the first analysis to the last. */
+  async function accuracyOverTime(
+    deploymentId: string,
+    analyses: readonly Analysis[],
+  ): Promise<ReportParts['accuracy']> {
+    const begin = analyses[0]?.from;
+    const end = analyses.at(-1)?.at;
+    if (begin === undefined || end === undefined) return [];
+    const labelled = await readLabelled(scope, deploymentId, { from: begin - 1, to: end }, maxDelayMs);
+    const stretch = 28 * dayMs;
+    return Array.from({ length: Math.ceil((end - begin) / stretch) }, (_, i) => {
+      const from = begin + i * stretch;
+      const { labels, served, majority } = performanceOf(labelled, { from, to: from + stretch });
+      return { from, labels, served: served?.accuracy, majority: majority?.share };
+    });
+  }
+
   async function findAnalysis(deploymentId: string, at: number): Promise<Analysis | undefined> {
     const { records } = await metadata.query(workspace, 'analysis', {
       where: {
@@ -388,20 +429,16 @@ export function createMonitoring(
       return appendLabels(scope, deploymentId, labels, maxDelayMs, labelNumbers);
     },
 
-    async listAnalyses(deploymentId) {
-      const all: Analysis[] = [];
-      let cursor: string | undefined;
-      do {
-        const page = await metadata.query(workspace, 'analysis', {
-          where: { op: 'compare', left: { from: 'column', name: 'deploymentId' }, cmp: '=', value: deploymentId },
-          orderBy: [{ by: { from: 'column', name: 'at' }, direction: 'asc' }],
-          limit: 1000,
-          ...(cursor === undefined ? {} : { cursor }),
-        });
-        all.push(...page.records.map((record) => record.body as unknown as Analysis));
-        cursor = page.cursor;
-      } while (cursor !== undefined);
-      return all;
+    listAnalyses,
+
+    async report(deploymentId) {
+      const [monitor, analyses, alerts] = await Promise.all([
+        getMonitor(deploymentId),
+        listAnalyses(deploymentId),
+        alertsWhere('deploymentId', deploymentId, deploymentId),
+      ]);
+      const accuracy = await accuracyOverTime(deploymentId, analyses);
+      return renderReport({ monitor, analyses, alerts, accuracy });
     },
 
     listAlerts: (deploymentId) => alertsWhere('deploymentId', deploymentId, deploymentId),
@@ -419,8 +456,10 @@ export function createMonitoring(
       return performanceOf(labelled, range);
     },
 
-    async labelledRows(deploymentId, range) {
-      return knownRows(await readLabelled(scope, deploymentId, range, maxDelayMs));
+    async labelledRows(deploymentId, range, rowOptions = {}) {
+      await predictions.flush();
+      const labelled = await readLabelled(scope, deploymentId, range, maxDelayMs);
+      return knownRows(labelled, rowOptions.versionId);
     },
 
     close: () => predictions.flush({ timeoutMs: 10_000 }),

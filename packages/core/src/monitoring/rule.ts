@@ -76,13 +76,20 @@ export interface KnownRow {
   readonly prediction?: Json;
 }
 
-/** The rows of labelled requests, each with the answer that the caller saw. */
-export function knownRows(labelled: readonly LabelledRequest[]): readonly KnownRow[] {
+/** The rows of labelled requests, with the answer that the caller saw, or that of one version. */
+export function knownRows(
+  labelled: readonly LabelledRequest[],
+  versionId?: string,
+): readonly KnownRow[] {
   return labelled.flatMap(({ label, predictions }) => {
-    const answered = predictions.find((each) => each.role === 'primary') ?? predictions[0];
-    if (answered === undefined) return [];
-    const { features, prediction, error } = answered;
-    return [error === undefined ? { features, label, prediction } : { features, label }];
+    const [any] = predictions;
+    if (any === undefined) return [];
+    const { features } = any;
+    const answered = predictions.find((each) =>
+      versionId === undefined ? each.role === 'primary' : each.versionId === versionId,
+    );
+    if (answered === undefined || answered.error !== undefined) return [{ features, label }];
+    return [{ features, label, prediction: answered.prediction }];
   });
 }
 
