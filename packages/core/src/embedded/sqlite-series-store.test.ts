@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PointBatch, SeriesKey } from '../contracts/series-store.ts';
 import { equal } from '../testing/assertions.ts';
-import { SeriesModel } from '../testing/series-model.ts';
+import { SeriesModel } from '../testing/series/series-model.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { foldSlice } from './sqlite-series-fold.ts';
 import { SqliteSeriesStore } from './sqlite-series-store.ts';

@@ -23,9 +23,16 @@ export {
   recordIndexes,
   recordTable,
 } from './record-tables.ts';
-export type { RowNames, SearchContext, SummaryTable } from './search-context.ts';
+export {
+  type RowNames,
+  type SearchBudgets,
+  type SearchContext,
+  type SummaryTable,
+  searchBudgets,
+} from './search-context.ts';
 export {
   countMatches,
+  type MatchCount,
   type PageEntry,
   type PageRequest,
   type SearchSteps,

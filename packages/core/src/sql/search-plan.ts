@@ -2,10 +2,12 @@ import type { Order, Predicate } from '../contracts/query.ts';
 import type { SqlRow, SqlStatement, SqlValue } from './dialect.ts';
 import type { PagePosition } from './page-cursor.ts';
 import { predicateSql } from './predicate-sql.ts';
+import { type RecordSet, type RowSource, recordSet } from './record-set.ts';
 import { recordTable } from './record-tables.ts';
 import type { RowNames, SearchContext } from './search-context.ts';
-import { afterSql, orderBySql, type Sorting, sortingSql } from './sort-keys.ts';
-import { allOf, always, SqlBuilder } from './sql-builder.ts';
+import { afterSql, orderBySql, type SortKey, sortingSql } from './sort-keys.ts';
+import { allOf, always, never, SqlBuilder } from './sql-builder.ts';
+import { edgeStatement, rowsBefore, type WalkRange, walkRange } from './walk.ts';
 
 /** A step of a search: a statement to run in the search's read transaction, answered by its rows. */
 export type SearchSteps<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
@@ -25,58 +27,277 @@ export interface PageEntry extends PagePosition {
   readonly rid: number;
 }
 
-/** Finds the records of a page, in order. */
+/** A part of the predicate that must hold by itself, and the set of records it selects. */
+interface Conjunct {
+  readonly predicate: Predicate;
+  readonly set: RecordSet | undefined;
+}
+
+/**
+ * Finds the records of a page, in order. Databases choose badly here (their statistics know nothing of
+ * a single key's values), so this decides, by what counting up to a bound costs next to nothing:
+ *
+ * 1. the smallest set that a part of the predicate selects, if it is small: read it whole, sort it;
+ * 2. otherwise walk the order's own index for a bounded number of candidates: done if the page fills;
+ * 3. otherwise read the smallest set in the order of record numbers, and sort what is left of it.
+ */
 export function* searchPage(
   context: SearchContext,
   request: PageRequest,
 ): SearchSteps<readonly PageEntry[]> {
-  const builder = new SqlBuilder(context.dialect);
-  const names: RowNames = { record: 'r', rid: 'r.rid' };
-  const sorting = sortingSql(context, builder, names, request.orderBy);
-  const conditions = [
-    inWorkspace(context, builder, names),
-    request.where === undefined ? always : predicateSql(context, builder, names, request.where),
-    request.also?.(builder, names) ?? always,
-    request.after === undefined ? always : afterSql(builder, names, sorting.keys, request.after),
-  ];
-  const text = `${selectKeys(sorting, names)} FROM ${recordTable(context.kind.name)} r ${
-    sorting.joins
-  } WHERE ${allOf(conditions)} ORDER BY ${orderBySql(sorting.keys, names)} LIMIT ${builder.bind(
-    request.limit,
-  )}`;
-  return entries(sorting, yield builder.statement(text));
+  const conjuncts = split(context, request.where);
+  const small = yield* smallestSet(conjuncts, context, context.budgets.drive);
+  if (small === 'empty') return [];
+  if (small !== undefined) return yield* readSet(context, request, conjuncts, small, 'rows');
+  const walked = yield* walk(context, request, conjuncts);
+  if (walked !== undefined) return walked;
+  const least = yield* leastSet(conjuncts, context);
+  return yield* readSet(context, request, conjuncts, least, 'inOrder');
 }
 
-/** Counts the records that match. */
+/** How many records match. */
+export interface MatchCount {
+  readonly count: number;
+  readonly exact: boolean;
+}
+
+/**
+ * Counts the records that match: exactly, or, where more than `upTo` do, estimated from how far in the
+ * order of record numbers that many reach.
+ */
 export function* countMatches(
   context: SearchContext,
   where: Predicate | undefined,
-): SearchSteps<number> {
+  upTo: number | undefined,
+): SearchSteps<MatchCount> {
+  const conjuncts = split(context, where);
+  const small = yield* smallestSet(conjuncts, context, context.budgets.drive);
+  if (small === 'empty') return { count: 0, exact: true };
+  const driver = small ?? (yield* leastSet(conjuncts, context));
   const builder = new SqlBuilder(context.dialect);
-  const names: RowNames = { record: 'r', rid: 'r.rid' };
+  const frame = frameOf(context, builder, driver, small === undefined ? 'inOrder' : 'rows');
+  const conditions = [...frame.conditions, ...probes(context, builder, frame, conjuncts, driver)];
+  const where1 = `FROM ${frame.from} WHERE ${allOf(conditions)}`;
+  if (upTo === undefined) {
+    const rows = yield builder.statement(`SELECT count(*) AS n ${where1}`);
+    return { count: Number(rows[0]?.['n']), exact: true };
+  }
+  const reached = `SELECT ${frame.names.rid} AS rid ${where1} LIMIT ${builder.bind(upTo + 1)}`;
+  const table = recordTable(context.kind.name);
+  const [row] = yield builder.statement(
+    `SELECT count(*) AS n, max(rid) AS last, (SELECT min(rid) FROM ${table}) AS low,
+     (SELECT max(rid) FROM ${table}) AS high FROM (${reached}) m`,
+  );
+  const count = Number(row?.['n']);
+  if (count <= upTo) return { count, exact: true };
+  const [low, high, last] = [row?.['low'], row?.['high'], row?.['last']].map(Number);
+  const share = (Number(last) - Number(low) + 1) / (Number(high) - Number(low) + 1);
+  return { count: Math.max(count, Math.round(count / share)), exact: false };
+}
+
+function split(context: SearchContext, where: Predicate | undefined): readonly Conjunct[] {
+  if (where === undefined) return [];
+  if (where.op === 'and') return where.of.flatMap((part) => split(context, part));
+  return [{ predicate: where, set: recordSet(context, where) }];
+}
+
+/** Sets up to this many take part in the counting. */
+const maxCounted = 20;
+
+/** The smallest set of at most `bound` records; 'empty' when one of them has none. */
+function* smallestSet(
+  conjuncts: readonly Conjunct[],
+  context: SearchContext,
+  bound: number,
+): SearchSteps<RecordSet | 'empty' | undefined> {
+  const sets = conjuncts.flatMap(({ set }) => (set?.ranged ? [set] : [])).slice(0, maxCounted);
+  const counted = yield* countSets(context, sets, bound + 1);
+  const [least] = counted.toSorted((a, b) => a.size - b.size);
+  if (least === undefined || least.size > bound) return undefined;
+  return least.size === 0 ? 'empty' : least.set;
+}
+
+/** The set to read when all are large: the smallest as far as counting is cheap. */
+function* leastSet(
+  conjuncts: readonly Conjunct[],
+  context: SearchContext,
+): SearchSteps<RecordSet | undefined> {
+  const sets = conjuncts.flatMap(({ set }) => (set === undefined ? [] : [set]));
+  const ranged = sets.filter((set) => set.ranged).slice(0, maxCounted);
+  if (ranged.length === 0) return sets[0];
+  if (ranged.length === 1) return ranged[0];
+  const counted = yield* countSets(context, ranged, context.budgets.compare);
+  return counted.toSorted((a, b) => a.size - b.size)[0]?.set;
+}
+
+function* countSets(
+  context: SearchContext,
+  sets: readonly RecordSet[],
+  bound: number,
+): SearchSteps<readonly { readonly set: RecordSet; readonly size: number }[]> {
+  if (sets.length === 0) return [];
+  const builder = new SqlBuilder(context.dialect);
+  const counts = sets.map((set, i) => {
+    const { from, conditions } = set.rows(builder);
+    const some = `SELECT 1 FROM ${from} WHERE ${allOf(conditions)} LIMIT ${builder.bind(bound)}`;
+    return `(SELECT count(*) FROM (${some}) s) AS n${i}`;
+  });
+  const [row] = yield builder.statement(`SELECT ${counts.join(', ')}`);
+  return sets.map((set, i) => ({ set, size: Number(row?.[`n${i}`]) }));
+}
+
+/** Reads a set (or all records), drops what does not match, sorts. */
+function* readSet(
+  context: SearchContext,
+  request: PageRequest,
+  conjuncts: readonly Conjunct[],
+  driver: RecordSet | undefined,
+  how: 'rows' | 'inOrder',
+): SearchSteps<readonly PageEntry[]> {
+  const builder = new SqlBuilder(context.dialect);
+  const frame = frameOf(context, builder, driver, how);
+  const { names } = frame;
+  const sorting = sortingSql(context, builder, names, request.orderBy);
   const conditions = [
-    inWorkspace(context, builder, names),
-    where === undefined ? always : predicateSql(context, builder, names, where),
+    ...frame.conditions,
+    ...probes(context, builder, frame, conjuncts, driver),
+    request.also?.(builder, names) ?? always,
+    request.after === undefined ? always : afterSql(builder, names, sorting.keys, request.after),
   ];
-  const text = `SELECT count(*) AS n FROM ${recordTable(context.kind.name)} r WHERE ${allOf(conditions)}`;
-  const rows = yield builder.statement(text);
-  return Number(rows[0]?.['n']);
+  const where = allOf(conditions);
+  if (where === never) return [];
+  const text = `${selectSql(sorting.keys, names)} FROM ${frame.from} ${sorting.joins}
+    WHERE ${where} ORDER BY ${orderBySql(sorting.keys, names)} LIMIT ${builder.bind(request.limit)}`;
+  return entriesOf(sorting.keys, yield builder.statement(text));
 }
 
-function inWorkspace(context: SearchContext, builder: SqlBuilder, names: RowNames): string {
-  if (context.workspace === undefined) return always;
-  return `${names.record}.ws = ${builder.bind(context.workspace)}`;
+/**
+ * Walks the indexes of the sort keys, one after another: the records that have the first key, then
+ * those that miss it but have the second, and at last, by id, those that miss all. Undefined when a
+ * key has no index, or when the budget ends before the page is full.
+ */
+function* walk(
+  context: SearchContext,
+  request: PageRequest,
+  conjuncts: readonly Conjunct[],
+): SearchSteps<readonly PageEntry[] | undefined> {
+  const found: PageEntry[] = [];
+  const predicates = conjuncts.map(({ predicate }) => predicate);
+  const filtered = predicates.length > 0 || request.also !== undefined;
+  const { keys } = sortingSql(
+    context,
+    new SqlBuilder(context.dialect),
+    recordNames,
+    request.orderBy,
+  );
+  const first = firstPhase(keys, request.after);
+  for (let phase = first; phase <= keys.length; phase += 1) {
+    if (keys[phase]?.absentWithPrevious === true) continue;
+    const seek = phase === first ? request.after : undefined;
+    const range = walkRange(context, keys, phase, predicates, seek);
+    if (range === undefined) return undefined;
+    if (range === 'nothing') continue;
+    let edge: SqlValue | undefined;
+    if (filtered || phase > 0) {
+      const [row] = yield edgeStatement(context, range, context.budgets.walk);
+      edge = row === undefined ? undefined : (row['v'] as SqlValue);
+    }
+    const page = { ...request, limit: request.limit - found.length };
+    found.push(...(yield* walkPage(context, page, predicates, phase, range, edge)));
+    if (found.length >= request.limit || keys[phase]?.required === true) {
+      return edge === undefined || found.length >= request.limit ? found : undefined;
+    }
+    if (edge !== undefined) return undefined;
+  }
+  return found;
 }
 
-function selectKeys(sorting: Sorting, names: RowNames): string {
-  const keys = sorting.keys.map((key, i) => `, ${key.expression} AS k${i}`);
-  return `SELECT ${names.rid} AS rid, ${names.record}.id AS id${keys.join('')}`;
+/** The phase in which a position lies: that of the first sort key that it does not miss. */
+function firstPhase(keys: readonly SortKey[], after: PagePosition | undefined): number {
+  if (after === undefined) return 0;
+  const present = after.values.findIndex((value) => value !== null);
+  return present === -1 ? keys.length : present;
 }
 
-function entries(sorting: Sorting, rows: readonly SqlRow[]): readonly PageEntry[] {
+function* walkPage(
+  context: SearchContext,
+  request: PageRequest,
+  predicates: readonly Predicate[],
+  phase: number,
+  range: WalkRange,
+  edge: SqlValue | undefined,
+): SearchSteps<readonly PageEntry[]> {
+  const builder = new SqlBuilder(context.dialect);
+  const { from, conditions, names } = rowsBefore(context, builder, range, edge);
+  const sorting = sortingSql(context, builder, names, request.orderBy);
+  const keys = sorting.keys.map((key, i) =>
+    i === phase ? { ...key, expression: range.expression, required: true } : key,
+  );
+  const where = allOf([
+    ...conditions,
+    context.workspace === undefined ? always : `r.ws = ${builder.bind(context.workspace)}`,
+    ...keys.slice(0, phase).map((key) => `${key.expression} IS NULL`),
+    ...predicates.map((predicate) => predicateSql(context, builder, names, predicate)),
+    request.also?.(builder, names) ?? always,
+    request.after === undefined ? always : afterSql(builder, names, keys, request.after),
+  ]);
+  if (where === never) return [];
+  const order = range.byId
+    ? `${range.expression} ${range.direction}`
+    : orderBySql(keys.slice(phase), names);
+  const text = `${selectSql(keys, names)} FROM ${from} ${sorting.joins}
+    WHERE ${where} ORDER BY ${order} LIMIT ${builder.bind(request.limit)}`;
+  return entriesOf(keys, yield builder.statement(text));
+}
+
+const recordNames: RowNames = { record: 'r', rid: 'r.rid' };
+
+/** What follows FROM, the record's row being `r`. */
+interface Frame extends RowSource {
+  readonly names: RowNames;
+}
+
+function frameOf(
+  context: SearchContext,
+  builder: SqlBuilder,
+  driver: RecordSet | undefined,
+  how: 'rows' | 'inOrder',
+): Frame {
+  const table = recordTable(context.kind.name);
+  const own =
+    context.workspace === undefined ? always : `r.ws = ${builder.bind(context.workspace)}`;
+  if (driver === undefined) return { from: `${table} r`, conditions: [own], names: recordNames };
+  const { from, conditions } = driver[how](builder);
+  if (driver.alias === 'r') return { from, conditions: [...conditions, own], names: recordNames };
+  return {
+    from: `${from} ${context.dialect.orderedJoin} ${table} r`,
+    conditions: [...conditions, 'r.rid = d.rid', own],
+    names: { record: 'r', rid: 'd.rid' },
+  };
+}
+
+/** The conditions that the driving set does not see to by itself. */
+function probes(
+  context: SearchContext,
+  builder: SqlBuilder,
+  frame: Frame,
+  conjuncts: readonly Conjunct[],
+  driver: RecordSet | undefined,
+): readonly string[] {
+  return conjuncts
+    .filter(({ set }) => set === undefined || set !== driver || !set.exact)
+    .map(({ predicate }) => predicateSql(context, builder, frame.names, predicate));
+}
+
+function selectSql(keys: readonly SortKey[], names: RowNames): string {
+  const values = keys.map((key, i) => `, ${key.expression} AS k${i}`);
+  return `SELECT ${names.rid} AS rid, ${names.record}.id AS id${values.join('')}`;
+}
+
+function entriesOf(keys: readonly SortKey[], rows: readonly SqlRow[]): readonly PageEntry[] {
   return rows.map((row) => ({
     rid: Number(row['rid']),
     id: String(row['id']),
-    values: sorting.keys.map((_, i) => row[`k${i}`] as SqlValue),
+    values: keys.map((_, i) => row[`k${i}`] as SqlValue),
   }));
 }

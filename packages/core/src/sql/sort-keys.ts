@@ -14,6 +14,8 @@ export interface SortKey {
   readonly direction: 'asc' | 'desc';
   /** NULL cannot occur. */
   readonly required?: boolean;
+  /** NULL wherever the key before it is NULL. */
+  readonly absentWithPrevious?: boolean;
   /** Where its values lie in this order already. */
   readonly index?: SortIndex;
 }
@@ -99,7 +101,11 @@ function facetKeys(
       index: { of: 'facet', order, part: 'text' },
     },
     // Shorter texts come first among those of one prefix, so '' and not NULL where none is cut.
-    { expression: `CASE WHEN ${isText} THEN coalesce(${alias}.long, '') END`, direction },
+    {
+      expression: `CASE WHEN ${isText} AND ${alias}.str IS NOT NULL THEN coalesce(${alias}.long, '') END`,
+      direction,
+      absentWithPrevious: true,
+    },
   ];
 }
 
