@@ -2,10 +2,11 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { isKeelsonError } from '../errors.ts';
 import { checkDefinition } from './check-definition.ts';
 import { definePipeline } from './define-pipeline.ts';
+import type { Pipelines } from './pipelines.ts';
 import type { StepArtifact } from './step-artifact.ts';
 import type { StepHandle } from './step-types.ts';
 
-function message(work: () => unknown): string {
+function refusal(work: () => unknown): string {
   try {
     work();
   } catch (error) {
@@ -15,76 +16,192 @@ function message(work: () => unknown): string {
   throw new Error('Nothing was refused.');
 }
 
+const weather = definePipeline(
+  'weather',
+  {
+    version: '1.0.0',
+    parameters: {
+      type: 'object',
+      properties: {
+        until: { type: 'string' },
+        trees: { type: 'integer', default: 50 },
+        kind: { enum: ['a', 'b'] },
+        note: { type: 'string' },
+      },
+      required: ['until', 'kind'],
+    },
+  },
+  (p) => {
+    const load = p.step('load', {}, async ({ parameters, outputs }) => {
+      expectTypeOf(parameters).toEqualTypeOf<{
+        readonly until: string;
+        readonly trees: number;
+        readonly kind: 'a' | 'b';
+        readonly note?: string;
+      }>();
+      const rows = await outputs.artifact('rows.csv', new Uint8Array());
+      return { rows, count: 3, maybe: undefined as number | undefined };
+    });
+    expectTypeOf(load).toEqualTypeOf<
+      StepHandle<{ rows: StepArtifact; count: number; maybe: number | undefined }>
+    >();
+    const model = p.step('train', { load }, ({ inputs, outputs }) => {
+      expectTypeOf(inputs.load.count).toEqualTypeOf<number>();
+      expectTypeOf(inputs.load.rows).toEqualTypeOf<StepArtifact>();
+      // @ts-expect-error there is no such input
+      void inputs.data;
+      return outputs.artifact('model.json', new Uint8Array());
+    });
+    expectTypeOf(model).toEqualTypeOf<StepHandle<StepArtifact>>();
+    interface Score {
+      readonly accuracy: number;
+      readonly classes: readonly string[];
+    }
+    const scores = p.step('scores', { all: [model, load] as const }, ({ inputs }): Score => {
+      expectTypeOf(inputs.all[0]).toEqualTypeOf<StepArtifact>();
+      return { accuracy: inputs.all[1].count, classes: [] };
+    });
+    expectTypeOf(scores).toEqualTypeOf<StepHandle<Score>>();
+    return scores;
+  },
+);
+
 describe('definePipeline', () => {
-  test('types flow from outputs to inputs, and from the schema to the parameters', () => {
-    const pipeline = definePipeline(
-      'weather',
-      {
-        version: '1.0.0',
-        parameters: {
-          type: 'object',
-          properties: {
-            until: { type: 'string' },
-            trees: { type: 'integer', default: 50 },
-            kind: { enum: ['a', 'b'] },
-            note: { type: 'string' },
-          },
-          required: ['until', 'kind'],
-        },
-      },
-      (p) => {
-        const load = p.step('load', {}, async ({ parameters, outputs }) => {
-          expectTypeOf(parameters).toEqualTypeOf<{
-            readonly until: string;
-            readonly trees: number;
-            readonly kind: 'a' | 'b';
-            readonly note?: string;
-          }>();
-          const rows = await outputs.artifact('rows.csv', new Uint8Array());
-          return { rows, count: 3, maybe: undefined as number | undefined };
-        });
-        expectTypeOf(load).toEqualTypeOf<
-          StepHandle<{ rows: StepArtifact; count: number; maybe: number | undefined }>
-        >();
-        const model = p.step('train', { load }, ({ inputs, outputs }) => {
-          expectTypeOf(inputs.load.count).toEqualTypeOf<number>();
-          expectTypeOf(inputs.load.rows).toEqualTypeOf<StepArtifact>();
-          // @ts-expect-error there is no such input
-          void inputs.data;
-          return outputs.artifact('model.json', new Uint8Array());
-        });
-        expectTypeOf(model).toEqualTypeOf<StepHandle<StepArtifact>>();
-        interface Score {
-          readonly accuracy: number;
-          readonly classes: readonly string[];
-        }
-        const scores = p.step('scores', { all: [model, load] as const }, ({ inputs }): Score => {
-          expectTypeOf(inputs.all[0]).toEqualTypeOf<StepArtifact>();
-          return { accuracy: inputs.all[1].count, classes: [] };
-        });
-        expectTypeOf(scores).toEqualTypeOf<StepHandle<Score>>();
-        return scores;
-      },
-    );
-    expectTypeOf(pipeline).toExtend<{ readonly digest: string }>();
-    expectTypeOf<NonNullable<typeof pipeline extends { [k: symbol]: infer T } ? T : never>>();
-    expect(pipeline.definition.output).toBe('scores');
-    expect(pipeline.definition.steps[2]?.dependsOn).toEqual(['train', 'load']);
+  test('types flow from outputs to inputs; the definition says what waits for what', () => {
+    const { steps, output } = weather.definition;
+    expect(output).toBe('scores');
+    expect(steps.map((step) => [step.name, step.dependsOn])).toEqual([
+      ['load', []],
+      ['train', ['load']],
+      ['scores', ['train', 'load']],
+    ]);
+    expect(steps[2]?.inputs).toEqual({ all: ['train', 'load'] });
+  });
+
+  test('what a start must be given, and what it answers, is typed too', () => {
+    const never = (pipelines: Pipelines) => {
+      const started = pipelines.start(weather, { until: '2012-12-31', kind: 'a' });
+      expectTypeOf(pipelines.wait(Awaited(started)))
+        .resolves.toHaveProperty('output')
+        .toEqualTypeOf<{ readonly accuracy: number; readonly classes: readonly string[] } | undefined>();
+      // @ts-expect-error a parameter is missing
+      void pipelines.start(weather, { until: '2012-12-31' });
+      // @ts-expect-error there is no such kind
+      void pipelines.start(weather, { until: '2012-12-31', kind: 'c' });
+    };
+    expectTypeOf(never).toBeFunction();
   });
 
   test('what cannot pass from step to step does not compile', () => {
-    definePipeline('refused', { version: '1.0.0' }, (p) => {
+    const pipeline = definePipeline('refused', { version: '1.0.0' }, (p) => {
       // @ts-expect-error a Date is no JSON
       p.step('date', {}, () => ({ at: new Date() }));
       // @ts-expect-error bytes are artifacts
       p.step('bytes', {}, async () => new Uint8Array());
       // @ts-expect-error functions stay where they are
       p.step('function', {}, () => ({ f: () => 1 }));
-      // @ts-expect-error no more than maps
+      // @ts-expect-error a map is no JSON
       p.step('map', {}, () => [new Map<string, number>()]);
       p.step('nothing', {}, () => {});
-      // @ts-expect-error a step is no input by its name
-      p.step('by name', { date: 'date' }, () => null, { after: [] }).step;
+      p.step('numbers', {}, () => [1, Number.NaN, { deep: [null, 'text', true] }]);
     });
+    expect(pipeline.definition.steps).toHaveLength(6);
+    // @ts-expect-error a step is no input by its name
+    const byName = () => definePipeline('by-name', { version: '1.0.0' }, (p) => void p.step('a', { b: 'b' }, () => 1));
+    expect(refusal(byName)).toMatch(/step "a", input "b": pass what p.step\(\) of this pipeline returned/);
+  });
+
+  test('handles of another pipeline are refused, naming the place', () => {
+    let foreign: StepHandle<number> | undefined;
+    definePipeline('one', { version: '1.0.0' }, (p) => {
+      foreign = p.step('x', {}, () => 1);
+    });
+    const mixed = () =>
+      definePipeline('two', { version: '1.0.0' }, (p) => {
+        p.step('y', {}, () => 1, { after: [foreign as StepHandle] });
+      });
+    expect(refusal(mixed)).toContain('Pipeline two, step "y", after');
+  });
+
+  test('equal definitions have equal digests; any difference shows', () => {
+    const make = (retries: number, text = 'x') =>
+      definePipeline('p', { version: '1.0.0', description: text }, (p) => {
+        p.step('a', {}, () => Math.random(), { retries });
+      }).digest;
+    expect(make(1)).toBe(make(1));
+    expect(make(1)).not.toBe(make(2));
+    expect(make(1)).not.toBe(make(1, 'y'));
+  });
+
+  test('bad options are refused with their place', () => {
+    const one = (options: object, step = 'a') =>
+      refusal(() =>
+        definePipeline('p', { version: '1.0.0', ...options }, (p) => {
+          p.step(step, {}, () => 1);
+        }),
+      );
+    expect(one({ version: '1' })).toMatch(/"p" cannot be used: version must be a semantic version/);
+    expect(one({}, 'a/b')).toMatch(/steps\[0\]\.name must be 1–100/);
+    expect(one({ parameters: { type: 'string' } })).toMatch(/type "object"/);
+    expect(one({ parameters: { type: 'object', propertis: {} } })).toMatch(/propertis/);
+    expect(refusal(() => definePipeline('p', { version: '1.0.0' }, () => {}))).toMatch(/must have a step/);
+    const retries = () =>
+      definePipeline('p', { version: '1.0.0' }, (p) => {
+        p.step('a', {}, () => 1, { retries: -1, timeoutMs: 0 });
+      });
+    expect(refusal(retries)).toMatch(/steps\[0\]\.retry\.limit .*; steps\[0\]\.timeoutMs/);
   });
 });
+
+describe('checkDefinition', () => {
+  const { steps: given, ...rest } = weather.definition;
+  const [load, train, scores] = given as [(typeof given)[0], (typeof given)[0], (typeof given)[0]];
+
+  test('a definition survives JSON', () => {
+    expect(checkDefinition(JSON.parse(JSON.stringify(weather.definition)))).toEqual(weather.definition);
+  });
+
+  test('circles are named in full', () => {
+    const circle = [{ ...load, dependsOn: ['scores'] }, train, scores];
+    expect(refusal(() => checkDefinition({ ...rest, steps: circle }))).toMatch(
+      /in a circle: load → scores → (train → )?load/,
+    );
+    const self = [{ ...load, dependsOn: ['load'] }, train, scores];
+    expect(refusal(() => checkDefinition({ ...rest, steps: self }))).toMatch(/in a circle: load → load/);
+  });
+
+  test('unknown steps, names twice, missing dependencies, unknown members: each with its place', () => {
+    const bad = [
+      { ...load, dependsOn: ['gone'] },
+      { ...train, name: 'load' },
+      { ...scores, inputs: { all: ['load', 'lost'] }, dependsOn: [] },
+    ];
+    const message = refusal(() => checkDefinition({ ...rest, steps: bad, output: 'nowhere' }));
+    expect(message).toContain('steps[1].name "load" is already the name of steps[0]');
+    expect(message).toContain('steps[0] "load".dependsOn: there is no step "gone"');
+    expect(message).toContain('steps[2] "scores".inputs.all: "load" is missing in dependsOn');
+    expect(message).toContain('steps[2] "scores".inputs.all: there is no step "lost"');
+    expect(message).toContain('output: there is no step "nowhere"');
+    expect(refusal(() => checkDefinition({ ...rest, steps: given, stepz: [] }))).toContain('stepz');
+    expect(refusal(() => checkDefinition(null))).toContain('the definition');
+  });
+
+  test('10,000 steps are checked in well under a second', () => {
+    const many = Array.from({ length: 10_000 }, (_, i) => ({
+      ...load,
+      name: `s${i}`,
+      dependsOn: i === 0 ? [] : [`s${i - 1}`],
+    }));
+    const { output: _, ...bare } = rest;
+    const startedAt = performance.now();
+    expect(checkDefinition({ ...bare, steps: many }).steps).toHaveLength(10_000);
+    expect(performance.now() - startedAt).toBeLessThan(3000);
+    const closed = many.map((step, i) => (i === 0 ? { ...step, dependsOn: ['s9999'] } : step));
+    expect(refusal(() => checkDefinition({ ...bare, steps: closed }))).toContain('circle');
+  });
+});
+
+/** The type of what a promise resolves with. */
+function Awaited<T>(promise: Promise<T>): T {
+  return promise as unknown as T;
+}

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { inspect } from 'node:util';
 import { type ErrorCode, isKeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import type { FailureClass, RetryPolicy } from './definition.ts';
@@ -104,7 +105,7 @@ export function describeFailure(error: unknown): StepFailure {
   return {
     class: classifyFailure(error),
     name: plainText(known?.name ?? typeof error, 200),
-    message: plainText(known?.message ?? String(error), 4000),
+    message: plainText(known?.message ?? textOf(error), 4000),
     ...(typeof code === 'string' ? { code: plainText(code, 100) } : {}),
     ...(known?.stack === undefined ? {} : { stack: plainText(known.stack, 8000) }),
   };
@@ -113,6 +114,11 @@ export function describeFailure(error: unknown): StepFailure {
 /** {@link describeFailure}'s answer as JSON. */
 export function failureJson(failure: StepFailure): JsonObject {
   return { ...failure };
+}
+
+// Anything can be thrown, also what has no text.
+function textOf(thrown: unknown): string {
+  return typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 2 });
 }
 
 function plainText(text: string, maxLength: number): string {
