@@ -1,3 +1,15 @@
+export {
+  type Moments,
+  mergeMoments,
+  momentsOf,
+  noMoments,
+  populationDeviation,
+  sampleVariance,
+} from './descriptive/moments.ts';
+export { type NumericSample, numericSample } from './descriptive/numeric-sample.ts';
+export { median, quantile, sorted } from './descriptive/quantile.ts';
+export { distinctValues, type Summary, summarise } from './descriptive/summary.ts';
+export { trapezoidArea } from './descriptive/trapezoid-area.ts';
 export { betaQuantile } from './distributions/beta.ts';
 export {
   binomialAtLeast,
@@ -10,6 +22,7 @@ export {
   chiSquaredBelow,
   chiSquaredQuantileAbove,
 } from './distributions/chi-squared.ts';
+export { kolmogorovAbove, kolmogorovLimitAbove, smirnovAbove } from './distributions/kolmogorov.ts';
 export {
   normalAbove,
   normalBelow,
@@ -17,6 +30,70 @@ export {
   normalTwoSided,
 } from './distributions/normal.ts';
 export { studentTwoSided } from './distributions/student-t.ts';
+export { type BinnedDriftOptions, type BinnedMethod, binnedDrift } from './drift/binned-drift.ts';
+export {
+  type Category,
+  type CategoryBins,
+  type CategoryCounts,
+  categoryBins,
+  countCategories,
+} from './drift/category-bins.ts';
+export { type DatasetDrift, datasetDrift, type FeatureResult } from './drift/dataset-drift.ts';
+export {
+  hellingerDistance,
+  jensenShannonDistance,
+  jensenShannonDivergence,
+  kullbackLeibler,
+  largestDifference,
+  populationStability,
+  totalVariation,
+} from './drift/divergence.ts';
+export { type DriftOptions, type DriftResult, minimumCounts } from './drift/drift-result.ts';
+export {
+  type CategoricalDrift,
+  categoricalDrift,
+  type FeatureDriftOptions,
+  type NumericDrift,
+  numericDrift,
+  type ShareDrift,
+  shareDrift,
+} from './drift/feature-drift.ts';
+export {
+  binOf,
+  countInBins,
+  type NumericBins,
+  quantileBins,
+  valueBins,
+} from './drift/numeric-bins.ts';
+export { type SampleMethod, sampleDrift } from './drift/sample-drift.ts';
+export {
+  type DriftMethod,
+  type Severity,
+  type SeverityBands,
+  severityBands,
+  severityOf,
+} from './drift/severity.ts';
+export { type EmptyBins, sharesOf } from './drift/shares.ts';
+export {
+  type NormalisedDistance,
+  normalisedWasserstein,
+  wassersteinDistance,
+} from './drift/wasserstein.ts';
+export {
+  type ContingencyOptions,
+  type ContingencyTest,
+  contingencyTest,
+  isChiSquaredSafe,
+} from './hypothesis/contingency.ts';
+export {
+  type KolmogorovSmirnov,
+  type KolmogorovSmirnovMethod,
+  kolmogorovSmirnov,
+} from './hypothesis/kolmogorov-smirnov.ts';
+export { type MannWhitney, mannWhitney } from './hypothesis/mann-whitney.ts';
+export { benjaminiHochberg, bonferroni, holm } from './hypothesis/multiplicity.ts';
+export { studentTest, type TTest, welchTest } from './hypothesis/t-test.ts';
+export { fisherTest, type TwoRates, twoRateTest } from './hypothesis/two-by-two.ts';
 export type { Interval } from './intervals/interval.ts';
 export { clopperPearsonInterval, type Rate, wilsonInterval } from './intervals/rate-interval.ts';
 export { type SeededRandom, seededRandom } from './random/seeded-random.ts';
