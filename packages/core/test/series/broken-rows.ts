@@ -1,5 +1,5 @@
-import type { RowBatch, StreamKey } from '../../contracts/series-store.ts';
-import { alike } from '../assertions.ts';
+import type { RowBatch, StreamKey } from '../../src/contracts/series-store.ts';
+import { alike } from '../../src/testing/assertions.ts';
 import { anew, fault, type SeriesBreakage } from './fault.ts';
 
 /** Adapters that break a promise about rows or rollups. */

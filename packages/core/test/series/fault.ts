@@ -5,7 +5,7 @@ import type {
   SeriesKey,
   SeriesStore,
   SeriesSummary,
-} from '../../contracts/series-store.ts';
+} from '../../src/contracts/series-store.ts';
 
 /** A way to break one promise of a SeriesStore. */
 export interface SeriesBreakage {

@@ -1,4 +1,4 @@
-import { isKeelsonError, KeelsonError } from '../../errors.ts';
+import { isKeelsonError, KeelsonError } from '../../src/errors.ts';
 import { fault, lenient, type SeriesBreakage } from './fault.ts';
 
 /** Adapters that break a promise about what is refused, or about closing. */

@@ -1,6 +1,6 @@
-import type { PointBatch, SeriesKey } from '../../contracts/series-store.ts';
-import { isKeelsonError, KeelsonError } from '../../errors.ts';
-import { alike } from '../assertions.ts';
+import type { PointBatch, SeriesKey } from '../../src/contracts/series-store.ts';
+import { isKeelsonError, KeelsonError } from '../../src/errors.ts';
+import { alike } from '../../src/testing/assertions.ts';
 import { anew, fault, firstOf, looksFine, type SeriesBreakage, swapped } from './fault.ts';
 
 /** Adapters that break a promise about appending and reading points. */

@@ -1,6 +1,6 @@
-import type { SeriesKey, SeriesSummary } from '../../contracts/series-store.ts';
+import type { SeriesKey, SeriesSummary } from '../../src/contracts/series-store.ts';
+import { home, run } from '../../src/testing/series/scene.ts';
 import { fault, lonePoint, mapBuckets, mapSummaries, type SeriesBreakage } from './fault.ts';
-import { home, run } from './scene.ts';
 
 /** Adapters that break a promise about values, summaries, buckets or folding. */
 export const brokenAnswers: readonly SeriesBreakage[] = [

@@ -3,7 +3,7 @@ import type {
   SeriesBucket,
   SeriesKey,
   SeriesSummary,
-} from '../../contracts/series-store.ts';
+} from '../../src/contracts/series-store.ts';
 
 interface ModelPoint {
   readonly step: number;
