@@ -13,10 +13,9 @@ export const sqliteDialect: SqlDialect = {
     `${expression} IN (SELECT value FROM json_each(${placeholder}))`,
   list: (texts) => JSON.stringify(texts),
   // LIKE folds ASCII letters, and no others, whatever one wishes; GLOB folds none.
-  like: (expression, { pattern, caseSensitive, placeholder }) =>
-    caseSensitive
-      ? { sql: `${expression} GLOB ${placeholder}`, value: globPattern(pattern) }
-      : { sql: `${expression} LIKE ${placeholder}`, value: pattern },
+  like: (expression, placeholder, caseSensitive) =>
+    caseSensitive ? `${expression} GLOB ${placeholder}` : `${expression} LIKE ${placeholder}`,
+  likeValue: (pattern, caseSensitive) => (caseSensitive ? globPattern(pattern) : pattern),
   numberOfText: (expression) => `keelson_number(${expression})`,
   textOfNumber: (expression) => `keelson_text(${expression})`,
   textOfInteger: (expression) => `CAST(${expression} AS TEXT)`,

@@ -183,7 +183,10 @@ export class SqliteMetadataStore implements MetadataStore {
     assertNotAborted(options.signal);
     return this.#db.read((db) => {
       const context = searchContext(db, table.kind, workspace);
-      return { count: runSearch(db, countMatches(context, where)), exact: true };
+      return runSearch(
+        db,
+        countMatches(context, where, options.exact === true ? undefined : 10_000),
+      );
     });
   }
 

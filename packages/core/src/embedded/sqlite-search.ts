@@ -1,6 +1,12 @@
 import type { Order, Predicate } from '../contracts/query.ts';
 import type { KindDeclaration } from '../contracts/record.ts';
-import type { SearchContext, SearchSteps, SqlRow, SummaryTable } from '../sql/index.ts';
+import {
+  type SearchContext,
+  type SearchSteps,
+  type SqlRow,
+  type SummaryTable,
+  searchBudgets,
+} from '../sql/index.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { sqliteDialect } from './sqlite-dialect.ts';
 import { findKid } from './sqlite-schema.ts';
@@ -24,6 +30,7 @@ export function searchContext(
     kind,
     workspace,
     summary,
+    budgets: searchBudgets,
     keyNumbers(facet, key) {
       const projected = kind.facets?.[facet]?.source === 'projected';
       const name = projected ? metricDict : { kind: kind.name, facet };

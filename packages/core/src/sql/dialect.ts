@@ -22,11 +22,10 @@ export interface SqlDialect {
   isAnyOf(expression: string, placeholder: string): string;
   /** A list of texts as one bound value. */
   list(texts: readonly string[]): SqlValue;
-  /** A condition: the text matches a `like` pattern of the query language. */
-  like(
-    expression: string,
-    pattern: LikePattern,
-  ): { readonly sql: string; readonly value: SqlValue };
+  /** A condition: the text matches what `placeholder` binds: {@link likeValue} of a `like` pattern. */
+  like(expression: string, placeholder: string, caseSensitive: boolean): string;
+  /** A `like` pattern of the query language (`%` and `_`, no escape) as the database takes it. */
+  likeValue(pattern: string, caseSensitive: boolean): SqlValue;
   /** The number that a text reads as (`readNumber` in `language/`), NULL where it reads as none. */
   numberOfText(expression: string): string;
   /** The shortest decimal text of a number, as JavaScript writes it. */
@@ -50,11 +49,4 @@ export interface SqlDialect {
   through(table: string, alias: string, index: string): string;
   /** The join that keeps the order in which tables are written. */
   readonly orderedJoin: string;
-}
-
-/** A `like` pattern, and how a placeholder for it is had. */
-export interface LikePattern {
-  readonly pattern: string;
-  readonly caseSensitive: boolean;
-  readonly placeholder: string;
 }

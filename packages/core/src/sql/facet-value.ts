@@ -1,7 +1,10 @@
 import type { Json } from '../json.ts';
 import { numberOf, textOf } from '../language/stored-value.ts';
 
-/** Texts of more UTF-16 units are indexed by as many of their first ones (PostgreSQL: 2,704 bytes). */
+/**
+ * Texts of more code points are indexed by as many of their first ones (PostgreSQL's indexes take 2,704
+ * bytes). Code points, not UTF-16 units: texts must sort by their prefixes as they do by themselves.
+ */
 export const prefixLength = 500;
 
 /** One facet value as a row of `facet` holds it. */
@@ -32,7 +35,9 @@ export function facetValue(value: Json): FacetValue {
 /** A text as `str` and `long` of {@link FacetValue} hold it. */
 export function splitText(text: string): { readonly str: string; readonly long: string | null } {
   if (text.length <= prefixLength) return { str: text, long: null };
-  const last = text.charCodeAt(prefixLength - 1);
-  const highSurrogate = last >= 0xd800 && last < 0xdc00;
-  return { str: text.slice(0, highSurrogate ? prefixLength - 1 : prefixLength), long: text };
+  let end = 0;
+  for (let points = 0; points < prefixLength && end < text.length; points += 1) {
+    end += (text.codePointAt(end) ?? 0) > 0xffff ? 2 : 1;
+  }
+  return end === text.length ? { str: text, long: null } : { str: text.slice(0, end), long: text };
 }

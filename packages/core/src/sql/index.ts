@@ -9,7 +9,7 @@ export {
   kindOf,
   namedColumns,
 } from './commit-input.ts';
-export type { LikePattern, SqlDialect, SqlRow, SqlStatement, SqlValue } from './dialect.ts';
+export type { SqlDialect, SqlRow, SqlStatement, SqlValue } from './dialect.ts';
 export { type FacetValue, facetValue, prefixLength } from './facet-value.ts';
 export { type CursorScope, type PagePosition, readCursor, writeCursor } from './page-cursor.ts';
 export {

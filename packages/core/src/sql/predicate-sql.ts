@@ -49,13 +49,9 @@ export function leafSql(builder: SqlBuilder, value: ValueSql, leaf: Leaf): strin
       const text = textOf(builder, value);
       if (text === undefined) return never;
       const { pattern, caseSensitive } = leaf;
-      const like = builder.dialect.like(text, {
-        pattern,
-        caseSensitive,
-        placeholder: builder.next,
-      });
-      builder.bind(like.value);
-      return like.sql;
+      const { dialect } = builder;
+      const place = builder.bind(dialect.likeValue(pattern, caseSensitive));
+      return dialect.like(text, place, caseSensitive);
     }
   }
 }

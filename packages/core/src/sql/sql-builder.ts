@@ -4,7 +4,10 @@ import type { SqlDialect, SqlStatement, SqlValue } from './dialect.ts';
 export const always = '1=1';
 export const never = '1=0';
 
-/** Gathers the values that a statement binds while its text is put together. */
+/**
+ * Gathers the values that a statement binds while its text is put together. Parts of the text may be
+ * dropped or repeated: only what stays in it is bound.
+ */
 export class SqlBuilder {
   readonly dialect: SqlDialect;
   readonly #values: SqlValue[] = [];
@@ -13,20 +16,26 @@ export class SqlBuilder {
     this.dialect = dialect;
   }
 
-  /** The placeholder of a value. */
+  /** A mark that stands for a value in this builder's texts, and in no others. */
   bind(value: SqlValue): string {
     this.#values.push(value);
-    return this.dialect.placeholder(this.#values.length);
+    return `{${this.#values.length - 1}}`;
   }
 
-  /** The placeholder that the next {@link bind} will give. */
-  get next(): string {
-    return this.dialect.placeholder(this.#values.length + 1);
-  }
-
-  /** The statement of this text and of the values bound so far. */
+  /** The statement of this text, its marks replaced by the dialect's placeholders. */
   statement(text: string): SqlStatement {
-    return { text, values: [...this.#values] };
+    const values: SqlValue[] = [];
+    const places = new Map<string, string>();
+    const finished = text.replace(/\{(\d+)\}/g, (mark, index: string) => {
+      let place = places.get(mark);
+      if (place === undefined) {
+        values.push(this.#values[Number(index)] ?? null);
+        place = this.dialect.placeholder(values.length);
+        places.set(mark, place);
+      }
+      return place;
+    });
+    return { text: finished, values };
   }
 }
 

@@ -1,0 +1,336 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Literal, Order, Predicate, Selector } from '../contracts/query.ts';
+import type { KindDeclaration } from '../contracts/record.ts';
+import type { Json } from '../json.ts';
+import { compareRecords } from '../language/compare-records.ts';
+import { evaluatePredicate } from '../language/evaluate-predicate.ts';
+import type { Evaluable, Figures } from '../language/select-value.ts';
+import {
+  countMatches,
+  type PagePosition,
+  type SearchBudgets,
+  searchBudgets,
+  searchPage,
+} from '../sql/index.ts';
+import { SqliteDatabase } from './sqlite-database.ts';
+import { SqliteMetadataStore } from './sqlite-metadata-store.ts';
+import { runSearch, searchContext } from './sqlite-search.ts';
+import { SqliteSeriesStore } from './sqlite-series-store.ts';
+
+const kind: KindDeclaration = {
+  name: 'thing',
+  columns: {
+    word: { type: 'text', optional: true },
+    label: { type: 'text' },
+    whole: { type: 'integer', optional: true },
+    size: { type: 'real', optional: true },
+    live: { type: 'boolean', optional: true },
+    plain: { type: 'text', optional: true },
+  },
+  indexes: [['word', 'whole'], ['whole'], ['size'], ['label', 'size'], ['live']],
+  facets: {
+    params: { source: 'merged' },
+    tags: { source: 'merged' },
+    metrics: { source: 'projected' },
+  },
+  history: 'none',
+};
+
+const long = 'x'.repeat(600);
+const texts = [
+  ...['', '1', '1.0', '0', '-0', '1e3', '1000', ' 1', '0x10', 'NaN', 'Infinity', '-Infinity'],
+  ...['abc', 'ABC', 'aBc', 'a%c', 'a_c', 'a*c', 'a?c', 'a[b]c', 'true', 'false', 'null', '1e-7'],
+  ...[
+    'é',
+    'É',
+    '😀',
+    '\uffee',
+    '�',
+    '1e21',
+    '1e999',
+    long,
+    `${long}a`,
+    `${long}b`,
+    'x'.repeat(499),
+  ],
+  ...[`${'x'.repeat(499)}😀`, `${'x'.repeat(499)}😀z`, 'x'.repeat(500), '__proto__'],
+];
+const numbers = [
+  ...[0, -0, 1, -1, 1.5, 1000, 1e21, 1e-7, 0.1, 0.30000000000000004, Number.NaN],
+  ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 2 ** 53 - 1, 123456789.123],
+];
+const text = fc.constantFrom(...texts);
+const number = fc.constantFrom(...numbers);
+const whole = fc.constantFrom(0, 1, -1, 5, 1000, 2 ** 53 - 1, -(2 ** 53 - 1));
+const json: fc.Arbitrary<Json> = fc.oneof(
+  { weight: 3, arbitrary: text },
+  { weight: 3, arbitrary: number },
+  fc.boolean(),
+  fc.constantFrom<Json>(null, [], [1], {}, { a: 1 }),
+);
+const keys = ['a', 'b', '__proto__', ''];
+const key = fc.constantFrom(...keys);
+const map = fc
+  .array(fc.tuple(key, json), { maxLength: 4 })
+  .map((entries) => Object.fromEntries(entries));
+const optional = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(arbitrary, { nil: undefined });
+
+const thing = fc.record({
+  columns: fc.record({
+    word: optional(text),
+    label: text,
+    whole: optional(whole),
+    size: optional(number),
+    live: optional(fc.boolean()),
+    plain: optional(text),
+  }),
+  body: fc.record(
+    { a: json, b: map, c: fc.record({ '': json, 'x"y': json }) },
+    { requiredKeys: [] },
+  ),
+  facets: fc.record({ params: map, tags: map }),
+  points: fc.array(
+    fc.tuple(fc.constantFrom('a', 'b'), fc.array(number, { minLength: 1, maxLength: 3 })),
+    {
+      maxLength: 2,
+    },
+  ),
+});
+type Thing = typeof thing extends fc.Arbitrary<infer T> ? T : never;
+
+const selector: fc.Arbitrary<Selector> = fc.oneof(
+  fc.record({
+    from: fc.constant('column' as const),
+    name: fc.constantFrom('word', 'label', 'whole', 'size', 'live', 'plain', 'id', 'revision'),
+  }),
+  fc.record({
+    from: fc.constant('facet' as const),
+    facet: fc.constantFrom('params', 'tags'),
+    key: fc.constantFrom(...keys, 'never'),
+  }),
+  fc.record(
+    {
+      from: fc.constant('facet' as const),
+      facet: fc.constant('metrics'),
+      key: fc.constantFrom('a', 'b', 'never'),
+      figure: fc.constantFrom('last', 'min', 'max', 'mean', 'first', 'count'),
+    },
+    { requiredKeys: ['from', 'facet', 'key'] },
+  ),
+  fc.record({
+    from: fc.constant('body' as const),
+    path: fc.constantFrom(
+      ['a'],
+      ['b', 'a'],
+      ['b', '__proto__'],
+      ['c', ''],
+      ['c', 'x"y'],
+      [],
+      ['a', 'a'],
+    ),
+  }),
+) as fc.Arbitrary<Selector>;
+const literal: fc.Arbitrary<Literal> = fc.oneof(text, number, fc.boolean());
+const cmp = fc.constantFrom('=', '!=', '>', '>=', '<', '<=') as fc.Arbitrary<'=' | '!=' | '>'>;
+const pattern = fc.oneof(
+  fc.constantFrom(
+    '%',
+    '_',
+    '',
+    'a%',
+    '%c',
+    'a_c',
+    'A%',
+    '%b%c%',
+    '*',
+    'a[b]c',
+    '%😀',
+    '%__',
+    'x%x',
+    '1%',
+  ),
+  text,
+);
+const leaf: fc.Arbitrary<Predicate> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('compare' as const),
+      left: selector,
+      cmp,
+      value: literal,
+    }),
+  },
+  fc.record({ op: fc.constant('between' as const), left: selector, low: literal, high: literal }),
+  fc.record({
+    op: fc.constant('in' as const),
+    left: selector,
+    values: fc.array(literal, { maxLength: 25 }),
+  }),
+  fc.record({
+    op: fc.constant('like' as const),
+    left: selector,
+    pattern,
+    caseSensitive: fc.boolean(),
+  }),
+  fc.record({ op: fc.constant('present' as const), left: selector }),
+);
+const predicate: fc.Arbitrary<Predicate> = fc.letrec<{ node: Predicate }>((tie) => ({
+  node: fc.oneof(
+    { maxDepth: 3, withCrossShrink: true },
+    leaf,
+    fc.record({ op: fc.constant('not' as const), of: tie('node') }),
+    fc.record({ op: fc.constant('and' as const), of: fc.array(tie('node'), { maxLength: 3 }) }),
+    fc.record({ op: fc.constant('or' as const), of: fc.array(tie('node'), { maxLength: 3 }) }),
+  ),
+})).node;
+const orderBy: fc.Arbitrary<readonly Order[]> = fc.array(
+  fc.record({ by: selector, direction: fc.constantFrom('asc' as const, 'desc' as const) }),
+  { maxLength: 3 },
+);
+
+/** Budgets that send a search over a few dozen records down each of its ways. */
+const allBudgets: readonly SearchBudgets[] = [
+  searchBudgets,
+  { drive: 0, walk: 1_000, compare: 30 },
+  { drive: 0, walk: 5, compare: 30 },
+  { drive: 3, walk: 10, compare: 5 },
+  { drive: 0, walk: 0, compare: 1 },
+];
+
+const seed = Number(process.env['KEELSON_SEED'] ?? Date.now() % 1_000_000);
+const records = 80;
+let directory: string;
+let database: SqliteDatabase;
+let store: SqliteMetadataStore;
+let model: readonly Evaluable[];
+
+/** Fills a workspace with things; answers what should be there. */
+async function fill(
+  series: SqliteSeriesStore,
+  workspace: string,
+  things: readonly Thing[],
+): Promise<readonly Evaluable[]> {
+  const made: Evaluable[] = [];
+  for (const [i, { columns, body, facets, points }] of things.entries()) {
+    const id = `t${String((i * 37) % things.length).padStart(3, '0')}`;
+    await store.commit({
+      workspace,
+      principal: 'test',
+      changes: [{ op: 'create', kind: 'thing', id, columns, body: body as never, facets }],
+    });
+    for (const [name, values] of points) await append(series, workspace, id, name, values);
+    made.push({ id, revision: 1, columns, body: body as never, facets, figures: {} });
+  }
+  await series.fold();
+  const all: Evaluable[] = [];
+  for (const record of made) {
+    const summaries = await series.summaries(workspace, record.id ?? '');
+    const last = summaries.map((s): [string, Json] => [s.key, s.last]);
+    const figures = summaries.map((s): [string, Figures] => {
+      const { last: l, min, max, mean, first, count } = s;
+      const some = Object.entries({ last: l, min, max, mean, first, count });
+      return [s.key, Object.fromEntries(some.filter(([, value]) => value !== undefined))];
+    });
+    const metrics = Object.fromEntries(last);
+    all.push({
+      ...record,
+      facets: { ...record.facets, metrics },
+      figures: { metrics: Object.fromEntries(figures) },
+    });
+  }
+  return all;
+}
+
+let writers = 0;
+async function append(
+  series: SqliteSeriesStore,
+  workspace: string,
+  owner: string,
+  name: string,
+  values: readonly number[],
+): Promise<void> {
+  writers += 1;
+  await series.appendPoints({
+    writer: `writer-${writers}`,
+    sequence: 1,
+    series: [{ workspace, owner, key: name }],
+    seriesIndex: new Uint32Array(values.length),
+    steps: Float64Array.from(values, (_, i) => i),
+    timestamps: Float64Array.from(values, (_, i) => i),
+    values: Float64Array.from(values),
+  });
+}
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'keelson-search-'));
+  database = await SqliteDatabase.open(join(directory, 'keelson.db'));
+  const series = await SqliteSeriesStore.open({ database });
+  store = await SqliteMetadataStore.open({ database, kinds: [kind] });
+  const things = fc.sample(thing, { numRuns: 2 * records, seed });
+  model = await fill(series, 'home', things.slice(0, records));
+  await fill(series, 'elsewhere', things.slice(records));
+  await series.close();
+});
+
+afterAll(async () => {
+  await store.close();
+  await database.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** All matching ids, page by page. */
+function search(
+  budgets: SearchBudgets,
+  where: Predicate,
+  order: readonly Order[],
+  limit: number,
+): readonly string[] {
+  const found: string[] = [];
+  let after: PagePosition | undefined;
+  database.read((db) => {
+    const context = { ...searchContext(db, kind, 'home'), budgets };
+    for (;;) {
+      const page = runSearch(db, searchPage(context, { where, orderBy: order, limit, after }));
+      found.push(...page.map(({ id }) => id));
+      if (page.length < limit) return;
+      if (found.length > 2 * records) throw new Error('The pages do not end.');
+      after = page.at(-1);
+    }
+  });
+  return found;
+}
+
+describe(`search over random records (KEELSON_SEED=${seed})`, () => {
+  test('answers as the reference evaluator does, in its order, whatever way the planner goes', () => {
+    fc.assert(
+      fc.property(
+        predicate,
+        orderBy,
+        fc.integer({ min: 1, max: 30 }),
+        fc.nat({ max: allBudgets.length - 1 }),
+        (where, order, limit, budget) => {
+          const expected = model
+            .filter((record) => evaluatePredicate(where, record))
+            .toSorted(compareRecords(order))
+            .map(({ id }) => id);
+          const budgets = allBudgets[budget] ?? searchBudgets;
+          expect(search(budgets, where, order, limit)).toEqual(expected);
+          const count = database.read((db) =>
+            runSearch(
+              db,
+              countMatches({ ...searchContext(db, kind, 'home'), budgets }, where, undefined),
+            ),
+          );
+          expect(count).toEqual({ count: expected.length, exact: true });
+        },
+      ),
+      { numRuns: Number(process.env['KEELSON_RUNS'] ?? 1_500), seed },
+    );
+  });
+});

@@ -1,0 +1,213 @@
+import type { Predicate, Selector } from '../contracts/query.ts';
+import type { KindDeclaration } from '../contracts/record.ts';
+import type { SqlStatement, SqlValue } from './dialect.ts';
+import type { PagePosition } from './page-cursor.ts';
+import type { RowSource } from './record-set.ts';
+import { columnOf, recordColumn, recordIndexes, recordTable } from './record-tables.ts';
+import type { RowNames, SearchContext } from './search-context.ts';
+import type { SortKey } from './sort-keys.ts';
+import { allOf, always, SqlBuilder } from './sql-builder.ts';
+import { isProjected, keyCondition } from './value-sql.ts';
+
+/** An index whose order is that of a sort key, from where the page begins. */
+export interface WalkRange {
+  /** The records' own rows, or rows of another table. */
+  readonly alias: 'r' | 'w';
+  /** What it is ordered by, and how. */
+  readonly expression: string;
+  readonly direction: 'asc' | 'desc';
+  /** It is ordered by id: nothing is left to settle. */
+  readonly byId: boolean;
+  rows(builder: SqlBuilder): RowSource;
+}
+
+/**
+ * The range to walk for one phase: for the key `keys[phase]`, or by id behind the last key. 'nothing'
+ * where no record has the key; undefined where no index has its order.
+ */
+export function walkRange(
+  context: SearchContext,
+  keys: readonly SortKey[],
+  phase: number,
+  conjuncts: readonly Predicate[],
+  seek: PagePosition | undefined,
+): WalkRange | 'nothing' | undefined {
+  const key = keys[phase];
+  if (key === undefined) {
+    // Behind the last key, ids alone decide; a position there has its id to go on from.
+    const from = seek === undefined ? undefined : seek.id;
+    return columnRange(context, 'id', 'asc', conjuncts, from);
+  }
+  const from = seek?.values[phase] ?? undefined;
+  if (key.index === undefined) return undefined;
+  if (key.index.of === 'column') {
+    return columnRange(context, key.index.name, key.direction, conjuncts, from);
+  }
+  return facetRange(context, key, key.index, from);
+}
+
+/** The value of the sort key at the end of the budget: the statement's only row, `v`, if there is one. */
+export function edgeStatement(
+  context: SearchContext,
+  range: WalkRange,
+  budget: number,
+): SqlStatement {
+  const builder = new SqlBuilder(context.dialect);
+  const { from, conditions } = range.rows(builder);
+  return builder.statement(
+    `SELECT ${range.expression} AS v FROM ${from} WHERE ${allOf(conditions)}
+     ORDER BY ${range.expression} ${range.direction} LIMIT 1 OFFSET ${builder.bind(budget)}`,
+  );
+}
+
+/** The range before `edge`, with the records' rows as `r`. */
+export function rowsBefore(
+  context: SearchContext,
+  builder: SqlBuilder,
+  range: WalkRange,
+  edge: SqlValue | undefined,
+): RowSource & { readonly names: RowNames } {
+  const { from, conditions } = range.rows(builder);
+  // Those that share the value at the edge are left out: not all of them are within the budget.
+  const before =
+    edge === undefined
+      ? always
+      : `${range.expression} ${range.direction === 'asc' ? '<' : '>'} ${builder.bind(edge)}`;
+  if (range.alias === 'r') {
+    return {
+      from,
+      conditions: [...conditions, before],
+      names: { record: 'r', rid: 'r.rid' },
+    };
+  }
+  const table = recordTable(context.kind.name);
+  return {
+    from: `${from} ${context.dialect.orderedJoin} ${table} r`,
+    conditions: [...conditions, before, 'r.rid = w.rid'],
+    names: { record: 'r', rid: 'w.rid' },
+  };
+}
+
+function columnRange(
+  context: SearchContext,
+  name: string,
+  direction: 'asc' | 'desc',
+  conjuncts: readonly Predicate[],
+  from: SqlValue | undefined,
+): WalkRange | undefined {
+  const { workspace, kind, dialect } = context;
+  if (workspace === undefined) return undefined;
+  const fixed = fixedColumns(kind, conjuncts);
+  const best = recordIndexes(kind)
+    .map((index) => ({ index, at: index.columns.indexOf(name) }))
+    .filter(({ index, at }) => at >= 0 && index.columns.slice(0, at).every((c) => fixed.has(c)))
+    .toSorted((a, b) => b.at - a.at)[0];
+  if (best === undefined) return undefined;
+  const { index, at } = best;
+  const expression = `r.${recordColumn(name)}`;
+  return {
+    alias: 'r',
+    expression,
+    direction,
+    byId: name === 'id',
+    rows: (builder) => ({
+      from: dialect.through(recordTable(kind.name), 'r', index.name),
+      conditions: [
+        `r.ws = ${builder.bind(workspace)}`,
+        ...index.columns
+          .slice(0, at)
+          .map((c) => `r.${recordColumn(c)} = ${builder.bind(fixed.get(c) ?? null)}`),
+        `${expression} IS NOT NULL`,
+        ...seekCondition(builder, expression, direction, from),
+      ],
+    }),
+  };
+}
+
+/** Columns that the predicate fixes to one value of their own type. */
+function fixedColumns(
+  kind: KindDeclaration,
+  conjuncts: readonly Predicate[],
+): ReadonlyMap<string, SqlValue> {
+  const fixed = new Map<string, SqlValue>();
+  for (const part of conjuncts) {
+    if (part.op !== 'compare' || part.cmp !== '=' || part.left.from !== 'column') continue;
+    const type = columnOf(kind, part.left.name)?.type;
+    const { value } = part;
+    if (type === 'text' && typeof value === 'string') fixed.set(part.left.name, value);
+    if (type === 'boolean' && typeof value === 'boolean') fixed.set(part.left.name, value ? 1 : 0);
+    const numeric = type === 'integer' || type === 'real';
+    if (numeric && typeof value === 'number' && !Number.isNaN(value)) {
+      fixed.set(part.left.name, value);
+    }
+  }
+  return fixed;
+}
+
+function facetRange(
+  context: SearchContext,
+  key: SortKey,
+  index: Extract<SortKey['index'], { of: 'facet' }>,
+  from: SqlValue | undefined,
+): WalkRange | 'nothing' | undefined {
+  const { order, part } = index;
+  const kids = context.keyNumbers(order.facet, order.key);
+  if (kids.length === 0) return 'nothing';
+  const source = facetIndex(context, order, part);
+  if (kids.length > 1 || source === undefined) return undefined;
+  const expression = `w.${source.column}`;
+  return {
+    alias: 'w',
+    expression,
+    direction: key.direction,
+    byId: false,
+    rows: (builder) => ({
+      from: context.dialect.through(source.table, 'w', source.index),
+      conditions: [
+        keyCondition(context, builder, 'w', order),
+        `${expression} IS NOT NULL`,
+        ...source.conditions,
+        ...seekCondition(builder, expression, key.direction, from),
+      ],
+    }),
+  };
+}
+
+function facetIndex(
+  context: SearchContext,
+  selector: Extract<Selector, { readonly from: 'facet' }>,
+  part: 'number' | 'text',
+):
+  | {
+      readonly table: string;
+      readonly index: string;
+      readonly column: string;
+      readonly conditions: string[];
+    }
+  | undefined {
+  if (isProjected(context, selector)) {
+    const figure = selector.figure ?? 'last';
+    const index = context.summary.index(figure);
+    if (index === undefined) return undefined;
+    const { table } = context.summary;
+    return { table, index, column: context.summary.column(figure), conditions: [] };
+  }
+  return part === 'number'
+    ? { table: 'facet', index: 'facet_num', column: 'num', conditions: [] }
+    : {
+        table: 'facet',
+        index: 'facet_str',
+        column: 'str',
+        conditions: ['w.num IS NULL', 'w.nan IS NULL'],
+      };
+}
+
+function seekCondition(
+  builder: SqlBuilder,
+  expression: string,
+  direction: 'asc' | 'desc',
+  from: SqlValue | undefined,
+): string[] {
+  if (from === undefined || from === null) return [];
+  return [`${expression} ${direction === 'asc' ? '>=' : '<='} ${builder.bind(from)}`];
+}
