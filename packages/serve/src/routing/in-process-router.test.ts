@@ -305,6 +305,17 @@ describe('InProcessRouter', () => {
     expect(await router.outcomes('d', 60_000)).toMatchObject([{ requests: 2, errors: 1 }]);
     now = 700_000;
     expect(await router.outcomes('d', 600_000)).toMatchObject([{ requests: 0, errors: 0 }]);
+    router.record('d', 'left', 5, false);
+    now = 1_200_000;
+    router.applyNow({ generation: 2, route });
+    expect(await router.outcomes('d', 600_000)).toMatchObject([
+      {},
+      { versionId: 'left', requests: 1 },
+    ]);
+    now = 1_400_000;
+    router.applyNow({ generation: 3, route });
+    now = 800_000;
+    expect(await router.outcomes('d', 600_000)).toMatchObject([{ versionId: 'a' }]);
   });
 
   test('says which version is missing when neither target nor fallback lives', () => {

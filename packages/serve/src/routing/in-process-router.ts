@@ -6,7 +6,7 @@ import {
   type TrafficRouter,
   type VersionedRoute,
 } from '@keelson/core';
-import { OutcomeWindow } from './outcome-window.ts';
+import { maxWindowMs, OutcomeWindow } from './outcome-window.ts';
 import { hashFraction, type PreparedArms, pickArm, prepareArms } from './rendezvous.ts';
 
 /** What a routing decision may look at. */
@@ -71,6 +71,7 @@ export class InProcessRouter implements TrafficRouter {
       versioned: kept,
       prepared: prepareArms(salt, kept.route.targets),
     });
+    this.#prune(route.deploymentId, new Set(route.targets.map(({ versionId }) => versionId)));
     return generation;
   }
 
@@ -84,14 +85,15 @@ export class InProcessRouter implements TrafficRouter {
   }
 
   async outcomes(deploymentId: string, windowMs: number): Promise<readonly TargetOutcome[]> {
-    const windows = [...(this.#outcomes.get(deploymentId)?.values() ?? [])];
+    const windows = this.#outcomes.get(deploymentId);
+    const targets = this.current(deploymentId)?.route.targets ?? [];
+    const ids = new Set([...targets.map(({ versionId }) => versionId), ...(windows?.keys() ?? [])]);
     const now = this.#now();
-    const inRoute = new Set(
-      this.#active.get(deploymentId)?.versioned.route.targets.map((t) => t.versionId),
-    );
-    return windows
-      .map((window) => window.outcome(now, windowMs))
-      .filter((outcome) => outcome.requests > 0 || inRoute.has(outcome.versionId));
+    return [...ids]
+      .map((id) => (windows?.get(id) ?? new OutcomeWindow(id)).outcome(now, windowMs))
+      .filter(
+        ({ requests, versionId }) => requests > 0 || targets.some((t) => t.versionId === versionId),
+      );
   }
 
   async remove(deploymentId: string): Promise<void> {
@@ -152,9 +154,13 @@ export class InProcessRouter implements TrafficRouter {
     window.record(this.#now(), latencyMs, failed);
   }
 
-  /** Forgets what came of a version that serves no more. */
-  forget(deploymentId: string, versionId: string): void {
-    this.#outcomes.get(deploymentId)?.delete(versionId);
+  /** Drops the counts of versions that left the route and whose requests no window reaches any more. */
+  #prune(deploymentId: string, targets: ReadonlySet<string>): void {
+    const windows = this.#outcomes.get(deploymentId);
+    const oldest = this.#now() - maxWindowMs;
+    for (const [versionId, window] of windows ?? []) {
+      if (!targets.has(versionId) && window.lastAt < oldest) windows?.delete(versionId);
+    }
   }
 }
 

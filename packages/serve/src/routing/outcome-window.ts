@@ -23,6 +23,9 @@ export class OutcomeWindow {
   readonly versionId: string;
   readonly #slots: (Slot | undefined)[] = [];
 
+  /** When the newest request ended. */
+  lastAt: number = Number.NEGATIVE_INFINITY;
+
   constructor(versionId: string) {
     this.versionId = versionId;
   }
@@ -30,6 +33,7 @@ export class OutcomeWindow {
   /** Counts a request that ended at `now` (ms of any clock that never goes back). */
   record(now: number, latencyMs: number, failed: boolean): void {
     const slot = this.#slot(Math.floor(now / slotMs));
+    this.lastAt = now;
     slot.requests += 1;
     if (failed) slot.errors += 1;
     slot.latencies.record(latencyMs);

@@ -1,0 +1,214 @@
+import type { Datatype, Tensor, TensorData } from '@keelson/core';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { datatypeFacts, datatypes, elementCount, numericArray } from './datatypes.ts';
+import { encodeInferAnswer } from './infer-answer.ts';
+import { decodeInferRequest } from './infer-request.ts';
+import { hasJsonForm } from './json-tensors.ts';
+
+const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 4 });
+
+/** Every value that a datatype can hold, the awkward ones among them. */
+function elements(datatype: Datatype): fc.Arbitrary<unknown> {
+  const { kind, min, max } = datatypeFacts(datatype);
+  switch (kind) {
+    case 'boolean':
+      return fc.integer({ min: 0, max: 1 });
+    case 'bigint':
+      return fc.bigInt({ min: min as bigint, max: max as bigint });
+    case 'float':
+      return datatype === 'FP32' ? fc.float() : fc.double();
+    case 'bytes':
+      return fc.oneof(fc.string({ unit: 'binary' }), fc.string(), fc.uint8Array({ maxLength: 8 }));
+    default:
+      return fc.integer({ min: min as number, max: max as number });
+  }
+}
+
+const tensors: fc.Arbitrary<Tensor> = fc
+  .record({
+    datatype: fc.constantFrom(...datatypes),
+    shape: shapes,
+    name: fc.string({ minLength: 1 }),
+  })
+  .chain(({ datatype, shape, name }) => {
+    const count = elementCount(shape);
+    return fc
+      .array(elements(datatype), { minLength: count, maxLength: count })
+      .map((values) => ({ name, datatype, shape, data: dataOf(datatype, values) }));
+  });
+
+function dataOf(datatype: Datatype, values: readonly unknown[]): TensorData {
+  if (datatype === 'BYTES') return values as string[];
+  const data = numericArray(datatype, values.length);
+  values.forEach((value, i) => {
+    (data as unknown as unknown[])[i] = value;
+  });
+  return data;
+}
+
+/** Texts and their bytes are the same BYTES element. */
+function comparable({ datatype, shape, data }: Tensor): unknown {
+  return {
+    datatype,
+    shape,
+    data: Array.from(data as ArrayLike<unknown>, (item) =>
+      typeof item === 'string'
+        ? Buffer.from(item).toString('hex')
+        : item instanceof Uint8Array
+          ? Buffer.from(item).toString('hex')
+          : item,
+    ),
+  };
+}
+
+/** What a server would see of an answer, if it were a request: names of outputs become inputs. */
+function asRequest(answer: { bytes: Uint8Array; headerLength: number | undefined }): Uint8Array {
+  const header = Buffer.from(answer.bytes).subarray(0, answer.headerLength);
+  const rest = Buffer.from(answer.bytes).subarray(header.length);
+  return Buffer.concat([
+    Buffer.from(header.toString().replace('"outputs":[', '"inputs" :[')),
+    rest,
+  ]);
+}
+
+const answerOf = (outputs: readonly Tensor[], binaryOutputs: boolean) =>
+  encodeInferAnswer({
+    modelName: 'm',
+    modelVersion: '1',
+    id: 'an "id"',
+    outputs,
+    requested: undefined,
+    binaryOutputs,
+  });
+
+describe('tensors survive', () => {
+  test.each([true, false])('every datatype and shape, whole and in order, binary: %s', (binary) => {
+    fc.assert(
+      fc.property(fc.array(tensors, { minLength: 1, maxLength: 3 }), (given) => {
+        const answer = answerOf(given, binary);
+        const request = decodeInferRequest(asRequest(answer), answer.headerLength);
+        expect(request.inputs.map(comparable)).toEqual(given.map(comparable));
+        expect(request.inputs.map(({ name }) => name)).toEqual(given.map(({ name }) => name));
+        expect(request.id).toBe('an "id"');
+        const isBinary = binary || !given.every(hasJsonForm);
+        expect(answer.headerLength !== undefined).toBe(isBinary);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('nested data as well as flat', () => {
+    fc.assert(
+      fc.property(tensors, (given) => {
+        // JSON.stringify cannot write −0 and 64-bit integers; flat data, above, have both.
+        const isPlain = !['INT64', 'UINT64'].includes(given.datatype) && hasJsonForm(given);
+        fc.pre(
+          isPlain && !Array.from(given.data as ArrayLike<unknown>).some((x) => Object.is(x, -0)),
+        );
+        const flat = JSON.parse(Buffer.from(answerOf([given], false).bytes).toString());
+        const [output] = flat.outputs;
+        const inputs = [{ ...output, data: nest(output.data, given.shape) }];
+        const request = decodeInferRequest(Buffer.from(JSON.stringify({ inputs })));
+        expect(request.inputs.map(comparable)).toEqual([comparable(given)]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('64-bit integers beyond 2^53, from their own digits', () => {
+    for (const [datatype, digits] of [
+      ['INT64', '9007199254740993'],
+      ['INT64', '-9223372036854775808'],
+      ['UINT64', '18446744073709551615'],
+    ] as const) {
+      const body = `{"inputs":[{"name":"x","shape":[2],"datatype":"${datatype}","data":[1,${digits}]}]}`;
+      expect(decodeInferRequest(Buffer.from(body)).inputs[0]?.data[1]).toBe(BigInt(digits));
+    }
+  });
+
+  test('floats given as long integers, beside 64-bit integers', () => {
+    const body =
+      '{"inputs":[{"name":"x","shape":[1],"datatype":"FP64","data":[36893488147419103232]},' +
+      '{"name":"y","shape":[1],"datatype":"FP64","data":[18014398509481984]},' +
+      '{"name":"i","shape":[1],"datatype":"INT64","data":[9007199254740993]}]}';
+    const { inputs } = decodeInferRequest(Buffer.from(body));
+    expect(inputs.map(({ data }) => data[0])).toEqual([2 ** 65, 2 ** 54, 9007199254740993n]);
+  });
+});
+
+function nest(flat: readonly unknown[], shape: readonly number[]): unknown {
+  if (shape.length <= 1) return flat;
+  const [size = 0, ...rest] = shape;
+  const step = elementCount(rest);
+  return Array.from({ length: size }, (_, i) => nest(flat.slice(i * step, (i + 1) * step), rest));
+}
+
+describe('numbers are refused by name, never rounded:', () => {
+  const refused: readonly (readonly [datatype: string, literal: string])[] = [
+    ['INT64', '9223372036854775808'],
+    ['INT64', '9007199254740993.5'],
+    ['INT64', '1e300'],
+    ['INT64', '1.5'],
+    ['INT64', '123456789012345678901234567890'],
+    ['UINT64', '-1'],
+    ['INT8', '128'],
+    ['UINT8', '-1'],
+    ['UINT8', '1.5'],
+    ['UINT32', '4294967296'],
+    ['FP32', '1e39'],
+    ['FP64', '1e999'],
+    ['FP64', 'null'],
+    ['FP64', '"nan"'],
+    ['FP64', 'true'],
+    ['BOOL', '1'],
+    ['BYTES', '5'],
+    ['BYTES', '"\\ud800"'],
+  ];
+  test.each(refused)('%s %s', (datatype, literal) => {
+    const body = `{"inputs":[{"name":"x","shape":[2],"datatype":"${datatype}","data":[${literal},${literal}]}]}`;
+    expect(() => decodeInferRequest(Buffer.from(body))).toThrow(
+      /^inputs\[0\]\.data\[0\]: expected /,
+    );
+  });
+
+  test('parameters', () => {
+    const body = '{"parameters":{"n":9007199254740993},"inputs":[]}';
+    expect(() => decodeInferRequest(Buffer.from(body))).toThrow(
+      /^parameters\.n: expected .* safe number/,
+    );
+  });
+});
+
+describe('answers', () => {
+  const outputs: readonly Tensor[] = [
+    {
+      name: 'a',
+      datatype: 'FP64',
+      shape: [4],
+      data: new Float64Array([Number.NaN, Number.POSITIVE_INFINITY, -0, 0.1]),
+    },
+    { name: 'b', datatype: 'FP16', shape: [1], data: new Uint16Array([15360]) },
+  ];
+  const base = { modelName: 'm', modelVersion: '1', id: undefined, outputs, binaryOutputs: false };
+
+  test('hold what was asked for, in that order, and say what cannot be JSON in binary', () => {
+    const requested = [
+      { name: 'b', binary: false },
+      { name: 'a', binary: undefined },
+    ];
+    const { bytes, headerLength } = encodeInferAnswer({ ...base, requested });
+    expect(Buffer.from(bytes).subarray(0, headerLength).toString()).toBe(
+      '{"model_name":"m","model_version":"1","outputs":[' +
+        '{"name":"b","shape":[1],"datatype":"FP16","parameters":{"binary_data_size":2}},' +
+        '{"name":"a","shape":[4],"datatype":"FP64","data":["NaN","Infinity",-0,0.1]}]}',
+    );
+    expect([...bytes.subarray(headerLength)]).toEqual([0, 0x3c]);
+  });
+
+  test('a request for what the model does not have is refused, naming what it has', () => {
+    expect(() =>
+      encodeInferAnswer({ ...base, requested: [{ name: 'c', binary: undefined }] }),
+    ).toThrow(/outputs\[0\]\.name: expected one of "a", "b", not "c"/);
+  });
+});
