@@ -1,4 +1,4 @@
-import type { Analysis, Deployment, GateVerdict, Platform, Rollout } from '@keelson/core';
+import type { Deployment, GateVerdict, Platform, Rollout } from '@keelson/core';
 import { isoDate } from './lifecycle.ts';
 
 /** All that a lifecycle came to, read from what is stored: the same whether it was just made or long ago. */
@@ -157,18 +157,8 @@ async function printTimeline(platform: Platform, deployment: Deployment, print: 
   print(`\nWhat followed from the first alert, under correlation id ${alert.correlationId}`);
   const types = new Map<string, number>();
   for await (const event of platform.events.each({ correlationId: alert.correlationId })) {
-    const told = `${event.type}  ${event.subject}`;
-    types.set(told, (types.get(told) ?? 0) + 1);
+    types.set(event.type, (types.get(event.type) ?? 0) + 1);
   }
-  for (const [told, count] of types) print(`  ${told}${count > 1 ? `  ×${count}` : ''}`);
-}
-
-/** Each verdict of a rollout, for those who compute it again. */
-export function gatesOf(rollout: Rollout): readonly GateVerdict[] {
-  return [...rollout.decisions.flatMap((decision) => decision.verdicts), ...rollout.latest];
-}
-
-/** The analyses of a monitor since its reference was set, for those who compute them again. */
-export function sinceReference(analyses: readonly Analysis[], referenceSetAt: number): readonly Analysis[] {
-  return analyses.filter((analysis) => analysis.referenceSetAt === referenceSetAt);
+  const told = [...types].map(([type, count]) => (count > 1 ? `${type} ×${count}` : type));
+  for (let i = 0; i < told.length; i += 5) print(`  ${told.slice(i, i + 5).join(' → ')}`);
 }

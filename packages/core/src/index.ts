@@ -41,7 +41,16 @@ export type { Alert } from './monitoring/alert.ts';
 export type { Label, LabelResult } from './monitoring/labels.ts';
 export type { Analysis, Monitor, Monitoring, WatchOptions } from './monitoring/monitoring.ts';
 export type { Accuracy, Performance } from './monitoring/performance.ts';
-export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
+export {
+  judgeRule,
+  type KnownRow,
+  type MonitorRule,
+  type RuleCounts,
+  type RuleReference,
+  type RuleState,
+  type RuleVerdict,
+  replayRule,
+} from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
 export type { MetricOptions, MonitoringOptions, PlatformOptions } from './platform-options.ts';
 export { definePipeline, type Pipeline } from './pipelines/define-pipeline.ts';

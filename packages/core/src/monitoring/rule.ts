@@ -149,6 +149,18 @@ export function updateRule(rule: MonitorRule, state: RuleState, counts: RuleCoun
   return distributionChange.update(state as DistributionChangeState, countsOf(rule, counts));
 }
 
+/** The detector after its reference and a number of intervals: how a stored verdict is computed again. */
+export function replayRule(
+  rule: MonitorRule,
+  reference: RuleReference,
+  intervals: readonly RuleCounts[],
+): RuleState {
+  return intervals.reduce(
+    (state, counts) => updateRule(rule, state, counts),
+    beginRule(rule, reference),
+  );
+}
+
 /** What a detector says. */
 export function judgeRule(rule: MonitorRule, state: RuleState): RuleVerdict {
   const { name } = rule;
