@@ -77,12 +77,14 @@ export function* countMatches(
   const builder = new SqlBuilder(context.dialect);
   const frame = frameOf(context, builder, driver, small === undefined ? 'inOrder' : 'rows');
   const conditions = [...frame.conditions, ...probes(context, builder, frame, conjuncts, driver)];
-  const where1 = `FROM ${frame.from} WHERE ${allOf(conditions)}`;
+  const condition = allOf(conditions);
+  if (condition === never) return { count: 0, exact: true };
+  const matches = `FROM ${frame.from} WHERE ${condition}`;
   if (upTo === undefined) {
-    const rows = yield builder.statement(`SELECT count(*) AS n ${where1}`);
+    const rows = yield builder.statement(`SELECT count(*) AS n ${matches}`);
     return { count: Number(rows[0]?.['n']), exact: true };
   }
-  const reached = `SELECT ${frame.names.rid} AS rid ${where1} LIMIT ${builder.bind(upTo + 1)}`;
+  const reached = `SELECT ${frame.names.rid} AS rid ${matches} LIMIT ${builder.bind(upTo + 1)}`;
   const table = recordTable(context.kind.name);
   const [row] = yield builder.statement(
     `SELECT count(*) AS n, max(rid) AS last, (SELECT min(rid) FROM ${table}) AS low,
