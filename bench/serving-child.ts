@@ -1,0 +1,214 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { ModelSignature, PredictionRow } from '@keelson/core';
+import { InProcessRouter, JavaScriptRuntime, LocalServingSource, serve } from '@keelson/serve';
+
+// The process of the benchmark that has the servers, so that its CPU time is theirs alone.
+
+/** What can be asked under load. */
+export type ServerName = 'echo' | 'thread' | 'none';
+
+/** What is measured without HTTP. */
+export interface Figures {
+  readonly threadMicros: number;
+  readonly inlineMicros: number;
+  readonly binaryMicros: number;
+  readonly jsonMicros: number;
+  readonly pickMicros: number;
+  readonly loopDelayMs: number;
+}
+
+const model = `
+export const load = () => ({
+  predict({ x }, { rowCount, parameters }) {
+    if (parameters.spin) for (const until = performance.now() + parameters.spin; performance.now() < until; );
+    const sum = new Float64Array(rowCount);
+    const width = x.shape[1];
+    for (let row = 0; row < rowCount; row += 1)
+      for (let i = 0; i < width; i += 1) sum[row] += x.data[row * width + i];
+    return { sum };
+  },
+});`;
+
+const directory = await mkdtemp(join(tmpdir(), 'keelson-bench-'));
+await writeFile(join(directory, 'model.mjs'), model);
+
+function signature(width: number): ModelSignature {
+  return {
+    inputs: [{ name: 'x', datatype: 'FP64', shape: [-1, width] }],
+    outputs: [{ name: 'sum', datatype: 'FP64', shape: [-1] }],
+  };
+}
+
+const widths = [4, 480];
+/** As bounded as a prediction log: the last thousand. */
+const kept: PredictionRow[] = [];
+let recorded = 0;
+const source = new LocalServingSource({
+  models: widths.map((width) => ({
+    versionId: `v${width}`,
+    name: 'sum',
+    version: '1.0.0',
+    format: 'JS',
+    signature: signature(width),
+    directory,
+  })),
+  sink: {
+    record(row) {
+      kept[recorded % 1000] = row;
+      recorded += 1;
+    },
+    flush: () => Promise.resolve(),
+    health: () => ({ pending: 0, dropped: 0 }),
+  },
+});
+for (const width of widths) {
+  source.setRoute(`width-${width}`, {
+    generation: 1,
+    environment: 'PRODUCTION',
+    route: {
+      deploymentId: `d${width}`,
+      targets: [{ versionId: `v${width}`, weightPercent: 100 }],
+      rules: [],
+      shadows: [],
+    },
+  });
+}
+
+const echo = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    const text = JSON.stringify(JSON.parse(Buffer.concat(chunks).toString()));
+    const length = Buffer.byteLength(text);
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': length });
+    response.end(text);
+  });
+});
+await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
+
+const deployments = widths.map((width) => `width-${width}`);
+const thread = await serve(source, { deployments, replicas: 1 });
+const none = await serve(source, { deployments, isolation: 'none' });
+
+function p50(values: number[]): number {
+  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+async function callMicros(call: () => Promise<unknown>, count: number): Promise<number> {
+  for (let i = 0; i < count / 4; i += 1) await call();
+  const micros: number[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const startedAt = performance.now();
+    await call();
+    micros.push((performance.now() - startedAt) * 1000);
+  }
+  return p50(micros);
+}
+
+function repeatMicros(call: () => unknown, count: number): number {
+  const batches: number[] = [];
+  for (let batch = 0; batch < 11; batch += 1) {
+    const startedAt = performance.now();
+    for (let i = 0; i < count; i += 1) call();
+    batches.push(((performance.now() - startedAt) * 1000) / count);
+  }
+  return p50(batches);
+}
+
+async function figures(): Promise<Figures> {
+  const { decodeInferRequest } = await import('../packages/serve/src/protocol/infer-request.ts');
+  const { InlineReplica } = await import('../packages/serve/src/replicas/inline-replica.ts');
+  const { ReplicaPool } = await import('../packages/serve/src/replicas/replica-pool.ts');
+  const inputs = [
+    { name: 'x', datatype: 'FP64', shape: [1, 4], data: new Float64Array([1, 2, 3, 4]) },
+  ] as const;
+  const loaded = await new JavaScriptRuntime().load({ directory }, signature(4), {});
+  const threadMicros = await callMicros(() => loaded.predict({ inputs }, {}), 4000);
+  const pool = await ReplicaPool.open({
+    name: 'inline',
+    replicas: 1,
+    maxQueue: 10,
+    start: (id, events) => InlineReplica.start(id, { directory, signature: signature(4) }, events),
+  });
+  const inlineMicros = await callMicros(() => pool.predict(inputs, 1, { timeoutMs: 1000 }), 4000);
+
+  const data = Float64Array.from({ length: 1024 }, (_, i) => Math.sin(i));
+  const tensor = { name: 'x', shape: [1, 1024], datatype: 'FP64' };
+  const json = Buffer.from(JSON.stringify({ inputs: [{ ...tensor, data: [...data] }] }));
+  const header = Buffer.from(
+    JSON.stringify({ inputs: [{ ...tensor, parameters: { binary_data_size: 8192 } }] }),
+  );
+  const binary = Buffer.concat([header, Buffer.from(data.buffer)]);
+
+  const router = new InProcessRouter();
+  router.applyNow({
+    generation: 1,
+    route: {
+      deploymentId: 'd',
+      targets: [
+        { versionId: '0198a000-0000-7000-8000-000000000001', weightPercent: 90 },
+        { versionId: '0198a000-0000-7000-8000-000000000002', weightPercent: 10 },
+      ],
+      rules: [{ match: { header: 'x-tester', equals: 'yes' }, versionId: 'tested' }],
+      sticky: { header: 'x-user', salt: 's' },
+      shadows: [],
+    },
+  });
+  let user = 0;
+  const asked = {
+    requestId: 'r',
+    header: (name: string) => (name === 'x-user' ? `user-${user}` : undefined),
+    attribute: () => undefined,
+  };
+  const alive = (): boolean => true;
+  const pickMicros = repeatMicros(() => {
+    user += 1;
+    return router.pick('d', asked, alive);
+  }, 20_000);
+
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  const parameters = { spin: 200 };
+  await Promise.all(Array.from({ length: 10 }, () => loaded.predict({ inputs, parameters }, {})));
+  delay.disable();
+  await loaded.unload();
+  await pool.close({ timeoutMs: 0 });
+  return {
+    threadMicros,
+    inlineMicros,
+    pickMicros,
+    binaryMicros: repeatMicros(() => decodeInferRequest(binary, header.length), 2000),
+    jsonMicros: repeatMicros(() => decodeInferRequest(json), 500),
+    // The histogram counts the resolution itself as delay.
+    loopDelayMs: delay.percentile(99) / 1e6 - 5,
+  };
+}
+
+process.on('message', async (question: { readonly ask: 'ports' | 'cpu' | 'figures' }) => {
+  const { port } = echo.address() as AddressInfo;
+  switch (question.ask) {
+    case 'ports':
+      process.send?.({ echo: port, thread: thread.port, none: none.port });
+      break;
+    case 'cpu': {
+      const { user, system } = process.cpuUsage();
+      process.send?.(user + system);
+      break;
+    }
+    case 'figures':
+      process.send?.(await figures());
+      break;
+  }
+});
+
+process.on('disconnect', async () => {
+  echo.closeAllConnections();
+  echo.close();
+  await Promise.all([thread.close({ timeoutMs: 1000 }), none.close({ timeoutMs: 1000 })]);
+  await rm(directory, { recursive: true, force: true });
+});
