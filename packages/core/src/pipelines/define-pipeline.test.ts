@@ -83,7 +83,9 @@ describe('definePipeline', () => {
       const started = pipelines.start(weather, { until: '2012-12-31', kind: 'a' });
       expectTypeOf(pipelines.wait(Awaited(started)))
         .resolves.toHaveProperty('output')
-        .toEqualTypeOf<{ readonly accuracy: number; readonly classes: readonly string[] } | undefined>();
+        .toEqualTypeOf<
+          { readonly accuracy: number; readonly classes: readonly string[] } | undefined
+        >();
       // @ts-expect-error a parameter is missing
       void pipelines.start(weather, { until: '2012-12-31' });
       // @ts-expect-error there is no such kind
@@ -107,8 +109,11 @@ describe('definePipeline', () => {
     });
     expect(pipeline.definition.steps).toHaveLength(6);
     // @ts-expect-error a step is no input by its name
-    const byName = () => definePipeline('by-name', { version: '1.0.0' }, (p) => void p.step('a', { b: 'b' }, () => 1));
-    expect(refusal(byName)).toMatch(/step "a", input "b": pass what p.step\(\) of this pipeline returned/);
+    const byName = () =>
+      definePipeline('by-name', { version: '1.0.0' }, (p) => void p.step('a', { b: 'b' }, () => 1));
+    expect(refusal(byName)).toMatch(
+      /step "a", input "b": pass what p.step\(\) of this pipeline returned/,
+    );
   });
 
   test('handles of another pipeline are refused, naming the place', () => {
@@ -144,7 +149,9 @@ describe('definePipeline', () => {
     expect(one({}, 'a/b')).toMatch(/steps\[0\]\.name must be 1–100/);
     expect(one({ parameters: { type: 'string' } })).toMatch(/type "object"/);
     expect(one({ parameters: { type: 'object', propertis: {} } })).toMatch(/propertis/);
-    expect(refusal(() => definePipeline('p', { version: '1.0.0' }, () => {}))).toMatch(/must have a step/);
+    expect(refusal(() => definePipeline('p', { version: '1.0.0' }, () => {}))).toMatch(
+      /must have a step/,
+    );
     const retries = () =>
       definePipeline('p', { version: '1.0.0' }, (p) => {
         p.step('a', {}, () => 1, { retries: -1, timeoutMs: 0 });
@@ -158,7 +165,9 @@ describe('checkDefinition', () => {
   const [load, train, scores] = given as [(typeof given)[0], (typeof given)[0], (typeof given)[0]];
 
   test('a definition survives JSON', () => {
-    expect(checkDefinition(JSON.parse(JSON.stringify(weather.definition)))).toEqual(weather.definition);
+    expect(checkDefinition(JSON.parse(JSON.stringify(weather.definition)))).toEqual(
+      weather.definition,
+    );
   });
 
   test('circles are named in full', () => {
@@ -167,7 +176,9 @@ describe('checkDefinition', () => {
       /in a circle: load → scores → (train → )?load/,
     );
     const self = [{ ...load, dependsOn: ['load'] }, train, scores];
-    expect(refusal(() => checkDefinition({ ...rest, steps: self }))).toMatch(/in a circle: load → load/);
+    expect(refusal(() => checkDefinition({ ...rest, steps: self }))).toMatch(
+      /in a circle: load → load/,
+    );
   });
 
   test('unknown steps, names twice, missing dependencies, unknown members: each with its place', () => {

@@ -38,7 +38,9 @@ export interface EngineParts {
 interface ActiveStep {
   readonly state: StepState;
   claim: ClaimKey;
+  /** The one that has begun. */
   attempt: number | undefined;
+  completed: boolean;
   readonly controller: AbortController;
 }
 
@@ -173,7 +175,8 @@ export class StepEngine {
       await this.#scope.metadata.release([claim]);
       return false;
     }
-    const entry = { state, claim, attempt: undefined, controller: new AbortController() };
+    const controller = new AbortController();
+    const entry = { state, claim, attempt: undefined, completed: false, controller };
     this.#active.set(state.id, entry);
     this.#startTimer();
     void this.#queue.add(() => this.#run(entry));
@@ -203,8 +206,13 @@ export class StepEngine {
 
   async #run(entry: ActiveStep): Promise<void> {
     const { state } = entry;
+    // Inline stores answer within the turn: without a pause a chain of short steps would keep timers,
+    // requests and renewals from their turn until its end.
+    await nextTurn();
     try {
       await withCorrelation({ correlationId: state.correlationId }, () => this.#attempt(entry));
+      // The claim on a completed step runs out by itself; nobody wants it.
+      if (!entry.completed) await this.#scope.metadata.release([entry.claim]);
     } catch (error) {
       this.#log('error', state, 'The step could not be brought on; it will be tried again.', error);
       await this.#giveBack(entry, 'the engine failed');
@@ -233,10 +241,7 @@ export class StepEngine {
       return;
     }
     const begun = await commits.begin(() => entry.claim, state);
-    if (begun === undefined) {
-      await this.#scope.metadata.release([entry.claim]);
-      return;
-    }
+    if (begun === undefined) return;
     entry.attempt = begun.attempt;
     this.#notify();
     let run: StepContext['run'];
@@ -265,6 +270,7 @@ export class StepEngine {
     try {
       const { commits } = this.#parts;
       await this.#held(entry, () => commits.complete(() => entry.claim, begun.attempt, result));
+      entry.completed = true;
     } catch (error) {
       if (isKeelsonError(error, 'LOST')) {
         this.#log('info', entry.state, 'Its result is discarded: it was ended elsewhere.', error);
@@ -332,7 +338,6 @@ export class StepEngine {
       const again = await this.#held(entry, () =>
         this.#parts.commits.fail(() => entry.claim, begun.attempt, { failure }),
       );
-      if (again !== undefined) await this.#scope.metadata.release([entry.claim]);
       const next =
         again === undefined ? 'It will not be tried again.' : `Again in ${again.delayMs} ms.`;
       this.#log('warn', state, `It failed (${failure.class}): ${failure.message} ${next}`);
@@ -481,6 +486,12 @@ export class StepEngine {
     };
     this.#scope.logger[level](fields, `Pipeline ${pipeline}, step ${step}: ${message}`);
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function pause(ms: number): Promise<void> {

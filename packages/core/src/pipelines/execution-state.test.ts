@@ -53,20 +53,27 @@ describe('planExecution', () => {
 
   test('after a failure nothing starts, what runs may end, the rest is skipped, and it has failed', () => {
     fc.assert(
-      fc.property(graphs, fc.array(fc.constantFrom<StepStatus>('COMPLETED', 'RUNNING', 'PENDING', 'FAILED'), { minLength: 40, maxLength: 40 }), (steps, drawn) => {
-        const statuses = new Map(steps.map((step, i) => [step.name, drawn[i] as StepStatus]));
-        const values = [...statuses.values()];
-        const plan = planExecution(steps, statuses);
-        const pending = [...statuses].filter(([, s]) => s === 'PENDING').map(([name]) => name);
-        if (values.includes('FAILED')) {
-          expect(plan.ready).toEqual([]);
-          expect(plan.skip).toEqual(pending);
-          expect(plan.outcome).toBe(values.includes('RUNNING') ? 'RUNNING' : 'FAILED');
-        } else {
-          expect(plan.skip).toEqual([]);
-          expect(plan.outcome).toBe(values.every(stepHasEnded) ? 'COMPLETED' : 'RUNNING');
-        }
-      }),
+      fc.property(
+        graphs,
+        fc.array(fc.constantFrom<StepStatus>('COMPLETED', 'RUNNING', 'PENDING', 'FAILED'), {
+          minLength: 40,
+          maxLength: 40,
+        }),
+        (steps, drawn) => {
+          const statuses = new Map(steps.map((step, i) => [step.name, drawn[i] as StepStatus]));
+          const values = [...statuses.values()];
+          const plan = planExecution(steps, statuses);
+          const pending = [...statuses].filter(([, s]) => s === 'PENDING').map(([name]) => name);
+          if (values.includes('FAILED')) {
+            expect(plan.ready).toEqual([]);
+            expect(plan.skip).toEqual(pending);
+            expect(plan.outcome).toBe(values.includes('RUNNING') ? 'RUNNING' : 'FAILED');
+          } else {
+            expect(plan.skip).toEqual([]);
+            expect(plan.outcome).toBe(values.every(stepHasEnded) ? 'COMPLETED' : 'RUNNING');
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -75,7 +82,8 @@ describe('planExecution', () => {
 describe('moves', () => {
   test('a completed step stays so, and a completed execution too', () => {
     const others = ['PENDING', 'RUNNING', 'FAILED', 'SKIPPED', 'CANCELLED', 'COMPLETED'] as const;
-    for (const to of others) expect(() => assertStepMove('train', 'COMPLETED', to)).toThrow(/train is COMPLETED/);
+    for (const to of others)
+      expect(() => assertStepMove('train', 'COMPLETED', to)).toThrow(/train is COMPLETED/);
     for (const to of ['PENDING', 'RUNNING', 'FAILED', 'CANCELLED'] as const) {
       expect(() => assertExecutionMove('e', 'COMPLETED', to)).toThrow(/cannot become/);
     }
@@ -112,7 +120,9 @@ describe('the graph', () => {
         const targets = [...reach];
         const to = targets[b % targets.length] as string;
         const closed = steps.map((step) =>
-          step.name === from.name ? { ...step, dependsOn: [...new Set([...step.dependsOn, to])] } : step,
+          step.name === from.name
+            ? { ...step, dependsOn: [...new Set([...step.dependsOn, to])] }
+            : step,
         );
         const cycle = findCycle(closed) as readonly string[];
         expect(cycle[0]).toBe(cycle.at(-1));

@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { KeelsonError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import { retryPolicy } from './retry-options.ts';
-import { afterFailure, classifyFailure, describeFailure, failureJson, StepError } from './step-policy.ts';
+import {
+  afterFailure,
+  classifyFailure,
+  describeFailure,
+  failureJson,
+  StepError,
+} from './step-policy.ts';
 
 const withCode = (code: string) => Object.assign(new Error(code), { code });
 
@@ -35,7 +41,15 @@ describe('classifyFailure', () => {
 describe('describeFailure', () => {
   test('what is recorded can be stored, whatever was thrown, and is bounded', () => {
     const nasty = new Error(`\u0000\ud800${'x'.repeat(100_000)}`);
-    for (const thrown of [nasty, '\u0000', undefined, null, 5n, Symbol('s'), { toString: undefined }]) {
+    for (const thrown of [
+      nasty,
+      '\u0000',
+      undefined,
+      null,
+      5n,
+      Symbol('s'),
+      { toString: undefined },
+    ]) {
       const failure = describeFailure(thrown);
       expect(canonicalJson(failureJson(failure)).length).toBeLessThan(40_000);
     }
