@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { chmod, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,8 +13,14 @@ export type Disguise = (
   context: { readonly dir: string; readonly reopened: boolean },
 ) => ArtifactStore;
 
-/** A directory in memory where the system has one, for tests that are not about the disk. */
-export const fastDirectory: string = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+/** A directory in memory where the system has a large one, for tests that are not about the disk. */
+export const fastDirectory: string = hasLargeMemoryDisk('/dev/shm') ? '/dev/shm' : tmpdir();
+
+function hasLargeMemoryDisk(path: string): boolean {
+  if (!existsSync(path)) return false;
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize > 2 * 1024 ** 3;
+}
 
 /** A harness of file artifact stores on a new temporary directory below `parent`. */
 export async function openFileArtifactHarness(

@@ -14,6 +14,7 @@ import { fromFileError, isMissing } from './file-fault.ts';
 
 // Chunks that are read and checked ahead while the reader works on the one before.
 const readAhead = 2;
+const emptyDigest = hash('sha256', '');
 
 /** A content that is open for reading: the file that was in place at that moment, whatever comes after. */
 export interface OpenContent {
@@ -118,6 +119,8 @@ async function manifestOf(
   signal: AbortSignal,
 ): Promise<ChunkManifest> {
   const { sha256, size, path } = found;
+  // No chunk of it will ever be verified: a file that a crash of the system has emptied.
+  if (size === 0 && sha256 !== emptyDigest) throw damaged(path, sha256, 0, 0);
   if (size <= chunkBytes) {
     return { sha256, sizeBytes: size, digests: Buffer.from(sha256, 'hex') };
   }
