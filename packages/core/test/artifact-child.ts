@@ -1,6 +1,6 @@
 // Run by the fault tests as a process of its own: `artifact-child.ts MODE DIR SEED`.
 import { createHash } from 'node:crypto';
-import { readdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { open, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FileArtifactStore } from '../src/embedded/file-artifact-store.ts';
 import { isKeelsonError } from '../src/errors.ts';

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFile,
-  appendFile,
   mkdtemp,
   readdir,
   rename,
