@@ -15,7 +15,7 @@ const dir = mkdtempSync(join(tmpdir(), 'keelson-smoke-'));
 const platform = await openPlatform({ dir });
 await platform.tracking.withRun({ experiment: 'smoke' }, (run) => run.logMetric('answer', 42));
 const page = await platform.tracking.searchRuns({ filter: 'metrics.answer = 42' });
-assert.equal(page.items.length, 1, 'the run is not found by its metric');
+assert.equal(page.runs.length, 1, 'the run is not found by its metric');
 await platform.close();
 assert.ok(existsSync(dir));
 rmSync(dir, { recursive: true });
