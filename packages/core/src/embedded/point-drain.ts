@@ -284,6 +284,7 @@ export class PointDrain {
 
   #countDrop(index: number, points: number): void {
     this.#dropped.set(index, (this.#dropped.get(index) ?? 0) + points);
+    this.#ring.drop(points);
     this.#toReport = true;
   }
 
@@ -329,11 +330,12 @@ export class PointDrain {
     this.#failures = 0;
     this.#retryAt = 0;
     this.#error = undefined;
-    this.#toReport = true;
+    this.#ring.fail(false);
   }
 
   #note(error: unknown): void {
     this.#error = error instanceof Error ? error.message : String(error);
+    this.#ring.fail(true);
     this.#toReport = true;
   }
 

@@ -20,6 +20,10 @@ const word = {
   spooled: 19,
   /** 0 until the thread runs, 1 while it does, 2 when it has ended. */
   state: 20,
+  /** 1 while the store fails. */
+  failing: 21,
+  /** Points that the thread has dropped. */
+  dropped: 22,
 } as const;
 
 const controlBytes = 256;
@@ -97,6 +101,14 @@ export class PointRing {
     return Atomics.load(this.#control, word.spooled);
   }
 
+  get failing(): boolean {
+    return Atomics.load(this.#control, word.failing) === 1;
+  }
+
+  get dropped(): number {
+    return Atomics.load(this.#control, word.dropped);
+  }
+
   get reportsRead(): number {
     return Atomics.load(this.#control, word.reportsRead);
   }
@@ -160,6 +172,14 @@ export class PointRing {
     Atomics.store(this.#clock, 0, BigInt(Math.floor(at)));
   }
 
+  fail(failing: boolean): void {
+    Atomics.store(this.#control, word.failing, failing ? 1 : 0);
+  }
+
+  drop(points: number): void {
+    Atomics.add(this.#control, word.dropped, points);
+  }
+
   start(): void {
     Atomics.store(this.#control, word.state, 1);
   }
@@ -182,6 +202,7 @@ export class PointRing {
 
   readReport(): void {
     Atomics.add(this.#control, word.reportsRead, 1);
+    this.wake();
   }
 
   wake(): void {

@@ -141,6 +141,10 @@ export class PointWriter implements MetricWriter {
         if (leftMs <= 0 || ring.ended) throw this.#notDurable(timeoutMs);
         await ring.durableChanged(at, Math.min(leftMs, 50));
       }
+      // Behind a flush, `health` knows of all that was dropped before it.
+      while (!this.#knowsDrops(ring) && !ring.ended && performance.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
     } finally {
       clearInterval(alive);
     }
@@ -171,7 +175,7 @@ export class PointWriter implements MetricWriter {
     for (const [index, points] of this.#report.dropped) {
       dropped.set(index, (dropped.get(index) ?? 0) + points);
     }
-    const error = this.#threadError ?? this.#report.error;
+    const error = this.#threadError ?? (ring?.failing === true ? this.#report.error : undefined);
     const lastFlushAt = ring?.lastFlushAt ?? 0;
     return {
       pendingPoints: ring === undefined ? 0 : distance(ring.durable, this.#head),
@@ -333,6 +337,12 @@ export class PointWriter implements MetricWriter {
       this.#report = received.message as DrainReport;
       this.#ring?.readReport();
     }
+  }
+
+  #knowsDrops(ring: PointRing): boolean {
+    this.#readReports();
+    const known = this.#report.dropped.reduce((sum, [, points]) => sum + points, 0);
+    return (known | 0) === ring.dropped;
   }
 
   #notDurable(timeoutMs: number): KeelsonError {

@@ -1,0 +1,14 @@
+// Logs points to a store that is away, and leaves. node outage-child.ts <options of the target> <spool>
+import { PointWriter } from '../../src/embedded/point-writer.ts';
+
+const [options, spoolDir] = process.argv.slice(2) as [string, string];
+const writer = PointWriter.open({
+  target: {
+    kind: 'module',
+    module: new URL('./faulty-point-target.ts', import.meta.url).href,
+    options: JSON.parse(options),
+  },
+  spoolDir,
+});
+const index = writer.seriesIndex({ workspace: 'w', owner: 'run', key: 'loss' });
+for (let i = 0; i < 5_000; i++) writer.log(index, i % 2 === 0 ? i : undefined, 1_000 + i, i);
