@@ -62,6 +62,9 @@ const weather = definePipeline(
       return { accuracy: inputs.all[1].count, classes: [] };
     });
     expectTypeOf(scores).toEqualTypeOf<StepHandle<Score>>();
+    p.step('list', { many: [scores, scores].slice() }, ({ inputs }) => {
+      expectTypeOf(inputs.many).toEqualTypeOf<readonly Score[]>();
+    });
     return scores;
   },
 );
@@ -74,6 +77,7 @@ describe('definePipeline', () => {
       ['load', []],
       ['train', ['load']],
       ['scores', ['train', 'load']],
+      ['list', ['scores']],
     ]);
     expect(steps[2]?.inputs).toEqual({ all: ['train', 'load'] });
   });
@@ -108,9 +112,12 @@ describe('definePipeline', () => {
       p.step('numbers', {}, () => [1, Number.NaN, { deep: [null, 'text', true] }]);
     });
     expect(pipeline.definition.steps).toHaveLength(6);
-    // @ts-expect-error a step is no input by its name
+    const name = 'nothing';
     const byName = () =>
-      definePipeline('by-name', { version: '1.0.0' }, (p) => void p.step('a', { b: 'b' }, () => 1));
+      definePipeline('by-name', { version: '1.0.0' }, (p) => {
+        // @ts-expect-error a step is no input by its name
+        p.step('a', { b: name }, () => 1);
+      });
     expect(refusal(byName)).toMatch(
       /step "a", input "b": pass what p.step\(\) of this pipeline returned/,
     );
@@ -162,7 +169,11 @@ describe('definePipeline', () => {
 
 describe('checkDefinition', () => {
   const { steps: given, ...rest } = weather.definition;
-  const [load, train, scores] = given as [(typeof given)[0], (typeof given)[0], (typeof given)[0]];
+  const [load, train, scores] = given.slice(0, 3) as [
+    (typeof given)[0],
+    (typeof given)[0],
+    (typeof given)[0],
+  ];
 
   test('a definition survives JSON', () => {
     expect(checkDefinition(JSON.parse(JSON.stringify(weather.definition)))).toEqual(

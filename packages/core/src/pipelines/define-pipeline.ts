@@ -69,6 +69,7 @@ export interface Pipeline<out Given = unknown, out O = unknown> {
 export function definePipeline<const S extends JsonObject = JsonObject, O = undefined>(
   name: string,
   options: PipelineOptions<S>,
+  // biome-ignore lint/suspicious/noConfusingVoidType: a pipeline may have no output
   build: (p: PipelineBuilder<ParametersOf<S>>) => StepHandle<O> | void,
 ): Pipeline<GivenParametersOf<S>, O> {
   const steps: StepDefinition[] = [];

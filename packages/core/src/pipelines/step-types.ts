@@ -7,6 +7,7 @@ import type { StepArtifact, StepOutputs } from './step-artifact.ts';
  * `T` where it can pass from step to step: JSON values (NaN and its like included) and
  * {@link StepArtifact}s, nested as deep as you like; `never` in the place of what cannot.
  */
+// biome-ignore lint/suspicious/noConfusingVoidType: a step may return nothing
 export type Passable<T> = T extends string | number | boolean | null | undefined | void
   ? T
   : T extends StepArtifact
@@ -48,8 +49,12 @@ export type InputValues<I extends StepInputs> = {
   readonly [K in keyof I]: I[K] extends StepHandle<infer O>
     ? O
     : I[K] extends readonly StepHandle[]
-      ? { readonly [J in keyof I[K]]: I[K][J] extends StepHandle<infer O> ? O : never }
+      ? ListValues<I[K]>
       : never;
+};
+
+type ListValues<L extends readonly StepHandle[]> = {
+  readonly [J in keyof L]: L[J] extends StepHandle<infer O> ? O : never;
 };
 
 /** All that a step's function gets. */
