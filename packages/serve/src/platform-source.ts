@@ -1,6 +1,6 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { KeelsonError, type Platform, type Services } from '@keelson/core';
+import { isKeelsonError, KeelsonError, type Platform, type Services } from '@keelson/core';
 import type { ServedModel, ServedRoute, ServingSource } from './serving-source.ts';
 
 /**
@@ -57,7 +57,12 @@ async function followEvents(
   wake: () => void,
   signal: AbortSignal,
 ): Promise<void> {
-  for await (const _event of platform.events.follow({ subjects }, { signal })) wake();
+  try {
+    for await (const _event of platform.events.follow({ subjects }, { signal })) wake();
+  } catch (error) {
+    // Serving goes on reading its routes by itself, every `pollMs`, and reports a store that stays away.
+    if (!isKeelsonError(error)) throw error;
+  }
 }
 
 /** Fetched aside and renamed as a whole: a directory of that name is complete and was verified. */

@@ -263,20 +263,20 @@ function headerText(text: string): string {
 function answer(
   status: number,
   contentType: string,
-  bytes: Uint8Array,
+  body: string | Uint8Array,
   context: Context,
   more?: Readonly<Record<string, string>>,
 ): HttpAnswer {
   const headers: Record<string, string> = {
     'content-type': contentType,
-    'content-length': String(bytes.byteLength),
+    'content-length': String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength),
     traceparent: context.trace.traceparent,
   };
   const requestId = context.requestId ?? context.headerId;
   if (requestId !== undefined) headers['x-request-id'] = headerText(requestId);
   if (context.version !== undefined) headers['x-model-version'] = headerText(context.version);
   if (more !== undefined) Object.assign(headers, more);
-  return { status, headers, bytes };
+  return { status, headers, body };
 }
 
 function answerJson(
@@ -285,7 +285,7 @@ function answerJson(
   context: Context,
   more?: Readonly<Record<string, string>>,
 ): HttpAnswer {
-  return answer(status, json, Buffer.from(JSON.stringify(value)), context, more);
+  return answer(status, json, JSON.stringify(value), context, more);
 }
 
 function answerInfer(
@@ -295,7 +295,7 @@ function answerInfer(
   outputs: Parameters<typeof encodeInferAnswer>[0]['outputs'],
   context: Context,
 ): HttpAnswer {
-  const { bytes, headerLength } = encodeInferAnswer({
+  const { body, headerLength } = encodeInferAnswer({
     modelName,
     modelVersion: version.model.version,
     id: request.id,
@@ -303,8 +303,8 @@ function answerInfer(
     requested: request.outputs,
     binaryOutputs: request.binaryOutputs,
   });
-  if (headerLength === undefined) return answer(200, json, bytes, context);
-  return answer(200, 'application/octet-stream', bytes, context, {
+  if (headerLength === undefined) return answer(200, json, body, context);
+  return answer(200, 'application/octet-stream', body, context, {
     'inference-header-content-length': String(headerLength),
   });
 }

@@ -40,8 +40,21 @@ const fixed: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint>([
   ['v2/repository/index', { kind: 'index' }],
 ]);
 
+/** Paths that were asked before; callers ask few paths many times. */
+const remembered = new Map<string, Endpoint>();
+const maxRemembered = 500;
+
 /** The endpoint of a request's path (query aside, a slash at the end allowed). NOT_FOUND (404) when there is none. */
 export function findEndpoint(url: string): Endpoint {
+  let endpoint = remembered.get(url);
+  if (endpoint !== undefined) return endpoint;
+  endpoint = parseEndpoint(url);
+  if (remembered.size >= maxRemembered) remembered.clear();
+  remembered.set(url, endpoint);
+  return endpoint;
+}
+
+function parseEndpoint(url: string): Endpoint {
   const query = url.indexOf('?');
   const path = (query < 0 ? url : url.slice(0, query)).replace(/^\//, '').replace(/\/$/, '');
   const endpoint = fixed.get(path) ?? findModelEndpoint(path.split('/'));

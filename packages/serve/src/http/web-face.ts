@@ -15,11 +15,14 @@ export function webHandler(
       headers: Object.fromEntries(request.headers),
       isGone: () => request.signal.aborted,
     };
-    const { status, headers, bytes } = await answer(api, request, facts, options.maxBodyBytes);
-    return new Response(request.method === 'HEAD' ? null : (bytes as Uint8Array<ArrayBuffer>), {
-      status,
-      headers,
-    });
+    const { status, headers, body } = await answer(api, request, facts, options.maxBodyBytes);
+    return new Response(
+      request.method === 'HEAD' ? null : (body as string | Uint8Array<ArrayBuffer>),
+      {
+        status,
+        headers,
+      },
+    );
   };
 }
 

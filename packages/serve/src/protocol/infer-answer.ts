@@ -16,9 +16,10 @@ export interface InferAnswer {
   readonly binaryOutputs: boolean;
 }
 
-/** The bytes of an answer. */
+/** An answer, ready to be sent. */
 export interface EncodedAnswer {
-  readonly bytes: Uint8Array;
+  /** JSON as text; with binary tensors behind it, bytes. */
+  readonly body: string | Uint8Array;
   /** The length of the JSON part where binary tensors follow it. */
   readonly headerLength: number | undefined;
 }
@@ -37,11 +38,10 @@ export function encodeInferAnswer(answer: InferAnswer): EncodedAnswer {
     return `${head},"parameters":{"binary_data_size":${bytes.byteLength}}}`;
   });
   const id = answer.id === undefined ? '' : `,"id":${JSON.stringify(answer.id)}`;
-  const header = Buffer.from(
-    `{"model_name":${JSON.stringify(answer.modelName)},"model_version":${JSON.stringify(answer.modelVersion)}${id},"outputs":[${outputs.join(',')}]}`,
-  );
-  if (binaries.length === 0) return { bytes: header, headerLength: undefined };
-  return { bytes: Buffer.concat([header, ...binaries]), headerLength: header.byteLength };
+  const header = `{"model_name":${JSON.stringify(answer.modelName)},"model_version":${JSON.stringify(answer.modelVersion)}${id},"outputs":[${outputs.join(',')}]}`;
+  if (binaries.length === 0) return { body: header, headerLength: undefined };
+  const bytes = Buffer.from(header);
+  return { body: Buffer.concat([bytes, ...binaries]), headerLength: bytes.byteLength };
 }
 
 function chooseOutputs(answer: InferAnswer): readonly { tensor: Tensor; binary: boolean }[] {

@@ -2,7 +2,7 @@ import type { Datatype, Tensor, TensorData } from '@keelson/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { datatypeFacts, datatypes, elementCount, numericArray } from './datatypes.ts';
-import { encodeInferAnswer } from './infer-answer.ts';
+import { type EncodedAnswer, encodeInferAnswer } from './infer-answer.ts';
 import { decodeInferRequest } from './infer-request.ts';
 import { hasJsonForm } from './json-tensors.ts';
 
@@ -63,9 +63,10 @@ function comparable({ datatype, shape, data }: Tensor): unknown {
 }
 
 /** What a server would see of an answer, if it were a request: names of outputs become inputs. */
-function asRequest(answer: { bytes: Uint8Array; headerLength: number | undefined }): Uint8Array {
-  const header = Buffer.from(answer.bytes).subarray(0, answer.headerLength);
-  const rest = Buffer.from(answer.bytes).subarray(header.length);
+function asRequest(answer: EncodedAnswer): Uint8Array {
+  const bytes = Buffer.from(answer.body as Uint8Array);
+  const header = bytes.subarray(0, answer.headerLength);
+  const rest = bytes.subarray(header.length);
   return Buffer.concat([
     Buffer.from(header.toString().replace('"outputs":[', '"inputs" :[')),
     rest,
@@ -106,7 +107,7 @@ describe('tensors survive', () => {
         fc.pre(
           isPlain && !Array.from(given.data as ArrayLike<unknown>).some((x) => Object.is(x, -0)),
         );
-        const flat = JSON.parse(Buffer.from(answerOf([given], false).bytes).toString());
+        const flat = JSON.parse(answerOf([given], false).body as string);
         const [output] = flat.outputs;
         const inputs = [{ ...output, data: nest(output.data, given.shape) }];
         const request = decodeInferRequest(Buffer.from(JSON.stringify({ inputs })));
@@ -197,8 +198,9 @@ describe('answers', () => {
       { name: 'b', binary: false },
       { name: 'a', binary: undefined },
     ];
-    const { bytes, headerLength } = encodeInferAnswer({ ...base, requested });
-    expect(Buffer.from(bytes).subarray(0, headerLength).toString()).toBe(
+    const { body, headerLength } = encodeInferAnswer({ ...base, requested });
+    const bytes = Buffer.from(body as Uint8Array);
+    expect(bytes.subarray(0, headerLength).toString()).toBe(
       '{"model_name":"m","model_version":"1","outputs":[' +
         '{"name":"b","shape":[1],"datatype":"FP16","parameters":{"binary_data_size":2}},' +
         '{"name":"a","shape":[4],"datatype":"FP64","data":["NaN","Infinity",-0,0.1]}]}',

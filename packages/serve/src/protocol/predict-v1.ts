@@ -65,7 +65,7 @@ export function encodePredictAnswer(
   request: InferRequest & { readonly form?: 'instances' | 'inputs' },
   signature: ModelSignature,
   outputs: readonly Tensor[],
-): Uint8Array {
+): string {
   const lists = outputs.map((tensor) =>
     nest(JSON.parse(tensorToJson(tensor)) as Json[], tensor.shape),
   );
@@ -73,14 +73,14 @@ export function encodePredictAnswer(
   const byName = (pick: (list: Json) => Json): Json =>
     Object.fromEntries(signature.outputs.map(({ name }, i) => [name, pick(lists[i] as Json)]));
   if (request.form === 'inputs') {
-    return Buffer.from(JSON.stringify({ outputs: only ?? byName((list) => list) }));
+    return JSON.stringify({ outputs: only ?? byName((list) => list) });
   }
   const rowCount = Math.max(0, ...outputs.map(({ shape }) => shape[0] ?? 0));
   const rowOf = (list: Json, row: number): Json => (list as Json[])[row] ?? null;
   const predictions = Array.from({ length: rowCount }, (_, row) =>
     only === undefined ? byName((list) => rowOf(list, row)) : rowOf(only, row),
   );
-  return Buffer.from(JSON.stringify({ predictions }));
+  return JSON.stringify({ predictions });
 }
 
 function pickInput(inputs: unknown, spec: TensorSpec, signature: ModelSignature): unknown {

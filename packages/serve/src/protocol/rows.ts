@@ -53,7 +53,10 @@ function readWholeRow(tensor: Tensor, row: number): Json {
   let size = 1;
   for (let d = 1; d < shape.length; d += 1) size *= shape[d] as number;
   if (shape.length <= 1 || size === 1) return elementAt(data, row * size, datatype);
-  return Array.from({ length: size }, (_, i) => elementAt(data, row * size + i, datatype));
+  const row0 = row * size;
+  const values: Json[] = [];
+  for (let i = 0; i < size; i += 1) values.push(elementAt(data, row0 + i, datatype));
+  return values;
 }
 
 function elementAt(data: TensorData, index: number, datatype: Tensor['datatype']): Json {

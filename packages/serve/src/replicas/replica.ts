@@ -1,4 +1,3 @@
-import type { KeelsonError } from '@keelson/core';
 import type { Job } from './job.ts';
 
 /** What a replica does with the jobs it was given. */
@@ -32,6 +31,3 @@ export interface Replica {
 
 /** Starts a replica and resolves when its model is loaded and warm; rejects with FAILED, naming the fault. */
 export type StartReplica = (id: string, events: ReplicaEvents) => Promise<Replica>;
-
-/** How a job that is over its time is told so. */
-export type TimeoutError = (job: Job, where: 'queue' | 'model') => KeelsonError;

@@ -240,7 +240,7 @@ async function warmUp(
 }
 
 /** A tensor of zeros, falses or empty texts, with `rows` rows and 1 for other free sizes. */
-export function syntheticTensor(spec: TensorSpec, rows: number): Tensor {
+function syntheticTensor(spec: TensorSpec, rows: number): Tensor {
   const shape = spec.shape.map((size, d) => (size !== -1 ? size : d === 0 ? rows : 1));
   const count = elementCount(shape);
   const data: TensorData =

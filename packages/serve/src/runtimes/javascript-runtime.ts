@@ -65,14 +65,14 @@ class PooledModel implements LoadedModel {
     options: { readonly signal?: AbortSignal; readonly deadlineAt?: number },
   ): Promise<readonly Tensor[]> {
     const { signal, deadlineAt } = options;
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortedError(signal);
     const { inputs, rowCount } = this.#check.check(batch.inputs);
-    const answer = await this.#pool.predict(inputs, rowCount, {
+    const answer = this.#pool.predict(inputs, rowCount, {
       timeoutMs: deadlineAt === undefined ? defaultTimeoutMs : deadlineAt - Date.now(),
       ...(batch.parameters === undefined ? {} : { parameters: batch.parameters }),
       ...(signal === undefined ? {} : { isGone: () => signal.aborted }),
     });
-    return answer.outputs;
+    return (await (signal === undefined ? answer : untilAborted(answer, signal))).outputs;
   }
 
   async health(): Promise<{ readonly ok: boolean; readonly message?: string }> {
@@ -100,4 +100,22 @@ function resolveConfig(config: Readonly<Record<string, Json>>): {
     }
   }
   return { ...settings, ...config } as ReturnType<typeof resolveConfig>;
+}
+
+/** Leaves a call that cannot be stopped: a synchronous model runs on, and its answer is dropped. */
+async function untilAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(abortedError(signal));
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([answer, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+function abortedError(signal: AbortSignal): KeelsonError {
+  return new KeelsonError('ABORTED', 'The prediction was aborted by its caller.', {
+    cause: signal.reason,
+  });
 }

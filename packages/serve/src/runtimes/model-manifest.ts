@@ -4,7 +4,7 @@ import type { Json } from '@keelson/core';
 import { ModelFault, messageOf } from './model-fault.ts';
 
 /** The name of the manifest within a model's directory. */
-export const manifestFile = 'keelson-model.json';
+const manifestFile = 'keelson-model.json';
 
 /** What `keelson-model.json` may say; without the file, these defaults hold. */
 export interface ModelManifest {

@@ -42,7 +42,7 @@ export function load() {
 `;
 
 /** A sink that keeps all rows in memory. */
-export class RowsInMemory implements PredictionSink {
+class RowsInMemory implements PredictionSink {
   readonly rows: PredictionRow[] = [];
 
   record(row: PredictionRow): void {
