@@ -13,8 +13,6 @@ import type { KindDeclaration, RevisionEntry, StoredRecord } from '../src/contra
 import { KeelsonError } from '../src/errors.ts';
 import { canonicalJson } from '../src/json.ts';
 import { checkOrder, checkPredicate } from '../src/language/check-predicate.ts';
-import { compareRecords } from '../src/language/compare-records.ts';
-import { evaluatePredicate } from '../src/language/evaluate-predicate.ts';
 import { compareText } from '../src/language/stored-value.ts';
 import { applyCommit } from './reference-commit.ts';
 import {
@@ -83,7 +81,7 @@ export class ReferenceMetadataStore implements MetadataStore {
     const sorted = this.#matching(workspace, declaration, where, orderBy);
     const identity = canonicalJson({ workspace, kind, where, orderBy });
     const after = query.cursor === undefined ? undefined : this.#cursor(query.cursor, identity);
-    const compare = compareRecords(orderBy);
+    const compare = this.#world.compare(orderBy);
     const rest =
       after === undefined ? sorted : sorted.filter((record) => compare(record, after) > 0);
     const page = rest.slice(0, limit);
@@ -292,8 +290,8 @@ export class ReferenceMetadataStore implements MetadataStore {
     if (where !== undefined) checkPredicate(kind, where);
     checkOrder(kind, orderBy);
     return this.#of(workspace, kind.name)
-      .filter((record) => where === undefined || evaluatePredicate(where, record))
-      .toSorted(compareRecords(orderBy));
+      .filter((record) => where === undefined || this.#world.evaluate(where, record))
+      .toSorted(this.#world.compare(orderBy));
   }
 
   #cursor(cursor: string, identity: string): StoredRecord {

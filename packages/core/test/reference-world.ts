@@ -9,6 +9,8 @@ import type {
 } from '../src/contracts/record.ts';
 import { type ErrorCode, KeelsonError } from '../src/errors.ts';
 import { asJson, assertText, canonicalJson, type JsonObject } from '../src/json.ts';
+import { compareRecords } from '../src/language/compare-records.ts';
+import { evaluatePredicate } from '../src/language/evaluate-predicate.ts';
 
 /** A claim as the reference store keeps it. */
 export interface ReferenceClaim {
@@ -37,8 +39,10 @@ export class ReferenceWorld {
   readonly cursors: { readonly query: string; readonly last: StoredRecord }[] = [];
   readonly waiters: Set<() => void> = new Set();
   time = 1_700_000_000_000;
-  /** Refusals that are left out, by label: the means of the deliberately broken stores. */
+  /** Refusals that are left out, by label: a means of the deliberately broken stores, like the next. */
   readonly omitted: Set<string> = new Set();
+  evaluate: typeof evaluatePredicate = evaluatePredicate;
+  compare: typeof compareRecords = compareRecords;
 
   /** Throws, unless this refusal is left out. */
   refuse(
@@ -151,7 +155,9 @@ function storeJson(
   try {
     return asJson(value, label);
   } catch (error) {
-    if (world.omitted.has(place)) return JSON.parse(JSON.stringify(value));
+    const isText = error instanceof Error && /U\+0000|surrogate/.test(error.message);
+    if (isText && world.omitted.has(place)) return structuredClone(value) as FacetMap[string];
+    if (!isText && world.omitted.has('no JSON')) return null;
     throw error;
   }
 }

@@ -76,6 +76,7 @@ export const claimCases: readonly Case<MetadataStoreHarness>[] = [
       );
       const rest = await store.claim('job', {
         ...request,
+        owner: 'two',
         orderBy: [desc(column('dueAt'))],
         limit: 9,
       });

@@ -1,3 +1,5 @@
+import type { Change } from '../../contracts/metadata-store.ts';
+import type { ErrorCode } from '../../errors.ts';
 import { equal, ok, rejects } from '../assertions.ts';
 import type { Case } from '../suite.ts';
 import {
@@ -22,12 +24,46 @@ const adjust = (
 /** What a commit promises as a whole, and adjust. */
 export const commitCases: readonly Case<MetadataStoreHarness>[] = [
   promised(
+    'commits: a refusal names its record in the details',
+    'STALE, CONFLICT, NOT_FOUND, IMMUTABLE and LOST have details { kind, id }, and unique or column.',
+    async ({ store }) => {
+      await write(store, item('a', { code: 'named', count: 1, origin: 'o' }), job('j'));
+      const target = { kind: 'item', id: 'a' } as const;
+      const refusals: readonly [ErrorCode, Change, object][] = [
+        ['STALE', { op: 'replace', ...target, expect: 7 }, target],
+        ['NOT_FOUND', { op: 'merge', kind: 'item', id: 'none' }, { kind: 'item', id: 'none' }],
+        ['CONFLICT', item('a'), target],
+        ['CONFLICT', item('b', { code: 'named' }), { kind: 'item', id: 'b', unique: 'item code' }],
+        ['CONFLICT', adjust('a', 1, { max: 0 }), { ...target, column: 'count' }],
+        [
+          'IMMUTABLE',
+          { op: 'replace', ...target, expect: 1, columns: { origin: 'p' } },
+          { ...target, column: 'origin' },
+        ],
+        [
+          'LOST',
+          { op: 'hold', kind: 'job', id: 'j', owner: 'one', fence: 1 },
+          { kind: 'job', id: 'j' },
+        ],
+      ];
+      for (const [code, change, expected] of refusals) {
+        const { details } = await rejects(
+          code,
+          () => write(store, change),
+          `${change.op}: ${code}`,
+        );
+        const { kind, id, unique, column } = details;
+        equal({ kind, id, unique, column }, expected, `The details of ${code} for ${change.op}`);
+      }
+    },
+  ),
+  promised(
     'commits: all of the changes, or none',
     'A commit that is rejected for its last change has changed nothing.',
     async ({ store }) => {
       await write(store, item('a', { count: 1 }, { facets: { tags: { t: 1 } } }), item('gone'));
       await rejects(
-        'STALE',
+        ['STALE', 'CONFLICT'],
         () =>
           write(
             store,
@@ -37,8 +73,9 @@ export const commitCases: readonly Case<MetadataStoreHarness>[] = [
             { op: 'merge', kind: 'item', id: 'a', set: { tags: { t: 2 } } },
             { op: 'remove', kind: 'item', id: 'gone', expect: 1 },
             { op: 'assert', kind: 'item', id: 'a', expect: 99 },
+            item('a'),
           ),
-        'The last change should be refused',
+        'The last changes should be refused',
       );
       equal(await store.find(home, 'item', 'new'), undefined, 'Nothing should have been created');
       const record = await getItem(store, 'a', 'tags');

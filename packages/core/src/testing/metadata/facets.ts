@@ -16,10 +16,10 @@ export const facetCases: readonly Case<MetadataStoreHarness>[] = [
       equal((await getItem(store, 'a')).facets, {}, 'None was asked for');
       equal((await getItem(store, 'a', 'tags')).facets, { tags: { t: 2 } }, 'Tags were asked for');
       const options = { facets: ['params', 'tags'] };
-      const many = await store.findMany(home, 'item', ['b', 'a'], options);
+      const many = await store.findMany(home, 'item', ['a', 'b'], options);
       const expected = [
-        { params: {}, tags: {} },
         { params: { p: 1 }, tags: { t: 2 } },
+        { params: {}, tags: {} },
       ];
       equal(
         many.map((record) => record.facets),
@@ -29,7 +29,7 @@ export const facetCases: readonly Case<MetadataStoreHarness>[] = [
       const { records } = await store.query(home, 'item', options);
       equal(
         records.map((record) => record.facets),
-        expected.toReversed(),
+        expected,
         'query: both were asked for',
       );
     },

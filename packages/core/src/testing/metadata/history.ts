@@ -1,3 +1,5 @@
+import type { MetadataStore } from '../../contracts/metadata-store.ts';
+import type { RevisionEntry } from '../../contracts/record.ts';
 import { equal } from '../assertions.ts';
 import type { Case } from '../suite.ts';
 import type { Scene } from './scene.ts';
@@ -47,6 +49,12 @@ async function threeRevisions({ store, elapse }: Scene): Promise<readonly number
   return times;
 }
 
+/** The history, oldest first, whatever the store's order. */
+async function revisionsOf(store: MetadataStore): Promise<readonly RevisionEntry[]> {
+  const entries = await store.history(home, 'item', 'a');
+  return entries.toSorted((a, b) => a.revision - b.revision);
+}
+
 /** What the history keeps. */
 export const historyCases: readonly Case<MetadataStoreHarness>[] = [
   promised(
@@ -71,7 +79,7 @@ export const historyCases: readonly Case<MetadataStoreHarness>[] = [
     'A revision keeps the principal, the time, the reason and the correlation of its commit.',
     async (scene) => {
       const times = await threeRevisions(scene);
-      const entries = await scene.store.history(home, 'item', 'a');
+      const entries = await revisionsOf(scene.store);
       equal(
         entries.map(({ by, at, reason, correlationId }) => ({ by, at, reason, correlationId })),
         [
@@ -88,7 +96,7 @@ export const historyCases: readonly Case<MetadataStoreHarness>[] = [
     'A revision keeps all columns and the body as they were at it.',
     async (scene) => {
       await threeRevisions(scene);
-      const entries = await scene.store.history(home, 'item', 'a');
+      const entries = await revisionsOf(scene.store);
       equal(
         entries.map((entry) => [columnsOf(entry), entry.body]),
         [

@@ -234,18 +234,18 @@ export const orderCases: readonly Case<MetadataStoreHarness>[] = [
       await mixture(store);
       const before = (await pages(store, { limit: 1_000 })).flat();
       for (const [round, orderBy] of orders.entries()) {
-        const seen = await pages(store, { orderBy, limit: 7 }, (page) =>
-          write(
-            store,
-            ...[-1, 1, 99].map((value) =>
-              item(
-                `${value === 99 ? 'z' : 'a'}-${round}-${page}-${value}`,
-                { count: value, size: value, name: `n${value}` },
-                { body: { x: value }, facets: { params: { x: value } } },
-              ),
+        const seen = await pages(store, { orderBy, limit: 7 }, async (page) => {
+          // In front of, among and behind what is there; a few, so that the pages come to an end.
+          const values = page > 4 ? [] : [-1, 1, 99];
+          const created = values.map((value) =>
+            item(
+              `${value === 99 ? 'z' : 'a'}-${round}-${page}-${value}`,
+              { count: value, size: value, name: `n${value}` },
+              { body: { x: value }, facets: { params: { x: value } } },
             ),
-          ),
-        );
+          );
+          await write(store, ...created);
+        });
         const known = seen.flat().filter((id) => before.includes(id));
         equal(known.toSorted(), before, `Each exactly once, by ${JSON.stringify(orderBy)}`);
         equal(new Set(seen.flat()).size, seen.flat().length, 'And no other one twice');

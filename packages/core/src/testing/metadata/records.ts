@@ -289,11 +289,11 @@ export const recordCases: readonly Case<MetadataStoreHarness>[] = [
         ['b'],
         'It should be gone from searches',
       );
-      await write(store, item('a'));
+      await write(store, item('a', {}, { body: { new: true } }));
       const { revision, columns, body } = await getItem(store, 'a');
       equal(
         { revision, columns, body },
-        { revision: 1, columns: {}, body: {} },
+        { revision: 1, columns: {}, body: { new: true } },
         'The new one is new',
       );
     },
