@@ -86,7 +86,7 @@ async function incoming(): Promise<readonly string[]> {
   return await readdir(artifactLayout(dir).incoming);
 }
 
-describe('processes', () => {
+describe('processes', { timeout: 90_000 }, () => {
   test('killed with SIGKILL amid uploads: what was acknowledged is there, nothing else shows', async () => {
     const seed = Date.now() % 1_000_000;
     console.log(`seed ${seed}`);
