@@ -120,7 +120,7 @@ function leastOf(f: (x: number) => number): number {
   let b = left + ratio * (right - left);
   let fa = f(a);
   let fb = f(b);
-  for (let step = 0; step < 60; step += 1) {
+  for (let step = 0; step < 45; step += 1) {
     if (fa <= fb) {
       right = b;
       b = a;
