@@ -273,6 +273,28 @@ describe('traffic', () => {
   });
 });
 
+test('readiness follows the replicas that are alive', async () => {
+  await bed.addModel('a');
+  bed.setRoute({ a: 100 });
+  const server = await start({ replicas: 1 });
+  const readiness = async (): Promise<number[]> => {
+    const paths = ['/v2/health/ready', '/v2/models/weather/ready'];
+    return Promise.all(paths.map(async (path) => (await fetch(server.url + path)).status));
+  };
+  expect(await readiness()).toEqual([200, 200]);
+  await bed.addModel('a', { 'model.mjs': 'export const load = 1;' });
+  const crashed = await infer(server, weatherBody([[1, 1]], { parameters: { crash: true } }));
+  expect(crashed).toMatchObject({
+    status: 503,
+    json: { error: expect.stringContaining('no live replica') },
+  });
+  expect(await readiness()).toEqual([503, 503]);
+  expect(server.status()[0]?.state).toBe('FAILED');
+  await bed.addModel('a');
+  await until('the replica to be back', () => server.status()[0]?.state === 'HEALTHY');
+  expect(await readiness()).toEqual([200, 200]);
+});
+
 describe('replicas that crash under load', () => {
   test('cost nobody an answer but the request that crashes every replica', {
     timeout: 60_000,

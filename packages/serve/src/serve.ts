@@ -25,6 +25,9 @@ export interface InferenceServer extends Serving {
 /** From the first byte of a request to its last; a slower caller is cut off with 408. */
 const requestTimeoutMs = 60_000;
 
+/** Longer than the idle time of common load balancers, so that they close first: else requests meet closed connections. */
+const keepAliveMs = 65_000;
+
 /**
  * Serves deployments of a platform (or another source) over HTTP. As `openServing`; besides, rejects with CONFLICT when the port is taken and
  * FORBIDDEN when it may not be used. `close` goes in this order: not ready, no new connections, requests under way
@@ -34,7 +37,11 @@ export async function serve(given: Servable, options: ServeOptions): Promise<Inf
   const { port = 0, host = '127.0.0.1', lameDuckMs = 0, ...serving } = options;
   const open = await startServing(sourceOf(given), serving);
   const server = createServer(
-    { requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 5000 },
+    {
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: 5000,
+      keepAliveTimeout: keepAliveMs,
+    },
     open.listener,
   );
   // Every answer goes out in one piece; waiting for more would only delay it.

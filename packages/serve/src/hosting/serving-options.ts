@@ -9,7 +9,10 @@ export interface ServingOptions {
   readonly deployments: readonly string[];
   /** Replicas of each version: one less than the machine's parallelism, from 1 to 4, when left out. */
   readonly replicas?: number;
-  /** Where models run: `thread`, off the HTTP thread; see the README on `none`. */
+  /**
+   * Where models run: `thread` (the default) keeps inference off the HTTP thread; `none` runs it there, for models of
+   * well under a millisecond, without protection from those that hang or crash.
+   */
   readonly isolation?: 'thread' | 'none';
   /** Requests that may wait for a replica of one version; 256. */
   readonly maxQueue?: number;

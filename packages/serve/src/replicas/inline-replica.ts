@@ -16,6 +16,7 @@ const inlineWindow = 32;
 export class InlineReplica implements Replica {
   readonly id: string;
   readonly window: number = inlineWindow;
+  readonly ended: Promise<void> = Promise.resolve();
   readonly #model: TensorModel;
   readonly #events: ReplicaEvents;
   readonly #open = new Set<Job>();

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Tensor } from '@keelson/core';
 import { isKeelsonError } from '@keelson/core';
 import fc from 'fast-check';
@@ -274,6 +276,28 @@ describe('a pool', () => {
     expect(await Promise.all(running)).toEqual(Array(10).fill('rain'));
     await closed;
     await pool.close({ timeoutMs: 0 });
+  });
+
+  test('leaves a hung thread with native code alone, works on without it', async () => {
+    const files = {
+      'model.mjs': `
+        import { writeFileSync } from 'node:fs';
+        try { process.dlopen({ exports: {} }, '/nowhere/add-on.node'); } catch (error) { if (!/add-on/.test(error.message)) throw error; }
+        export const load = (directory) => ({
+          predict(_, { rowCount, parameters }) {
+            for (const until = Date.now() + (parameters.spin ?? 0); Date.now() < until; );
+            return { label: Array(rowCount).fill('rain'), probabilities: Array(rowCount * 2).fill(0.5) };
+          },
+          unload: () => writeFileSync(directory + '/unloaded', ''),
+        });`,
+    };
+    const pool = await openPool({ files, hungAfterMs: 50 });
+    expect(await outcome(labelOf(pool, 1, { spin: 2500 }, 100))).toBe('TIMEOUT');
+    expect(await labelOf(pool, 1)).toBe('rain');
+    expect(pool.crashes).toBe(1);
+    const unloaded = join(bed.dir, 'v', 'unloaded');
+    // Terminated, it would never have come back to unload.
+    await until('the hung thread to come back and end by itself', () => existsSync(unloaded));
   });
 
   test('is not alive when its model cannot start any more, and comes back when it can', async () => {

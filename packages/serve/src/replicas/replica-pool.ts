@@ -37,6 +37,8 @@ const maxBackOffMs = 10_000;
 const stableMs = 30_000;
 /** Jobs that lost a replica before they began move on, but not for ever. */
 const maxMoves = 10;
+/** Threads that hang in native code cannot be ended; so many may be left behind at a time. */
+const maxAbandoned = 4;
 
 /**
  * The replicas of one model version. A job goes to the replica with the fewest outstanding, or waits in a
@@ -56,6 +58,7 @@ export class ReplicaPool {
   #lastDownAt = Number.NEGATIVE_INFINITY;
   #startFailure: KeelsonError | undefined;
   #crashes = 0;
+  #abandoned = 0;
   #unsettled = 0;
   #sweeping = false;
   #stopped = false;
@@ -250,6 +253,10 @@ export class ReplicaPool {
     this.#replicas.splice(this.#replicas.indexOf(replica), 1);
     if (replica.state === 'stopping') return;
     this.#crashes += 1;
+    this.#abandoned += 1;
+    void replica.ended.then(() => {
+      this.#abandoned -= 1;
+    });
     this.#options.logger?.warn({ replica: replica.id, reason }, 'A replica went down.');
     this.#replaceLater();
     this.#takeBack(waiting);
@@ -295,6 +302,12 @@ export class ReplicaPool {
   async #startOne(): Promise<void> {
     this.#startedCount += 1;
     try {
+      if (this.#abandoned > maxAbandoned) {
+        throw new KeelsonError(
+          'EXHAUSTED',
+          `${this.#abandoned} replicas of ${this.#options.name} hang in native code and cannot be ended; no more are started.`,
+        );
+      }
       const id = `${this.#options.name}#${this.#startedCount}`;
       const replica = await this.#options.start(id, this.#events);
       if (this.#stopped) {

@@ -20,6 +20,8 @@ export interface Replica {
   readonly state: 'ready' | 'overdue' | 'stopping' | 'down';
   /** Jobs sent and not answered. */
   readonly outstanding: number;
+  /** Resolves when nothing of it runs any more, which may be long after it went down. */
+  readonly ended: Promise<void>;
   /** How many outstanding jobs it takes: more where inferences are short, so that they share wake-ups. */
   readonly window: number;
   send(job: Job): void;

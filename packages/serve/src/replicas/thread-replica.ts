@@ -91,6 +91,10 @@ export class ThreadReplica implements Replica {
     return this.#state;
   }
 
+  get ended(): Promise<void> {
+    return this.#exited;
+  }
+
   get outstanding(): number {
     return this.#sent.size;
   }
