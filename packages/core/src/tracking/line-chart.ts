@@ -43,7 +43,7 @@ export function lineChart(options: ChartOptions): string {
     (height - bottom - ((value - y0) / (y1 - y0 || 1)) * (height - bottom - top)).toFixed(1);
   const parts = [
     ...[0, 0.5, 1].map((share) => yTick(y0 + share * (y1 - y0), y, options.formatY)),
-    ...[0, 0.25, 0.5, 0.75, 1].map((share) => xTick(x0 + share * (x1 - x0), x, options.formatX)),
+    ...[0, 0.25, 0.5, 0.75, 1].map((share) => xTick(share, x(x0 + share * (x1 - x0)), options.formatX(x0 + share * (x1 - x0)))),
     ...(options.marks ?? []).map(
       (mark) =>
         `<line x1="${x(mark.x)}" x2="${x(mark.x)}" y1="${top}" y2="${height - bottom}" stroke="#b3261e" stroke-dasharray="4 3"><title>${escapeHtml(mark.name)}</title></line>`,
@@ -65,8 +65,10 @@ function yTick(value: number, y: (value: number) => string, format: (value: numb
   return `<line class="axis" x1="${left}" x2="${width - 10}" y1="${y(value)}" y2="${y(value)}"/><text x="${left - 6}" y="${y(value)}" dy="3" text-anchor="end">${escapeHtml(format(value))}</text>`;
 }
 
-function xTick(value: number, x: (value: number) => string, format: (value: number) => string): string {
-  return `<text x="${x(value)}" y="${height - 8}" text-anchor="middle">${escapeHtml(format(value))}</text>`;
+// The outermost ticks are written inwards, so that nothing is cut off.
+function xTick(share: number, at: string, label: string): string {
+  const anchor = share === 0 ? 'start' : share === 1 ? 'end' : 'middle';
+  return `<text x="${at}" y="${height - 8}" text-anchor="${anchor}">${escapeHtml(label)}</text>`;
 }
 
 /** The stretches of a line between its gaps. */
