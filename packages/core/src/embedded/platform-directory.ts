@@ -14,7 +14,7 @@ import {
 } from './directory-format.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { DurableDirectories } from './durable-file.ts';
-import { fromFileError, isMissing } from './file-fault.ts';
+import { fromFileError, isMissing, systemCode } from './file-fault.ts';
 import { type FileSystemFacts, networkFileSystem } from './network-file-system.ts';
 
 /** How a platform directory is opened; the defaults are right but in tests. */
@@ -168,7 +168,7 @@ async function makeDirectory(path: string): Promise<void> {
   try {
     await new DurableDirectories(dirname(await nearestExisting(dirname(path)))).make(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') {
+    if (systemCode(error) === 'EEXIST') {
       throw new KeelsonError(
         'INVALID',
         `${path} is a file; the platform needs a directory. Name another one, or move the file away.`,
