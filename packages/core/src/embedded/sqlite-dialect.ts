@@ -25,7 +25,11 @@ export const sqliteDialect: SqlDialect = {
     sortText: (body, path) => `keelson_body_sort_text(${body}, ${path})`,
     present: (body, path) => `keelson_body_present(${body}, ${path})`,
   },
-  unindexed: (expression) => `+${expression}`,
+  // Without the plus SQLite makes a join of it and may begin at the wrong end: seconds, not milliseconds.
+  exists: (select) => `+EXISTS (${select})`,
+  // The name that SQLite gives the primary key of a WITHOUT ROWID table. Left to itself, it prefers any
+  // index that covers the columns asked for.
+  clustered: (table, alias) => `${table} ${alias} INDEXED BY sqlite_autoindex_${table}_1`,
   through: (table, alias, index) => `${table} ${alias} INDEXED BY ${index}`,
   orderedJoin: 'CROSS JOIN',
 };

@@ -43,8 +43,10 @@ export interface SqlDialect {
     /** A condition: something is there, if only null. */
     present(body: string, path: string): string;
   };
-  /** The expression in a form that no index serves, so that rows are read in the table's own order. */
-  unindexed(expression: string): string;
+  /** A condition: the select has a row; evaluated as it stands, for each row that asks. */
+  exists(select: string): string;
+  /** A table with its alias, to be read by its primary key, in the key's order. */
+  clustered(table: string, alias: string): string;
   /** A table with its alias, to be read through the index named where the database takes such words. */
   through(table: string, alias: string, index: string): string;
   /** The join that keeps the order in which tables are written. */

@@ -5,7 +5,7 @@ import { type Leaf, leafSql } from './predicate-sql.ts';
 import { columnOf, recordIndexes, recordTable } from './record-tables.ts';
 import type { SearchContext } from './search-context.ts';
 import { allOf, never, type SqlBuilder } from './sql-builder.ts';
-import { facetSource, isProjected, keyCondition, type ValueSql, valueAt } from './value-sql.ts';
+import { facetSource, isProjected, keyCondition, valueAt } from './value-sql.ts';
 
 /** A source of rows `alias`, each of another record, whose number is `alias.rid`. */
 export interface RowSource {
@@ -25,6 +25,8 @@ export interface RecordSet {
   /** Through an index that narrows it to the predicate: fit for small sets. */
   readonly ranged: boolean;
   rows(builder: SqlBuilder): RowSource;
+  /** Rows as many as those, or more: for counting, where repeated ones do no harm. */
+  atLeast(builder: SqlBuilder): RowSource;
   /** The same rows in the order of record numbers, so that looking others up is sequential. */
   inOrder(builder: SqlBuilder): RowSource;
 }
@@ -75,15 +77,19 @@ function unionSet(sets: readonly (RecordSet | undefined)[]): RecordSet | undefin
   if (sets.length === 0 || sets.length > maxBranches) return undefined;
   const all = sets.filter((set) => set !== undefined);
   if (all.length < sets.length || all.some((set) => !set.ranged)) return undefined;
-  const rows = (builder: SqlBuilder): RowSource => {
-    const selects = all.map((set) => {
-      const { from, conditions } = set.rows(builder);
-      return `SELECT ${set.alias}.rid AS rid FROM ${from} WHERE ${allOf(conditions)}`;
-    });
-    return { from: `(${selects.join(' UNION ')}) d`, conditions: [] };
-  };
+  const joined =
+    (how: 'rows' | 'atLeast', word: string) =>
+    (builder: SqlBuilder): RowSource => {
+      const selects = all.map((set) => {
+        const { from, conditions } = set[how](builder);
+        return `SELECT ${set.alias}.rid AS rid FROM ${from} WHERE ${allOf(conditions)}`;
+      });
+      return { from: `(${selects.join(` ${word} `)}) d`, conditions: [] };
+    };
+  const rows = joined('rows', 'UNION');
   const exact = all.every((set) => set.exact);
-  return { exact, alias: 'd', ranged: true, rows, inOrder: rows };
+  const atLeast = joined('atLeast', 'UNION ALL');
+  return { exact, alias: 'd', ranged: true, rows, atLeast, inOrder: rows };
 }
 
 function columnSet(context: SearchContext, leaf: Leaf, name: string): RecordSet | undefined {
@@ -97,7 +103,7 @@ function columnSet(context: SearchContext, leaf: Leaf, name: string): RecordSet 
       `r.ws = ${builder.bind(workspace)}`,
       valueAt(context, builder, names, leaf.left)((value) => leafSql(builder, value, leaf)),
     ]);
-  return { exact: true, alias: 'r', ranged: true, rows, inOrder: rows };
+  return { exact: true, alias: 'r', ranged: true, rows, atLeast: rows, inOrder: rows };
 }
 
 const nativeLiteral = {
@@ -147,28 +153,23 @@ function facetSet(
     );
   }
   const source = facetSource(context, selector, 'd');
-  const rowsOf = (builder: SqlBuilder, value: ValueSql): string[] => [
+  const rowsOf = (builder: SqlBuilder): string[] => [
     keyCondition(context, builder, 'd', selector),
-    source.present,
-    leafSql(builder, value, leaf),
+    leafSql(builder, source.value, leaf),
   ];
-  const inOrder = (builder: SqlBuilder): RowSource => {
-    const { number } = source.value;
-    const value =
-      number === undefined
-        ? source.value
-        : { ...source.value, number: context.dialect.unindexed(number) };
-    return { from: `${source.table} d`, conditions: rowsOf(builder, value) };
-  };
+  const inOrder = (builder: SqlBuilder): RowSource => ({
+    from: context.dialect.clustered(source.table, 'd'),
+    conditions: rowsOf(builder),
+  });
   if (range === undefined) {
-    return { exact: true, alias: 'd', ranged: false, rows: inOrder, inOrder };
+    return { exact: true, alias: 'd', ranged: false, rows: inOrder, atLeast: inOrder, inOrder };
   }
   const rows = (builder: SqlBuilder): RowSource =>
     throughIndex(context.dialect, source.table, 'd', range.index, [
       ...range.conditions(builder),
-      ...rowsOf(builder, source.value),
+      ...rowsOf(builder),
     ]);
-  return { exact: true, alias: 'd', ranged: true, rows, inOrder };
+  return { exact: true, alias: 'd', ranged: true, rows, atLeast: rows, inOrder };
 }
 
 /** A range of an index, by the conditions that let a database choose it. */

@@ -51,8 +51,8 @@ export function* searchPage(
   if (small !== undefined) return yield* readSet(context, request, conjuncts, small, 'rows');
   const walked = yield* walk(context, request, conjuncts);
   if (walked !== undefined) return walked;
-  const least = yield* leastSet(conjuncts, context);
-  return yield* readSet(context, request, conjuncts, least, 'inOrder');
+  const { set, how } = yield* leastSet(conjuncts, context);
+  return yield* readSet(context, request, conjuncts, set, how);
 }
 
 /** How many records match. */
@@ -73,9 +73,13 @@ export function* countMatches(
   const conjuncts = split(context, where);
   const small = yield* smallestSet(conjuncts, context, context.budgets.drive);
   if (small === 'empty') return { count: 0, exact: true };
-  const driver = small ?? (yield* leastSet(conjuncts, context));
+  const { set: driver, how } =
+    small === undefined
+      ? yield* leastSet(conjuncts, context)
+      : { set: small, how: 'rows' as const };
   const builder = new SqlBuilder(context.dialect);
-  const frame = frameOf(context, builder, driver, small === undefined ? 'inOrder' : 'rows');
+  // The estimate needs the order of record numbers.
+  const frame = frameOf(context, builder, driver, upTo === undefined ? how : 'inOrder');
   const conditions = [...frame.conditions, ...probes(context, builder, frame, conjuncts, driver)];
   const condition = allOf(conditions);
   if (condition === never) return { count: 0, exact: true };
@@ -119,17 +123,18 @@ function* smallestSet(
   return least.size === 0 ? 'empty' : least.set;
 }
 
-/** The set to read when all are large: the smallest as far as counting is cheap. */
+/** The set to read when all are large, and how: the smallest as far as counting is cheap. */
 function* leastSet(
   conjuncts: readonly Conjunct[],
   context: SearchContext,
-): SearchSteps<RecordSet | undefined> {
+): SearchSteps<{ readonly set: RecordSet | undefined; readonly how: 'rows' | 'inOrder' }> {
   const sets = conjuncts.flatMap(({ set }) => (set === undefined ? [] : [set]));
   const ranged = sets.filter((set) => set.ranged).slice(0, maxCounted);
-  if (ranged.length === 0) return sets[0];
-  if (ranged.length === 1) return ranged[0];
-  const counted = yield* countSets(context, ranged, context.budgets.compare);
-  return counted.toSorted((a, b) => a.size - b.size)[0]?.set;
+  const { compare } = context.budgets;
+  const counted = yield* countSets(context, ranged, compare);
+  const [least] = counted.toSorted((a, b) => a.size - b.size);
+  if (least === undefined) return { set: sets[0], how: 'inOrder' };
+  return { set: least.set, how: least.size < compare ? 'rows' : 'inOrder' };
 }
 
 function* countSets(
@@ -140,7 +145,7 @@ function* countSets(
   if (sets.length === 0) return [];
   const builder = new SqlBuilder(context.dialect);
   const counts = sets.map((set, i) => {
-    const { from, conditions } = set.rows(builder);
+    const { from, conditions } = set.atLeast(builder);
     const some = `SELECT 1 FROM ${from} WHERE ${allOf(conditions)} LIMIT ${builder.bind(bound)}`;
     return `(SELECT count(*) FROM (${some}) s) AS n${i}`;
   });

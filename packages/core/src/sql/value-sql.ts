@@ -1,7 +1,7 @@
 import type { Selector } from '../contracts/query.ts';
 import { columnOf, flagColumn, recordColumn } from './record-tables.ts';
 import type { RowNames, SearchContext } from './search-context.ts';
-import { allOf, never, type SqlBuilder } from './sql-builder.ts';
+import { allOf, always, never, type SqlBuilder } from './sql-builder.ts';
 
 /**
  * What SQL can say about the value at a selector. Parts that are left out do not exist for its type:
@@ -56,8 +56,9 @@ export function valueAt(
         const kids = keyCondition(context, builder, 'v', selector);
         const held = condition(source.value);
         if (kids === never || held === never) return never;
-        const where = allOf([kids, `v.rid = ${names.rid}`, source.present, held]);
-        return `EXISTS (SELECT 1 FROM ${source.table} v WHERE ${where})`;
+        const where = allOf([kids, `v.rid = ${names.rid}`, held]);
+        const table = context.dialect.clustered(source.table, 'v');
+        return context.dialect.exists(`SELECT 1 FROM ${table} WHERE ${where}`);
       };
     }
   }
@@ -69,8 +70,6 @@ type FacetSelector = Extract<Selector, { readonly from: 'facet' }>;
 export interface FacetSource {
   readonly table: string;
   readonly value: ValueSql;
-  /** A condition: the row counts as a value. */
-  readonly present: string;
 }
 
 /** The table of a facet: rows (kid, rid) with values. */
@@ -85,8 +84,7 @@ export function facetSource(
     const present = context.summary.present(alias, figure);
     return {
       table: context.summary.table,
-      value: { number: column, nan: `${column} IS NULL`, present },
-      present,
+      value: { number: column, nan: `(${column} IS NULL AND ${present})`, present },
     };
   }
   const split = { str: `${alias}.str`, long: `${alias}.long` };
@@ -96,9 +94,8 @@ export function facetSource(
       number: `${alias}.num`,
       text: `coalesce(${split.long}, ${split.str})`,
       split,
-      present: '1=1',
+      present: always,
     },
-    present: '1=1',
   };
 }
 
