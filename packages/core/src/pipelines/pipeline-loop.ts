@@ -2,6 +2,7 @@ import type { Loop } from '../contracts/loop.ts';
 import type { StepEngine } from './engine.ts';
 import type { RunLink } from './run-link.ts';
 import type { Settling } from './settling.ts';
+import type { StepLeases } from './step-leases.ts';
 
 const idleMs = 250;
 const sweepMs = 5000;
@@ -10,12 +11,18 @@ const sweepMs = 5000;
  * Runs steps of any execution whose functions this process has, as room comes free; every few seconds,
  * and when there is nothing else to do, brings to an end what processes that died have left.
  */
-export function createPipelineLoop(engine: StepEngine, settling: Settling, link: RunLink): Loop {
+export function createPipelineLoop(parts: {
+  readonly engine: StepEngine;
+  readonly leases: StepLeases;
+  readonly settling: Settling;
+  readonly link: RunLink;
+}): Loop {
+  const { engine, leases, settling, link } = parts;
   let sweptAt = Number.NEGATIVE_INFINITY;
 
   async function sweep(): Promise<boolean> {
     sweptAt = Date.now();
-    const dead = await engine.lookForDead();
+    const dead = await leases.lookForDead();
     const settled = await settling.sweep();
     return (await link.sweep()) || settled || dead;
   }

@@ -26,8 +26,9 @@ import { createSettling } from './settling.ts';
 import { createExecution, type StartOptions } from './start-execution.ts';
 import { StepArtifact } from './step-artifact.ts';
 import { createStepCommits } from './step-commits.ts';
-import { publicStep, type StepExecution, stepFromRecord } from './step-execution.ts';
+import { publicStep, type StepExecution } from './step-execution.ts';
 import { StepFunctions } from './step-functions.ts';
+import { StepLeases } from './step-leases.ts';
 import { createStepValues } from './step-values.ts';
 import { replaceExecution, stopExecution } from './transitions.ts';
 import { type WaitOptions, waitForExecution } from './waiting.ts';
@@ -148,22 +149,21 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     tracked: link.tracked,
     lossLimit: options.lossLimit ?? 50,
   });
-  const engine = new StepEngine(scope, {
-    functions,
-    definition: definitions.get,
-    stepsById: async (ids) => {
-      if (ids.length === 0) return [];
-      return (await metadata.findMany(workspace, 'step_execution', ids)).map(stepFromRecord);
-    },
-    commits,
-    values,
-    link,
+  const leases = new StepLeases(scope, {
     owner,
-    concurrency: options.concurrency ?? 4,
     leaseMs: options.leaseMs ?? 10_000,
     patienceMs: options.patienceMs ?? 600_000,
   });
-  const loop = createPipelineLoop(engine, settling, link);
+  const engine = new StepEngine(scope, {
+    functions,
+    definition: definitions.get,
+    leases,
+    commits,
+    values,
+    link,
+    concurrency: options.concurrency ?? 4,
+  });
+  const loop = createPipelineLoop({ engine, leases, settling, link });
 
   async function startable(pipeline: string, version?: string): Promise<LoadedDefinition> {
     const registered = functions.find(pipeline, version);
@@ -251,7 +251,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
 
     async wait<O>(target: string | TypedExecution<O>, settings: WaitOptions = {}) {
       const id = typeof target === 'string' ? target : target.id;
-      const parts = { records, engine, settling, link, functions };
+      const parts = { records, engine, leases, settling, link, functions };
       const ended = await waitForExecution(scope, parts, id, settings);
       const { definition } = await definitions.get(ended.definition);
       const step =

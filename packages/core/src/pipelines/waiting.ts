@@ -9,6 +9,7 @@ import { hasEnded } from './execution-state.ts';
 import type { RunLink } from './run-link.ts';
 import type { Settling } from './settling.ts';
 import type { StepFunctions } from './step-functions.ts';
+import type { StepLeases } from './step-leases.ts';
 
 /** How to wait for an execution. */
 export interface WaitOptions {
@@ -24,6 +25,7 @@ export interface WaitOptions {
 export interface WaitingParts {
   readonly records: ExecutionRecords;
   readonly engine: StepEngine;
+  readonly leases: StepLeases;
   readonly settling: Settling;
   readonly link: RunLink;
   readonly functions: StepFunctions;
@@ -42,12 +44,12 @@ export async function waitForExecution(
   executionId: string,
   options: WaitOptions,
 ): Promise<ExecutionState> {
-  const { records, engine, settling, link } = parts;
+  const { records, engine, leases, settling, link } = parts;
   const waker = new Waker(engine, options);
   const events = await openFeed(scope, executionId, options.onProgress);
   const voice = new Voice(scope, parts);
   try {
-    await engine.lookForDead();
+    await leases.lookForDead();
     for (;;) {
       waker.assertGoing(executionId);
       const execution = await records.get(executionId);
@@ -65,7 +67,7 @@ export async function waitForExecution(
       }
       // A step may have ended between the two looks.
       if (launched > 0 || waker.count > seen) continue;
-      if (await engine.lookForDead()) continue;
+      if (await leases.lookForDead()) continue;
       await voice.explain(execution);
       await waker.rest(seen, await dueIn(scope, records, execution));
     }

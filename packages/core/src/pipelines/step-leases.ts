@@ -1,0 +1,259 @@
+import type { Claimed, ClaimKey } from '../contracts/metadata-store.ts';
+import type { Predicate } from '../contracts/query.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import type { JsonObject } from '../json.ts';
+import { ownerFromText, ownerState, ownerText } from '../process-owner.ts';
+import { column, equals } from './execution-records.ts';
+import { type StepState, stepFromRecord } from './step-execution.ts';
+
+/** A step that this process has claimed. */
+export interface LeasedStep {
+  readonly state: StepState;
+  /** In force now; its fence rises when a lease that ran out is taken anew. */
+  claim: ClaimKey;
+  /** The attempt that has begun under it. */
+  attempt: number | undefined;
+  /** A completed step's claim needs no giving back: nobody wants it. */
+  completed: boolean;
+  readonly controller: AbortController;
+}
+
+/** How leases are held. */
+export interface LeaseOptions {
+  /** Who holds them: `describeOwner()` with an id of its own, as `engine`. */
+  readonly owner: JsonObject;
+  /** Renewed each third of it. */
+  readonly leaseMs: number;
+  /** How long an owner that lets its lease run out, but certainly lives, is left in peace. */
+  readonly patienceMs: number;
+}
+
+const kind = 'step_execution';
+
+/**
+ * The leases of this process on steps. They are renewed by a timer; a step whose lease another process has
+ * taken, or that was ended by somebody, is aborted. A lease that ran out untaken, because a function
+ * computed without a pause, is taken anew and the step goes on.
+ */
+export class StepLeases {
+  readonly #scope: Scope;
+  readonly #options: LeaseOptions;
+  readonly #owner: string;
+  readonly #leased = new Map<string, LeasedStep>();
+  /** Steps of owners that let their lease run out but live: id → since when, and until when to wait. */
+  readonly #spared = new Map<string, { readonly since: number; readonly until: number }>();
+  #deadOwners: readonly string[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #renewedAt = 0;
+  #ticking = false;
+
+  constructor(scope: Scope, options: LeaseOptions) {
+    this.#scope = scope;
+    this.#options = options;
+    this.#owner = ownerText(options.owner);
+  }
+
+  get size(): number {
+    return this.#leased.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<LeasedStep> {
+    return this.#leased.values();
+  }
+
+  /** Takes up to `limit` steps that match and are due; answers those that are to be run here. */
+  async take(where: readonly Predicate[], limit: number): Promise<readonly LeasedStep[]> {
+    const now = Date.now();
+    const spared = [...this.#spared].filter(([, { until }]) => until > now).map(([id]) => id);
+    const others: Predicate = { op: 'not', of: { op: 'in', left: column('id'), values: spared } };
+    const of = spared.length === 0 ? where : [...where, others];
+    const taken: LeasedStep[] = [];
+    for (const claimed of await this.#claim({ op: 'and', of }, limit)) {
+      const leased = await this.#welcome(claimed);
+      if (leased !== undefined) taken.push(leased);
+    }
+    return taken;
+  }
+
+  /** Learns which owners of claims are certainly dead, so that nobody waits for their leases to end. */
+  async lookForDead(): Promise<boolean> {
+    const owners = await this.#scope.metadata.claimOwners(kind, this.#scope.workspace);
+    const dead = owners.filter((owner) => ownerState(ownerFromText(owner)) === 'dead');
+    const found = dead.some((owner) => !this.#deadOwners.includes(owner));
+    this.#deadOwners = dead;
+    return found;
+  }
+
+  /** Commits under the claim; LOST when another process has it or has moved the step on. */
+  async held<T>(leased: LeasedStep, work: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (tries >= 8) throw error;
+        if (isKeelsonError(error, 'LOST')) {
+          if (!(await this.#retake(leased))) throw error;
+        } else if (isKeelsonError(error, 'UNAVAILABLE', 'TIMEOUT')) {
+          // The work reads before it writes, so that one whose outcome is unknown is not done twice.
+          await pause(50 * 2 ** tries);
+        } else throw error;
+      }
+    }
+  }
+
+  /** The step is no longer run here. */
+  async drop(leased: LeasedStep): Promise<void> {
+    this.#leased.delete(leased.state.id);
+    if (this.#leased.size === 0) this.stop();
+    if (!leased.completed) await this.#scope.metadata.release([leased.claim]);
+  }
+
+  /** Ends the timer. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #claim(where: Predicate, limit: number): Promise<readonly Claimed[]> {
+    return this.#scope.metadata.claim(kind, {
+      workspace: this.#scope.workspace,
+      where,
+      orderBy: [{ by: column('readyAt'), direction: 'asc' }],
+      limit,
+      owner: this.#owner,
+      leaseMs: this.#options.leaseMs,
+      ...(this.#deadOwners.length === 0 ? {} : { takeFrom: this.#deadOwners }),
+    });
+  }
+
+  async #welcome(claimed: Claimed): Promise<LeasedStep | undefined> {
+    const state = stepFromRecord(claimed.record);
+    const { workspace } = this.#scope;
+    const claim = { workspace, kind, id: state.id, owner: claimed.owner, fence: claimed.fence };
+    const own = this.#leased.get(state.id);
+    if (own !== undefined) {
+      // Our lease had run out and nobody else came: the step goes on under the new one.
+      own.claim = claim;
+      return undefined;
+    }
+    if (this.#isSpared(state)) {
+      await this.#scope.metadata.release([claim]);
+      return undefined;
+    }
+    const controller = new AbortController();
+    const leased = { state, claim, attempt: undefined, completed: false, controller };
+    this.#leased.set(state.id, leased);
+    this.#start();
+    return leased;
+  }
+
+  // A function that computes without a pause cannot renew its lease. Its process lives, so that starting
+  // the step a second time would only make two of it.
+  #isSpared(state: StepState): boolean {
+    if (state.status !== 'RUNNING') return false;
+    const mine = state.owner?.['engine'] === this.#options.owner['engine'];
+    if (mine || ownerState(state.owner) !== 'alive') return false;
+    const now = Date.now();
+    const since = this.#spared.get(state.id)?.since ?? now;
+    if (now - since > this.#options.patienceMs) {
+      this.#spared.delete(state.id);
+      return false;
+    }
+    this.#spared.set(state.id, { since, until: now + this.#options.leaseMs });
+    this.#scope.logger.info(
+      { component: 'pipelines', executionId: state.executionId, step: state.step },
+      `The lease on step ${state.step} ran out, but the process that runs it lives: it is left to it.`,
+    );
+    return true;
+  }
+
+  /** Takes the lease on our own running step again, unless the step has moved on without us. */
+  async #retake(leased: LeasedStep): Promise<boolean> {
+    if (leased.attempt === undefined) return false;
+    const where: Predicate = {
+      op: 'and',
+      of: [
+        equals('id', leased.state.id),
+        equals('status', 'RUNNING'),
+        equals('attempt', leased.attempt),
+      ],
+    };
+    for (let tries = 0; tries < 5; tries += 1) {
+      const [claimed] = await this.#claim(where, 1);
+      if (claimed !== undefined) {
+        leased.claim = { ...leased.claim, fence: claimed.fence };
+        return true;
+      }
+      // Somebody may only be looking at it, and give it back.
+      await pause(20 + 60 * Math.random());
+    }
+    return false;
+  }
+
+  #start(): void {
+    if (this.#timer !== undefined) return;
+    this.#renewedAt = Date.now();
+    const everyMs = Math.min(1000, this.#options.leaseMs / 3);
+    this.#timer = setInterval(() => void this.#tick(), everyMs);
+    this.#timer.unref();
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#ticking) return;
+    this.#ticking = true;
+    try {
+      await this.#abortEnded();
+      if (Date.now() - this.#renewedAt >= this.#options.leaseMs / 3) await this.#renew();
+    } catch (error) {
+      const fields = { component: 'pipelines', error };
+      this.#scope.logger.warn(fields, 'Leases of steps could not be renewed; trying again.');
+    } finally {
+      this.#ticking = false;
+    }
+  }
+
+  /** What another process has ended, a cancel say, shows in the record of the step. */
+  async #abortEnded(): Promise<void> {
+    const { metadata, workspace } = this.#scope;
+    const begun = [...this].filter((each) => each.attempt !== undefined).slice(0, 1000);
+    if (begun.length === 0) return;
+    const ids = begun.map((each) => each.state.id);
+    const states = (await metadata.findMany(workspace, kind, ids)).map(stepFromRecord);
+    const byId = new Map(states.map((state) => [state.id, state]));
+    for (const each of begun) {
+      const state = byId.get(each.state.id);
+      const ours = state?.attempt === each.attempt;
+      // Completed, or waiting for another attempt: that was ourselves, a moment ago.
+      if (ours && state?.status !== 'CANCELLED' && state?.status !== 'SKIPPED') continue;
+      if (!this.#isLeased(each)) continue;
+      const message = `Step ${each.state.step} was ended or taken over by somebody else.`;
+      each.controller.abort(new KeelsonError('ABORTED', message));
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const all = [...this];
+    const claims = all.map((each) => each.claim);
+    const held = await this.#scope.metadata.renew(claims, this.#options.leaseMs);
+    this.#renewedAt = Date.now();
+    const renewed = new Set(held.map((claim) => `${claim.id}:${claim.fence}`));
+    for (const each of all) {
+      const gone = !renewed.has(`${each.claim.id}:${each.claim.fence}`);
+      if (!gone || each.attempt === undefined || !this.#isLeased(each)) continue;
+      if ((await this.#retake(each)) || !this.#isLeased(each) || each.completed) continue;
+      const message = `The lease on step ${each.state.step} was lost to another process.`;
+      each.controller.abort(new KeelsonError('LOST', message));
+    }
+  }
+
+  #isLeased(step: LeasedStep): boolean {
+    return this.#leased.get(step.state.id) === step;
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
