@@ -2,18 +2,33 @@ import { createHash } from 'node:crypto';
 import { KeelsonError } from './errors.ts';
 
 /** A value that survives every store and wire: JSON, and NaN, ±Infinity and −0 besides. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json };
 
 /** A JSON object. */
 export type JsonObject = { readonly [key: string]: Json };
 
 const numberTag = '$number';
+const tagNumbers = {
+  NaN: Number.NaN,
+  Infinity: Number.POSITIVE_INFINITY,
+  '-Infinity': Number.NEGATIVE_INFINITY,
+  '-0': -0,
+} as const;
+
+const maxDepth = 200;
 
 /**
  * JSON text of `value` which {@link decodeJson} turns back into an equal value, −0 and the non-finite
  * numbers included (`{"$number":"NaN"}`; objects that look like that are escaped as `$$number`).
- * INVALID, naming the path, for what has no such form: undefined, functions, bigint, Date and other
- * class instances, cycles or more than 200 levels, U+0000, lone surrogates.
+ * Properties that are undefined are left out. INVALID, naming the path, for what has no such form:
+ * undefined elsewhere, functions, symbols, bigint, Date and other class instances, cycles or more than
+ * 200 levels, U+0000, lone surrogates.
  */
 export function encodeJson(value: unknown, label = 'value'): string {
   return JSON.stringify(escapeValue(value, label, 0));
@@ -21,13 +36,15 @@ export function encodeJson(value: unknown, label = 'value'): string {
 
 /** The value of a text made by {@link encodeJson}. CORRUPT when the text is none. */
 export function decodeJson(text: string): Json {
+  let parsed: Json;
   try {
-    // Without a tag there is nothing to unescape; the test saves a walk of every stored body.
-    const parsed = JSON.parse(text) as Json;
-    return text.includes(numberTag) ? unescapeValue(parsed) : parsed;
+    parsed = JSON.parse(text) as Json;
   } catch (cause) {
     throw new KeelsonError('CORRUPT', 'A stored JSON text cannot be read.', { cause });
   }
+  // Without a tag there is nothing to unescape; the test saves a walk of every stored body. The tag
+  // may hide behind an escape of a store that writes JSON anew.
+  return text.includes(numberTag) || text.includes('\\u') ? unescapeValue(parsed) : parsed;
 }
 
 /** {@link encodeJson} with object keys in code-unit order: equal values give equal texts. */
@@ -46,7 +63,11 @@ export function asJson(value: unknown, label = 'value'): Json {
 }
 
 /** Refuses, as INVALID and by name, text which a store would refuse or change: NUL, lone surrogates. */
-export function assertText(value: unknown, label: string, maxLength = Number.POSITIVE_INFINITY): string {
+export function assertText(
+  value: unknown,
+  label: string,
+  maxLength = Number.POSITIVE_INFINITY,
+): string {
   if (typeof value !== 'string') {
     throw new KeelsonError('INVALID', `${label} must be text, not ${describe(value)}.`);
   }
@@ -54,7 +75,10 @@ export function assertText(value: unknown, label: string, maxLength = Number.POS
     throw new KeelsonError('INVALID', `${label} contains U+0000 (NUL), which no store can keep.`);
   }
   if (!value.isWellFormed()) {
-    throw new KeelsonError('INVALID', `${label} contains a lone surrogate; it is not Unicode text.`);
+    throw new KeelsonError(
+      'INVALID',
+      `${label} contains a lone surrogate; it is not Unicode text.`,
+    );
   }
   if (value.length > maxLength) {
     throw new KeelsonError(
@@ -65,8 +89,32 @@ export function assertText(value: unknown, label: string, maxLength = Number.POS
   return value;
 }
 
+/**
+ * `text` as every store can keep it, for messages of others that must not be refused: NUL and lone
+ * surrogates replaced by U+FFFD, cut to `maxLength` without splitting a character.
+ */
+export function storableText(text: string, maxLength: number): string {
+  const clean = text.toWellFormed().replaceAll('\u0000', '\uFFFD');
+  if (clean.length <= maxLength) return clean;
+  const cut = clean.slice(0, maxLength - 1);
+  return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`;
+}
+
+/** Whether `value` is an object literal's like: no class instance, no array; of any realm. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === null || prototype === Object.prototype) return true;
+  // Another realm's Object.prototype: the end of the chain, and it has what only that one has.
+  return (
+    Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf')
+  );
+}
+
 function escapeValue(value: unknown, path: string, depth: number): Json {
-  if (depth > 200) throw invalid(path, 'is nested more than 200 levels deep, or refers to itself');
+  if (depth > maxDepth) {
+    throw invalid(path, `is nested more than ${maxDepth} levels deep, or refers to itself`);
+  }
   switch (typeof value) {
     case 'boolean':
       return value;
@@ -85,8 +133,7 @@ function escapeValue(value: unknown, path: string, depth: number): Json {
     // Array.from, so that holes are seen and refused as undefined.
     return Array.from(value, (item, i) => escapeValue(item, `${path}[${i}]`, depth + 1));
   }
-  const prototype = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) {
+  if (!isPlainObject(value)) {
     throw invalid(path, `is ${describe(value)}, which cannot be stored; pass plain JSON`);
   }
   const out: [string, Json][] = [];
@@ -108,9 +155,23 @@ function unescapeValue(value: Json): Json {
   if (Array.isArray(value)) return value.map(unescapeValue);
   const entries = Object.entries(value as JsonObject);
   const only = entries[0];
-  if (entries.length === 1 && only !== undefined && only[0] === numberTag) return Number(only[1]);
+  if (entries.length === 1 && only !== undefined && only[0] === numberTag)
+    return taggedNumber(only[1]);
   return Object.fromEntries(
-    entries.map(([key, item]) => [/^\$\$+number$/.test(key) ? key.slice(1) : key, unescapeValue(item)]),
+    entries.map(([key, item]) => [
+      /^\$\$+number$/.test(key) ? key.slice(1) : key,
+      unescapeValue(item),
+    ]),
+  );
+}
+
+function taggedNumber(tagged: Json): number {
+  if (typeof tagged === 'string' && Object.hasOwn(tagNumbers, tagged)) {
+    return tagNumbers[tagged as keyof typeof tagNumbers];
+  }
+  throw new KeelsonError(
+    'CORRUPT',
+    `A stored JSON text holds ${JSON.stringify(tagged)} as a number.`,
   );
 }
 
@@ -134,5 +195,8 @@ function describe(value: unknown): string {
   if (value === null) return 'null';
   if (value === undefined) return 'undefined';
   if (typeof value !== 'object') return `a ${typeof value}`;
-  return `a ${(value as object).constructor?.name ?? 'object'}`;
+  if (Array.isArray(value)) return 'an array';
+  const made: unknown = value.constructor;
+  const name = typeof made === 'function' && made !== Object ? made.name : '';
+  return name === '' ? 'an object' : `an instance of ${name}`;
 }

@@ -26,8 +26,9 @@ export function describeOwner(): JsonObject {
 
 /**
  * Whether the process described still lives. `dead` only where that is certain: the same host and
- * boot and pid namespace, and no process of that pid and start time. Everything else, other systems
- * than Linux included, is `unknown`: then only silence (an expired lease, no heartbeat) tells.
+ * boot and pid namespace, and no process of that pid, or one that started at another time, or a zombie.
+ * Everything else, other systems than Linux and a /proc that hides other users' processes included, is
+ * `unknown`: then only silence (an expired lease, no heartbeat) tells.
  */
 export function ownerState(owner: Json | undefined): OwnerState {
   if (typeof owner !== 'object' || owner === null || Array.isArray(owner)) return 'unknown';
@@ -37,8 +38,12 @@ export function ownerState(owner: Json | undefined): OwnerState {
   const comparable = ['host', 'bootId', 'pidSpace'].every(
     (key) => now[key] !== '' && then[key] === now[key],
   );
-  if (!comparable || typeof then['pid'] !== 'number' || !then['startTime']) return 'unknown';
-  return startTimeOf(then['pid']) === then['startTime'] ? 'alive' : 'dead';
+  const { pid, startTime } = then;
+  if (!comparable || !isPid(pid) || typeof startTime !== 'string' || startTime === '')
+    return 'unknown';
+  const seen = startTimeOf(pid);
+  if (seen !== undefined) return seen === startTime ? 'alive' : 'dead';
+  return exists(pid) ? 'unknown' : 'dead';
 }
 
 /** The owner as one line, for the `owner` of a claim. */
@@ -50,7 +55,8 @@ export function ownerText(owner: JsonObject = describeOwner()): string {
 export function ownerFromText(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as JsonObject) : undefined;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    return value as JsonObject;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
@@ -66,26 +72,44 @@ function pidSpace(): string | undefined {
   try {
     return readlinkSync('/proc/self/ns/pid');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isHidden(error)) return undefined;
     throw error;
   }
 }
 
-// Field 22 of /proc/PID/stat, counted behind the command's closing bracket: it may hold spaces.
+// Field 22 of /proc/PID/stat, counted behind the command's closing bracket: it may hold spaces. A
+// zombie runs no more: it has the start time `ended`, which no process has.
 function startTimeOf(pid: number): string | undefined {
   const stat = readProc(`/proc/${pid}/stat`);
   if (stat === undefined) return undefined;
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const zombie = fields[0] === 'Z' || fields[0] === 'X';
-  return zombie ? undefined : fields[19];
+  return fields[0] === 'Z' || fields[0] === 'X' ? 'ended' : fields[19];
+}
+
+// Where /proc is hidden, the kernel still tells that there is such a process (EPERM), or none (ESRCH).
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+function isPid(value: Json | undefined): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
 }
 
 function readProc(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'ENOTDIR') return undefined;
+    if (isHidden(error)) return undefined;
     throw error;
   }
+}
+
+function isHidden(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  return ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENOTDIR'].includes(code);
 }

@@ -6,13 +6,14 @@ let counter = 0;
 
 /**
  * A UUIDv7 (RFC 9562): 48 bits of epoch ms, then a 12-bit counter with a random start in each
- * millisecond, so that the ids of one process ascend, then 62 random bits. A clock that goes backwards, or a
- * counter that runs over, borrows the next millisecond.
+ * millisecond, so that the ids of one thread ascend, then 62 random bits. A clock that goes backwards
+ * goes on counting, and a counter that runs over borrows the next millisecond.
  */
 export function uuidV7(nowMs: number = Date.now()): string {
   randomFillSync(bytes);
-  if (nowMs > lastMs) {
-    lastMs = nowMs;
+  const ms = Math.floor(nowMs);
+  if (ms > lastMs) {
+    lastMs = ms;
     counter = (((bytes[6] ?? 0) & 0x07) << 8) | (bytes[7] ?? 0);
   } else {
     counter += 1;
