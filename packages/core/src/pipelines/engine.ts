@@ -28,6 +28,9 @@ export interface EngineParts {
   readonly concurrency: number;
 }
 
+/** What a step that runs here has done. */
+export type StepNews = 'began' | 'ended';
+
 type Result = Awaited<ReturnType<OutputSink['finish']>>;
 
 /** Runs steps that may start and whose functions this process has. */
@@ -36,7 +39,7 @@ export class StepEngine {
   readonly #parts: EngineParts;
   readonly #leases: StepLeases;
   readonly #queue: PQueue;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(what: StepNews) => void>();
   #reserved = 0;
   #closed = false;
 
@@ -74,7 +77,7 @@ export class StepEngine {
   }
 
   /** Calls `listener` whenever a step that runs here has begun or ended; answers how to stop that. */
-  onProgress(listener: () => void): () => void {
+  onNews(listener: (what: StepNews) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -92,7 +95,7 @@ export class StepEngine {
     for (const each of this.#leases) each.controller.abort(closing());
     await this.#queue.onIdle();
     this.#leases.stop();
-    this.#notify();
+    this.#notify('ended');
   }
 
   #due(digests: readonly string[], executionId: string | undefined): readonly Predicate[] {
@@ -123,7 +126,7 @@ export class StepEngine {
     } catch (error) {
       this.#log('debug', state, 'Its lease could not be given back and will run out.', error);
     }
-    this.#notify();
+    this.#notify('ended');
     // What cannot be brought on now cannot be a moment later either.
     if (failed && !this.#closed) await pause(500);
   }
@@ -144,7 +147,7 @@ export class StepEngine {
     const begun = await commits.begin(() => leased.claim, state);
     if (begun === undefined) return;
     leased.attempt = begun.attempt;
-    this.#notify();
+    this.#notify('began');
     let run: StepContext['run'];
     let result: Result;
     try {
@@ -265,8 +268,8 @@ export class StepEngine {
     }
   }
 
-  #notify(): void {
-    for (const listener of [...this.#listeners]) listener();
+  #notify(what: StepNews): void {
+    for (const listener of [...this.#listeners]) listener(what);
   }
 
   #log(

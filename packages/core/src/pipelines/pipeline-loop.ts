@@ -42,7 +42,7 @@ export function createPipelineLoop(parts: {
   };
 }
 
-/** Until a step here begins or ends, the signal is aborted, or it is time to look for more to do. */
+/** Until a step here ends, the signal is aborted, or it is time to look for more to do. */
 function progress(engine: StepEngine, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
@@ -52,7 +52,9 @@ function progress(engine: StepEngine, signal: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(done, idleMs);
-    const stop = engine.onProgress(done);
+    const stop = engine.onNews((what) => {
+      if (what === 'ended') done();
+    });
     signal.addEventListener('abort', done, { once: true });
     if (signal.aborted) done();
   });

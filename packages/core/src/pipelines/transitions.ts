@@ -120,12 +120,12 @@ export function completeStep(
     ),
     ...artifacts.map((artifact) => recordOutput(state, artifact)),
     ...told.map((step) => releaseStep(state.executionId, step)),
-    ...closeStep(author, execution, now),
     stepEvent(author, state, 'step.completed', {
       attempt: state.attempt,
       durationMs: now - (state.startedAt ?? now),
       artifacts: facts.map(({ path, sha256 }) => ({ path, sha256 })),
     }),
+    ...closeStep(author, execution, now),
   ];
 }
 

@@ -2,7 +2,7 @@ import type { StoredEvent } from '../contracts/event.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { ownerState } from '../process-owner.ts';
-import type { StepEngine } from './engine.ts';
+import type { StepEngine, StepNews } from './engine.ts';
 import type { ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { hasEnded } from './execution-state.ts';
@@ -62,7 +62,9 @@ export async function waitForExecution(
       const seen = waker.count;
       const launched = await engine.pump(executionId);
       if (engine.isBusy(executionId)) {
-        await waker.rest(seen, launched > 0 ? 5000 : restMs);
+        const ms = launched > 0 ? 5000 : restMs;
+        while ((await waker.rest(seen, ms)) === 'began')
+          await events?.deliver(execution.correlationId);
         continue;
       }
       // A step may have ended between the two looks.
@@ -98,7 +100,7 @@ class Waker {
   readonly #signal: AbortSignal | undefined;
   readonly #stop: () => void;
   readonly #wake: () => void;
-  #resolve: (() => void) | undefined;
+  #resolve: ((news: StepNews) => void) | undefined;
 
   constructor(engine: StepEngine, options: WaitOptions) {
     this.#signal = options.signal;
@@ -106,9 +108,12 @@ class Waker {
     this.#deadline = Date.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
     this.#wake = () => {
       this.count += 1;
-      this.#resolve?.();
+      this.#resolve?.('ended');
     };
-    this.#stop = engine.onProgress(this.#wake);
+    this.#stop = engine.onNews((what) => {
+      if (what === 'ended') this.#wake();
+      else this.#resolve?.('began');
+    });
     options.signal?.addEventListener('abort', this.#wake);
   }
 
@@ -123,15 +128,15 @@ class Waker {
     throw new KeelsonError('TIMEOUT', message);
   }
 
-  /** Until something has happened since `seen`, at most `ms`. */
-  rest(seen: number, ms: number): Promise<void> {
-    if (this.count > seen) return Promise.resolve();
+  /** Until something has ended since `seen` or begun now, at most `ms`; time that is up counts as ended. */
+  rest(seen: number, ms: number): Promise<StepNews> {
+    if (this.count > seen) return Promise.resolve('ended');
     const left = Math.max(0, Math.min(ms, this.#deadline - Date.now()));
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, left);
-      this.#resolve = () => {
+      const timer = setTimeout(() => resolve('ended'), left);
+      this.#resolve = (news) => {
         clearTimeout(timer);
-        resolve();
+        resolve(news);
       };
     });
   }
