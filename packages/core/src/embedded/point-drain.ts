@@ -53,6 +53,8 @@ const batchPoints = 65_536;
 const earlyPoints = 8_192;
 /** An append that takes longer counts as an outage, as far as memory is concerned. */
 const stallMs = 1_000;
+/** How often all that is in memory goes to the spool, in an outage. */
+const spillMs = 500;
 const longestPauseMs = 5_000;
 const failuresUntilReopen = 5;
 const idleFoldMs = 1_000;
@@ -81,9 +83,11 @@ export class PointDrain {
   #flushedAt = 0;
   #appendedAt = 0;
   #unfolded = false;
-  /** Failures of the store in a row, and when to try again. */
+  /** Failures of the store in a row, since when, and when to try again. */
   #failures = 0;
+  #failingSince = 0;
   #retryAt = 0;
+  #spilledAt = 0;
   #spoolRetryAt = 0;
   #finalSince = 0;
   #error: string | undefined;
@@ -173,6 +177,8 @@ export class PointDrain {
       if (next.block !== undefined) await this.#store(target, next);
       this.#settle(next);
       this.#workingSince = performance.now();
+      // A store that answers in microtasks, and points without end, would let no timer run: no heartbeat.
+      await nextTurn();
     }
     await this.#carryAdopted(target);
     const now = performance.now();
@@ -231,13 +237,17 @@ export class PointDrain {
   #relieve(now: number): void {
     const ring = this.#ring;
     const final = this.#isFinal() && this.#mustSpill(now);
-    const stalled = this.#failures > 0 || (this.#working && now - this.#workingSince > stallMs);
-    if (!final && !stalled) return;
+    const hangs = this.#working !== undefined && now - this.#workingSince > stallMs;
+    if (!final && !hangs && this.#failures === 0) return;
+    // Killed now, this process would lose what is in memory: of a longer outage that is little.
+    const lasting = hangs || (this.#failures > 0 && now - this.#failingSince > stallMs);
+    const all = final || (lasting && now - this.#spilledAt > spillMs);
     const half = ring.capacity / 2;
-    let spilling = final || ring.used > half;
+    let spilling = all || ring.used > half;
     while (spilling && now >= this.#spoolRetryAt) {
-      spilling = this.#spill(now) && (final || ring.used > half);
+      spilling = this.#spill(now) && (all || ring.used > half);
     }
+    if (all) this.#spilledAt = now;
     this.#showProgress();
     if (this.#options.onFull === 'drop' && ring.used > ring.capacity * 0.9) this.#thin();
   }
@@ -300,6 +310,7 @@ export class PointDrain {
       const steps = new StepNumbers((series) => findLastSteps(target, series));
       for (let block = spool.first(); block !== undefined; block = spool.first()) {
         if (this.#isFinal() || this.#ring.used >= earlyPoints) return;
+        await nextTurn();
         await target.store.appendPoints(await steps.resolve(block));
         spool.remove(block.sequence, block.steps.length);
         this.#recover();
@@ -315,6 +326,7 @@ export class PointDrain {
   }
 
   async #fail(error: unknown): Promise<void> {
+    if (this.#failures === 0) this.#failingSince = performance.now();
     this.#failures += 1;
     const pauseMs = Math.min(longestPauseMs, 50 * 2 ** this.#failures);
     this.#retryAt = performance.now() + pauseMs * (0.5 + Math.random() / 2);
@@ -399,6 +411,12 @@ async function findLastSteps(
   }
   for (const key of series) steps.push(found.get(key));
   return steps;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function pause(ms: number): Promise<void> {

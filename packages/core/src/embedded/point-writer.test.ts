@@ -217,6 +217,14 @@ describe('a loop that never yields', () => {
     expect(outcome.stored).toBeGreaterThanOrEqual(outcome.due);
     expect(outcome.heartbeatAgeMs).toBeLessThan(options.heartbeatMs + 1_000);
   }, 30_000);
+
+  test('that logs more than can be stored waits for the thread, whose heartbeats go on', async () => {
+    const options = { seconds: 3, rate: 5_000_000, flushMs: 250, heartbeatMs: 250 };
+    const outcome = await runNeverYieldingLoop(options);
+    console.log(outcome);
+    expect(outcome.exact).toBe(true);
+    expect(outcome.heartbeatAgeMs).toBeLessThan(options.heartbeatMs + 1_000);
+  }, 30_000);
 });
 
 describe('heartbeats', () => {
@@ -280,7 +288,8 @@ describe('when the store is away', () => {
     breakStore({ code: 'EXHAUSTED' });
     const spoolDir = join(directory, 'spool');
     const options = JSON.stringify({ path, faultFile });
-    const run = spawnSync(process.execPath, [testPart('outage-child.ts'), options, spoolDir]);
+    const program = testPart('outage-child.ts');
+    const run = spawnSync(process.execPath, [program, options, spoolDir, 'leave']);
     expect([run.status, run.stderr.toString()]).toEqual([0, '']);
     expect((await stored()).steps).toEqual([]);
     expect(readdirSync(spoolDir)).toHaveLength(1);
@@ -295,6 +304,29 @@ describe('when the store is away', () => {
     expect(values).toHaveLength(5_000);
     expect(new Set(values).size).toBe(5_000);
     expect(steps.filter((step) => step % 2 === 0).slice(0, 3)).toEqual([0, 2, 4]);
+  });
+
+  test('a process that is killed in a long outage has its points in the spool', async () => {
+    breakStore({ code: 'UNAVAILABLE' });
+    const spoolDir = join(directory, 'spool');
+    const options = JSON.stringify({ path, faultFile });
+    const program = testPart('outage-child.ts');
+    const child = spawn(process.execPath, [program, options, spoolDir, 'stay'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    child.stdout.on('data', (data: Buffer) => {
+      said += data.toString();
+    });
+    await until('the spool', () => said.includes('5000\n'));
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    mendStore();
+    const next = openFaulty();
+    next.log(next.seriesIndex({ ...loss, key: 'other' }), 1, 1_000, 1);
+    await until('the adopted spool', () => readdirSync(spoolDir).length === 0);
+    const { values } = await stored();
+    expect(values.toSorted((a, b) => a - b)).toEqual(upTo(5_000));
   });
 
   test('a spool whose writer lives is left alone', async () => {
