@@ -1,4 +1,19 @@
 export {
+  type ClassificationMetrics,
+  type ClassMetrics,
+  type ConfusionMatrix,
+  classificationMetrics,
+  confusionMatrix,
+  mergeConfusion,
+} from './classification/confusion-matrix.ts';
+export {
+  type BinaryPerformance,
+  binaryPerformance,
+} from './classification/estimated-performance.ts';
+export { applyIsotonic, fitIsotonic, type IsotonicMap } from './classification/isotonic-map.ts';
+export { brierScore, calibrationError, logLoss } from './classification/probability-scores.ts';
+export { type RocPoint, rocArea, rocCurve } from './classification/ranked-scores.ts';
+export {
   type Moments,
   mergeMoments,
   momentsOf,
@@ -10,6 +25,24 @@ export { type NumericSample, numericSample } from './descriptive/numeric-sample.
 export { median, quantile, sorted } from './descriptive/quantile.ts';
 export { distinctValues, type Summary, summarise } from './descriptive/summary.ts';
 export { trapezoidArea } from './descriptive/trapezoid-area.ts';
+export { type AdwinOptions, type AdwinRow, type AdwinState, adwin } from './detectors/adwin.ts';
+export {
+  bayesianChangePoint,
+  type ChangePointModel,
+  type ChangePointOptions,
+  type ChangePointState,
+  changeWithin,
+  likeliestRun,
+  type Run,
+} from './detectors/bayesian-change-point.ts';
+export type { ChangeDetector, DetectorSignal } from './detectors/change-detector.ts';
+export { type CusumOptions, type CusumState, cusum } from './detectors/cusum.ts';
+export { type DdmOptions, type DdmState, ddm } from './detectors/ddm.ts';
+export {
+  type PageHinkleyOptions,
+  type PageHinkleyState,
+  pageHinkley,
+} from './detectors/page-hinkley.ts';
 export { betaQuantile } from './distributions/beta.ts';
 export {
   binomialAtLeast,
@@ -29,7 +62,7 @@ export {
   normalQuantile,
   normalTwoSided,
 } from './distributions/normal.ts';
-export { studentTwoSided } from './distributions/student-t.ts';
+export { studentQuantileTwoSided, studentTwoSided } from './distributions/student-t.ts';
 export { type BinnedDriftOptions, type BinnedMethod, binnedDrift } from './drift/binned-drift.ts';
 export {
   type Category,
@@ -95,6 +128,7 @@ export { benjaminiHochberg, bonferroni, holm } from './hypothesis/multiplicity.t
 export { studentTest, type TTest, welchTest } from './hypothesis/t-test.ts';
 export { fisherTest, type TwoRates, twoRateTest } from './hypothesis/two-by-two.ts';
 export type { Interval } from './intervals/interval.ts';
+export { meanDifferenceInterval, meanInterval } from './intervals/mean-interval.ts';
 export { clopperPearsonInterval, type Rate, wilsonInterval } from './intervals/rate-interval.ts';
 export { type SeededRandom, seededRandom } from './random/seeded-random.ts';
 export { rateInterval } from './sequential/beta-mixture.ts';
@@ -151,6 +185,7 @@ export {
   type RateTestVerdict,
   rateTest,
 } from './sequential/rate-test.ts';
+export type { EvidenceStep } from './sequential/reference-evidence.ts';
 export {
   type SampleRatioCounts,
   type SampleRatioOptions,
@@ -159,6 +194,14 @@ export {
   sampleRatioTest,
 } from './sequential/sample-ratio-test.ts';
 export type { SequentialTest } from './sequential/sequential-test.ts';
+export { LogLinearHistogram, type StoredHistogram } from './sketch/log-linear-histogram.ts';
 export { incompleteBeta } from './special/incomplete-beta.ts';
 export { incompleteGamma } from './special/incomplete-gamma.ts';
 export { logBeta, logGamma } from './special/log-gamma.ts';
+export {
+  type LinearTrend,
+  linearTrend,
+  type MonotonicTrend,
+  monotonicTrend,
+  theilSenSlope,
+} from './trend/trend.ts';

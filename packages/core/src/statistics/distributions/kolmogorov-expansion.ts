@@ -4,8 +4,8 @@ const pi6 = Math.PI ** 6;
 const rootTwoPi = Math.sqrt(2 * Math.PI);
 
 /**
- * P(D ≥ d) of Kolmogorov's one-sample statistic for n > 140 values, by the expansion of Pelz & Good (1976) up
- * to n^(−3/2), as in Simard & L'Ecuyer (2011); absolute error below 1e-7, falling with n.
+ * P(D ≥ d) of Kolmogorov's one-sample statistic for many values, by the expansion of Pelz & Good (1976) up
+ * to n^(−3/2), as in Simard & L'Ecuyer (2011); absolute error 3e-6 at n = 141, 2e-7 at 600, 3e-8 at 1,500.
  */
 export function kolmogorovExpansionAbove(n: number, d: number): number {
   const z = Math.sqrt(n) * d;

@@ -1,12 +1,12 @@
 import { requireLevel } from '../arguments.ts';
 import { incompleteGamma } from '../special/incomplete-gamma.ts';
 
-/** P(Z ≤ z) of the standard normal distribution; relative error about 1e-14 in the lower tail. */
+/** P(Z ≤ z) of the standard normal distribution; relative error about 1e-13 in the lower tail. */
 export function normalBelow(z: number): number {
   return z > 0 ? 1 - normalBelow(-z) : normalAbove(-z);
 }
 
-/** P(Z > z) of the standard normal distribution; relative error about 1e-14 in the upper tail. */
+/** P(Z > z) of the standard normal distribution; relative error about 1e-13 in the upper tail. */
 export function normalAbove(z: number): number {
   if (Number.isNaN(z)) return Number.NaN;
   if (z < 0) return 1 - normalAbove(-z);

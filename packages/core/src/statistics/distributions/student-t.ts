@@ -1,4 +1,4 @@
-import { requirePositive } from '../arguments.ts';
+import { requireLevel, requirePositive } from '../arguments.ts';
 import { incompleteBeta } from '../special/incomplete-beta.ts';
 
 /**
@@ -16,4 +16,19 @@ export function studentTwoSided(t: number, degrees: number): number {
     degrees / (degrees + square),
     square / (degrees + square),
   );
+}
+
+/** The t > 0 with P(|T| > t) = `tail`, for a tail strictly between 0 and 1; relative error about 1e-12. */
+export function studentQuantileTwoSided(tail: number, degrees: number): number {
+  requireLevel('tail', tail);
+  requirePositive('degrees', degrees);
+  let high = 1;
+  while (studentTwoSided(high, degrees) > tail) high *= 2;
+  let low = 0;
+  for (;;) {
+    const middle = low + (high - low) / 2;
+    if (middle <= low || middle >= high) return high;
+    if (studentTwoSided(middle, degrees) > tail) low = middle;
+    else high = middle;
+  }
 }

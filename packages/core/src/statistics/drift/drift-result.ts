@@ -44,7 +44,7 @@ export type DriftResult = {
 };
 
 /**
- * Values needed on each side. Chi-squared is guarded by its expected counts instead.
+ * Values needed on each side. Chi-squared is guarded by its expected counts as well.
  */
 export const minimumCounts: Readonly<Record<DriftMethod, number>> = {
   'kolmogorov-smirnov': 20,
@@ -57,7 +57,7 @@ export const minimumCounts: Readonly<Record<DriftMethod, number>> = {
   hellinger: 500,
   'total-variation': 500,
   'largest-difference': 500,
-  'chi-squared': 1,
+  'chi-squared': 5,
 };
 
 /** What a method found. */

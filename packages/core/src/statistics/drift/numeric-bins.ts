@@ -59,14 +59,15 @@ export function nextUp(value: number): number {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
   view.setBigInt64(0, view.getBigInt64(0) + (value > 0 ? 1n : -1n));
-  return view.getFloat64(0);
+  return view.getFloat64(0) + 0;
 }
 
 function* runs(ascending: ArrayLike<number>): Generator<{ value: number; count: number }> {
   let start = 0;
   for (let index = 1; index <= ascending.length; index += 1) {
     if (index < ascending.length && ascending[index] === ascending[start]) continue;
-    yield { value: ascending[start] as number, count: index - start };
+    // Adding 0 makes −0 the 0 that it equals, also after a way through JSON.
+    yield { value: (ascending[start] as number) + 0, count: index - start };
     start = index;
   }
 }

@@ -1,5 +1,5 @@
 import { KeelsonError } from '../../errors.ts';
-import { requireWithin } from '../arguments.ts';
+import { invalid, requireWithin } from '../arguments.ts';
 
 /** A stored histogram: bucket numbers ascending, with their counts. Plain JSON. */
 export type StoredHistogram = {
@@ -30,10 +30,10 @@ export class LogLinearHistogram {
   #low = Infinity;
   #high = -Infinity;
 
-  /** An empty histogram; `bits` from 1 to 16. */
+  /** An empty histogram; `bits` from 1 to 10. */
   constructor(bits: number = 7) {
-    requireWithin('bits', bits, 1, 16);
-    if (!Number.isInteger(bits)) requireWithin('bits', Number.NaN, 1, 16);
+    if (!Number.isInteger(bits)) throw invalid('bits', bits, 'a whole number from 1 to 10');
+    requireWithin('bits', bits, 1, 10);
     this.#bits = bits;
   }
 
@@ -91,13 +91,15 @@ export class LogLinearHistogram {
   }
 
   /**
-   * The value at rank ⌈share·count⌉ of the values in order, within {@link relativeError}; undefined without
-   * values.
+   * The value at rank ⌈share·count⌉ of the values in order, within {@link relativeError} (the lowest and the
+   * highest are exact); undefined without values.
    */
   quantile(share: number): number | undefined {
     requireWithin('share', share, 0, 1);
     if (this.#total === 0) return undefined;
     const rank = Math.max(1, Math.ceil(share * this.#total));
+    if (rank === this.#total) return this.#high;
+    if (rank === 1) return this.#low;
     let seen = this.#zeros;
     if (rank <= seen) return Math.max(0, Math.min(this.#low, this.#high));
     for (const [index, count] of this.#counts.entries()) {
