@@ -10,7 +10,15 @@ import { asJson, type Json, type JsonObject } from '../json.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { type Alert, alertFromRecord } from './alert.ts';
 import { createEvidenceSource } from './evidence.ts';
-import { appendLabels, type Label, LabelNumbers, type LabelResult, readLabelled } from './labels.ts';
+import { readCounted, writeCounted } from './counted-requests.ts';
+import {
+  appendLabels,
+  type Label,
+  LabelNumbers,
+  type LabelledRequest,
+  type LabelResult,
+  readLabelled,
+} from './labels.ts';
 import { type Performance, performanceOf } from './performance.ts';
 import { renderReport, type ReportParts } from './report.ts';
 import { PredictionLog, type PredictionLogOptions } from './prediction-log.ts';
@@ -81,8 +89,8 @@ export interface Monitoring {
    */
   logLabels(deploymentId: string, labels: readonly Label[]): Promise<LabelResult>;
   /**
-   * Takes the labels observed since the last analysis and up to `at` into every rule, and raises an
-   * alert for each that has changed. Idempotent: an `at` that was analysed before answers that analysis.
+   * Takes the labels observed up to `at` that no analysis has counted yet into every rule, and raises an
+   * alert for each that has changed. Labels that are told late count in the next one. Idempotent: an `at` that was analysed before answers that analysis.
    */
   evaluate(deploymentId: string, options: { readonly at: number }): Promise<Analysis | undefined>;
   /** A new reference for all rules; open alerts are resolved. */
@@ -184,8 +192,10 @@ export function createMonitoring(
   }
 
   async function analyse(monitor: Monitor, at: number, correlationId: string): Promise<readonly Change[]> {
-    const range = { from: monitor.evaluatedAt, to: at };
-    const labelled = await readLabelled(scope, monitor.deploymentId, range, maxDelayMs);
+    const id = scope.ids.next();
+    const labelled = await uncounted(monitor, at);
+    const requests = labelled.map((each) => each.requestId);
+    await writeCounted(scope, monitor.deploymentId, { id, at }, requests);
     const rows = knownRows(labelled);
     const counts: Record<string, RuleCounts> = {};
     const states: Record<string, RuleState> = {};
@@ -197,7 +207,7 @@ export function createMonitoring(
     const raised = await alertChanges(monitor, verdicts, at, correlationId);
     const analysis: Analysis = {
       at,
-      from: range.from,
+      from: monitor.evaluatedAt,
       versionId: monitor.versionId,
       referenceSetAt: monitor.referenceSetAt,
       labels: rows.length,
@@ -217,7 +227,7 @@ export function createMonitoring(
       {
         op: 'create',
         kind: 'analysis',
-        id: scope.ids.next(),
+        id,
         columns: {
           deploymentId: monitor.deploymentId,
           at,
@@ -227,6 +237,19 @@ export function createMonitoring(
       },
       ...raised.flatMap((each) => each.changes),
     ];
+  }
+
+  /** Labels observed up to `at` and since the reference was set, but for those that were counted before. */
+  async function uncounted(monitor: Monitor, at: number): Promise<readonly LabelledRequest[]> {
+    const { deploymentId, evaluatedAt, referenceSetAt } = monitor;
+    const from = Math.max(referenceSetAt, evaluatedAt - maxDelayMs);
+    const [labelled, analyses] = await Promise.all([
+      readLabelled(scope, deploymentId, { from, to: at }, maxDelayMs),
+      analysisRecords(deploymentId, from),
+    ]);
+    const ids = new Set(analyses.map((record) => record.id));
+    const counted = await readCounted(scope, deploymentId, ids, { from, to: evaluatedAt + 1 });
+    return labelled.filter((each) => !counted.has(each.requestId));
   }
 
   async function alertChanges(
@@ -347,17 +370,30 @@ export function createMonitoring(
   }
 
   async function listAnalyses(deploymentId: string): Promise<readonly Analysis[]> {
-    const all: Analysis[] = [];
+    const records = await analysisRecords(deploymentId, 0);
+    return records.map((record) => record.body as unknown as Analysis);
+  }
+
+  /** Analyses made for times behind `from`, oldest first. */
+  async function analysisRecords(deploymentId: string, from: number): Promise<readonly StoredRecord[]> {
+    const all: StoredRecord[] = [];
     const left = { from: 'column', name: 'deploymentId' } as const;
+    const behind = { from: 'column', name: 'at' } as const;
     let cursor: string | undefined;
     do {
       const page = await metadata.query(workspace, 'analysis', {
-        where: { op: 'compare', left, cmp: '=', value: deploymentId },
+        where: {
+          op: 'and',
+          of: [
+            { op: 'compare', left, cmp: '=', value: deploymentId },
+            { op: 'compare', left: behind, cmp: '>', value: from },
+          ],
+        },
         orderBy: [{ by: { from: 'column', name: 'at' }, direction: 'asc' }],
         limit: 1000,
         ...(cursor === undefined ? {} : { cursor }),
       });
-      all.push(...page.records.map((record) => record.body as unknown as Analysis));
+      all.push(...page.records);
       cursor = page.cursor;
     } while (cursor !== undefined);
     return all;
