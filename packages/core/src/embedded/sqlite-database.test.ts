@@ -27,6 +27,54 @@ describe('SqliteDatabase', () => {
     expect(db.prepare('SELECT a FROM t ORDER BY rowid').all()).toEqual([{ a: 1 }, { a: 3 }]);
   });
 
+  test('writes asked for at once share commits; each is undone alone, and resolves when durable', async () => {
+    const path = join(directory, 'a.db');
+    await using db = await SqliteDatabase.open(path);
+    await using other = await SqliteDatabase.open(path);
+    await db.write(() => db.exec('CREATE TABLE t (a INTEGER PRIMARY KEY) STRICT'));
+    const before = other.dataVersion();
+    let announced = 0;
+    const insert = (a: number) => {
+      db.afterCommit(() => {
+        announced += 1;
+      });
+      db.prepare('INSERT INTO t VALUES (?)').run(a);
+      if (a % 3 === 0) throw new Error('no');
+      return a;
+    };
+    const durable: unknown[] = [];
+    const results = await Promise.allSettled(
+      Array.from({ length: 30 }, async (_, i) => {
+        const a = await db.write(() => insert(i));
+        durable.push(other.prepare('SELECT a FROM t WHERE a = ?').get(a)?.['a']);
+        return a;
+      }),
+    );
+    const kept = Array.from({ length: 30 }, (_, i) => i).filter((i) => i % 3 !== 0);
+    expect(results.flatMap((r) => (r.status === 'fulfilled' ? [r.value] : []))).toEqual(kept);
+    expect(durable).toEqual(kept);
+    expect(announced).toBe(kept.length);
+    expect(other.prepare('SELECT count(*) AS n FROM t').get()).toEqual({ n: kept.length });
+    expect(other.dataVersion()).not.toBe(before);
+  });
+
+  test('a full disk amid writes that share a commit fails only those that do not fit', async () => {
+    const path = join(directory, 'a.db');
+    await using db = await SqliteDatabase.open(path);
+    await db.write(() => db.exec('CREATE TABLE t (a BLOB) STRICT'));
+    db.exec('PRAGMA max_page_count = 20');
+    const sizes = [10, 10, 1_000_000, 10, 1_000_000, 10];
+    const results = await Promise.allSettled(
+      sizes.map((size) =>
+        db.write(() => db.prepare('INSERT INTO t VALUES (zeroblob(?))').run(size)),
+      ),
+    );
+    expect(results.map((r) => (r.status === 'rejected' ? r.reason.code : 'ok'))).toEqual(
+      sizes.map((size) => (size > 10 ? 'EXHAUSTED' : 'ok')),
+    );
+    expect(db.prepare('SELECT count(*) AS n FROM t').get()).toEqual({ n: 4 });
+  });
+
   test('a writer that waits for another connection leaves the event loop free', async () => {
     const path = join(directory, 'a.db');
     await using one = await SqliteDatabase.open(path);
@@ -54,7 +102,7 @@ describe('SqliteDatabase', () => {
       code: 'UNAVAILABLE',
       message: expect.stringContaining(path),
     });
-    expect(() => two.writeSync(() => 1, { timeoutMs: 30 })).toThrow(/write lock/);
+    expect(() => two.writeSync(() => 1, { timeoutMs: 30 })).toThrow(/holds the lock of/);
     const controller = new AbortController();
     const waiting = two.write(() => 1, { signal: controller.signal });
     controller.abort(new Error('enough'));

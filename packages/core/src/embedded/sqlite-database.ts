@@ -1,17 +1,32 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
-import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { KeelsonError } from '../errors.ts';
+import {
+  defaultLockTimeoutMs,
+  type LockOptions,
+  lockAborted,
+  lockPauseMs,
+  lockTimeout,
+  pause,
+  retryBlocking,
+  retryWhileBusy,
+} from './lock-retry.ts';
 import { fromSqliteError, isBusy, isInputOutput } from './sqlite-error.ts';
 import { loadSqlite } from './sqlite-module.ts';
 
-/** How to wait for the one writer that SQLite allows at a time. */
-export interface WriteOptions {
-  readonly signal?: AbortSignal;
-  /** How long to try for the lock; 30,000 when left out. UNAVAILABLE afterwards. */
-  readonly timeoutMs?: number;
-}
-
-const defaultTimeoutMs = 30_000;
 const cachedStatements = 1_000;
+
+/** Writes that wait are committed together, so many at most, and for so long at most. */
+const groupSize = 64;
+const groupMs = 3;
+
+/** A write that waits for its turn. */
+interface QueuedWrite {
+  readonly work: () => unknown;
+  readonly startedAt: number;
+  readonly timeoutMs: number;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
 
 /**
  * One connection to one SQLite file in WAL mode. Every write transaction is IMMEDIATE and runs in one
@@ -26,8 +41,9 @@ export class SqliteDatabase implements AsyncDisposable {
   readonly path: string;
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
-  readonly #afterCommit: (() => void)[] = [];
-  #queue: Promise<void> = Promise.resolve();
+  readonly #queue: QueuedWrite[] = [];
+  #afterCommit: (() => void)[] = [];
+  #draining: Promise<void> | undefined;
   #inTransaction = false;
   #writing = false;
   #closing = false;
@@ -44,7 +60,7 @@ export class SqliteDatabase implements AsyncDisposable {
     options: { readonly readOnly?: boolean; readonly timeoutMs?: number } = {},
   ): Promise<SqliteDatabase> {
     const attempt = (): SqliteDatabase => SqliteDatabase.#connect(path, options.readOnly ?? false);
-    return await retryWhileBusy(path, attempt, 'open the database', options);
+    return await retryWhileBusy(path, 'open the database', attempt, options);
   }
 
   static #connect(path: string, readOnly: boolean): SqliteDatabase {
@@ -91,18 +107,41 @@ export class SqliteDatabase implements AsyncDisposable {
   }
 
   /**
-   * Runs `work` in one write transaction and commits it; whatever `work` throws rolls it back and
-   * rejects. `work` must be synchronous. Writes of one connection run one after another, in the order
-   * in which they were asked for. A commit that failed on the disk rejects with UNAVAILABLE and
-   * `details.outcome: 'unknown'`.
+   * Runs `work` in a write transaction and commits it; whatever `work` throws undoes it and rejects.
+   * `work` must be synchronous. Writes of one connection run one after another, in the order in which
+   * they were asked for; those that wait share a commit (one fsync for all), each still undone alone.
+   * A commit that failed on the disk rejects with UNAVAILABLE and `details.outcome: 'unknown'`.
    */
-  write<T>(work: (db: SqliteDatabase) => T, options: WriteOptions = {}): Promise<T> {
+  write<T>(work: (db: SqliteDatabase) => T, options: LockOptions = {}): Promise<T> {
     if (this.#closing) return Promise.reject(this.#closedError());
-    const done = this.#queue.then(() =>
-      retryWhileBusy(this.path, () => this.#transaction(true, work), 'write', options),
-    );
-    this.#queue = done.then(ignore, ignore);
-    return done;
+    const { signal, timeoutMs = defaultLockTimeoutMs } = options;
+    if (signal?.aborted) return Promise.reject(lockAborted(this.path, signal));
+    return new Promise<T>((resolve, reject) => {
+      const done = (): void => signal?.removeEventListener('abort', abort);
+      const queued: QueuedWrite = {
+        work: () => work(this),
+        startedAt: performance.now(),
+        timeoutMs,
+        resolve: (result) => {
+          done();
+          resolve(result as T);
+        },
+        reject: (error) => {
+          done();
+          reject(error);
+        },
+      };
+      const abort = (): void => {
+        const at = this.#queue.indexOf(queued);
+        // What is not in the queue any more is being written: its outcome is reported as it is.
+        if (at < 0 || signal === undefined) return;
+        this.#queue.splice(at, 1);
+        reject(lockAborted(this.path, signal));
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#queue.push(queued);
+      this.#draining ??= this.#drain();
+    });
   }
 
   /**
@@ -111,7 +150,7 @@ export class SqliteDatabase implements AsyncDisposable {
    */
   writeSync<T>(work: (db: SqliteDatabase) => T, options: { readonly timeoutMs?: number } = {}): T {
     if (this.#closing) throw this.#closedError();
-    return retryBlocking(this.path, () => this.#transaction(true, work), options);
+    return retryBlocking(this.path, 'write', () => this.#transaction(true, work), options);
   }
 
   /**
@@ -122,7 +161,9 @@ export class SqliteDatabase implements AsyncDisposable {
     if (this.#inTransaction) return work(this);
     if (this.#closing) throw this.#closedError();
     // Readers meet a lock only while a log is recovered or the last connection closes: milliseconds.
-    return retryBlocking(this.path, () => this.#transaction(false, work), { timeoutMs: 2_000 });
+    return retryBlocking(this.path, 'read', () => this.#transaction(false, work), {
+      timeoutMs: 2_000,
+    });
   }
 
   /** A prepared statement, cached by its text. It must not be used within its own iteration. */
@@ -166,7 +207,7 @@ export class SqliteDatabase implements AsyncDisposable {
   /** Waits for the writes in the queue, then closes. May be called again. */
   async close(): Promise<void> {
     this.#closing = true;
-    await this.#queue;
+    await this.#draining;
     if (this.#closed) return;
     this.#closed = true;
     this.#statements.clear();
@@ -181,7 +222,95 @@ export class SqliteDatabase implements AsyncDisposable {
     await this.close();
   }
 
-  #transaction<T>(writing: boolean, work: (db: SqliteDatabase) => T): T {
+  /** Writes what is in the queue; ends when it is empty. Never rejects. */
+  async #drain(): Promise<void> {
+    // Not in the turn of the first caller: those that follow it at once shall share its commit.
+    await Promise.resolve();
+    let tries = 0;
+    let alone = false;
+    while (this.#queue.length > 0) {
+      try {
+        alone = this.#writeGroup(alone ? 1 : groupSize);
+        tries = 0;
+      } catch (error) {
+        // Only BEGIN throws: nothing of the queue has been touched.
+        if (isBusy(error)) {
+          this.#rejectOverdue(error);
+          await pause(lockPauseMs(tries));
+          tries += 1;
+        } else {
+          this.#queue.shift()?.reject(fromSqliteError(error, this.path));
+        }
+        continue;
+      }
+      // Without a rest between groups, other processes would hardly ever find the lock free.
+      if (this.#queue.length > 0) await pause(1);
+    }
+    this.#draining = undefined;
+  }
+
+  #rejectOverdue(cause: unknown): void {
+    const now = performance.now();
+    const overdue = this.#queue.filter(({ startedAt, timeoutMs }) => now - startedAt >= timeoutMs);
+    for (const write of overdue) {
+      this.#queue.splice(this.#queue.indexOf(write), 1);
+      write.reject(lockTimeout(this.path, 'write', write.timeoutMs, cause));
+    }
+  }
+
+  /**
+   * Runs waiting writes in one transaction, each in a savepoint, and settles them once it is committed.
+   * Answers whether the next ones should be run alone: after an error that undid the others as well.
+   */
+  #writeGroup(most: number): boolean {
+    this.#begin(true);
+    const written: { write: QueuedWrite; result: unknown }[] = [];
+    const failed: { write: QueuedWrite; error: unknown }[] = [];
+    const startedAt = performance.now();
+    let taken = 0;
+    let undoneByOther = false;
+    while (taken < most && this.#queue.length > 0 && performance.now() - startedAt < groupMs) {
+      const write = this.#queue.shift();
+      if (write === undefined) break;
+      taken += 1;
+      // By itself in the transaction, it needs no savepoint: all is undone with it.
+      const single = taken === 1 && (most === 1 || this.#queue.length === 0);
+      const announcements = this.#afterCommit.length;
+      try {
+        if (!single) this.#connection.exec('SAVEPOINT one');
+        const result = write.work();
+        if (!single) this.#connection.exec('RELEASE one');
+        written.push({ write, result });
+        if (single) break;
+      } catch (error) {
+        failed.push({ write, error: fromSqliteError(error, this.path) });
+        this.#afterCommit.length = announcements;
+        if (single) break;
+        // A full disk, say, undoes the whole transaction, and what came before must be run again.
+        undoneByOther = !this.#connection.isTransaction;
+        if (undoneByOther) break;
+        this.#connection.exec('ROLLBACK TO one; RELEASE one');
+      }
+    }
+    const failure = undoneByOther ? undefined : this.#commit(written.length > 0);
+    const announcements = this.#end();
+    for (const { write, error } of failed) write.reject(error);
+    if (undoneByOther || (failure !== undefined && !isInputOutput(failure) && written.length > 1)) {
+      // Nothing of it was kept: each is tried again by itself.
+      this.#queue.unshift(...written.map(({ write }) => write));
+      return true;
+    }
+    if (failure === undefined) {
+      for (const { write, result } of written) write.resolve(result);
+      for (const announce of announcements) announce();
+    } else {
+      const error = this.#commitError(failure);
+      for (const { write } of written) write.reject(error);
+    }
+    return false;
+  }
+
+  #begin(writing: boolean): void {
     this.#assertOpen();
     if (this.#inTransaction) {
       throw new KeelsonError('INTERNAL', `A write on ${this.path} was started inside another one.`);
@@ -189,32 +318,54 @@ export class SqliteDatabase implements AsyncDisposable {
     this.#connection.exec(writing ? 'BEGIN IMMEDIATE' : 'BEGIN');
     this.#inTransaction = true;
     this.#writing = writing;
-    let result: T;
-    let committing = false;
+  }
+
+  /** Ends the transaction in either way; the error, if it could not be committed. */
+  #commit(keep: boolean): unknown {
     try {
-      result = work(this);
-      committing = true;
-      this.#connection.exec('COMMIT');
+      this.#connection.exec(keep ? 'COMMIT' : 'ROLLBACK');
+      return undefined;
     } catch (error) {
       this.#rollback();
-      if (writing && committing && isInputOutput(error)) throw this.#unknownOutcome(error);
-      throw error;
-    } finally {
-      this.#inTransaction = false;
-      this.#writing = false;
+      return error;
     }
-    const announcements = this.#afterCommit.splice(0);
+  }
+
+  /** What to announce, if the transaction was committed. */
+  #end(): readonly (() => void)[] {
+    this.#inTransaction = false;
+    this.#writing = false;
+    const announcements = this.#afterCommit;
+    this.#afterCommit = [];
+    return announcements;
+  }
+
+  #transaction<T>(writing: boolean, work: (db: SqliteDatabase) => T): T {
+    this.#begin(writing);
+    let result: T;
+    try {
+      result = work(this);
+    } catch (error) {
+      this.#rollback();
+      this.#end();
+      throw error;
+    }
+    const failure = this.#commit(true);
+    const announcements = this.#end();
+    if (failure !== undefined) {
+      throw writing ? this.#commitError(failure) : failure;
+    }
     for (const announce of announcements) announce();
     return result;
   }
 
   #rollback(): void {
-    this.#afterCommit.length = 0;
     // SQLite has rolled back by itself after some errors (a full disk, say).
     if (this.#connection.isTransaction) this.#connection.exec('ROLLBACK');
   }
 
-  #unknownOutcome(cause: unknown): KeelsonError {
+  #commitError(cause: unknown): unknown {
+    if (!isInputOutput(cause)) return fromSqliteError(cause, this.path);
     return new KeelsonError(
       'UNAVAILABLE',
       `Writing a commit to ${this.path} failed on the disk; after a crash it may be there or not. Check the disk, then read before trying again.`,
@@ -229,86 +380,4 @@ export class SqliteDatabase implements AsyncDisposable {
   #closedError(): KeelsonError {
     return new KeelsonError('CLOSED', `The database ${this.path} has been closed.`);
   }
-}
-
-/** Tries again after a random pause for as long as another connection is in the way. */
-async function retryWhileBusy<T>(
-  path: string,
-  attempt: () => T,
-  purpose: string,
-  options: WriteOptions,
-): Promise<T> {
-  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-  const startedAt = performance.now();
-  for (let tries = 0; ; tries += 1) {
-    if (options.signal?.aborted) throw aborted(path, options.signal);
-    try {
-      return attempt();
-    } catch (error) {
-      if (!isBusy(error)) throw fromSqliteError(error, path);
-      if (performance.now() - startedAt >= timeoutMs) {
-        throw lockTimeout(path, purpose, timeoutMs, error);
-      }
-    }
-    await pause(pauseMs(tries), options.signal);
-  }
-}
-
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
-
-function retryBlocking<T>(
-  path: string,
-  attempt: () => T,
-  options: { readonly timeoutMs?: number },
-): T {
-  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-  const startedAt = performance.now();
-  for (let tries = 0; ; tries += 1) {
-    try {
-      return attempt();
-    } catch (error) {
-      if (!isBusy(error)) throw fromSqliteError(error, path);
-      if (performance.now() - startedAt >= timeoutMs) {
-        throw lockTimeout(path, 'use the database', timeoutMs, error);
-      }
-    }
-    Atomics.wait(sleeper, 0, 0, pauseMs(tries));
-  }
-}
-
-/** 0.5 to 8 ms at first, up to twice that later: all processes keep getting their turn. */
-function pauseMs(tries: number): number {
-  return (0.5 + Math.random() * 7.5) * (1 + Math.min(tries, 50) / 50);
-}
-
-/** Never rejects; an abort ends it early. Its timer keeps the process: somebody awaits the write. */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, ms);
-    signal?.addEventListener('abort', finish, { once: true });
-  });
-}
-
-function aborted(path: string, signal: AbortSignal): KeelsonError {
-  return new KeelsonError('ABORTED', `Waiting to write to ${path} was aborted.`, {
-    cause: signal.reason,
-  });
-}
-
-function lockTimeout(path: string, purpose: string, ms: number, cause: unknown): KeelsonError {
-  if (isKeelsonError(cause)) return cause;
-  return new KeelsonError(
-    'UNAVAILABLE',
-    `Could not ${purpose} within ${ms} ms: another connection, in process ${process.pid} or another one, holds the write lock of ${path}. See which process keeps a transaction open (a copy tool or a shell, say), and try again.`,
-    { cause, details: { path, waitedMs: ms } },
-  );
-}
-
-function ignore(): void {
-  // What a write rejects with belongs to its caller, not to the next one in the queue.
 }
