@@ -8,11 +8,56 @@ import { pointStream, takeSequence, widOf } from './sqlite-writers.ts';
 /** Points in one segment: a larger flush becomes several, so that a fold is never much larger. */
 const segmentPoints = 16_384;
 
+/** The numbers of a series' key and owner. */
+interface Ids {
+  readonly kid: number;
+  readonly rid: number;
+}
+
+/**
+ * The numbers of the series that callers append to, found again by the object that addresses them: a
+ * writer passes the same hundreds of them with each batch. Entries hold committed numbers of valid
+ * addresses only, and no longer count when somebody has changed the object.
+ */
+export class SeriesIds {
+  readonly #known = new WeakMap<SeriesKey, SeriesKey & Ids>();
+
+  /** Whether the address was appended to before, and is what it was. */
+  has(key: SeriesKey): boolean {
+    return this.#find(key) !== undefined;
+  }
+
+  /** The numbers, allotted if need be. Only inside a write. */
+  get(database: SqliteDatabase, key: SeriesKey): Ids {
+    const known = this.#find(key);
+    if (known !== undefined) return known;
+    const { workspace, owner } = key;
+    const ids = {
+      kid: kidOf(database, { ...metricDict, workspace, key: key.key }),
+      rid: ridOf(database, workspace, owner),
+    };
+    const entry = { workspace, owner, key: key.key, ...ids };
+    database.afterCommit(() => this.#known.set(key, entry));
+    return ids;
+  }
+
+  #find(key: SeriesKey): (SeriesKey & Ids) | undefined {
+    const known = this.#known.get(key);
+    return known?.key === key.key && known.owner === key.owner && known.workspace === key.workspace
+      ? known
+      : undefined;
+  }
+}
+
 /** Stores a valid batch as segments, inside a write; does nothing when its number was stored before. */
-export function appendSegments(database: SqliteDatabase, batch: PointBatch): void {
+export function appendSegments(
+  database: SqliteDatabase,
+  batch: PointBatch,
+  seriesIds: SeriesIds,
+): void {
   const wid = widOf(database, batch.writer);
   if (!takeSequence(database, wid, pointStream, batch.sequence)) return;
-  const ids = batch.series.map((key) => idsOf(database, key));
+  const ids = batch.series.map((key) => seriesIds.get(database, key));
   const count = batch.steps.length;
   for (let from = 0; from < count; from += segmentPoints) {
     const to = Math.min(from + segmentPoints, count);
@@ -26,14 +71,6 @@ export function appendSegments(database: SqliteDatabase, batch: PointBatch): voi
       .prepare('INSERT INTO segment(wid, n, data) VALUES (?, ?, ?)')
       .run(wid, to - from, data);
   }
-}
-
-/** The numbers of a series' key and owner, allotted if need be. */
-function idsOf(database: SqliteDatabase, series: SeriesKey): { kid: number; rid: number } {
-  return {
-    kid: kidOf(database, { ...metricDict, workspace: series.workspace, key: series.key }),
-    rid: ridOf(database, series.workspace, series.owner),
-  };
 }
 
 // The series that the points use, in order of their first point: a batch may name many more.

@@ -78,6 +78,34 @@ describe('SqliteSeriesStore against a naive model', () => {
   }, 120_000);
 });
 
+describe('addresses that callers reuse', () => {
+  test('count as what they say now, and not at all when their batch was refused', async () => {
+    await using store = await SqliteSeriesStore.open({ path: join(directory, 'reused.db') });
+    const key = { workspace: 'w', owner: 'run', key: 'a' };
+    const append = (sequence: number, step: number): Promise<void> =>
+      store.appendPoints({
+        writer: 'w',
+        sequence,
+        series: [key],
+        seriesIndex: Uint32Array.of(0),
+        steps: Float64Array.of(step),
+        timestamps: Float64Array.of(1),
+        values: Float64Array.of(1),
+      });
+    await rejects('INVALID', () => append(1, 0.5), 'half a step');
+    await append(1, 1);
+    await append(2, 2);
+    key.key = 'b';
+    await append(3, 3);
+    key.key = '';
+    await rejects('INVALID', () => append(4, 4), 'an empty key');
+    const steps = async (name: string): Promise<number[]> => [
+      ...(await store.points({ workspace: 'w', owner: 'run', key: name })).steps,
+    ];
+    expect([await steps('a'), await steps('b')]).toEqual([[1, 2], [3]]);
+  });
+});
+
 describe('damaged bytes', () => {
   test('of a chunk or a segment are CORRUPT, and nothing is overwritten with them', async () => {
     const database = await SqliteDatabase.open(join(directory, 'damaged.db'));

@@ -21,7 +21,7 @@ import {
 } from '../sql/series-input.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { createSharedTables, findRid } from './sqlite-schema.ts';
-import { appendSegments } from './sqlite-series-append.ts';
+import { appendSegments, SeriesIds } from './sqlite-series-append.ts';
 import { foldPoints, foldSlice } from './sqlite-series-fold.ts';
 import { readBuckets, readPoints, readSummaries } from './sqlite-series-read.ts';
 import { removeOwner } from './sqlite-series-remove.ts';
@@ -47,6 +47,7 @@ const defaultLimit = 1_000_000;
 export class SqliteSeriesStore implements SeriesStore {
   readonly #database: SqliteDatabase;
   readonly #owned: boolean;
+  readonly #seriesIds = new SeriesIds();
   #closed = false;
   #foldError: unknown;
 
@@ -73,8 +74,8 @@ export class SqliteSeriesStore implements SeriesStore {
 
   async appendPoints(batch: PointBatch): Promise<void> {
     const database = this.#open();
-    assertPointBatch(batch);
-    await database.write(() => appendSegments(database, batch));
+    assertPointBatch(batch, (key) => this.#seriesIds.has(key));
+    await database.write(() => appendSegments(database, batch, this.#seriesIds));
     // The batch is durable whatever becomes of the fold, which the next append tries again.
     await this.#foldExcess().catch((error: unknown) => {
       this.#foldError = error;

@@ -13,10 +13,16 @@ const nameLength = 512;
 /** The longest `data` of a rollup, in UTF-8 bytes. */
 const rollupBytes = 1_048_576;
 
-/** Refuses, as INVALID, a batch of points that breaks a rule of the contract. */
-export function assertPointBatch(batch: PointBatch): void {
+/**
+ * Refuses, as INVALID, a batch of points that breaks a rule of the contract. Addresses that `isKnown`
+ * were looked at before.
+ */
+export function assertPointBatch(
+  batch: PointBatch,
+  isKnown: (key: SeriesKey) => boolean = () => false,
+): void {
   assertWriter(batch.writer, batch.sequence);
-  for (const key of batch.series) assertSeriesKey(key);
+  for (const key of batch.series) if (!isKnown(key)) assertSeriesKey(key);
   const { seriesIndex, steps, timestamps, values, series } = batch;
   const count = steps.length;
   if (seriesIndex.length !== count || timestamps.length !== count || values.length !== count) {
