@@ -63,6 +63,7 @@ export {
   normalTwoSided,
 } from './distributions/normal.ts';
 export { studentQuantileTwoSided, studentTwoSided } from './distributions/student-t.ts';
+export { type AdaptiveThresholdOptions, adaptiveThreshold } from './drift/adaptive-threshold.ts';
 export { type BinnedDriftOptions, type BinnedMethod, binnedDrift } from './drift/binned-drift.ts';
 export {
   type Category,

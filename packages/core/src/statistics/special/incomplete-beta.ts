@@ -41,7 +41,7 @@ export function logBetaTails(a: number, b: number, x: number, y: number = 1 - x)
 }
 
 /** ln(1 − e^v) for `v ≤ 0`. */
-export function logOneMinusExp(v: number): number {
+function logOneMinusExp(v: number): number {
   return v > -Math.LN2 ? Math.log(-Math.expm1(v)) : Math.log1p(-Math.exp(v));
 }
 
