@@ -13,7 +13,7 @@ mkdirSync(disk);
 // A real disk that is full, where we may mount one.
 const mounted =
   process.platform === 'linux' &&
-  spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', disk]).status === 0;
+  spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', disk]).status === 0;
 if (!mounted) {
   const what = 'LEFT OUT: metric writer on a full disk (mounting a file system needs root).';
   if (process.env['CI'] !== undefined) throw new Error(what);
@@ -68,7 +68,7 @@ describe.skipIf(!mounted)('the disk is full', () => {
     rmSync(join(disk, 'spool'), { recursive: true, force: true });
   });
   afterAll(() => {
-    spawnSync('umount', [disk]);
+    spawnSync('/bin/umount', [disk]);
     rmSync(directory, { recursive: true, force: true });
   });
 

@@ -241,7 +241,7 @@ export class SqliteSeriesStore implements SeriesStore {
 }
 
 /** Creates the tables of the series store where they are missing. */
-export async function createSeriesTables(database: SqliteDatabase): Promise<void> {
+async function createSeriesTables(database: SqliteDatabase): Promise<void> {
   const ready = database.read(() =>
     database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'heartbeat'").get(),
   );

@@ -10,7 +10,7 @@ export interface PointSet {
 export type CompareWriters = (a: number, b: number) => number;
 
 /** Negative when point `i` of `a` comes before point `j` of `b` by step, timestamp and writer. */
-export function comparePoints(
+function comparePoints(
   a: PointSet,
   i: number,
   b: PointSet,

@@ -47,7 +47,7 @@ export const home = 'home';
 export const run = 'run-1';
 
 /** A series of that run. */
-export const loss: SeriesKey = { workspace: home, owner: run, key: 'loss' };
+const loss: SeriesKey = { workspace: home, owner: run, key: 'loss' };
 
 /** Where most rows go. */
 export const predictions: StreamKey = {
