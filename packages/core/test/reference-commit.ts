@@ -218,14 +218,8 @@ class Applying {
     }
     checkText(this.#world, 'event text', event.subject, 'The subject of an event');
     const { events } = this.#state;
-    if (events.some((other) => other.id === event.id)) {
-      const details = { kind: 'event', id: event.id };
-      this.#world.refuse(
-        'event id',
-        'CONFLICT',
-        `The event ${event.id} was emitted before.`,
-        details,
-      );
+    if (events.some((other) => other.workspace === workspace && other.id === event.id)) {
+      this.#world.refuse('event id', 'CONFLICT', `The event ${event.id} was emitted before.`);
     }
     const sameSubject = (one: StoredEvent): boolean =>
       one.workspace === workspace && one.subject === event.subject;

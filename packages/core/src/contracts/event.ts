@@ -2,7 +2,7 @@ import type { JsonObject } from '../json.ts';
 
 /** An event as a commit emits it. */
 export interface EventDraft {
-  /** UUIDv7; an id that was emitted before rejects the commit with CONFLICT. */
+  /** UUIDv7; an id that was emitted before in the workspace rejects the commit with CONFLICT. */
   readonly id: string;
   /** `noun.past-participle`, such as `run.completed`. */
   readonly type: string;

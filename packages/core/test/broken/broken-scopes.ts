@@ -191,6 +191,20 @@ export const brokenIsolation: readonly BrokenStore[] = [
     }),
   },
   {
+    breaks: 'isolation: ids of events are those of a workspace',
+    how: 'an event is known in all workspaces',
+    wrap: (store, world) => ({
+      commit: async (commit) => {
+        const ids = world.state.events.map(({ id }) => id);
+        for (const change of commit.changes) {
+          if (change.op !== 'emit' || !ids.includes(change.event.id)) continue;
+          throw new KeelsonError('CONFLICT', `The event ${change.event.id} was emitted before.`);
+        }
+        return await store.commit(commit);
+      },
+    }),
+  },
+  {
     breaks: "isolation: another workspace's records are not claimed",
     how: 'claim of many does not look at the workspace',
     wrap: claiming(({ workspace, ...request }) =>

@@ -168,6 +168,14 @@ export const isolationCases: readonly Case<MetadataStoreHarness>[] = [
     },
   ),
   promised(
+    'isolation: ids of events are those of a workspace',
+    'An id of an event that was emitted in one workspace may be emitted in another.',
+    async ({ store }) => {
+      await write(store, emit(1));
+      await writeIn(store, away, emit(1));
+    },
+  ),
+  promised(
     "isolation: another workspace's records are not claimed",
     'claim in a workspace takes its records alone.',
     async ({ store, leaseMs }) => {
