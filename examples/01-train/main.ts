@@ -8,7 +8,13 @@ import { pathToFileURL } from 'node:url';
 import { openPlatform } from '@keelson/core';
 import { confusionFigure, confusionMatrix } from '../weather/confusion-figure.ts';
 import { type ForestOptions, predictClass, trainForest } from '../weather/forest.ts';
-import { classes, featureNames, featuresOf, labelOf, loadWeather } from '../weather/weather-data.ts';
+import {
+  classes,
+  featureNames,
+  featuresOf,
+  labelOf,
+  loadWeather,
+} from '../weather/weather-data.ts';
 
 const seed = 7;
 const grid: readonly ForestOptions[] = [8, 20].flatMap((minNumSamples) =>
@@ -23,11 +29,23 @@ const rows = test.map(featuresOf);
 
 const platform = await openPlatform();
 const { tracking } = platform;
-console.log(`Seattle 2012–2014: ${train.length} days to train on, ${test.length} to test; seed ${seed}.`);
+console.log(
+  `Seattle 2012–2014: ${train.length} days to train on, ${test.length} to test; seed ${seed}.`,
+);
 
 const sweepId = await tracking.withRun({ experiment: 'weather', name: 'sweep' }, async (sweep) => {
-  await sweep.logDataset({ name: 'seattle-2012-2013', digest: sha256, role: 'train', rowCount: train.length });
-  await sweep.logDataset({ name: 'seattle-2014', digest: sha256, role: 'test', rowCount: test.length });
+  await sweep.logDataset({
+    name: 'seattle-2012-2013',
+    digest: sha256,
+    role: 'train',
+    rowCount: train.length,
+  });
+  await sweep.logDataset({
+    name: 'seattle-2014',
+    digest: sha256,
+    role: 'test',
+    rowCount: test.length,
+  });
   for (const [i, options] of grid.entries()) {
     const accuracy = await trainOne(options);
     sweep.logMetric('test_accuracy', accuracy, { step: i + 1 });
@@ -55,7 +73,10 @@ for (const run of runs) {
 const pages = join(platform.dir, 'pages');
 mkdirSync(pages, { recursive: true });
 const best = runs[0];
-for (const [name, id] of [['sweep', sweepId], ['best', best?.id]] as const) {
+for (const [name, id] of [
+  ['sweep', sweepId],
+  ['best', best?.id],
+] as const) {
   if (id === undefined) continue;
   const file = join(pages, `${name}.html`);
   writeFileSync(file, await tracking.runPage(id));
@@ -66,7 +87,13 @@ await platform.close();
 /** One nested run: trains, logs the accuracy as the forest grows, keeps figure and model. */
 async function trainOne(options: ForestOptions): Promise<number> {
   return tracking.withRun({ experiment: 'weather', params: options }, async (run) => {
-    const forest = trainForest(train.map(featuresOf), train.map(labelOf), classes, featureNames, options);
+    const forest = trainForest(
+      train.map(featuresOf),
+      train.map(labelOf),
+      classes,
+      featureNames,
+      options,
+    );
     let predicted: number[] = [];
     for (let trees = 1; trees <= options.trees; trees += 1) {
       predicted = rows.map((row) => predictClass(forest, row, trees));

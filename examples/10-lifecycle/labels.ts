@@ -32,6 +32,8 @@ export function labelledDays(mode: LabelMode, seed: number): readonly Day[] {
 }
 
 function stratumOf(day: Day): string {
-  const angle = Math.floor((4 * (Date.parse(day.date) - Date.parse(`${day.year}-01-01`))) / (365.25 * 86_400_000));
+  const angle = Math.floor(
+    (4 * (Date.parse(day.date) - Date.parse(`${day.year}-01-01`))) / (365.25 * 86_400_000),
+  );
   return `${day.precipitation === 0 ? 'dry' : 'wet'} ${angle}`;
 }

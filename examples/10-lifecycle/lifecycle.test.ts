@@ -3,14 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  type Analysis,
-  decideGate,
-  judgeRule,
-  openPlatform,
-  type Platform,
-  replayRule,
-} from '@keelson/core';
+import { type Analysis, decideGate, openPlatform, type Platform } from '@keelson/core';
+import { judgeRule, replayRule } from '@keelson/core/monitoring';
 import { seededRandom } from '@keelson/core/statistics';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LifecycleSummary } from './summary.ts';
@@ -62,7 +56,9 @@ describe('the lifecycle on real labels', () => {
       const timer = setTimeout(() => job.process.kill('SIGKILL'), delayMs);
       const ended = await job.ended;
       clearTimeout(timer);
-      expect(ended.signal, `kill ${kill + 1} after ${Math.round(delayMs)} ms: ${ended.err}`).toBe('SIGKILL');
+      expect(ended.signal, `kill ${kill + 1} after ${Math.round(delayMs)} ms: ${ended.err}`).toBe(
+        'SIGKILL',
+      );
     }
     const ended = await runToEnd(['--dir', dir]);
     expect(summaryOf(ended)).toEqual(expected);
@@ -135,7 +131,9 @@ describe('synthetic labels', () => {
   }, 180_000);
 
   test('where nothing changes there is no retraining (one seed; many by `npm run bench -- false-alarms`)', async () => {
-    const summary = summaryOf(await runToEnd(['--dir', join(root, 'stable'), '--labels=stable', '--seed=3']));
+    const summary = summaryOf(
+      await runToEnd(['--dir', join(root, 'stable'), '--labels=stable', '--seed=3']),
+    );
     expect(summary.alerts).toEqual([]);
     expect(summary.versions).toHaveLength(1);
   }, 180_000);
@@ -143,14 +141,17 @@ describe('synthetic labels', () => {
 
 function countsOf(analysis: Analysis, rule: string): Analysis['counts'][string] {
   const counts = analysis.counts[rule];
-  if (counts === undefined) throw new Error(`The analysis of ${analysis.at} has no counts of ${rule}.`);
+  if (counts === undefined)
+    throw new Error(`The analysis of ${analysis.at} has no counts of ${rule}.`);
   return counts;
 }
 
 /** No execution that hangs, no run that is left RUNNING, no step that completed twice. */
 async function expectNothingLeftOver(platform: Platform): Promise<void> {
   const { executions } = await platform.pipelines.list({ limit: 1000 });
-  expect(executions.map((execution) => execution.status)).toEqual(executions.map(() => 'COMPLETED'));
+  expect(executions.map((execution) => execution.status)).toEqual(
+    executions.map(() => 'COMPLETED'),
+  );
   for (const { id } of executions) {
     const steps = await platform.pipelines.steps(id);
     expect(steps.map((step) => step.status)).toEqual(steps.map(() => 'COMPLETED'));
@@ -166,7 +167,10 @@ interface Ended {
   readonly err: string;
 }
 
-function run(args: readonly string[]): { readonly process: ChildProcess; readonly ended: Promise<Ended> } {
+function run(args: readonly string[]): {
+  readonly process: ChildProcess;
+  readonly ended: Promise<Ended>;
+} {
   const child = spawn(process.execPath, ['--conditions=keelson:source', main, '--json', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -3,8 +3,8 @@ import {
   type Deployment,
   type Gate,
   type KnownRow,
-  type MonitorRule,
   type ModelVersion,
+  type MonitorRule,
   type Platform,
   type Rollout,
   type RolloutStep,
@@ -108,7 +108,12 @@ const canaryStep = (weightPercent: number): RolloutStep => ({
   minDurationMs: 4 * weekMs,
   maxDurationMs: 26 * weekMs,
 });
-const lastStep: RolloutStep = { weightPercent: 100, shadow: true, gates: [], minDurationMs: weekMs };
+const lastStep: RolloutStep = {
+  weightPercent: 100,
+  shadow: true,
+  gates: [],
+  minDurationMs: weekMs,
+};
 const steps: readonly RolloutStep[] = [shadowStep, canaryStep(25), canaryStep(50), lastStep];
 /** Straight to a canary: what a crippled candidate is caught by. */
 const canaryOnly: readonly RolloutStep[] = [canaryStep(25), canaryStep(50), lastStep];
@@ -148,7 +153,10 @@ export async function runLifecycle(platform: Platform, options: LifecycleOptions
 }
 
 /** Trains on 2012 and brings the version into production, as far as that is not done yet. */
-async function ensureDeployment(platform: Platform, options: LifecycleOptions): Promise<Deployment> {
+async function ensureDeployment(
+  platform: Platform,
+  options: LifecycleOptions,
+): Promise<Deployment> {
   const { onProgress } = options;
   onProgress('Training on 2012: load → validate → split → train → evaluate');
   const trained = await train(platform, 'initial', {
@@ -159,7 +167,9 @@ async function ensureDeployment(platform: Platform, options: LifecycleOptions): 
     growth: 'sound',
   });
   const version = await registerTrained(platform, trained);
-  onProgress(`Registered ${name} ${version.version}: accuracy ${trained.accuracy.toFixed(3)} in cross-validation over ${trained.days} days`);
+  onProgress(
+    `Registered ${name} ${version.version}: accuracy ${trained.accuracy.toFixed(3)} in cross-validation over ${trained.days} days`,
+  );
   await promote(platform, version, 'the first version');
   const deployment = await platform.deployments.create({
     name,
@@ -195,7 +205,9 @@ async function train(
   const execution = await platform.pipelines.start(trainPipeline, parameters, { idempotencyKey });
   const done = await platform.pipelines.wait(execution);
   if (done.status !== 'COMPLETED') {
-    throw new Error(`Training ${execution.id} ended ${done.status}: ${done.failure?.message ?? ''}`);
+    throw new Error(
+      `Training ${execution.id} ended ${done.status}: ${done.failure?.message ?? ''}`,
+    );
   }
   return { ...(done.output as Trained), executionId: execution.id };
 }
@@ -260,7 +272,8 @@ async function subscribeRetraining(
     async (event) => {
       if (event.payload['deploymentId'] !== deployment.id) return;
       const alert = await platform.monitoring.getAlert(String(event.payload['alertId']));
-      if (await answers(platform, deployment, alert)) await startRetraining(platform, alert, options);
+      if (await answers(platform, deployment, alert))
+        await startRetraining(platform, alert, options);
     },
   );
 }
@@ -273,7 +286,11 @@ async function answers(platform: Platform, deployment: Deployment, alert: Alert)
   return first === undefined || first.id === alert.id;
 }
 
-async function startRetraining(platform: Platform, alert: Alert, options: LifecycleOptions): Promise<void> {
+async function startRetraining(
+  platform: Platform,
+  alert: Alert,
+  options: LifecycleOptions,
+): Promise<void> {
   const parameters = retrainingParameters(alert, options);
   await platform.pipelines.start(trainPipeline, parameters, {
     idempotencyKey: alert.id,
@@ -304,7 +321,9 @@ async function react(
   if (active !== undefined) {
     const rollout = await platform.deployments.evaluateRollout(active.id, { at });
     for (const decision of rollout.decisions.slice(active.decisions.length)) {
-      options.onProgress(`${isoDate(decision.at)} rollout of ${rollout.candidate}: ${decision.action} (${decision.reason})`);
+      options.onProgress(
+        `${isoDate(decision.at)} rollout of ${rollout.candidate}: ${decision.action} (${decision.reason})`,
+      );
     }
   }
   await settleRollouts(platform, deployment, options);
@@ -323,22 +342,25 @@ async function answer(
   options: LifecycleOptions,
 ): Promise<void> {
   const { onProgress } = options;
-  await withCorrelation({ correlationId: alert.correlationId, causationId: alert.eventId }, async () => {
-    onProgress(`${isoDate(alert.firstAt)} ALERT ${alert.rule}: ${alert.summary}`);
-    const trained = await train(platform, alert.id, retrainingParameters(alert, options));
-    const version = await registerTrained(platform, trained, alert);
-    await toStaging(platform, version, `answers alert ${alert.rule}`);
-    await platform.deployments.startRollout({
-      deployment: name,
-      versionId: version.id,
-      steps: options.retraining === 'crippled' ? canaryOnly : steps,
-      onInconclusive: 'rollback',
-      reason: `alert: ${alert.rule}`,
-      requestKey: alert.id,
-      at,
-    });
-    onProgress(`${isoDate(at)} ${name} ${version.version}, retrained, begins its rollout`);
-  });
+  await withCorrelation(
+    { correlationId: alert.correlationId, causationId: alert.eventId },
+    async () => {
+      onProgress(`${isoDate(alert.firstAt)} ALERT ${alert.rule}: ${alert.summary}`);
+      const trained = await train(platform, alert.id, retrainingParameters(alert, options));
+      const version = await registerTrained(platform, trained, alert);
+      await toStaging(platform, version, `answers alert ${alert.rule}`);
+      await platform.deployments.startRollout({
+        deployment: name,
+        versionId: version.id,
+        steps: options.retraining === 'crippled' ? canaryOnly : steps,
+        onInconclusive: 'rollback',
+        reason: `alert: ${alert.rule}`,
+        requestKey: alert.id,
+        at,
+      });
+      onProgress(`${isoDate(at)} ${name} ${version.version}, retrained, begins its rollout`);
+    },
+  );
 }
 
 /** Promotes what a finished rollout let through, and gives the monitor a new reference either way. */
@@ -358,11 +380,17 @@ async function settleRollouts(
     }
     await rebaseline(platform, deployment, last);
   });
-  options.onProgress(`${isoDate(last.evaluatedAt)} rollout of ${last.candidate} ended ${last.status}; the monitor has a new reference`);
+  options.onProgress(
+    `${isoDate(last.evaluatedAt)} rollout of ${last.candidate} ended ${last.status}; the monitor has a new reference`,
+  );
 }
 
 /** The reference is what the last 365 days brought, judged by the version that goes on serving. */
-async function rebaseline(platform: Platform, deployment: Deployment, rollout: Rollout): Promise<void> {
+async function rebaseline(
+  platform: Platform,
+  deployment: Deployment,
+  rollout: Rollout,
+): Promise<void> {
   const completed = rollout.status === 'COMPLETED';
   const versionId = completed ? rollout.candidateVersionId : rollout.baselineVersionId;
   const at = rollout.evaluatedAt;
@@ -388,7 +416,12 @@ async function ask(url: string, day: Day): Promise<void> {
       id: day.date,
       parameters: { at: noon(day) },
       inputs: [
-        { name: 'features', datatype: 'FP64', shape: [1, featureNames.length], data: featuresOf(day) },
+        {
+          name: 'features',
+          datatype: 'FP64',
+          shape: [1, featureNames.length],
+          data: featuresOf(day),
+        },
       ],
     }),
   });

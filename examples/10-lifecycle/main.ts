@@ -40,7 +40,9 @@ const done = await platform.tracking.searchRuns({
   limit: 1,
 });
 if (done.runs.length > 0) {
-  console.log(`All of this is done already, in ${platform.dir}; run with --from-scratch to start anew.`);
+  console.log(
+    `All of this is done already, in ${platform.dir}; run with --from-scratch to start anew.`,
+  );
 } else {
   const tags = { job: JSON.stringify(job) };
   await platform.tracking.withRun({ experiment: 'lifecycle', tags, params: job }, () =>
@@ -65,7 +67,9 @@ async function refuseOtherJob(): Promise<void> {
   const { runs } = await platform.tracking.searchRuns({ experiment: 'lifecycle', limit: 1 });
   const other = runs[0]?.tags['job'];
   if (other === undefined || other === JSON.stringify(job)) return;
-  console.error(`${platform.dir} holds the job ${other}; choose another --dir, or add --from-scratch.`);
+  console.error(
+    `${platform.dir} holds the job ${other}; choose another --dir, or add --from-scratch.`,
+  );
   process.exit(2);
 }
 

@@ -30,7 +30,11 @@ export interface LifecycleSummary {
     readonly status: string;
     readonly began: number;
     readonly ended: number;
-    readonly decisions: readonly { readonly at: number; readonly action: string; readonly reason: string }[];
+    readonly decisions: readonly {
+      readonly at: number;
+      readonly action: string;
+      readonly reason: string;
+    }[];
     readonly evidence: readonly Pick<GateVerdict, 'outcome' | 'inputs' | 'test'>[];
   }[];
   readonly analyses: number;
@@ -45,7 +49,9 @@ export async function summarise(platform: Platform): Promise<LifecycleSummary> {
   const rollouts = await platform.deployments.listRollouts('weather');
   const alerts = await platform.monitoring.listAlerts(deployment.id);
   const analyses = await platform.monitoring.listAnalyses(deployment.id);
-  const years = await Promise.all([2013, 2014, 2015].map((year) => yearOf(platform, deployment, year)));
+  const years = await Promise.all(
+    [2013, 2014, 2015].map((year) => yearOf(platform, deployment, year)),
+  );
   const { route } = await platform.deployments.route('weather');
   const serving = await platform.registry.getVersionById(route.targets[0]?.versionId ?? '');
   return {
@@ -109,13 +115,19 @@ export async function printSummary(
   print('\nAccuracy of the answers by year, beside always saying the year’s most frequent class');
   for (const year of summary.years) {
     const share = (100 * year.right) / year.total;
-    print(`  ${year.year}  ${share.toFixed(1)} %  (${year.right} of ${year.total})   ${year.majority} ${(100 * year.majorityShare).toFixed(1)} %`);
+    print(
+      `  ${year.year}  ${share.toFixed(1)} %  (${year.right} of ${year.total})   ${year.majority} ${(100 * year.majorityShare).toFixed(1)} %`,
+    );
   }
   print('\nVersions');
   for (const { version, stage, accuracy, sha256 } of summary.versions) {
-    print(`  weather ${version}  ${stage.padEnd(11)} cross-validated ${accuracy.toFixed(3)}  sha256 ${sha256.slice(0, 12)}`);
+    print(
+      `  weather ${version}  ${stage.padEnd(11)} cross-validated ${accuracy.toFixed(3)}  sha256 ${sha256.slice(0, 12)}`,
+    );
   }
-  print(`\nAlerts (${summary.analyses} weekly analyses; the three rules together raise a false alarm with a chance of at most 5 %)`);
+  print(
+    `\nAlerts (${summary.analyses} weekly analyses; the three rules together raise a false alarm with a chance of at most 5 %)`,
+  );
   if (summary.alerts.length === 0) print('  none: nothing changed that the evidence can show');
   for (const alert of summary.alerts) {
     print(`  ${isoDate(alert.at)}  ${alert.rule}, ${alert.state}\n    ${alert.summary}`);
@@ -127,13 +139,24 @@ export async function printSummary(
   await printTimeline(platform, deployment, print);
 }
 
-function printRollout(rollout: LifecycleSummary['rollouts'][number], print: (line: string) => void): void {
-  print(`  ${rollout.candidate} after ${rollout.baseline}: ${rollout.status}, ${isoDate(rollout.began)} to ${isoDate(rollout.ended)}`);
-  for (const { at, action, reason } of rollout.decisions) print(`    ${isoDate(at)}  ${action}: ${reason}`);
-  for (const { outcome, test, inputs } of rollout.evidence) print(`    ${describeEvidence(outcome, test, inputs)}`);
+function printRollout(
+  rollout: LifecycleSummary['rollouts'][number],
+  print: (line: string) => void,
+): void {
+  print(
+    `  ${rollout.candidate} after ${rollout.baseline}: ${rollout.status}, ${isoDate(rollout.began)} to ${isoDate(rollout.ended)}`,
+  );
+  for (const { at, action, reason } of rollout.decisions)
+    print(`    ${isoDate(at)}  ${action}: ${reason}`);
+  for (const { outcome, test, inputs } of rollout.evidence)
+    print(`    ${describeEvidence(outcome, test, inputs)}`);
 }
 
-function describeEvidence(outcome: string, test: GateVerdict['test'], inputs: GateVerdict['inputs']): string {
+function describeEvidence(
+  outcome: string,
+  test: GateVerdict['test'],
+  inputs: GateVerdict['inputs'],
+): string {
   const interval = test['interval'] as { readonly low: number; readonly high: number } | undefined;
   if (interval !== undefined) {
     const { candidateOnly, baselineOnly } = inputs as Record<string, number>;
@@ -151,7 +174,11 @@ async function printLineage(platform: Platform, print: (line: string) => void): 
   for (const node of graph.nodes) print(`  ${'  '.repeat(node.depth)}${node.type}  ${node.label}`);
 }
 
-async function printTimeline(platform: Platform, deployment: Deployment, print: (line: string) => void): Promise<void> {
+async function printTimeline(
+  platform: Platform,
+  deployment: Deployment,
+  print: (line: string) => void,
+): Promise<void> {
   const [alert] = await platform.monitoring.listAlerts(deployment.id);
   if (alert === undefined) return;
   print(`\nWhat followed from the first alert, under correlation id ${alert.correlationId}`);

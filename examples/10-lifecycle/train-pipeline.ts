@@ -37,7 +37,9 @@ export const trainPipeline = definePipeline(
   (p) => {
     const load = p.step('load', {}, async ({ parameters, outputs }) => {
       const { from, until, labels, seed } = parameters;
-      const days = labelledDays(labels, seed).filter((day) => day.date >= from && day.date <= until);
+      const days = labelledDays(labels, seed).filter(
+        (day) => day.date >= from && day.date <= until,
+      );
       return { days: await outputs.json('days.json', days), count: days.length };
     });
 
@@ -47,7 +49,8 @@ export const trainPipeline = definePipeline(
       const dates = new Set(days.map((day) => day.date));
       if (dates.size !== days.length) problems.push('a day is there twice');
       if (days.length < 100) problems.push(`${days.length} days are too few to train on`);
-      if (problems.length > 0) throw new Error(`The data are not fit to train on: ${problems.join('; ')}`);
+      if (problems.length > 0)
+        throw new Error(`The data are not fit to train on: ${problems.join('; ')}`);
       return { days: inputs.load.days, count: days.length };
     });
 
@@ -64,7 +67,12 @@ export const trainPipeline = definePipeline(
       await run.logParams({ ...growth, growth: parameters.growth, seed: parameters.seed });
       const { from, until } = parameters;
       const { sha256: digest } = inputs.split.days;
-      await run.logDataset({ name: `seattle ${from} to ${until}`, digest, role: 'train', rowCount: days.length });
+      await run.logDataset({
+        name: `seattle ${from} to ${until}`,
+        digest,
+        role: 'train',
+        rowCount: days.length,
+      });
       for (const [name, bytes] of Object.entries(modelFiles(forest))) {
         await run.logArtifact(`model/${name}`, bytes, { type: 'MODEL' });
       }
@@ -82,7 +90,9 @@ export const trainPipeline = definePipeline(
       const counts = confusionMatrix(truth, predicted, classes.length);
       await run?.logFigure('confusion.svg', confusionFigure(counts, classes));
       const reference: KnownRow[] = days.map((day, i) => ({
-        features: Object.fromEntries(featureNames.map((name, j) => [name, featuresOf(day)[j] ?? 0])),
+        features: Object.fromEntries(
+          featureNames.map((name, j) => [name, featuresOf(day)[j] ?? 0]),
+        ),
         label: day.weather,
         prediction: classes[predicted[i] ?? 0] ?? '',
       }));
@@ -91,7 +101,10 @@ export const trainPipeline = definePipeline(
         digest: inputs.train.digest,
         accuracy: right / days.length,
         days: days.length,
-        reference: await outputs.json('reference.json', reference as unknown as readonly JsonObject[]),
+        reference: await outputs.json(
+          'reference.json',
+          reference as unknown as readonly JsonObject[],
+        ),
       };
     });
   },
@@ -109,7 +122,11 @@ function crossValidate(
   let right = 0;
   let total = 0;
   for (let fold = 0; fold < folds; fold += 1) {
-    const forest = grow(days.filter((_, i) => foldOf[i] !== fold), kind, seed);
+    const forest = grow(
+      days.filter((_, i) => foldOf[i] !== fold),
+      kind,
+      seed,
+    );
     days.forEach((day, i) => {
       if (foldOf[i] !== fold) return;
       predicted[i] = predictClass(forest, featuresOf(day));
@@ -129,7 +146,8 @@ function grow(days: readonly Day[], kind: Growth, seed: number): ReturnType<type
 
 function problemsOf(day: Day): string[] {
   const problems: string[] = [];
-  if (!(day.precipitation >= 0 && day.precipitation < 500)) problems.push(`${day.date}: precipitation`);
+  if (!(day.precipitation >= 0 && day.precipitation < 500))
+    problems.push(`${day.date}: precipitation`);
   if (!(day.tempMin <= day.tempMax)) problems.push(`${day.date}: temperatures`);
   if (!(day.wind >= 0 && day.wind < 100)) problems.push(`${day.date}: wind`);
   return problems;

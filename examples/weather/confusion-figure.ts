@@ -14,7 +14,10 @@ export function confusionMatrix(
 }
 
 /** A confusion matrix as SVG; each row is shaded by its own total. */
-export function confusionFigure(counts: readonly (readonly number[])[], names: readonly string[]): string {
+export function confusionFigure(
+  counts: readonly (readonly number[])[],
+  names: readonly string[],
+): string {
   const cell = 64;
   const left = 80;
   const top = 40;
@@ -22,7 +25,9 @@ export function confusionFigure(counts: readonly (readonly number[])[], names: r
   counts.forEach((row, r) => {
     const total = row.reduce((sum, n) => sum + n, 0);
     const y = top + r * cell;
-    parts.push(`<text x="${left - 8}" y="${y + cell / 2 + 4}" text-anchor="end">${names[r]}</text>`);
+    parts.push(
+      `<text x="${left - 8}" y="${y + cell / 2 + 4}" text-anchor="end">${names[r]}</text>`,
+    );
     row.forEach((count, c) => {
       const share = total === 0 ? 0 : count / total;
       const x = left + c * cell;
@@ -33,7 +38,9 @@ export function confusionFigure(counts: readonly (readonly number[])[], names: r
     });
   });
   names.forEach((name, c) => {
-    parts.push(`<text x="${left + c * cell + cell / 2}" y="${top - 10}" text-anchor="middle">${name}</text>`);
+    parts.push(
+      `<text x="${left + c * cell + cell / 2}" y="${top - 10}" text-anchor="middle">${name}</text>`,
+    );
   });
   const size = names.length * cell;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + size + 10} ${top + size + 34}" font-family="system-ui,sans-serif" font-size="13">

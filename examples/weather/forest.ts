@@ -42,7 +42,10 @@ export function trainForest(
     noOOB: true,
     treeOptions: { minNumSamples: options.minNumSamples },
   });
-  forest.train(rows.map((row) => [...row]), [...labels]);
+  forest.train(
+    rows.map((row) => [...row]),
+    [...labels],
+  );
   // Its toJSON still holds matrices; only their JSON text is plain.
   const { baseModel } = JSON.parse(JSON.stringify(forest)) as { readonly baseModel: RawForest };
   const trees = baseModel.estimators.map((estimator, i) =>

@@ -2,14 +2,22 @@ import type { ModelSignature } from '@keelson/core';
 import type { Forest } from './forest.ts';
 
 /** What the weather model takes and gives. */
-export function weatherSignature(features: readonly string[], classes: readonly string[]): ModelSignature {
+export function weatherSignature(
+  features: readonly string[],
+  classes: readonly string[],
+): ModelSignature {
   return {
     inputs: [
       { name: 'features', datatype: 'FP64', shape: [-1, features.length], columns: [...features] },
     ],
     outputs: [
       { name: 'label', datatype: 'BYTES', shape: [-1] },
-      { name: 'probabilities', datatype: 'FP64', shape: [-1, classes.length], columns: [...classes] },
+      {
+        name: 'probabilities',
+        datatype: 'FP64',
+        shape: [-1, classes.length],
+        columns: [...classes],
+      },
     ],
   };
 }

@@ -94,7 +94,10 @@ export class KeelsonError extends Error {
  * Whether `value` is a Keelson error, and, when codes are named, one of those. Works across duplicate
  * installs of the package.
  */
-export function isKeelsonError(value: unknown, ...codes: readonly ErrorCode[]): value is KeelsonError {
+export function isKeelsonError(
+  value: unknown,
+  ...codes: readonly ErrorCode[]
+): value is KeelsonError {
   if (typeof value !== 'object' || value === null || !(brand in value)) return false;
   return codes.length === 0 || codes.includes((value as KeelsonError).code);
 }

@@ -14,9 +14,16 @@ export type * from './contracts/record.ts';
 export type * from './contracts/scope.ts';
 export type * from './contracts/series-store.ts';
 export type * from './contracts/traffic-router.ts';
+export type { Deployment } from './deployments/deployment.ts';
+export type { Deployments } from './deployments/deployments.ts';
 export { decideGate, type Gate, type GateVerdict } from './deployments/gate.ts';
-export type { Deployment, Deployments, StartRollout } from './deployments/deployments.ts';
-export type { Rollout, RolloutDecision, RolloutStatus, RolloutStep } from './deployments/rollout.ts';
+export type {
+  Rollout,
+  RolloutDecision,
+  RolloutStatus,
+  RolloutStep,
+} from './deployments/rollout.ts';
+export type { Rollouts, StartRollout } from './deployments/rollouts.ts';
 export {
   type ErrorClass,
   type ErrorCode,
@@ -39,21 +46,14 @@ export {
 } from './json.ts';
 export type { Alert } from './monitoring/alert.ts';
 export type { Label, LabelResult } from './monitoring/labels.ts';
-export type { Analysis, Monitor, Monitoring, WatchOptions } from './monitoring/monitoring.ts';
+export type { Analysis, Monitor, WatchOptions } from './monitoring/monitor.ts';
+export type { Monitoring } from './monitoring/monitoring.ts';
 export type { Accuracy, Performance } from './monitoring/performance.ts';
-export {
-  judgeRule,
-  type KnownRow,
-  type MonitorRule,
-  type RuleCounts,
-  type RuleReference,
-  type RuleState,
-  type RuleVerdict,
-  replayRule,
-} from './monitoring/rule.ts';
+export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
-export type { MetricOptions, MonitoringOptions, PlatformOptions } from './platform-options.ts';
 export { definePipeline, type Pipeline } from './pipelines/define-pipeline.ts';
+export type { MetricOptions, MonitoringOptions, PlatformOptions } from './platform-options.ts';
+export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type {
   Model,
   ModelFile,
@@ -62,7 +62,6 @@ export type {
   ModelVersion,
   Stage,
 } from './registry/model-version.ts';
-export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type { RegisterOptions } from './registry/registration.ts';
 export type { Registry } from './registry/registry.ts';
 export type { PolicyCheck, StagePolicy, TransitionRule } from './registry/stage-policy.ts';
@@ -77,7 +76,7 @@ export type { Artifact, LogArtifactOptions } from './tracking/artifacts.ts';
 export type { DatasetInput } from './tracking/dataset.ts';
 export type { Experiment, NewExperiment } from './tracking/experiment.ts';
 export type { Run, RunStatus, SourceType } from './tracking/run.ts';
-export type { StartRunOptions } from './tracking/runs.ts';
 export type { RunPage, RunSearch } from './tracking/search.ts';
+export type { StartRunOptions } from './tracking/start-run-options.ts';
 export type { Tracking } from './tracking/tracking.ts';
 export { uuidV7 } from './uuid.ts';

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os';
-import { eventKinds } from './contracts/kinds/event-kinds.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
+import { eventKinds } from './contracts/kinds/event-kinds.ts';
 import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
 import { pipelinesKinds } from './contracts/kinds/pipelines-kinds.ts';
 import { registryKinds } from './contracts/kinds/registry-kinds.ts';

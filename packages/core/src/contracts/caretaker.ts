@@ -29,7 +29,10 @@ export interface Recovery {
   canHandle(fault: HealthResult & { readonly check: string }): boolean;
   run(
     signal: AbortSignal,
-  ): Promise<{ readonly outcome: 'SUCCESS' | 'PARTIAL' | 'FAILED' | 'MANUAL_REQUIRED'; readonly message: string }>;
+  ): Promise<{
+    readonly outcome: 'SUCCESS' | 'PARTIAL' | 'FAILED' | 'MANUAL_REQUIRED';
+    readonly message: string;
+  }>;
 }
 
 /** A difference between what should be and what is, found by reconciliation. */
@@ -47,5 +50,8 @@ export interface Caretaker {
   readonly recoveries?: readonly Recovery[];
   /** Removes what retention no longer keeps; bounded work per call. */
   retain?(signal: AbortSignal): Promise<{ readonly removed: number; readonly more: boolean }>;
-  reconcile?(options: { readonly mend: boolean; readonly signal: AbortSignal }): Promise<readonly Finding[]>;
+  reconcile?(options: {
+    readonly mend: boolean;
+    readonly signal: AbortSignal;
+  }): Promise<readonly Finding[]>;
 }

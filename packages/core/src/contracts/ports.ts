@@ -39,7 +39,10 @@ export interface Notifier {
 /** Keys for signing, sealing and encryption. */
 export interface KeyProvider {
   /** The key of that id, or the current one. NOT_FOUND when there is none. */
-  key(purpose: 'sign' | 'encrypt' | 'pseudonymise', id?: string): Promise<{
+  key(
+    purpose: 'sign' | 'encrypt' | 'pseudonymise',
+    id?: string,
+  ): Promise<{
     readonly id: string;
     readonly bytes: Uint8Array;
   }>;

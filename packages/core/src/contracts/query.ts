@@ -24,36 +24,36 @@
  * comparisons, more than 10,000 values in `in` lists, patterns of more than 1,000 characters.
  */
 export type Predicate =
-	| { readonly op: "and"; readonly of: readonly Predicate[] }
-	| { readonly op: "or"; readonly of: readonly Predicate[] }
-	| { readonly op: "not"; readonly of: Predicate }
-	| {
-			readonly op: "compare";
-			readonly left: Selector;
-			readonly cmp: Comparison;
-			readonly value: Literal;
-	  }
-	| {
-			readonly op: "between";
-			readonly left: Selector;
-			readonly low: Literal;
-			readonly high: Literal;
-	  }
-	| {
-			readonly op: "in";
-			readonly left: Selector;
-			readonly values: readonly Literal[];
-	  }
-	| {
-			readonly op: "like";
-			readonly left: Selector;
-			readonly pattern: string;
-			readonly caseSensitive: boolean;
-	  }
-	| { readonly op: "present"; readonly left: Selector };
+  | { readonly op: 'and'; readonly of: readonly Predicate[] }
+  | { readonly op: 'or'; readonly of: readonly Predicate[] }
+  | { readonly op: 'not'; readonly of: Predicate }
+  | {
+      readonly op: 'compare';
+      readonly left: Selector;
+      readonly cmp: Comparison;
+      readonly value: Literal;
+    }
+  | {
+      readonly op: 'between';
+      readonly left: Selector;
+      readonly low: Literal;
+      readonly high: Literal;
+    }
+  | {
+      readonly op: 'in';
+      readonly left: Selector;
+      readonly values: readonly Literal[];
+    }
+  | {
+      readonly op: 'like';
+      readonly left: Selector;
+      readonly pattern: string;
+      readonly caseSensitive: boolean;
+    }
+  | { readonly op: 'present'; readonly left: Selector };
 
 /** How two values compare. */
-export type Comparison = "=" | "!=" | ">" | ">=" | "<" | "<=";
+export type Comparison = '=' | '!=' | '>' | '>=' | '<' | '<=';
 
 /** A value written in a query; it reaches a store only as a bound parameter. */
 export type Literal = string | number | boolean;
@@ -63,18 +63,18 @@ export type Literal = string | number | boolean;
  * `createdAt` and `updatedAt`. A body path walks the keys of objects; it does not enter arrays.
  */
 export type Selector =
-	| { readonly from: "column"; readonly name: string }
-	| {
-			readonly from: "facet";
-			readonly facet: string;
-			readonly key: string;
-			/** Only for projected metric facets: which figure of the summary; `last` when left out. */
-			readonly figure?: SummaryFigure;
-	  }
-	| { readonly from: "body"; readonly path: readonly string[] };
+  | { readonly from: 'column'; readonly name: string }
+  | {
+      readonly from: 'facet';
+      readonly facet: string;
+      readonly key: string;
+      /** Only for projected metric facets: which figure of the summary; `last` when left out. */
+      readonly figure?: SummaryFigure;
+    }
+  | { readonly from: 'body'; readonly path: readonly string[] };
 
 /** The figures that a metric summary keeps. */
-export type SummaryFigure = "last" | "min" | "max" | "mean" | "first" | "count";
+export type SummaryFigure = 'last' | 'min' | 'max' | 'mean' | 'first' | 'count';
 
 /**
  * One key to sort by. Missing values (and NaN, null, arrays, objects) come last in both directions.
@@ -83,19 +83,19 @@ export type SummaryFigure = "last" | "min" | "max" | "mean" | "first" | "count";
  * by code points.
  */
 export interface Order {
-	readonly by: Selector;
-	readonly direction: "asc" | "desc";
+  readonly by: Selector;
+  readonly direction: 'asc' | 'desc';
 }
 
 /** What to read of one kind, in one workspace. */
 export interface Query {
-	readonly where?: Predicate;
-	/** Ties, and the lack of an order, are settled by id ascending, so that pages are stable. */
-	readonly orderBy?: readonly Order[];
-	/** 1 to 1,000; 50 when left out. */
-	readonly limit?: number;
-	/** The `cursor` of the page before. Opaque; INVALID with another query's cursor. */
-	readonly cursor?: string;
-	/** Which facets come with the records; none when left out. Projected facets may be named too. */
-	readonly facets?: readonly string[];
+  readonly where?: Predicate;
+  /** Ties, and the lack of an order, are settled by id ascending, so that pages are stable. */
+  readonly orderBy?: readonly Order[];
+  /** 1 to 1,000; 50 when left out. */
+  readonly limit?: number;
+  /** The `cursor` of the page before. Opaque; INVALID with another query's cursor. */
+  readonly cursor?: string;
+  /** Which facets come with the records; none when left out. Projected facets may be named too. */
+  readonly facets?: readonly string[];
 }

@@ -2,10 +2,28 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Route } from '../contracts/traffic-router.ts';
 import { decideGate, type Gate, type GateVerdict } from './gate.ts';
-import { assertSteps, decideRollout, type RolloutStep, routeOfStep, routeOfVersion } from './rollout.ts';
+import {
+  assertSteps,
+  decideRollout,
+  type RolloutStep,
+  routeOfStep,
+  routeOfVersion,
+} from './rollout.ts';
 
-const paired: Gate = { gate: 'paired-accuracy', needs: 'no-worse', margin: 0.05, alpha: 0.05, minimumItems: 20 };
-const step: RolloutStep = { weightPercent: 25, shadow: true, gates: [paired], minDurationMs: 100, maxDurationMs: 1000 };
+const paired: Gate = {
+  gate: 'paired-accuracy',
+  needs: 'no-worse',
+  margin: 0.05,
+  alpha: 0.05,
+  minimumItems: 20,
+};
+const step: RolloutStep = {
+  weightPercent: 25,
+  shadow: true,
+  gates: [paired],
+  minDurationMs: 100,
+  maxDurationMs: 1000,
+};
 const steps = [step, { ...step, weightPercent: 100 }];
 
 function verdict(outcome: GateVerdict['outcome']): GateVerdict {
@@ -35,7 +53,12 @@ describe('decideRollout', () => {
 
 describe('routes', () => {
   const base: Route = { deploymentId: 'd', targets: [], rules: [], shadows: [] };
-  const versions = { candidateVersionId: 'c', baselineVersionId: 'b', candidate: 'm@2', baseline: 'm@1' };
+  const versions = {
+    candidateVersionId: 'c',
+    baselineVersionId: 'b',
+    candidate: 'm@2',
+    baseline: 'm@1',
+  };
 
   test('weights always sum to 100, and nobody has 0', () => {
     fc.assert(
@@ -63,10 +86,19 @@ describe('routes', () => {
   test.each([
     ['none', []],
     ['not ending with all traffic', [step]],
-    ['taking traffic away', [{ ...step, weightPercent: 50 }, step, { ...step, weightPercent: 100 }]],
+    [
+      'taking traffic away',
+      [{ ...step, weightPercent: 50 }, step, { ...step, weightPercent: 100 }],
+    ],
     ['more than all', [{ ...step, weightPercent: 101 }]],
     ['no number', [{ ...step, weightPercent: Number.NaN }]],
-    ['nothing for the candidate', [{ ...step, weightPercent: 0, shadow: false }, { ...step, weightPercent: 100 }]],
+    [
+      'nothing for the candidate',
+      [
+        { ...step, weightPercent: 0, shadow: false },
+        { ...step, weightPercent: 100 },
+      ],
+    ],
   ])('steps are refused: %s', (_, bad) => {
     expect(() => assertSteps(bad)).toThrow('The rollout');
   });
@@ -89,6 +121,8 @@ describe('decideGate', () => {
   test('a clearly worse candidate fails, a clearly better one passes', () => {
     const counts = { bothRight: 100, candidateOnly: 2, baselineOnly: 60, bothWrong: 10 };
     expect(decideGate(paired, counts).outcome).toBe('FAIL');
-    expect(decideGate(paired, { ...counts, candidateOnly: 60, baselineOnly: 2 }).outcome).toBe('PASS');
+    expect(decideGate(paired, { ...counts, candidateOnly: 60, baselineOnly: 2 }).outcome).toBe(
+      'PASS',
+    );
   });
 });

@@ -63,7 +63,8 @@ export function decideRollout(
   at: number,
 ): Pick<RolloutDecision, 'action' | 'reason'> {
   const step = rollout.steps[rollout.stepIndex];
-  if (step === undefined) throw new KeelsonError('INTERNAL', 'A rollout stands behind its last step.');
+  if (step === undefined)
+    throw new KeelsonError('INTERNAL', 'A rollout stands behind its last step.');
   const failed = verdicts.filter((verdict) => verdict.outcome === 'FAIL');
   if (failed.length > 0) {
     return { action: 'rollback', reason: `failed: ${failed.map((v) => v.gate.gate).join(', ')}` };
@@ -77,7 +78,10 @@ export function decideRollout(
   }
   if (open.length > 0 && step.maxDurationMs !== undefined && servedMs >= step.maxDurationMs) {
     const action = rollout.onInconclusive;
-    return { action, reason: `inconclusive in its time: ${open.map((v) => v.gate.gate).join(', ')}` };
+    return {
+      action,
+      reason: `inconclusive in its time: ${open.map((v) => v.gate.gate).join(', ')}`,
+    };
   }
   return {
     action: 'hold',
@@ -123,8 +127,10 @@ export function assertSteps(steps: readonly RolloutStep[]): readonly RolloutStep
   if (steps.length === 0) refuse('are missing; give at least one');
   steps.forEach((step, i) => {
     const { weightPercent } = step;
-    if (!(weightPercent >= 0 && weightPercent <= 100)) refuse(`want ${weightPercent} % in step ${i + 1}`);
-    if (weightPercent < (steps[i - 1]?.weightPercent ?? 0)) refuse(`take traffic away in step ${i + 1}`);
+    if (!(weightPercent >= 0 && weightPercent <= 100))
+      refuse(`want ${weightPercent} % in step ${i + 1}`);
+    if (weightPercent < (steps[i - 1]?.weightPercent ?? 0))
+      refuse(`take traffic away in step ${i + 1}`);
     if (weightPercent === 0 && !step.shadow) refuse(`give the candidate nothing in step ${i + 1}`);
   });
   if (steps.at(-1)?.weightPercent !== 100) refuse('do not end with 100 % on the candidate');

@@ -19,7 +19,8 @@ export async function readCounted(
     const requests = batch.columns['requestId']?.values;
     for (let i = 0; i < batch.at.length; i += 1) {
       const request = requests?.[i];
-      if (typeof request === 'string' && analysisIds.has(String(analyses?.[i]))) counted.add(request);
+      if (typeof request === 'string' && analysisIds.has(String(analyses?.[i])))
+        counted.add(request);
     }
   }
   return counted;

@@ -17,7 +17,11 @@ export interface Label {
 export interface LabelResult {
   readonly accepted: number;
   /** Labels of requests that no prediction is stored for, each with the reason. */
-  readonly refused: readonly { readonly requestId: string; readonly code: 'NOT_FOUND'; readonly message: string }[];
+  readonly refused: readonly {
+    readonly requestId: string;
+    readonly code: 'NOT_FOUND';
+    readonly message: string;
+  }[];
 }
 
 /** A label with the predictions of its request. */
@@ -58,7 +62,10 @@ export async function appendLabels(
 ): Promise<LabelResult> {
   for (const label of labels) {
     if (!Number.isFinite(label.observedAt)) {
-      throw new KeelsonError('INVALID', `The label of request ${label.requestId} has no observedAt.`);
+      throw new KeelsonError(
+        'INVALID',
+        `The label of request ${label.requestId} has no observedAt.`,
+      );
     }
   }
   if (labels.length === 0) return { accepted: 0, refused: [] };

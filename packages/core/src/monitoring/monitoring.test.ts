@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PredictionRow } from '../contracts/prediction-sink.ts';
 import type { RowBatch } from '../contracts/series-store.ts';
-import type { Deployment } from '../deployments/deployments.ts';
+import type { Deployment } from '../deployments/deployment.ts';
 import type { RolloutStep } from '../deployments/rollout.ts';
 import { KeelsonError } from '../errors.ts';
 import { openPlatform, type Platform } from '../open-platform.ts';
@@ -28,7 +28,14 @@ const rules: readonly MonitorRule[] = [
     minimumTrials: 20,
     severity: 'WARNING',
   },
-  { name: 'accuracy', rule: 'accuracy', alpha: 0.01, tolerance: 0.02, minimumTrials: 20, severity: 'CRITICAL' },
+  {
+    name: 'accuracy',
+    rule: 'accuracy',
+    alpha: 0.01,
+    tolerance: 0.02,
+    minimumTrials: 20,
+    severity: 'CRITICAL',
+  },
 ];
 
 let dir: string;
@@ -42,7 +49,9 @@ beforeEach(async () => {
   const versions = [];
   for (const text of ['one', 'two', 'three']) {
     const files = { 'model.mjs': Buffer.from(text) };
-    versions.push(await platform.registry.register({ model: 'm', from: { files }, format: 'JS', signature }));
+    versions.push(
+      await platform.registry.register({ model: 'm', from: { files }, format: 'JS', signature }),
+    );
   }
   versionIds = versions.map((version) => version.id);
   deployment = await platform.deployments.create({
@@ -81,7 +90,11 @@ async function watch(): Promise<void> {
   const random = seededRandom('reference');
   const reference: KnownRow[] = Array.from({ length: 400 }, (_, i) => {
     const usual = i % 2 === 0 ? 'a' : 'b';
-    return { features: { x: i % 2 === 0 ? -1 : 1 }, prediction: usual, label: random.chance(0.9) ? usual : 'c' };
+    return {
+      features: { x: i % 2 === 0 ? -1 : 1 },
+      prediction: usual,
+      label: random.chance(0.9) ? usual : 'c',
+    };
   });
   const versionId = versionIds[0] as string;
   await platform.monitoring.watch({ deployment, versionId, rules, reference, at: begin });
@@ -103,8 +116,15 @@ describe('labels', () => {
       await platform.monitoring.logLabels(deployment.id, [label(1, 'b', (1 + again) * hour)]);
       await platform.monitoring.logLabels(deployment.id, [label(1, 'a', 9 * hour)]);
     }
-    const performance = await platform.monitoring.performance(deployment.id, { from: begin, to: begin + 24 * hour });
-    expect(performance).toMatchObject({ labels: 1, classes: { b: 1 }, served: { right: 1, total: 1 } });
+    const performance = await platform.monitoring.performance(deployment.id, {
+      from: begin,
+      to: begin + 24 * hour,
+    });
+    expect(performance).toMatchObject({
+      labels: 1,
+      classes: { b: 1 },
+      served: { right: 1, total: 1 },
+    });
     expect(performance.versions.map((each) => [each.versionId, each.right, each.total])).toEqual([
       [versionIds[0], 1, 1],
       [versionIds[1], 0, 1],
@@ -114,13 +134,18 @@ describe('labels', () => {
   test('an error is a wrong answer', async () => {
     predict(1, { error: 'FAILED', prediction: 'b' });
     await platform.monitoring.logLabels(deployment.id, [label(1)]);
-    const { served } = await platform.monitoring.performance(deployment.id, { from: begin, to: begin + 24 * hour });
+    const { served } = await platform.monitoring.performance(deployment.id, {
+      from: begin,
+      to: begin + 24 * hour,
+    });
     expect(served).toMatchObject({ right: 0, total: 1 });
   });
 
   test('are refused without a time', async () => {
     predict(1);
-    const bad = platform.monitoring.logLabels(deployment.id, [{ ...label(1), observedAt: Number.NaN }]);
+    const bad = platform.monitoring.logLabels(deployment.id, [
+      { ...label(1), observedAt: Number.NaN },
+    ]);
     await expect(bad).rejects.toMatchObject({ code: 'INVALID' });
   });
 });
@@ -131,7 +156,9 @@ describe('analysis', () => {
     const random = seededRandom('steady');
     for (let i = 0; i < 300; i += 1) {
       predict(i);
-      await platform.monitoring.logLabels(deployment.id, [label(i, random.chance(0.9) ? undefined : 'c')]);
+      await platform.monitoring.logLabels(deployment.id, [
+        label(i, random.chance(0.9) ? undefined : 'c'),
+      ]);
       if (i % 50 === 49) {
         const at = begin + (i + 2) * hour;
         const analysis = await platform.monitoring.evaluate(deployment.id, { at });
@@ -162,19 +189,31 @@ describe('analysis', () => {
     for (let i = 0; i < 200; i += 1) {
       predict(i);
       await platform.monitoring.logLabels(deployment.id, [label(i, i % 2 === 1 ? 'c' : 'a')]);
-      if (i % 20 === 19) await platform.monitoring.evaluate(deployment.id, { at: begin + (i + 2) * hour });
+      if (i % 20 === 19)
+        await platform.monitoring.evaluate(deployment.id, { at: begin + (i + 2) * hour });
     }
     const alerts = await platform.monitoring.listAlerts(deployment.id);
-    expect(alerts.map((alert) => [alert.rule, alert.state]).toSorted()).toEqual([['accuracy', 'FIRING'], ['labels', 'FIRING']]);
+    expect(alerts.map((alert) => [alert.rule, alert.state]).toSorted()).toEqual([
+      ['accuracy', 'FIRING'],
+      ['labels', 'FIRING'],
+    ]);
     const named = alerts.find((alert) => alert.rule === 'labels');
     expect(named?.summary).toContain('c where x≥0');
-    const events = await Array.fromAsync(platform.events.each({ correlationId: named?.correlationId ?? '' }));
+    const events = await Array.fromAsync(
+      platform.events.each({ correlationId: named?.correlationId ?? '' }),
+    );
     expect(events.map((event) => event.type)).toContain('alert.triggered');
     const at = begin + 300 * hour;
     const rows = await platform.monitoring.labelledRows(deployment.id, { from: begin, to: at });
     expect(rows).toHaveLength(200);
     const versionId = versionIds[1] as string;
-    await platform.monitoring.rebaseline({ deployment, versionId, reference: rows, at, reason: 'the new normal' });
+    await platform.monitoring.rebaseline({
+      deployment,
+      versionId,
+      reference: rows,
+      at,
+      reason: 'the new normal',
+    });
     const after = await platform.monitoring.listAlerts(deployment.id);
     expect(after.map((alert) => alert.state)).toEqual(after.map(() => 'RESOLVED'));
     expect((await platform.monitoring.getMonitor(deployment.id)).versionId).toBe(versionId);
@@ -183,7 +222,10 @@ describe('analysis', () => {
   test('two processes that analyse at once make one analysis and one alert of each rule', async () => {
     await watch();
     for (let i = 0; i < 100; i += 1) predict(i);
-    await platform.monitoring.logLabels(deployment.id, Array.from({ length: 100 }, (_, i) => label(i, 'c')));
+    await platform.monitoring.logLabels(
+      deployment.id,
+      Array.from({ length: 100 }, (_, i) => label(i, 'c')),
+    );
     const other = await openPlatform({ dir });
     const at = begin + 200 * hour;
     const both = await Promise.all([
@@ -209,7 +251,9 @@ describe('analysis', () => {
 });
 
 describe('a rollout, by its evidence', () => {
-  const gates = [{ gate: 'paired-accuracy', needs: 'no-worse', margin: 0.05, alpha: 0.05, minimumItems: 20 }] as const;
+  const gates = [
+    { gate: 'paired-accuracy', needs: 'no-worse', margin: 0.05, alpha: 0.05, minimumItems: 20 },
+  ] as const;
   const steps: readonly RolloutStep[] = [
     { weightPercent: 0, shadow: true, gates, minDurationMs: 0 },
     { weightPercent: 50, shadow: true, gates, minDurationMs: 10 * hour },
@@ -239,24 +283,28 @@ describe('a rollout, by its evidence', () => {
 
   test('advances on evidence and ends with all traffic; the route’s history tells each step', async () => {
     const id = await begun();
-    expect((await platform.deployments.evaluateRollout(id, { at: begin + hour })).decisions).toEqual([]);
+    expect(
+      (await platform.deployments.evaluateRollout(id, { at: begin + hour })).decisions,
+    ).toEqual([]);
     await score(0, 200, () => 'a');
     const first = await platform.deployments.evaluateRollout(id, { at: begin + 300 * hour });
     expect(first.stepIndex).toBe(1);
     // The same time again changes nothing.
-    expect(await platform.deployments.evaluateRollout(id, { at: begin + 300 * hour })).toEqual(first);
-    expect((await platform.deployments.evaluateRollout(id, { at: begin + 305 * hour })).stepIndex).toBe(1);
-    expect((await platform.deployments.evaluateRollout(id, { at: begin + 310 * hour })).stepIndex).toBe(2);
+    expect(await platform.deployments.evaluateRollout(id, { at: begin + 300 * hour })).toEqual(
+      first,
+    );
+    expect(
+      (await platform.deployments.evaluateRollout(id, { at: begin + 305 * hour })).stepIndex,
+    ).toBe(1);
+    expect(
+      (await platform.deployments.evaluateRollout(id, { at: begin + 310 * hour })).stepIndex,
+    ).toBe(2);
     const done = await platform.deployments.evaluateRollout(id, { at: begin + 311 * hour });
     expect(done.status).toBe('COMPLETED');
     const history = await platform.deployments.routeHistory('d');
-    expect(history.map(({ route }) => route.targets.map((target) => target.weightPercent))).toEqual([
-      [100],
-      [100],
-      [50, 50],
-      [100],
-      [100],
-    ]);
+    expect(history.map(({ route }) => route.targets.map((target) => target.weightPercent))).toEqual(
+      [[100], [100], [50, 50], [100], [100]],
+    );
     expect(history.at(-1)?.route.targets[0]?.versionId).toBe(versionIds[1]);
     expect(await platform.deployments.activeRollout('d')).toBeUndefined();
   });
@@ -267,7 +315,10 @@ describe('a rollout, by its evidence', () => {
     const ended = await platform.deployments.evaluateRollout(id, { at: begin + 300 * hour });
     expect(ended.status).toBe('ROLLED_BACK');
     const { route } = await platform.deployments.route('d');
-    expect(route).toMatchObject({ shadows: [], targets: [{ versionId: versionIds[0], weightPercent: 100 }] });
+    expect(route).toMatchObject({
+      shadows: [],
+      targets: [{ versionId: versionIds[0], weightPercent: 100 }],
+    });
     await begun(versionIds[2]);
   });
 
@@ -276,14 +327,20 @@ describe('a rollout, by its evidence', () => {
     const start = (who: Platform, versionId: string, requestKey: string) =>
       who.deployments.startRollout({ deployment: 'd', versionId, steps, reason: 'r', requestKey });
     const [one, two, three] = versionIds as [string, string, string];
-    const outcomes = await Promise.allSettled([start(platform, two, 'x'), start(other, three, 'y')]);
+    const outcomes = await Promise.allSettled([
+      start(platform, two, 'x'),
+      start(other, three, 'y'),
+    ]);
     expect(outcomes.map((each) => each.status).toSorted()).toEqual(['fulfilled', 'rejected']);
-    const won = outcomes[0].status === 'fulfilled' ? (['x', two] as const) : (['y', three] as const);
+    const won =
+      outcomes[0].status === 'fulfilled' ? (['x', two] as const) : (['y', three] as const);
     const again = await start(other, won[1], won[0]);
     expect((await platform.deployments.activeRollout('d'))?.id).toBe(again.id);
     await expect(start(platform, one, 'z')).rejects.toMatchObject({ code: 'CONFLICT' });
     await platform.deployments.abortRollout(again.id, 'enough');
-    await expect(platform.deployments.abortRollout(again.id, 'enough')).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(platform.deployments.abortRollout(again.id, 'enough')).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
     await expect(start(platform, one, 'z')).rejects.toThrow('serves d already');
     await other.close();
   });
@@ -337,7 +394,10 @@ describe('the prediction log', () => {
 });
 
 test('strata: ranges, missing values, several features', () => {
-  const cuts = [{ feature: 'x', edges: [0, 10] }, { feature: 'y', edges: [1] }];
+  const cuts = [
+    { feature: 'x', edges: [0, 10] },
+    { feature: 'y', edges: [1] },
+  ];
   expect(stratumOf(cuts, { x: -1, y: 2 })).toBe('x<0, y≥1');
   expect(stratumOf(cuts, { x: 0, y: 0 })).toBe('0≤x<10, y<1');
   expect(stratumOf(cuts, { x: 10, y: Number.NaN })).toBe('x≥10, y missing');

@@ -78,7 +78,10 @@ export class PredictionLog implements PredictionSink {
     if (this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#flushAll().catch((error: unknown) => {
-        this.#scope.logger.warn({ component: 'monitoring', error }, 'Predictions could not be stored yet.');
+        this.#scope.logger.warn(
+          { component: 'monitoring', error },
+          'Predictions could not be stored yet.',
+        );
       });
     }, ms);
     this.#timer.unref();
@@ -187,7 +190,9 @@ export async function readPredictions(
 function predictionAt(batch: RowColumns, i: number): StoredPrediction {
   const text = (name: string): string | undefined => {
     const column = batch.columns[name];
-    return column === undefined || column.type === 'number' ? undefined : (column.values[i] ?? undefined);
+    return column === undefined || column.type === 'number'
+      ? undefined
+      : (column.values[i] ?? undefined);
   };
   const json = (name: string): Json | undefined => {
     const value = text(name);

@@ -1,7 +1,7 @@
 import { escapeHtml, htmlPage, section, table } from '../tracking/html-page.ts';
 import { type ChartLine, lineChart } from '../tracking/line-chart.ts';
 import type { Alert } from './alert.ts';
-import type { Analysis, Monitor } from './monitoring.ts';
+import type { Analysis, Monitor } from './monitor.ts';
 import type { RuleCounts } from './rule.ts';
 
 /** What a report is made from. */
@@ -21,13 +21,22 @@ export interface ReportParts {
 /** The HTML report of a monitor: accuracy, label shares, evidence over time, alerts. Self-contained. */
 export function renderReport(parts: ReportParts): string {
   const { monitor, analyses, alerts, accuracy } = parts;
-  const marks = alerts.map((alert) => ({ x: alert.firstAt, name: `${date(alert.firstAt)} ${alert.rule}` }));
+  const marks = alerts.map((alert) => ({
+    x: alert.firstAt,
+    name: `${date(alert.firstAt)} ${alert.rule}`,
+  }));
   const charts = [
     lineChart({
       title: 'Accuracy of the answers, beside the majority class of each period',
       lines: [
-        { name: 'answers', points: accuracy.map((p) => ({ x: p.from, y: p.served ?? Number.NaN })) },
-        { name: 'majority class', points: accuracy.map((p) => ({ x: p.from, y: p.majority ?? Number.NaN })) },
+        {
+          name: 'answers',
+          points: accuracy.map((p) => ({ x: p.from, y: p.served ?? Number.NaN })),
+        },
+        {
+          name: 'majority class',
+          points: accuracy.map((p) => ({ x: p.from, y: p.majority ?? Number.NaN })),
+        },
       ],
       formatX: date,
       formatY: percent,
@@ -36,7 +45,8 @@ export function renderReport(parts: ReportParts): string {
       yMax: 1,
     }),
     lineChart({
-      title: 'Evidence of change: log₁₀ of each rule’s e-value (a rule alarms where it passes 1/alpha)',
+      title:
+        'Evidence of change: log₁₀ of each rule’s e-value (a rule alarms where it passes 1/alpha)',
       lines: monitor.rules.map((rule) => evidenceLine(rule.name, analyses)),
       formatX: date,
       formatY: (y) => y.toFixed(1),
@@ -60,7 +70,10 @@ export function renderReport(parts: ReportParts): string {
         ]),
       ) || '<p>None: nothing changed that the evidence can show.</p>',
     ),
-    section('Over time', `<div class="grid" style="grid-template-columns:1fr">${charts.join('')}</div>`),
+    section(
+      'Over time',
+      `<div class="grid" style="grid-template-columns:1fr">${charts.join('')}</div>`,
+    ),
     section('Rules now', rulesNow(monitor, analyses)),
   ];
   return htmlPage(`${monitor.deployment} · monitoring`, body.join('\n'));
@@ -71,7 +84,10 @@ function evidenceLine(rule: string, analyses: readonly Analysis[]): ChartLine {
     name: rule,
     points: analyses.map((analysis) => {
       const verdict = analysis.verdicts.find((each) => each.name === rule);
-      return { x: analysis.at, y: verdict === undefined ? Number.NaN : verdict.test.changed.logE / Math.LN10 };
+      return {
+        x: analysis.at,
+        y: verdict === undefined ? Number.NaN : verdict.test.changed.logE / Math.LN10,
+      };
     }),
   };
 }
@@ -92,7 +108,10 @@ function shareCharts(
     points: analyses.map((analysis, i) => {
       const window = totals.slice(Math.max(0, i - span + 1), i + 1);
       const of = (key?: string): number =>
-        window.reduce((sum, each) => sum + (key === undefined ? sumOf(each) : (each.get(key) ?? 0)), 0);
+        window.reduce(
+          (sum, each) => sum + (key === undefined ? sumOf(each) : (each.get(key) ?? 0)),
+          0,
+        );
       return { x: analysis.at, y: of() === 0 ? Number.NaN : of(name) / of() };
     }),
   }));

@@ -49,7 +49,9 @@ export type MonitorRule =
 export type AlertSeverity = 'WARNING' | 'CRITICAL' | 'EMERGENCY';
 
 /** What a rule compares with: counts of a period before anything was watched. */
-export type RuleReference = { readonly counts: ClassCounts } | { readonly right: number; readonly total: number };
+export type RuleReference =
+  | { readonly counts: ClassCounts }
+  | { readonly right: number; readonly total: number };
 
 /** What an interval adds to a rule. */
 export type RuleCounts = RuleReference;
@@ -111,7 +113,9 @@ export function countForRule(rule: MonitorRule, rows: readonly KnownRow[]): Rule
     counts.set(stratum, classes);
   }
   const sorted = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { counts: Object.fromEntries(sorted.map(([name, classes]) => [name, sortedCounts(classes)])) };
+  return {
+    counts: Object.fromEntries(sorted.map(([name, classes]) => [name, sortedCounts(classes)])),
+  };
 }
 
 /** The name of the stratum of a row: `precipitation<0.1, season≥0.5`. */
@@ -192,14 +196,20 @@ export function assertRules(rules: readonly MonitorRule[]): readonly MonitorRule
     for (const { feature, edges } of rule.strata) {
       const ascending = edges.every((edge, i) => i === 0 || edge > (edges[i - 1] ?? edge));
       if (edges.length === 0 || !ascending) {
-        throw new KeelsonError('INVALID', `The edges of ${feature} in rule ${rule.name} must ascend.`);
+        throw new KeelsonError(
+          'INVALID',
+          `The edges of ${feature} in rule ${rule.name} must ascend.`,
+        );
       }
     }
   }
   return rules;
 }
 
-function accuracyOf(rule: MonitorRule, counts: RuleCounts): { readonly right: number; readonly total: number } {
+function accuracyOf(
+  rule: MonitorRule,
+  counts: RuleCounts,
+): { readonly right: number; readonly total: number } {
   if ('right' in counts) return counts;
   throw new KeelsonError('INVALID', `Rule ${rule.name} needs counts of right answers.`);
 }

@@ -72,10 +72,15 @@ export function decideCheck(
     case 'metric': {
       const value = version.metrics[check.metric];
       const name = `metric ${check.metric}`;
-      if (value === undefined) return { name, passed: false, detail: 'the version has no such metric' };
+      if (value === undefined)
+        return { name, passed: false, detail: 'the version has no such metric' };
       // Written so that NaN fails.
       const passed = value >= (check.min ?? -Infinity) && value <= (check.max ?? Infinity);
-      return { name, passed, detail: `${value}, allowed ${check.min ?? '−∞'} to ${check.max ?? '∞'}` };
+      return {
+        name,
+        passed,
+        detail: `${value}, allowed ${check.min ?? '−∞'} to ${check.max ?? '∞'}`,
+      };
     }
     case 'no-worse':
       return checkNoWorse(check, version, production);
@@ -93,7 +98,11 @@ function checkSignature(version: ModelVersion, production: ModelVersion | undefi
   const breaks = signatureBreaks(production.signature, version.signature);
   return breaks.length === 0
     ? { name, passed: true, detail: `fits version ${production.version}` }
-    : { name, passed: false, detail: `breaks callers of ${production.version}: ${breaks.join(', ')}` };
+    : {
+        name,
+        passed: false,
+        detail: `breaks callers of ${production.version}: ${breaks.join(', ')}`,
+      };
 }
 
 function checkNoWorse(
@@ -105,7 +114,8 @@ function checkNoWorse(
   const before = production?.metrics[check.metric];
   const after = version.metrics[check.metric];
   if (after === undefined) return { name, passed: false, detail: 'the version has no such metric' };
-  if (before === undefined) return { name, passed: true, detail: 'nothing in production to compare with' };
+  if (before === undefined)
+    return { name, passed: true, detail: 'nothing in production to compare with' };
   const loss = check.better === 'higher' ? before - after : after - before;
   return {
     name,

@@ -1,5 +1,5 @@
-import type { Scope } from '../contracts/scope.ts';
 import type { StoredRecord } from '../contracts/record.ts';
+import type { Scope } from '../contracts/scope.ts';
 
 /** One thing in the lineage. */
 export interface LineageNode {
@@ -29,7 +29,11 @@ const labels: Readonly<Record<string, (record: StoredRecord) => string>> = {
 export async function readLineage(
   scope: Pick<Scope, 'metadata' | 'workspace'>,
   id: string,
-  options: { readonly direction: 'backward' | 'forward'; readonly depth: number; readonly limit: number },
+  options: {
+    readonly direction: 'backward' | 'forward';
+    readonly depth: number;
+    readonly limit: number;
+  },
 ): Promise<LineageGraph> {
   const reach = await scope.metadata.reach(scope.workspace, [id], options);
   const ids = reach.nodes.map((node) => node.id);

@@ -48,7 +48,8 @@ export function signatureBreaks(former: ModelSignature, next: ModelSignature): r
     else if (!accepts(input, before)) breaks.push(`input ${input.name} changed`);
   }
   for (const input of former.inputs) {
-    if (!next.inputs.some((each) => each.name === input.name)) breaks.push(`input ${input.name} is gone`);
+    if (!next.inputs.some((each) => each.name === input.name))
+      breaks.push(`input ${input.name} is gone`);
   }
   for (const output of former.outputs) {
     const after = next.outputs.find((each) => each.name === output.name);
@@ -60,7 +61,8 @@ export function signatureBreaks(former: ModelSignature, next: ModelSignature): r
 
 // Whether whatever fits `given` fits `wanted` too.
 function accepts(wanted: TensorSpec, given: TensorSpec): boolean {
-  if (wanted.datatype !== given.datatype || wanted.shape.length !== given.shape.length) return false;
+  if (wanted.datatype !== given.datatype || wanted.shape.length !== given.shape.length)
+    return false;
   if (!wanted.shape.every((size, i) => size === -1 || size === given.shape[i])) return false;
   if (wanted.columns === undefined || given.columns === undefined) return true;
   return JSON.stringify(wanted.columns) === JSON.stringify(given.columns);

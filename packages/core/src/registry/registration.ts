@@ -5,7 +5,7 @@ import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { draftEvent } from '../events/draft-event.ts';
-import { assertText, asJson, digestJson, type JsonObject } from '../json.ts';
+import { asJson, assertText, digestJson, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { normaliseArtifactPath } from '../tracking/artifact-path.ts';
 import type { Tracking } from '../tracking/tracking.ts';
@@ -16,7 +16,13 @@ import {
   type ModelVersion,
   modelVersionFromRecord,
 } from './model-version.ts';
-import { assertVersion, type Bump, greaterVersion, nextVersion, signatureBreaks } from './next-version.ts';
+import {
+  assertVersion,
+  type Bump,
+  greaterVersion,
+  nextVersion,
+  signatureBreaks,
+} from './next-version.ts';
 import { defaultStagePolicy } from './stage-policy.ts';
 
 /** What to register. */
@@ -92,7 +98,11 @@ async function allot(
       return await decideAndCommit(scope, () => decide(scope, name, options, content));
     } catch (error) {
       // Two processes made the model at once: the second finds it.
-      if (!isKeelsonError(error, 'CONFLICT') || error.details['expected'] === true || attempt >= 5) {
+      if (
+        !isKeelsonError(error, 'CONFLICT') ||
+        error.details['expected'] === true ||
+        attempt >= 5
+      ) {
         throw error;
       }
     }
@@ -236,7 +246,8 @@ function versionChange(
 function edges(scope: Scope, versionId: string, lineage: ModelLineage): Change[] {
   const from: [string, string][] = lineage.parentVersionIds.map((parent) => [parent, 'parent']);
   if (lineage.sourceRunId !== undefined) from.push([lineage.sourceRunId, 'produced']);
-  if (lineage.pipelineExecutionId !== undefined) from.push([lineage.pipelineExecutionId, 'executed']);
+  if (lineage.pipelineExecutionId !== undefined)
+    from.push([lineage.pipelineExecutionId, 'executed']);
   return from.map(([source, role]) => ({
     op: 'create',
     kind: 'edge',
@@ -279,7 +290,8 @@ export async function findModel(scope: Scope, name: string): Promise<StoredRecor
   const left = { from: 'column', name: 'name' } as const;
   const where = { op: 'compare', left, cmp: '=', value: name } as const;
   const facets = ['tags'];
-  return (await scope.metadata.query(scope.workspace, 'model', { where, limit: 1, facets })).records[0];
+  return (await scope.metadata.query(scope.workspace, 'model', { where, limit: 1, facets }))
+    .records[0];
 }
 
 async function allVersions(scope: Scope, modelId: string): Promise<readonly StoredRecord[]> {

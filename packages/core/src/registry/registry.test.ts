@@ -32,17 +32,30 @@ afterEach(async () => {
 
 function register(text: string, more: object = {}): Promise<ModelVersion> {
   const files = { 'model.json': Buffer.from(text) };
-  return platform.registry.register({ model: 'm', from: { files }, format: 'JS', signature, ...more });
+  return platform.registry.register({
+    model: 'm',
+    from: { files },
+    format: 'JS',
+    signature,
+    ...more,
+  });
 }
 
 async function toProduction(version: ModelVersion): Promise<void> {
   const { model, version: number } = version;
   await platform.registry.requestTransition({ model, version: number, to: 'STAGING', reason: 'r' });
-  const asked = await platform.registry.requestTransition({ model, version: number, to: 'PRODUCTION', reason: 'r' });
+  const asked = await platform.registry.requestTransition({
+    model,
+    version: number,
+    to: 'PRODUCTION',
+    reason: 'r',
+  });
   await ana.registry.approve(asked.id);
 }
 
-async function code(work: Promise<unknown>): Promise<{ readonly code: ErrorCode; readonly message: string }> {
+async function code(
+  work: Promise<unknown>,
+): Promise<{ readonly code: ErrorCode; readonly message: string }> {
   try {
     await work;
   } catch (error) {
@@ -58,11 +71,17 @@ describe('registration', () => {
     const refused = await code(register('b', { version: '2.0.0' }));
     expect(refused.code).toBe('CONFLICT');
     expect(refused.message).toContain(first.sha256);
-    expect((await platform.registry.listVersions('m')).map((version) => version.number)).toEqual([1]);
+    expect((await platform.registry.listVersions('m')).map((version) => version.number)).toEqual([
+      1,
+    ]);
   });
 
   test.each([
-    ['a changed signature', { signature: { ...signature, inputs: [{ name: 'y', datatype: 'FP64', shape: [-1] }] } }, '2.0.0'],
+    [
+      'a changed signature',
+      { signature: { ...signature, inputs: [{ name: 'y', datatype: 'FP64', shape: [-1] }] } },
+      '2.0.0',
+    ],
     ['changed content', {}, '1.1.0'],
     ['a bump that is asked for', { bump: 'patch' }, '1.0.1'],
   ])('the version after %s', async (_, more, expected) => {
@@ -70,15 +89,21 @@ describe('registration', () => {
     expect((await register('b', more)).version).toBe(expected);
   });
 
-  test.each(['1', 'v1.0.0', '1.0', '', 'latest', '__proto__'])('refuses the version %j', async (version) => {
-    expect((await code(register('a', { version }))).code).toBe('INVALID');
-  });
+  test.each(['1', 'v1.0.0', '1.0', '', 'latest', '__proto__'])(
+    'refuses the version %j',
+    async (version) => {
+      expect((await code(register('a', { version }))).code).toBe('INVALID');
+    },
+  );
 
   test('from a run: lineage leads back to its data, and forward from them', async () => {
     const { runId, dataset } = await platform.tracking.withRun({ experiment: 'e' }, async (run) => {
       await run.logArtifact('model/a.json', Buffer.from('a'));
       await run.logArtifact('model/deep/b.json', Buffer.from('b'));
-      return { runId: run.id, dataset: await run.logDataset({ name: 'd', digest: 'f00', role: 'train' }) };
+      return {
+        runId: run.id,
+        dataset: await run.logDataset({ name: 'd', digest: 'f00', role: 'train' }),
+      };
     });
     const parent = await register('parent');
     const version = await platform.registry.register({
@@ -90,11 +115,22 @@ describe('registration', () => {
     expect(version.files.map((file) => file.path)).toEqual(['a.json', 'deep/b.json']);
     const backward = await platform.registry.lineage(version.id);
     expect(backward.nodes.map((node) => [node.id, node.type, node.depth]).sort()).toEqual(
-      [[version.id, 'model_version', 0], [runId, 'run', 1], [parent.id, 'model_version', 1], [dataset, 'dataset', 2]].sort(),
+      [
+        [version.id, 'model_version', 0],
+        [runId, 'run', 1],
+        [parent.id, 'model_version', 1],
+        [dataset, 'dataset', 2],
+      ].sort(),
     );
     const forward = await platform.registry.lineage(dataset, { direction: 'forward' });
     expect(forward.nodes.map((node) => node.id)).toContain(version.id);
-    expect((await code(platform.registry.register({ model: 'm', from: { runId, path: 'none' }, format: 'JS' }))).code).toBe('NOT_FOUND');
+    expect(
+      (
+        await code(
+          platform.registry.register({ model: 'm', from: { runId, path: 'none' }, format: 'JS' }),
+        )
+      ).code,
+    ).toBe('NOT_FOUND');
   });
 
   test('4 processes at once, one of them killed again and again: numbers without gaps, content whole', async () => {
@@ -125,7 +161,9 @@ describe('registration', () => {
     for (const [i, version] of versions.entries()) {
       const target = join(dir, `downloaded-${i}`);
       await platform.registry.download(version.id, target);
-      expect(readFileSync(join(target, 'weights.json'), 'utf8')).toBe(`${version.tags['who']} ${version.tags['i']}`);
+      expect(readFileSync(join(target, 'weights.json'), 'utf8')).toBe(
+        `${version.tags['who']} ${version.tags['i']}`,
+      );
     }
   }, 120_000);
 });
@@ -134,13 +172,28 @@ describe('stages', () => {
   test('Production takes an approval by somebody else, and supersedes the former version in one step', async () => {
     const one = await register('one');
     const early = await code(
-      platform.registry.requestTransition({ model: 'm', version: '1.0.0', to: 'PRODUCTION', reason: 'r' }),
+      platform.registry.requestTransition({
+        model: 'm',
+        version: '1.0.0',
+        to: 'PRODUCTION',
+        reason: 'r',
+      }),
     );
     expect(early.message).toContain('possible: STAGING, ARCHIVED');
     await toProduction(one);
     const two = await register('two');
-    await platform.registry.requestTransition({ model: 'm', version: two.version, to: 'STAGING', reason: 'r' });
-    const asked = await platform.registry.requestTransition({ model: 'm', version: two.version, to: 'PRODUCTION', reason: 'r' });
+    await platform.registry.requestTransition({
+      model: 'm',
+      version: two.version,
+      to: 'STAGING',
+      reason: 'r',
+    });
+    const asked = await platform.registry.requestTransition({
+      model: 'm',
+      version: two.version,
+      to: 'PRODUCTION',
+      reason: 'r',
+    });
     expect(asked.status).toBe('PENDING');
     expect((await code(platform.registry.approve(asked.id))).code).toBe('FORBIDDEN');
     expect((await platform.registry.productionVersion('m'))?.id).toBe(one.id);
@@ -155,12 +208,17 @@ describe('stages', () => {
     const asked = [];
     for (const { model, version } of versions) {
       await platform.registry.requestTransition({ model, version, to: 'STAGING', reason: 'r' });
-      asked.push(await platform.registry.requestTransition({ model, version, to: 'PRODUCTION', reason: 'r' }));
+      asked.push(
+        await platform.registry.requestTransition({
+          model,
+          version,
+          to: 'PRODUCTION',
+          reason: 'r',
+        }),
+      );
     }
     const other = await openPlatform({ dir, principal: { id: 'user:ceri', roles: ['approver'] } });
-    await Promise.all(
-      asked.map(({ id }, i) => (i % 2 === 0 ? ana : other).registry.approve(id)),
-    );
+    await Promise.all(asked.map(({ id }, i) => (i % 2 === 0 ? ana : other).registry.approve(id)));
     await other.close();
     const stages = (await platform.registry.listVersions('m')).map((version) => version.stage);
     expect(stages.toSorted()).toEqual(['ARCHIVED', 'ARCHIVED', 'PRODUCTION']);
@@ -174,8 +232,18 @@ describe('stages', () => {
       rule.to === 'PRODUCTION' ? { ...rule, approvals: 2, approverRoles: ['approver'] } : rule,
     );
     await platform.registry.setPolicy('m', { ...policy, transitions });
-    await platform.registry.requestTransition({ model: 'm', version: version.version, to: 'STAGING', reason: 'r' });
-    const asked = await platform.registry.requestTransition({ model: 'm', version: version.version, to: 'PRODUCTION', reason: 'r' });
+    await platform.registry.requestTransition({
+      model: 'm',
+      version: version.version,
+      to: 'STAGING',
+      reason: 'r',
+    });
+    const asked = await platform.registry.requestTransition({
+      model: 'm',
+      version: version.version,
+      to: 'PRODUCTION',
+      reason: 'r',
+    });
     const guest = platform.as({ principal: { id: 'user:guest', roles: ['viewer'] } });
     expect((await code(guest.registry.approve(asked.id))).message).toContain('approver');
     expect((await ana.registry.approve(asked.id)).status).toBe('PENDING');
@@ -202,21 +270,42 @@ describe('stages', () => {
     );
     await platform.registry.setPolicy('m', { ...policy, transitions });
     const ask = async (version: ModelVersion, checks = {}): Promise<readonly string[]> => {
-      const asked = await platform.registry.requestTransition({ model: 'm', version: version.version, to: 'STAGING', reason: 'r', checks });
+      const asked = await platform.registry.requestTransition({
+        model: 'm',
+        version: version.version,
+        to: 'STAGING',
+        reason: 'r',
+        checks,
+      });
       expect(asked.status).toBe(asked.checks.every((check) => check.passed) ? 'DONE' : 'FAILED');
       return asked.checks.filter((check) => !check.passed).map((check) => check.name);
     };
-    expect(await ask(await register('two', { metrics: { accuracy: 0.8 } }))).toEqual(['accuracy no worse']);
-    expect(await ask(await register('three', { metrics: { accuracy: Number.NaN } }))).toEqual(['metric accuracy', 'accuracy no worse']);
+    expect(await ask(await register('two', { metrics: { accuracy: 0.8 } }))).toEqual([
+      'accuracy no worse',
+    ]);
+    expect(await ask(await register('three', { metrics: { accuracy: Number.NaN } }))).toEqual([
+      'metric accuracy',
+      'accuracy no worse',
+    ]);
     const four = await register('four', { metrics: { accuracy: 0.95 } });
-    const own = { bias: () => { throw new Error('group B is 9 % worse'); } };
+    const own = {
+      bias: () => {
+        throw new Error('group B is 9 % worse');
+      },
+    };
     expect(await ask(four, own)).toEqual(['bias']);
     expect(await ask(four)).toEqual([]);
   });
 
   test('the same request key answers the first request, also from another process at once', async () => {
     const version = await register('one');
-    const request = { model: 'm', version: version.version, to: 'STAGING', reason: 'r', requestKey: 'k' } as const;
+    const request = {
+      model: 'm',
+      version: version.version,
+      to: 'STAGING',
+      reason: 'r',
+      requestKey: 'k',
+    } as const;
     const other = await openPlatform({ dir });
     const answers = await Promise.all([
       platform.registry.requestTransition(request),
@@ -233,7 +322,12 @@ describe('damage', () => {
   test('a flipped byte: the transition fails by name, the download is refused and leaves no file', async () => {
     const version = await register('a model that is long enough to be damaged');
     flipByteOf(join(dir, 'artifacts'), version.files[0]?.sha256 ?? '');
-    const asked = await platform.registry.requestTransition({ model: 'm', version: version.version, to: 'STAGING', reason: 'r' });
+    const asked = await platform.registry.requestTransition({
+      model: 'm',
+      version: version.version,
+      to: 'STAGING',
+      reason: 'r',
+    });
     expect(asked.status).toBe('FAILED');
     expect(asked.checks.find((check) => !check.passed)?.name).toBe('integrity');
     const target = join(dir, 'downloaded');
@@ -260,7 +354,9 @@ test('another workspace has none of it', async () => {
   expect((await code(foreign.registry.getVersionById(version.id))).code).toBe('NOT_FOUND');
   expect((await code(foreign.registry.getModel('m'))).code).toBe('NOT_FOUND');
   expect(await foreign.registry.listModels()).toEqual([]);
-  expect((await code(foreign.registry.download(version.id, join(dir, 'x')))).code).toBe('NOT_FOUND');
+  expect((await code(foreign.registry.download(version.id, join(dir, 'x')))).code).toBe(
+    'NOT_FOUND',
+  );
   expect((await foreign.registry.lineage(version.id)).nodes).toHaveLength(1);
 });
 
@@ -271,7 +367,10 @@ interface Ended {
   readonly lines: readonly { readonly id: string; readonly number: number }[];
 }
 
-function registerInChild(who: string, count: number): {
+function registerInChild(
+  who: string,
+  count: number,
+): {
   readonly process: ReturnType<typeof spawn>;
   readonly firstLine: Promise<void>;
   readonly ended: Promise<Ended>;
@@ -292,7 +391,10 @@ function registerInChild(who: string, count: number): {
   firstLine.catch(() => undefined);
   const ended = new Promise<Ended>((resolve) => {
     started.on('close', (code, signal) => {
-      const lines = out.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Ended['lines'][number]);
+      const lines = out
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as Ended['lines'][number]);
       resolve({ code, signal, err, lines });
     });
   });
@@ -301,9 +403,14 @@ function registerInChild(who: string, count: number): {
 
 /** Flips a byte in the file whose name holds the digest. */
 function flipByteOf(root: string, sha256: string): void {
-  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const content = files.find((entry) => entry.name.includes(sha256.slice(4)) && !entry.name.includes('.chunks'));
-  if (content === undefined) throw new Error(`No file of ${sha256} in ${files.map((f) => f.name).join(', ')}`);
+  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  const content = files.find(
+    (entry) => entry.name.includes(sha256.slice(4)) && !entry.name.includes('.chunks'),
+  );
+  if (content === undefined)
+    throw new Error(`No file of ${sha256} in ${files.map((f) => f.name).join(', ')}`);
   const path = join(content.parentPath, content.name);
   const bytes = readFileSync(path);
   bytes[3] = (bytes[3] ?? 0) ^ 1;

@@ -7,7 +7,12 @@ import { asJson, assertText } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Tracking } from '../tracking/tracking.ts';
 import { type LineageGraph, readLineage } from './lineage-graph.ts';
-import { type Model, modelFromRecord, type ModelVersion, modelVersionFromRecord } from './model-version.ts';
+import {
+  type Model,
+  type ModelVersion,
+  modelFromRecord,
+  modelVersionFromRecord,
+} from './model-version.ts';
 import { findModel, type RegisterOptions, registerVersion } from './registration.ts';
 import type { StagePolicy } from './stage-policy.ts';
 import { createTransitions, type Transitions } from './transitions.ts';
@@ -34,7 +39,11 @@ export interface Registry extends Transitions {
   /** Data, runs, executions and versions that led here (backward) or came of it (forward). */
   lineage(
     id: string,
-    options?: { readonly direction?: 'backward' | 'forward'; readonly depth?: number; readonly limit?: number },
+    options?: {
+      readonly direction?: 'backward' | 'forward';
+      readonly depth?: number;
+      readonly limit?: number;
+    },
   ): Promise<LineageGraph>;
 }
 
@@ -47,7 +56,10 @@ export function createRegistry(scope: Scope, tracking: Tracking): Registry {
   async function getModel(name: string): Promise<Model> {
     const record = await findModel(scope, assertText(name, 'A model name'));
     if (record !== undefined) return modelFromRecord(record);
-    throw new KeelsonError('NOT_FOUND', `There is no model ${JSON.stringify(name)}; register a version of it.`);
+    throw new KeelsonError(
+      'NOT_FOUND',
+      `There is no model ${JSON.stringify(name)}; register a version of it.`,
+    );
   }
 
   async function getVersionById(id: string): Promise<ModelVersion> {
@@ -59,7 +71,11 @@ export function createRegistry(scope: Scope, tracking: Tracking): Registry {
   async function getVersion(model: string, version: string): Promise<ModelVersion> {
     const of: Predicate[] = [equal('modelName', model), equal('version', version)];
     const where: Predicate = { op: 'and', of };
-    const { records } = await metadata.query(workspace, 'model_version', { where, limit: 1, facets });
+    const { records } = await metadata.query(workspace, 'model_version', {
+      where,
+      limit: 1,
+      facets,
+    });
     if (records[0] !== undefined) return modelVersionFromRecord(records[0]);
     throw new KeelsonError('NOT_FOUND', `Model ${model} has no version ${version}.`);
   }

@@ -7,7 +7,12 @@ export type PolicyCheck =
   /** There is a signature, and it fits the one of the version in production, if any. */
   | { readonly check: 'signature' }
   /** A metric of the version lies within bounds. */
-  | { readonly check: 'metric'; readonly metric: string; readonly min?: number; readonly max?: number }
+  | {
+      readonly check: 'metric';
+      readonly metric: string;
+      readonly min?: number;
+      readonly max?: number;
+    }
   /** A metric is no worse than that of the version in production, by more than a tolerance. */
   | {
       readonly check: 'no-worse';
@@ -41,7 +46,12 @@ const integrityAndSignature: readonly PolicyCheck[] = [
   { check: 'signature' },
 ];
 
-function rule(from: Stage, to: Stage, checks: readonly PolicyCheck[], approvals: number): TransitionRule {
+function rule(
+  from: Stage,
+  to: Stage,
+  checks: readonly PolicyCheck[],
+  approvals: number,
+): TransitionRule {
   return { from, to, checks, approvals, approverRoles: [] };
 }
 
@@ -70,7 +80,9 @@ export function ruleFor(
 ): TransitionRule | { readonly possible: readonly Stage[] } {
   const found = policy.transitions.find((each) => each.from === from && each.to === to);
   if (found !== undefined) return found;
-  return { possible: policy.transitions.filter((each) => each.from === from).map((each) => each.to) };
+  return {
+    possible: policy.transitions.filter((each) => each.from === from).map((each) => each.to),
+  };
 }
 
 /** One person's decision. */

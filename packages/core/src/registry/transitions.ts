@@ -6,7 +6,13 @@ import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { type CheckOutcome, type OwnCheck, runChecks } from './checks.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
-import { type Approval, outcomeOf, refusalOfApproval, ruleFor, type TransitionRule } from './stage-policy.ts';
+import {
+  type Approval,
+  outcomeOf,
+  refusalOfApproval,
+  ruleFor,
+  type TransitionRule,
+} from './stage-policy.ts';
 import { type StageTransition, transitionFromRecord } from './transition.ts';
 
 /** What to ask for. */
@@ -87,7 +93,9 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
       await decideAndCommit(scope, () => decideRequest(id, options, version.id, checks));
     } catch (error) {
       // The same request from another process came first.
-      const first = isKeelsonError(error, 'CONFLICT') ? await findByKey(options.requestKey) : undefined;
+      const first = isKeelsonError(error, 'CONFLICT')
+        ? await findByKey(options.requestKey)
+        : undefined;
       if (first === undefined) throw error;
       return first;
     }
@@ -125,7 +133,10 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
     const payload = { transitionId: id, versionId, from: version.stage, to: options.to };
     const requested = emit('promotion.requested', model, { ...payload, status });
     if (status === 'DONE') {
-      const moves = await moveChanges(model, version, options.to, { transitionId: id, approvals: [] });
+      const moves = await moveChanges(model, version, options.to, {
+        transitionId: id,
+        approvals: [],
+      });
       return { changes: [create, requested, ...moves], result: undefined };
     }
     if (status === 'FAILED') {
@@ -145,7 +156,10 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
     const version = await parts.getVersionById(transition.versionId);
     const model = await parts.getModel(version.model);
     if (transition.status !== 'PENDING') {
-      throw new KeelsonError('CONFLICT', `Transition ${id} is ${transition.status}; nothing to decide.`);
+      throw new KeelsonError(
+        'CONFLICT',
+        `Transition ${id} is ${transition.status}; nothing to decide.`,
+      );
     }
     if (version.stage !== transition.from) {
       throw new KeelsonError(
@@ -175,9 +189,17 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
         approvals: asJson(approvals),
       },
     };
-    const payload = { transitionId: id, versionId: version.id, from: transition.from, to: transition.to };
+    const payload = {
+      transitionId: id,
+      versionId: version.id,
+      from: transition.from,
+      to: transition.to,
+    };
     if (outcome === 'APPROVED') {
-      const moves = await moveChanges(model, version, transition.to, { transitionId: id, approvals });
+      const moves = await moveChanges(model, version, transition.to, {
+        transitionId: id,
+        approvals,
+      });
       return { changes: [replace, ...moves], result: undefined };
     }
     const rejected = emit('promotion.rejected', model, { ...payload, reasons: [comment] });
@@ -236,7 +258,11 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
     return { op: 'emit', event: draftEvent(scope, event) };
   }
 
-  function decideBy(id: string, decision: Approval['decision'], comment: string): Promise<StageTransition> {
+  function decideBy(
+    id: string,
+    decision: Approval['decision'],
+    comment: string,
+  ): Promise<StageTransition> {
     assertText(comment, 'A comment', 2000);
     return decideAndCommit(scope, () => decideApproval(id, decision, comment)).then(() => get(id));
   }

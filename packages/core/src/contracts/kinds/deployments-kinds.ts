@@ -48,4 +48,8 @@ export const rolloutKind: KindDeclaration = {
 };
 
 /** The kinds that deployments keep. */
-export const deploymentsKinds: readonly KindDeclaration[] = [deploymentKind, routeKind, rolloutKind];
+export const deploymentsKinds: readonly KindDeclaration[] = [
+  deploymentKind,
+  routeKind,
+  rolloutKind,
+];

@@ -39,4 +39,8 @@ export const deadLetterKind: KindDeclaration = {
 };
 
 /** The kinds that events keep. */
-export const eventKinds: readonly KindDeclaration[] = [subscriptionKind, receiptKind, deadLetterKind];
+export const eventKinds: readonly KindDeclaration[] = [
+  subscriptionKind,
+  receiptKind,
+  deadLetterKind,
+];

@@ -34,12 +34,7 @@ export const runKind: KindDeclaration = {
     lifecycle: { type: 'text' },
     deletedAt: { type: 'integer', optional: true },
   },
-  indexes: [
-    ['experimentId', 'startedAt'],
-    ['startedAt'],
-    ['parentRunId'],
-    ['status', 'startedAt'],
-  ],
+  indexes: [['experimentId', 'startedAt'], ['startedAt'], ['parentRunId'], ['status', 'startedAt']],
   facets: {
     params: { source: 'merged' },
     tags: { source: 'merged' },
@@ -51,7 +46,10 @@ export const runKind: KindDeclaration = {
 /** One entry for each call that logged params: the history behind the facet's latest values. */
 export const paramEntryKind: KindDeclaration = {
   name: 'param_entry',
-  columns: { runId: { type: 'text', immutable: true }, loggedAt: { type: 'integer', immutable: true } },
+  columns: {
+    runId: { type: 'text', immutable: true },
+    loggedAt: { type: 'integer', immutable: true },
+  },
   indexes: [['runId', 'loggedAt']],
   history: 'none',
   immutableBody: true,

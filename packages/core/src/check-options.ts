@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { KeelsonError } from './errors.ts';
+
+/**
+ * Refuses, as INVALID and by name, options that are unknown or of the wrong type; gives the others back
+ * as they are.
+ */
+export function checkOptions<T>(shape: z.ZodObject, options: T, what: string): T {
+  const checked = shape.safeParse(options);
+  if (checked.success) return options;
+  const problems = checked.error.issues.map((issue) => {
+    const path = issue.path.map(String).join('.');
+    return `${path === '' ? '' : `${path}: `}${issue.message}`;
+  });
+  throw new KeelsonError(
+    'INVALID',
+    `${what} was given options that it cannot use: ${problems.join('; ')}. Known options: ${Object.keys(shape.shape).join(', ')}.`,
+    { details: { problems } },
+  );
+}
+
+/** An object with these methods; parts come from other packages, so only the shape counts. */
+export function having<T>(what: string, ...methods: readonly string[]): z.ZodType<T> {
+  return z.custom<T>(
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      methods.every((m) => typeof (value as Record<string, unknown>)[m] === 'function'),
+    `must be ${what} (an object with ${methods.join(', ')})`,
+  );
+}
+
+/** A signal that ends what waits. */
+export const signalOption: z.ZodType<AbortSignal> = z.custom<AbortSignal>(
+  (value) => value instanceof AbortSignal,
+  'must be an AbortSignal',
+);

@@ -1,0 +1,103 @@
+import type { Change } from '../contracts/metadata-store.ts';
+import type { StoredRecord } from '../contracts/record.ts';
+import type { Scope } from '../contracts/scope.ts';
+import type { Route } from '../contracts/traffic-router.ts';
+import { KeelsonError } from '../errors.ts';
+import { draftEvent } from '../events/draft-event.ts';
+import { asJson, assertText, type JsonObject } from '../json.ts';
+import { type Deployment, deploymentFromRecord, weights } from './deployment.ts';
+
+/** Reads deployments and their routes, and makes the changes that several verbs share. */
+export interface DeploymentRecords {
+  findRecord(name: string): Promise<StoredRecord | undefined>;
+  /** NOT_FOUND by name. */
+  get(name: string): Promise<Deployment>;
+  getById(id: string): Promise<Deployment>;
+  /** Its revision is the generation. */
+  routeRecord(deploymentId: string): Promise<StoredRecord>;
+  replaceDeployment(
+    deployment: Deployment,
+    columns: Readonly<Record<string, string | undefined>>,
+  ): Change;
+  /** The route's next generation, and the event that tells of it. */
+  shift(deployment: Deployment, record: StoredRecord, route: Route, reason: string): Change[];
+  emit(type: string, deployment: string, payload: JsonObject): Change;
+  edge(from: string, to: string, role: string): Change;
+}
+
+/** {@link DeploymentRecords} of a scope. */
+export function createDeploymentRecords(scope: Scope): DeploymentRecords {
+  const { metadata, workspace } = scope;
+
+  async function findRecord(name: string): Promise<StoredRecord | undefined> {
+    const left = { from: 'column', name: 'name' } as const;
+    const where = { op: 'compare', left, cmp: '=', value: name } as const;
+    return (await metadata.query(workspace, 'deployment', { where, limit: 1 })).records[0];
+  }
+
+  async function get(name: string): Promise<Deployment> {
+    const record = await findRecord(assertText(name, 'A deployment name'));
+    if (record !== undefined) return deploymentFromRecord(record);
+    throw new KeelsonError('NOT_FOUND', `There is no deployment ${JSON.stringify(name)}.`);
+  }
+
+  async function routeRecord(deploymentId: string): Promise<StoredRecord> {
+    const record = await metadata.find(workspace, 'route', deploymentId);
+    if (record !== undefined) return record;
+    throw new KeelsonError('NOT_FOUND', `Deployment ${deploymentId} has no route.`);
+  }
+
+  async function getById(id: string): Promise<Deployment> {
+    const record = await metadata.find(workspace, 'deployment', id);
+    if (record !== undefined) return deploymentFromRecord(record);
+    throw new KeelsonError('NOT_FOUND', `There is no deployment ${id}.`);
+  }
+
+  function shift(
+    deployment: Deployment,
+    record: StoredRecord,
+    route: Route,
+    reason: string,
+  ): Change[] {
+    const body = asJson(route) as JsonObject;
+    const { id, revision: expect } = record;
+    const oldWeights = weights(record.body as unknown as Route);
+    return [
+      { op: 'replace', kind: 'route', id, expect, body },
+      emit('traffic.shifted', deployment.name, { oldWeights, newWeights: weights(route), reason }),
+    ];
+  }
+
+  function emit(type: string, deployment: string, payload: JsonObject): Change {
+    const event = {
+      type,
+      subject: `deployment:${deployment}`,
+      source: 'deployments',
+      payload: { deployment, ...payload },
+    };
+    return { op: 'emit', event: draftEvent(scope, event) };
+  }
+
+  function edge(from: string, to: string, role: string): Change {
+    return { op: 'create', kind: 'edge', id: scope.ids.next(), columns: { from, to, role } };
+  }
+
+  return {
+    findRecord,
+    get,
+    getById,
+    routeRecord,
+    replaceDeployment,
+    shift,
+    emit,
+    edge,
+  };
+}
+
+function replaceDeployment(
+  deployment: Deployment,
+  columns: Readonly<Record<string, string | undefined>>,
+): Change {
+  const { id, revision: expect } = deployment;
+  return { op: 'replace', kind: 'deployment', id, expect, columns };
+}

@@ -1,0 +1,151 @@
+import type { Change } from '../contracts/metadata-store.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { KeelsonError } from '../errors.ts';
+import { draftEvent } from '../events/draft-event.ts';
+import { asJson, type JsonObject } from '../json.ts';
+import { type Alert, alertFromRecord } from './alert.ts';
+import type { Monitor } from './monitor.ts';
+import type { RuleVerdict } from './rule.ts';
+
+/** Reads alerts, and makes the changes that raise and resolve them. */
+export interface Alerts {
+  /** Oldest first. */
+  list(deploymentId: string): Promise<readonly Alert[]>;
+  open(deploymentId: string): Promise<readonly Alert[]>;
+  /** NOT_FOUND by id. */
+  get(id: string): Promise<Alert>;
+  /** For each rule that has changed and has no open alert: a new one, with its events. */
+  raiseAll(
+    monitor: Monitor,
+    verdicts: readonly RuleVerdict[],
+    at: number,
+    correlationId: string,
+  ): Promise<readonly { readonly id: string; readonly changes: readonly Change[] }[]>;
+  resolve(alert: Alert, at: number, resolution: string): readonly Change[];
+  emit(type: string, deployment: string, payload: JsonObject): Change;
+}
+
+/** {@link Alerts} of a scope. */
+export function createAlerts(scope: Scope): Alerts {
+  const { metadata, workspace } = scope;
+
+  async function alertChanges(
+    monitor: Monitor,
+    verdicts: readonly RuleVerdict[],
+    at: number,
+    correlationId: string,
+  ): Promise<readonly { readonly id: string; readonly changes: readonly Change[] }[]> {
+    const open = new Set(
+      (await alertsWhere('openKey', monitor.deploymentId)).map((a) => a.fingerprint),
+    );
+    return verdicts
+      .filter((verdict) => verdict.changed)
+      .map((verdict) => ({ verdict, fingerprint: `${monitor.deploymentId}:${verdict.name}` }))
+      .filter(({ fingerprint }) => !open.has(fingerprint))
+      .map(({ verdict, fingerprint }) => raise(monitor, verdict, fingerprint, at, correlationId));
+  }
+
+  function raise(
+    monitor: Monitor,
+    verdict: RuleVerdict,
+    fingerprint: string,
+    at: number,
+    correlationId: string,
+  ): { readonly id: string; readonly changes: readonly Change[] } {
+    const id = scope.ids.next();
+    const { deploymentId, deployment } = monitor;
+    const severity =
+      monitor.rules.find((rule) => rule.name === verdict.name)?.severity ?? 'WARNING';
+    const { name: rule, summary } = verdict;
+    const payload = { alertId: id, deploymentId, deployment, rule, severity, summary, at };
+    const event = draftEvent(scope, {
+      type: 'alert.triggered',
+      subject: `deployment:${deployment}`,
+      source: 'monitoring',
+      payload,
+    });
+    const create: Change = {
+      op: 'create',
+      kind: 'alert',
+      id,
+      columns: {
+        deploymentId,
+        rule,
+        fingerprint,
+        openKey: fingerprint,
+        severity,
+        state: 'FIRING',
+        firstAt: at,
+        lastAt: at,
+      },
+      body: {
+        deployment,
+        summary,
+        evidence: asJson(verdict) as JsonObject,
+        eventId: event.id,
+        correlationId,
+      },
+    };
+    const drift = emit('drift.detected', deployment, {
+      driftType: verdict.rule === 'accuracy' ? 'CONCEPT' : 'LABEL',
+      ...payload,
+    });
+    return { id, changes: [create, drift, { op: 'emit', event }] };
+  }
+
+  function resolveChanges(alert: Alert, at: number, resolution: string): Change[] {
+    const { deployment, summary, evidence, eventId, correlationId } = alert;
+    return [
+      {
+        op: 'replace',
+        kind: 'alert',
+        id: alert.id,
+        expect: alert.revision,
+        columns: { openKey: undefined, state: 'RESOLVED', lastAt: at },
+        body: { deployment, summary, evidence, eventId, correlationId, resolution },
+      },
+      emit('alert.resolved', deployment, { alertId: alert.id, rule: alert.rule, resolution }),
+    ];
+  }
+
+  /** Alerts of a deployment that have the column. */
+  async function alertsWhere(name: string, deploymentId: string): Promise<readonly Alert[]> {
+    const left = { from: 'column', name } as const;
+    const { records } = await metadata.query(workspace, 'alert', {
+      where: {
+        op: 'and',
+        of: [
+          {
+            op: 'compare',
+            left: { from: 'column', name: 'deploymentId' },
+            cmp: '=',
+            value: deploymentId,
+          },
+          { op: 'present', left },
+        ],
+      },
+      orderBy: [{ by: { from: 'column', name: 'firstAt' }, direction: 'asc' }],
+      limit: 1000,
+    });
+    return records.map(alertFromRecord);
+  }
+
+  function emit(type: string, deployment: string, payload: JsonObject): Change {
+    const event = { type, subject: `deployment:${deployment}`, source: 'monitoring', payload };
+    return { op: 'emit', event: draftEvent(scope, event) };
+  }
+
+  return {
+    list: (deploymentId) => alertsWhere('deploymentId', deploymentId),
+    open: (deploymentId) => alertsWhere('openKey', deploymentId),
+    raiseAll: alertChanges,
+    resolve: resolveChanges,
+    emit,
+
+    async get(id) {
+      const record = await metadata.find(workspace, 'alert', id);
+      if (record !== undefined) return alertFromRecord(record);
+      throw new KeelsonError('NOT_FOUND', `There is no alert ${id}.`);
+    },
+  };
+}
