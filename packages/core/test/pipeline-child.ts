@@ -28,10 +28,12 @@ async function run(task: PipelineTask): Promise<unknown> {
   const pipeline = definePipeline('killed', { version: '1.0.0' }, (p) => {
     const work = async (step: string, attempt: number, signal: AbortSignal) => {
       effect(step, attempt);
-      if (task.blockMs !== undefined && step === 'seed') {
+      if (task.blockMs !== undefined && step === 'first') {
         process.send?.({ began: attempt });
         const until = Date.now() + task.blockMs;
         while (Date.now() < until);
+        // Not a turn for timers: the commit comes before any renewal.
+        return signal.aborted;
       }
       await new Promise((resolve) => setTimeout(resolve, task.stepMs ?? 2));
       return signal.aborted;
@@ -42,8 +44,9 @@ async function run(task: PipelineTask): Promise<unknown> {
     });
     let layer = [
       p.step('first', { seed }, async ({ inputs, attempt, signal }) => {
+        const { length } = await inputs.seed.bytes();
         await work('first', attempt, signal);
-        return (await inputs.seed.bytes()).length;
+        return length;
       }),
     ];
     for (let depth = 0; depth < task.depth; depth += 1) {

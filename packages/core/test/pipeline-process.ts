@@ -10,7 +10,7 @@ export interface PipelineTask {
   readonly depth: number;
   readonly width: number;
   readonly stepMs?: number;
-  /** How long the first step computes without a pause. */
+  /** How long step `first` computes without a pause. */
   readonly blockMs?: number;
   readonly options?: Pick<PipelinesOptions, 'leaseMs' | 'patienceMs' | 'concurrency'>;
 }

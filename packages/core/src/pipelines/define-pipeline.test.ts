@@ -152,6 +152,7 @@ describe('definePipeline', () => {
           p.step(step, {}, () => 1);
         }),
       );
+    expect(one({ versoin: '1' })).toMatch(/no option "versoin"; there are version, parameters/);
     expect(one({ version: '1' })).toMatch(/"p" cannot be used: version must be a semantic version/);
     expect(one({}, 'a/b')).toMatch(/steps\[0\]\.name must be 1–100/);
     expect(one({ parameters: { type: 'string' } })).toMatch(/type "object"/);

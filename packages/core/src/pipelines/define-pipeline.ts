@@ -2,6 +2,7 @@ import { KeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { checkDefinition } from './check-definition.ts';
 import { digestDefinition, type PipelineDefinition, type StepDefinition } from './definition.ts';
+import { assertKnown } from './known-options.ts';
 import { type RetryOptions, retryPolicy } from './retry-options.ts';
 import type {
   GivenParametersOf,
@@ -72,6 +73,7 @@ export function definePipeline<const S extends JsonObject = JsonObject, O = unde
   // biome-ignore lint/suspicious/noConfusingVoidType: a pipeline may have no output
   build: (p: PipelineBuilder<ParametersOf<S>>) => StepHandle<O> | void,
 ): Pipeline<GivenParametersOf<S>, O> {
+  assertKnown(options, ['version', 'parameters', 'description'], `Pipeline ${name}`);
   const steps: StepDefinition[] = [];
   const functions = new Map<string, StepFunction<JsonObject, never, unknown>>();
   const own = new Set<StepHandle>();
@@ -86,6 +88,7 @@ export function definePipeline<const S extends JsonObject = JsonObject, O = unde
 
   const output = build({
     step(step, inputs, run, settings = {}) {
+      assertKnown(settings, ['retries', 'timeoutMs', 'after'], `Pipeline ${name}, step "${step}"`);
       const sources = Object.entries(inputs).map(([input, source]) => {
         const where = `"${step}", input "${input}"`;
         return [

@@ -43,6 +43,8 @@ export type StopStatus = 'FAILED' | 'CANCELLED';
 
 /** An execution with what only the engine needs. */
 export interface ExecutionState extends Execution {
+  /** What of it users see. */
+  readonly facts: Execution;
   readonly revision: number;
   readonly body: JsonObject;
   readonly phase?: ExecutionPhase;
@@ -54,26 +56,10 @@ export interface ExecutionState extends Execution {
 /** What a record of kind `execution` says. */
 export function executionFromRecord(record: StoredRecord): ExecutionState {
   const { columns: c, body } = record;
+  const facts = factsOf(record);
   return {
-    id: record.id,
-    pipeline: c['pipeline'] as string,
-    version: c['version'] as string,
-    definition: c['definition'] as string,
-    status: c['status'] as ExecutionStatus,
-    parameters: body['parameters'] as JsonObject,
-    trigger: c['trigger'] as ExecutionTrigger,
-    triggeredBy: c['triggeredBy'] as string,
-    correlationId: c['correlationId'] as string,
-    queuedAt: c['queuedAt'] as number,
-    totalSteps: c['totalSteps'] as number,
-    openSteps: c['openSteps'] as number,
-    round: c['round'] as number,
-    tags: (record.facets['tags'] ?? {}) as Readonly<Record<string, string>>,
-    ...given('idempotencyKey', c['idempotencyKey'] as string | undefined),
-    ...given('startedAt', c['startedAt'] as number | undefined),
-    ...given('endedAt', c['endedAt'] as number | undefined),
-    ...given('failure', body['failure'] as Execution['failure'] | undefined),
-    ...given('cancelReason', body['cancelReason'] as string | undefined),
+    ...facts,
+    facts,
     revision: record.revision,
     body,
     ...given('phase', c['phase'] as ExecutionPhase | undefined),
@@ -83,18 +69,28 @@ export function executionFromRecord(record: StoredRecord): ExecutionState {
   };
 }
 
-/** The execution as users see it. */
-export function publicExecution(state: ExecutionState): Execution {
-  const {
-    revision: _,
-    body: __,
-    phase: ___,
-    stop: ____,
-    createdSteps: _____,
-    runOpen: ______,
-    ...rest
-  } = state;
-  return rest;
+function factsOf({ id, columns: c, body, facets }: StoredRecord): Execution {
+  return {
+    id,
+    pipeline: c['pipeline'] as string,
+    version: c['version'] as string,
+    definition: c['definition'] as string,
+    status: c['status'] as ExecutionStatus,
+    parameters: body['parameters'] as JsonObject,
+    trigger: c['trigger'] as ExecutionTrigger,
+    triggeredBy: c['triggeredBy'] as string,
+    ...given('idempotencyKey', c['idempotencyKey'] as string | undefined),
+    correlationId: c['correlationId'] as string,
+    queuedAt: c['queuedAt'] as number,
+    ...given('startedAt', c['startedAt'] as number | undefined),
+    ...given('endedAt', c['endedAt'] as number | undefined),
+    totalSteps: c['totalSteps'] as number,
+    openSteps: c['openSteps'] as number,
+    round: c['round'] as number,
+    tags: (facets['tags'] ?? {}) as Readonly<Record<string, string>>,
+    ...given('failure', body['failure'] as Execution['failure'] | undefined),
+    ...given('cancelReason', body['cancelReason'] as string | undefined),
+  };
 }
 
 /**

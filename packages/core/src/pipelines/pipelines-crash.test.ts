@@ -207,7 +207,7 @@ describe('leases', () => {
     const results = await Promise.all([one.result(), two.result()]);
     expect(results[0]).toEqual(results[1]);
     expect(await assertRight(t, results[0] as PipelineResult, 'k')).toBe(0);
-    expect((await effectsOf(t)).filter((effect) => effect.step === 'seed')).toHaveLength(1);
+    expect((await effectsOf(t)).filter((effect) => effect.step === 'first')).toHaveLength(1);
   }, 30_000);
 
   test('without patience it is taken over, and only one result counts', async () => {
@@ -226,8 +226,8 @@ describe('leases', () => {
     const results = await Promise.all([one.result(), two.result()]);
     expect(results[0]).toEqual(results[1]);
     expect(await assertRight(t, results[0] as PipelineResult, 'k')).toBe(1);
-    const seeds = (await effectsOf(t)).filter((effect) => effect.step === 'seed');
-    expect(seeds.map((effect) => effect.attempt)).toEqual([1, 2]);
+    const firsts = (await effectsOf(t)).filter((effect) => effect.step === 'first');
+    expect(firsts.map((effect) => effect.attempt)).toEqual([1, 2]);
   }, 30_000);
 
   test('the step of a process that was killed is taken over at once, long before its lease ends', async () => {

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openTestScope, type TestScope } from '../../test/open-test-scope.ts';
@@ -102,13 +102,14 @@ describe('data passing', () => {
     await using t = await openTestScope({ kinds });
     const first = createPipelines(t.scope);
     let ran = false;
+    let open = false;
     const make = () =>
       definePipeline('damaged', { version: '1.0.0' }, (p) => {
         const load = p.step('load', {}, ({ outputs }) =>
           outputs.artifact('rows.bin', Buffer.alloc(5000, 7)),
         );
         const gate = p.step('gate', { load }, () => {
-          if (process.env['KEELSON_TEST_GATE'] === 'open') return 1;
+          if (open) return 1;
           throw new StepError('permanent', 'not yet');
         });
         p.step(
@@ -129,15 +130,14 @@ describe('data passing', () => {
     ) as string;
     const bytes = await readFile(join(t.dir, name));
     bytes[100] = 9;
-    await (await import('node:fs/promises')).chmod(join(t.dir, name), 0o644);
+    await chmod(join(t.dir, name), 0o644);
     await writeFile(join(t.dir, name), bytes);
-    process.env['KEELSON_TEST_GATE'] = 'open';
+    open = true;
     // Another process, as it were: this one trusts what it has written itself.
     const second = createPipelines(t.scope);
     second.add(make());
     await second.retry(execution.id);
     const failed = await second.wait(execution.id);
-    delete process.env['KEELSON_TEST_GATE'];
     expect(failed.status).toBe('FAILED');
     expect(failed.failure).toMatchObject({ code: 'CORRUPT', class: 'data' });
     expect(failed.failure?.message).toMatch(/Input "load" of step (gate|use) cannot be used/);
@@ -188,6 +188,10 @@ describe('starting', () => {
       /required property 'until'.*"tress".*parameters\.trees must be integer/,
     );
     expect((await rejection(pipelines.start('nothing'))).code).toBe('NOT_FOUND');
+    const typo = { idempotencykey: 'x' } as object;
+    expect((await rejection(pipelines.start('params', { until: 'x' }, typo))).message).toContain(
+      '"idempotencykey"',
+    );
   });
 
   test('the same key answers the same execution, also for many at once', async () => {

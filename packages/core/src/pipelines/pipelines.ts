@@ -11,22 +11,17 @@ import type { Pipeline } from './define-pipeline.ts';
 import { digestDefinition, type PipelineDefinition } from './definition.ts';
 import { createDefinitions, type LoadedDefinition } from './definitions.ts';
 import { StepEngine } from './engine.ts';
-import {
-  type Execution,
-  type ExecutionState,
-  executionFromRecord,
-  given,
-  publicExecution,
-} from './execution.ts';
+import { type Execution, type ExecutionState, executionFromRecord, given } from './execution.ts';
 import { column, createExecutionRecords, equals } from './execution-records.ts';
 import { assertExecutionMove, type ExecutionStatus, hasEnded } from './execution-state.ts';
+import { assertKnown } from './known-options.ts';
 import { createPipelineLoop } from './pipeline-loop.ts';
 import { createRunLink, type RunTracker } from './run-link.ts';
 import { createSettling } from './settling.ts';
 import { createExecution, type StartOptions } from './start-execution.ts';
 import { StepArtifact } from './step-artifact.ts';
 import { createStepCommits } from './step-commits.ts';
-import { publicStep, type StepExecution } from './step-execution.ts';
+import type { StepExecution } from './step-execution.ts';
 import { StepFunctions } from './step-functions.ts';
 import { StepLeases } from './step-leases.ts';
 import { createStepValues } from './step-values.ts';
@@ -73,8 +68,9 @@ export interface Pipelines {
   /** Starts an execution; its steps are run by `wait`, and by the loops of any process. */
   start<G, O>(
     pipeline: Pipeline<G, O>,
-    parameters: G,
-    options?: StartOptions,
+    ...rest: Record<never, never> extends G
+      ? [parameters?: G, options?: StartOptions]
+      : [parameters: G, options?: StartOptions]
   ): Promise<TypedExecution<O>>;
   start(pipeline: string, parameters?: JsonObject, options?: StartOptions): Promise<Execution>;
   /** NOT_FOUND when there is none. */
@@ -177,6 +173,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     parameters: JsonObject = {},
     settings: StartOptions = {},
   ): Promise<Execution> {
+    assertKnown(settings, ['version', 'idempotencyKey', 'trigger', 'tags'], 'pipelines.start');
     const name = typeof pipeline === 'string' ? pipeline : pipeline.definition.name;
     const version = typeof pipeline === 'string' ? settings.version : pipeline.definition.version;
     if (typeof pipeline !== 'string') functions.add(pipeline);
@@ -184,7 +181,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     const loaded = await startable(name, version);
     const execution = await createExecution(scope, loaded, parameters, settings);
     await settling.settle(execution.id);
-    return publicExecution(execution);
+    return execution.facts;
   }
 
   /** Reads, checks and changes an execution as a whole, then settles what follows. */
@@ -202,7 +199,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       }),
     );
     await settling.settle(id);
-    return publicExecution(await records.get(id));
+    return (await records.get(id)).facts;
   }
 
   return {
@@ -220,12 +217,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     },
 
     async get(id) {
-      return publicExecution(await records.get(assertText(id, 'An execution id')));
+      return (await records.get(assertText(id, 'An execution id'))).facts;
     },
 
     async find(id) {
       const execution = await records.find(assertText(id, 'An execution id'));
-      return execution && publicExecution(execution);
+      return execution?.facts;
     },
 
     async list(query = {}) {
@@ -238,7 +235,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
         ...given('limit', limit),
         ...given('cursor', after),
       });
-      const executions = found.map((record) => publicExecution(executionFromRecord(record)));
+      const executions = found.map((record) => executionFromRecord(record).facts);
       return { executions, ...given('cursor', cursor) };
     },
 
@@ -246,10 +243,11 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       const execution = await records.get(executionId);
       const { definition } = await definitions.get(execution.definition);
       const names = definition.steps.map((step) => step.name);
-      return (await records.stepsNamed(executionId, names)).map(publicStep);
+      return (await records.stepsNamed(executionId, names)).map((state) => state.facts);
     },
 
     async wait<O>(target: string | TypedExecution<O>, settings: WaitOptions = {}) {
+      assertKnown(settings, ['signal', 'timeoutMs', 'onProgress'], 'pipelines.wait');
       const id = typeof target === 'string' ? target : target.id;
       const parts = { records, engine, leases, settling, link, functions };
       const ended = await waitForExecution(scope, parts, id, settings);
@@ -259,7 +257,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
           ? undefined
           : await records.step(id, definition.output);
       const output = step && ((await values.read(step)) as O);
-      return { ...publicExecution(ended), ...given('output', output) } as EndedExecution<O>;
+      return { ...ended.facts, ...given('output', output) } as EndedExecution<O>;
     },
 
     async cancel(id, reason) {

@@ -41,6 +41,8 @@ export interface StoredOutput {
 
 /** A step with what only the engine needs. */
 export interface StepState extends StepExecution {
+  /** What of it users see. */
+  readonly facts: StepExecution;
   readonly revision: number;
   readonly body: JsonObject;
   readonly definition: string;
@@ -54,10 +56,26 @@ export interface StepState extends StepExecution {
 /** What a record of kind `step_execution` says. */
 export function stepFromRecord(record: StoredRecord): StepState {
   const { columns: c, body } = record;
+  const facts = factsOf(record);
+  return {
+    ...facts,
+    facts,
+    revision: record.revision,
+    body,
+    definition: c['definition'] as string,
+    pipeline: c['pipeline'] as string,
+    correlationId: body['correlationId'] as string,
+    pendingDeps: c['pendingDeps'] as number,
+    toRelease: (c['toRelease'] as number | undefined) ?? 0,
+    ...given('output', body['output'] as StoredOutput | undefined),
+  };
+}
+
+function factsOf({ id, columns: c, body }: StoredRecord): StepExecution {
   const status = c['status'] as StepStatus;
   const readyAt = c['readyAt'] as number;
   return {
-    id: record.id,
+    id,
     executionId: c['executionId'] as string,
     step: c['step'] as string,
     status,
@@ -71,29 +89,7 @@ export function stepFromRecord(record: StoredRecord): StepState {
     ...given('failure', body['failure'] as StepFailure | undefined),
     ...given('skipReason', body['skipReason'] as string | undefined),
     artifacts: (body['artifacts'] ?? []) as unknown as readonly ArtifactFacts[],
-    revision: record.revision,
-    body,
-    definition: c['definition'] as string,
-    pipeline: c['pipeline'] as string,
-    correlationId: body['correlationId'] as string,
-    pendingDeps: c['pendingDeps'] as number,
-    toRelease: (c['toRelease'] as number | undefined) ?? 0,
-    ...given('output', body['output'] as StoredOutput | undefined),
   };
-}
-
-/** The step as users see it. */
-export function publicStep(state: StepState): StepExecution {
-  const {
-    revision: _,
-    body: __,
-    definition: ___,
-    pipeline: ____,
-    pendingDeps: _____,
-    ...rest
-  } = state;
-  const { toRelease: ______, output: _______, correlationId: ________, ...step } = rest;
-  return step;
 }
 
 /** The id of the record of a step: the same whoever computes it. */
