@@ -89,6 +89,8 @@ const echo = createServer((request, response) => {
     response.end(text);
   });
 });
+// While the other side has its turn, its connections are idle.
+echo.keepAliveTimeout = 65_000;
 await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
 
 const deployments = widths.map((width) => `width-${width}`);
