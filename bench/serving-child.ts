@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +7,9 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ModelSignature, PredictionRow } from '@keelson/core';
 import { InProcessRouter, JavaScriptRuntime, LocalServingSource, serve } from '@keelson/serve';
 
-// The process of the benchmark that has the servers, so that its CPU time is theirs alone.
+// A process of the benchmark with one server, so that its CPU time is that server's alone, and its compiled code too.
 
-/** What can be asked under load. */
+/** What can be put under load; the name is the process's argument. */
 export type ServerName = 'echo' | 'thread' | 'none';
 
 /** What is measured without HTTP. */
@@ -79,23 +79,44 @@ for (const width of widths) {
   });
 }
 
-const echo = createServer((request, response) => {
-  const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => {
-    const text = JSON.stringify(JSON.parse(Buffer.concat(chunks).toString()));
-    const length = Buffer.byteLength(text);
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': length });
-    response.end(text);
-  });
-});
-// While the other side has its turn, its connections are idle.
-echo.keepAliveTimeout = 65_000;
-await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
+const name = process.argv[2] as ServerName;
 
-const deployments = widths.map((width) => `width-${width}`);
-const thread = await serve(source, { deployments, replicas: 1 });
-const none = await serve(source, { deployments, isolation: 'none' });
+function openEcho(): Server {
+  return createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const text = JSON.stringify(JSON.parse(Buffer.concat(chunks).toString()));
+      const length = Buffer.byteLength(text);
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': length });
+      response.end(text);
+    });
+  });
+}
+
+interface Opened {
+  readonly port: number;
+  close(): Promise<unknown>;
+}
+
+async function openServer(): Promise<Opened> {
+  if (name === 'echo') {
+    const echo = openEcho();
+    // While another side has its turn, its connections are idle.
+    echo.keepAliveTimeout = 65_000;
+    await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
+    const close = async (): Promise<unknown> => {
+      echo.closeAllConnections();
+      return echo.close();
+    };
+    return { port: (echo.address() as AddressInfo).port, close };
+  }
+  const deployments = widths.map((width) => `width-${width}`);
+  const server = await serve(source, { deployments, replicas: 1, isolation: name });
+  return { port: server.port, close: () => server.close({ timeoutMs: 1000 }) };
+}
+
+const opened = await openServer();
 
 function p50(values: number[]): number {
   return values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
@@ -191,26 +212,16 @@ async function figures(): Promise<Figures> {
   };
 }
 
-process.on('message', async (question: { readonly ask: 'ports' | 'cpu' | 'figures' }) => {
-  const { port } = echo.address() as AddressInfo;
-  switch (question.ask) {
-    case 'ports':
-      process.send?.({ echo: port, thread: thread.port, none: none.port });
-      break;
-    case 'cpu': {
-      const { user, system } = process.cpuUsage();
-      process.send?.(user + system);
-      break;
-    }
-    case 'figures':
-      process.send?.(await figures());
-      break;
+process.on('message', async (question: { readonly ask: 'port' | 'cpu' | 'figures' }) => {
+  if (question.ask === 'port') process.send?.(opened.port);
+  if (question.ask === 'figures') process.send?.(await figures());
+  if (question.ask === 'cpu') {
+    const { user, system } = process.cpuUsage();
+    process.send?.(user + system);
   }
 });
 
 process.on('disconnect', async () => {
-  echo.closeAllConnections();
-  echo.close();
-  await Promise.all([thread.close({ timeoutMs: 1000 }), none.close({ timeoutMs: 1000 })]);
+  await opened.close();
   await rm(directory, { recursive: true, force: true });
 });

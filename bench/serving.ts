@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +10,7 @@ export interface Row {
   readonly value: number;
   readonly unit: string;
   readonly baseline?: { readonly name: string; readonly value: number };
-  /** Of the rounds: the smallest and the largest. */
+  /** Smallest and largest ratio to the baseline, round by round. */
   readonly spread?: readonly [number, number];
 }
 
@@ -69,12 +69,20 @@ class Caller {
   }
 }
 
-/** The process that has the servers, and its figures. */
+const names: readonly ServerName[] = ['echo', 'thread', 'none'];
+
+/** A process with one server. */
 class ServerProcess {
-  readonly #child = fork(new URL('./serving-child.ts', import.meta.url), {
-    execArgv: [...process.execArgv, '--conditions=keelson:source'],
-    serialization: 'advanced',
-  });
+  readonly name: ServerName;
+  readonly #child: ChildProcess;
+
+  constructor(name: ServerName) {
+    this.name = name;
+    this.#child = fork(new URL('./serving-child.ts', import.meta.url), [name], {
+      execArgv: [...process.execArgv, '--conditions=keelson:source'],
+      serialization: 'advanced',
+    });
+  }
 
   async ask<T>(question: object): Promise<T> {
     this.#child.send(question);
@@ -97,66 +105,53 @@ function bodyOf(width: number): string {
   return JSON.stringify({ inputs: [{ name: 'x', shape: [1, width], datatype: 'FP64', data }] });
 }
 
-interface Side {
-  readonly server: ServerName;
-  readonly cpuMicros: number[];
-}
-
-/** CPU of the server process for each request, all sides interleaved round by round. */
-async function comparePaths(
-  servers: ServerProcess,
-  ports: Readonly<Record<ServerName, number>>,
-  width: number,
-): Promise<Row[]> {
+/** CPU of each server's process for a request, all sides interleaved round by round. */
+async function comparePaths(servers: readonly ServerProcess[], width: number): Promise<Row[]> {
   const path = `/v2/models/width-${width}/infer`;
-  const sides: Side[] = (['echo', 'thread', 'none'] as const).map((server) => ({
-    server,
-    cpuMicros: [],
-  }));
-  const callers = new Map(
-    sides.map(({ server }) => [
-      server,
-      Array.from({ length: connections }, () => new Caller(ports[server], path, bodyOf(width))),
-    ]),
+  const body = bodyOf(width);
+  const sides = await Promise.all(
+    servers.map(async (server) => {
+      const port = await server.ask<number>({ ask: 'port' });
+      const callers = Array.from({ length: connections }, () => new Caller(port, path, body));
+      return { server, callers, cpuMicros: [] as number[] };
+    }),
   );
-  const load = (server: ServerName, requests: number): Promise<unknown> =>
-    Promise.all((callers.get(server) ?? []).map((caller) => caller.run(requests / connections)));
-  for (const { server } of sides)
-    await load(server, width > 100 ? warmUpRequests / 4 : warmUpRequests);
+  const load = (callers: readonly Caller[], requests: number): Promise<unknown> =>
+    Promise.all(callers.map((caller) => caller.run(requests / connections)));
+  for (const { callers } of sides) {
+    await load(callers, width > 100 ? warmUpRequests / 4 : warmUpRequests);
+  }
   for (let round = 0; round < rounds; round += 1) {
-    for (const { server, cpuMicros } of sides) {
-      const before = await servers.ask<number>({ ask: 'cpu' });
-      await load(server, requestsPerRound);
-      const used = (await servers.ask<number>({ ask: 'cpu' })) - before;
-      cpuMicros.push(used / requestsPerRound);
+    for (const { server, callers, cpuMicros } of sides) {
+      const before = await server.ask<number>({ ask: 'cpu' });
+      await load(callers, requestsPerRound);
+      cpuMicros.push(((await server.ask<number>({ ask: 'cpu' })) - before) / requestsPerRound);
     }
   }
-  for (const caller of [...callers.values()].flat()) caller.close();
-  const [echo, ...others] = sides as [Side, ...Side[]];
-  return others.map(({ server, cpuMicros }) => {
-    const ratios = cpuMicros.map((micros, i) => micros / (echo.cpuMicros[i] ?? Number.NaN));
-    const where = server === 'thread' ? 'worker-thread replica' : 'in-process replica';
-    return {
-      name: `serving: CPU of the full path, ${bodyOf(width).length} B body, ${where}`,
-      value: median(cpuMicros),
-      unit: 'µs/request',
-      baseline: {
-        name: 'bare node:http JSON echo of the same body',
-        value: median(echo.cpuMicros),
-      },
-      spread: [Math.min(...ratios), Math.max(...ratios)],
-    };
-  });
+  for (const { callers } of sides) for (const caller of callers) caller.close();
+  const echo = sides.find(({ server }) => server.name === 'echo')?.cpuMicros ?? [];
+  return sides
+    .filter(({ server }) => server.name !== 'echo')
+    .map(({ server, cpuMicros }) => {
+      const ratios = cpuMicros.map((micros, i) => micros / (echo[i] ?? Number.NaN));
+      const where = server.name === 'thread' ? 'worker-thread replica' : 'in-process replica';
+      return {
+        name: `serving: CPU of the full path, ${body.length} B body, ${where}`,
+        value: median(cpuMicros),
+        unit: 'µs/request',
+        baseline: { name: 'bare node:http JSON echo of the same body', value: median(echo) },
+        spread: [Math.min(...ratios), Math.max(...ratios)],
+      };
+    });
 }
 
 /** Figures of serving: the full path beside a bare echo, replicas beside a call in process, codec, routing. */
 export async function benchServing(): Promise<Row[]> {
-  const servers = new ServerProcess();
+  const servers = names.map((name) => new ServerProcess(name));
   try {
-    const ports = await servers.ask<Record<ServerName, number>>({ ask: 'ports' });
     const rows: Row[] = [];
-    for (const width of [4, 480]) rows.push(...(await comparePaths(servers, ports, width)));
-    const figures = await servers.ask<Figures>({ ask: 'figures' });
+    for (const width of [4, 480]) rows.push(...(await comparePaths(servers, width)));
+    const figures = await (servers[0] as ServerProcess).ask<Figures>({ ask: 'figures' });
     return [
       ...rows,
       {
@@ -183,7 +178,7 @@ export async function benchServing(): Promise<Row[]> {
       },
     ];
   } finally {
-    await servers.close();
+    await Promise.all(servers.map((server) => server.close()));
   }
 }
 
