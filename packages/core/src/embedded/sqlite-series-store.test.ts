@@ -78,6 +78,43 @@ describe('SqliteSeriesStore against a naive model', () => {
   }, 120_000);
 });
 
+describe('points that tie in everything but their arrival', () => {
+  test('stay in order of arrival through folds of every size', async () => {
+    const sizes = fc.array(fc.constantFrom(1, 2, 9, 63, 64, 300, 512, 600, 4_095, 4_096, 5_000), {
+      minLength: 9,
+      maxLength: 30,
+    });
+    let round = 0;
+    await fc.assert(
+      fc.asyncProperty(sizes, async (list) => {
+        await using store = await SqliteSeriesStore.open({
+          path: join(directory, `ties-${round++}.db`),
+        });
+        const key = allSeries[0] as SeriesKey;
+        let arrived = 0;
+        for (const [i, count] of list.entries()) {
+          await store.appendPoints({
+            writer: 'w',
+            sequence: i + 1,
+            series: [key],
+            seriesIndex: new Uint32Array(count),
+            steps: new Float64Array(count).fill(7),
+            timestamps: new Float64Array(count).fill(1_000),
+            values: Float64Array.from({ length: count }, () => arrived++),
+          });
+          await store.fold();
+        }
+        const { values } = await store.points(key);
+        expect(values.length).toBe(arrived);
+        expect(values.findIndex((value, i) => value !== i)).toBe(-1);
+        const [summary] = await store.summaries(key.workspace, key.owner);
+        expect([summary?.first, summary?.last]).toEqual([0, arrived - 1]);
+      }),
+      { numRuns: 25 },
+    );
+  }, 60_000);
+});
+
 describe('addresses that callers reuse', () => {
   test('count as what they say now, and not at all when their batch was refused', async () => {
     await using store = await SqliteSeriesStore.open({ path: join(directory, 'reused.db') });

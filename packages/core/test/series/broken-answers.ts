@@ -104,7 +104,10 @@ export const brokenAnswers: readonly SeriesBreakage[] = [
       ...mapSummaries(store, (summary) =>
         folds < 2 || summary.mean === undefined
           ? summary
-          : { ...summary, mean: summary.mean * (1 + folds * Number.EPSILON) },
+          : {
+              ...summary,
+              mean: summary.mean * (1 + folds * Number.EPSILON) + folds * Number.MIN_VALUE,
+            },
       ),
     });
   }),

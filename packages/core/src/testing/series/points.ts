@@ -71,6 +71,8 @@ export const pointCases: readonly Case<SeriesStoreHarness>[] = [
     async ({ store }) => {
       for (const sequence of [3, 1, 2]) {
         await store.appendPoints(batch('w', sequence, ascending(sequence * 10, 2)));
+        // Taken now, though lower numbers are still to come.
+        await store.appendPoints(batch('w', 3, ascending(80 + sequence, 2)));
       }
       await store.appendPoints(batch('w', 2, ascending(99, 2)));
       const steps = (await pointsOf(store)).map(([step]) => step);
