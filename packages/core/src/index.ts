@@ -33,7 +33,7 @@ export {
   KeelsonError,
 } from './errors.ts';
 export { type Correlation, currentCorrelation, withCorrelation } from './events/correlation.ts';
-export type { DeadLetter, Events } from './events/events.ts';
+export type { DeadLetter, Events, SubscribeOptions } from './events/events.ts';
 export type { EventHandler } from './events/subscription-loop.ts';
 export {
   asJson,
@@ -52,7 +52,12 @@ export type { Accuracy, Performance } from './monitoring/performance.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
 export { definePipeline, type Pipeline } from './pipelines/define-pipeline.ts';
-export type { MetricOptions, MonitoringOptions, PlatformOptions } from './platform-options.ts';
+export type {
+  MetricOptions,
+  MonitoringOptions,
+  PlatformOptions,
+  ServicesOptions,
+} from './platform-options.ts';
 export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type {
   Model,

@@ -19,7 +19,12 @@ import { LoopRunner } from './operations/loop-runner.ts';
 import { ownerFromText, ownerState, ownerText } from './operations/process-owner.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
-import { checkPlatformOptions, type PlatformOptions } from './platform-options.ts';
+import {
+  checkPlatformOptions,
+  checkServicesOptions,
+  type PlatformOptions,
+  type ServicesOptions,
+} from './platform-options.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { createTracking, type Tracking } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';
@@ -51,10 +56,17 @@ export interface Platform extends Services, AsyncDisposable {
   /** The directory of the embedded default. */
   readonly dir: string;
   /** The same services for another workspace or person. */
-  as(other: { readonly workspace?: string; readonly principal?: Principal }): Services;
-  /** Starts the background work of this process: subscriptions, reaper. */
+  as(other: ServicesOptions): Services;
+  /**
+   * Starts the background work of this process: subscriptions (also those made later, and those of other
+   * workspaces and persons), reaper, pipelines, rollouts. It keeps no process alive. Twice is fine.
+   */
   start(): void;
-  /** Stops the background work, makes metric points durable, closes what was opened here. Twice is fine. */
+  /**
+   * Stops the background work, makes metric points durable, closes what was opened here; afterwards
+   * everything rejects with CLOSED. TIMEOUT when points could be made durable neither in the store nor in
+   * the spool within `timeoutMs` (10,000 when left out). Twice is fine.
+   */
   close(options?: { readonly timeoutMs?: number }): Promise<void>;
 }
 
@@ -69,10 +81,18 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
   const stores = await openEmbeddedStores({
     dir: given.dir ?? '.keelson',
     kinds: platformKinds,
-    points: { ...points, ...(memoryBytes === undefined ? {} : { ringBytes: memoryBytes }) },
+    points: {
+      ...points,
+      heartbeatMs: Math.ceil((given.heartbeatTimeoutMs ?? heartbeatTimeoutMs) / 6),
+      ...(memoryBytes === undefined ? {} : { ringBytes: memoryBytes }),
+    },
   });
   return new OpenPlatform(given, stores);
 }
+
+const heartbeatTimeoutMs = 30_000;
+/** How many dead runs opening a platform marks; listing runs and the reaper go on. */
+const reapedAtOpening = 20;
 
 class OpenPlatform implements Platform {
   readonly dir: string;
@@ -81,6 +101,8 @@ class OpenPlatform implements Platform {
   readonly #functions = new StepFunctions();
   readonly #bound = new Map<string, BoundServices>();
   readonly #home: BoundServices;
+  readonly #reaping: Promise<void>;
+  readonly #stops = new Map<Loop, () => Promise<void>>();
   #runner: LoopRunner | undefined;
   #closing: Promise<void> | undefined;
 
@@ -89,6 +111,7 @@ class OpenPlatform implements Platform {
     this.#options = options;
     this.#stores = stores;
     this.#home = this.#bind(options.workspace ?? 'default', options.principal ?? localPrincipal());
+    this.#reaping = this.#reap();
   }
 
   get workspace(): string {
@@ -123,16 +146,19 @@ class OpenPlatform implements Platform {
     return this.#home.events;
   }
 
-  as(other: { readonly workspace?: string; readonly principal?: Principal }): Services {
+  as(other: ServicesOptions): Services {
     this.#assertOpen();
-    return this.#bind(other.workspace ?? this.workspace, other.principal ?? this.principal);
+    const { workspace, principal } = checkServicesOptions(other);
+    return this.#bind(workspace ?? this.workspace, principal ?? this.principal);
   }
 
   start(): void {
     this.#assertOpen();
-    if (this.#runner !== undefined) return;
-    this.#runner = new LoopRunner(this.#home.scope.logger);
-    for (const loop of this.#home.loops()) this.#runner.add(loop);
+    this.#runner ??= new LoopRunner(this.#home.scope.logger);
+    for (const loop of this.#home.loops()) this.#run(loop);
+    for (const bound of this.#bound.values()) {
+      for (const loop of bound.events.loops) this.#run(loop);
+    }
   }
 
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
@@ -144,22 +170,54 @@ class OpenPlatform implements Platform {
     return this.close();
   }
 
+  /** Closes all there is, also when a part cannot be closed; then rejects with what the first said. */
   async #close(timeoutMs: number): Promise<void> {
     await this.#runner?.stop(timeoutMs);
-    for (const bound of this.#bound.values()) await bound.close();
-    await this.#stores.close({ timeoutMs });
+    await this.#reaping;
+    const closed = await Promise.allSettled(
+      [...this.#bound.values()].map((bound) => bound.close()),
+    );
+    closed.push(...(await Promise.allSettled([this.#stores.close({ timeoutMs })])));
+    const fault = closed.find((each) => each.status === 'rejected');
+    if (fault !== undefined) throw fault.reason;
+  }
+
+  /** Marks runs whose process died, beside whatever the caller does; never a reason to fail. */
+  async #reap(): Promise<void> {
+    try {
+      await this.#home.tracking.reap({ limit: reapedAtOpening });
+    } catch (error) {
+      const fields = { component: 'tracking', error };
+      this.#home.scope.logger.warn(fields, 'Runs of dead processes could not be marked.');
+    }
+  }
+
+  #run(loop: Loop): void {
+    if (this.#runner === undefined || this.#stops.has(loop)) return;
+    this.#stops.set(loop, this.#runner.add(loop));
+  }
+
+  /** Runs a loop as soon as loops run; answers what stops it. */
+  #drive(loop: Loop): () => Promise<void> {
+    this.#run(loop);
+    return async () => {
+      const stop = this.#stops.get(loop);
+      this.#stops.delete(loop);
+      await stop?.();
+    };
   }
 
   #bind(workspace: string, principal: Principal): BoundServices {
     const key = JSON.stringify([workspace, principal.id, principal.roles]);
     let bound = this.#bound.get(key);
     if (bound === undefined) {
-      bound = bindServices(
-        this.#scope(workspace, principal),
-        this.#stores,
-        this.#options,
-        this.#functions,
-      );
+      const scope = this.#scope(workspace, principal);
+      bound = bindServices(scope, {
+        stores: this.#stores,
+        options: this.#options,
+        functions: this.#functions,
+        drive: (loop) => this.#drive(loop),
+      });
       this.#bound.set(key, bound);
     }
     return bound;
@@ -196,18 +254,20 @@ interface BoundServices extends Services {
 
 function bindServices(
   scope: Scope,
-  stores: EmbeddedStores,
-  options: PlatformOptions,
-  functions: StepFunctions,
+  parts: {
+    readonly stores: EmbeddedStores;
+    readonly options: PlatformOptions;
+    readonly functions: StepFunctions;
+    drive(loop: Loop): () => Promise<void>;
+  },
 ): BoundServices {
+  const { stores, options, functions } = parts;
   const tracking = createTracking(scope, {
     writer: () => stores.writer(),
     heartbeats: stores.heartbeats,
-    ...(options.heartbeatTimeoutMs === undefined
-      ? {}
-      : { heartbeatTimeoutMs: options.heartbeatTimeoutMs }),
+    heartbeatTimeoutMs: options.heartbeatTimeoutMs ?? heartbeatTimeoutMs,
   });
-  const events = createEvents(scope, owners);
+  const events = createEvents(scope, owners, parts.drive);
   const registry = createRegistry(scope, tracking);
   const pipelines = createPipelines(scope, { tracker: tracking, functions });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
@@ -240,7 +300,9 @@ function bindServices(
 }
 
 const owners: Owners = {
-  self: ownerText(),
+  get self() {
+    return ownerText();
+  },
   dead: (all) => all.filter((owner) => ownerState(ownerFromText(owner)) === 'dead'),
 };
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { checkOptions, having } from './check-options.ts';
 import type { Authorizer, Clock, Ids, Logger, Principal } from './contracts/ports.ts';
-import { KeelsonError } from './errors.ts';
 
 /** How a platform is opened. Everything has a default: `openPlatform()` uses `.keelson/` here. */
 export interface PlatformOptions {
@@ -17,15 +17,24 @@ export interface PlatformOptions {
   readonly authorizer?: Authorizer;
   readonly metrics?: MetricOptions;
   readonly monitoring?: MonitoringOptions;
-  /** A run without a sign of life for this long is dead; 30,000 when left out. */
+  /**
+   * Runs of this process that are silent for this long are dead; 30,000 when left out. Their heartbeats
+   * come six times as often.
+   */
   readonly heartbeatTimeoutMs?: number;
+}
+
+/** Whose services are asked for: another workspace, another person. */
+export interface ServicesOptions {
+  readonly workspace?: string;
+  readonly principal?: Principal;
 }
 
 /** How metric points are buffered. */
 export interface MetricOptions {
   /** 250 when left out. */
   readonly flushMs?: number;
-  /** Bound of the points in memory; 64 MiB when left out. */
+  /** Bound of the points that wait in memory, 32 bytes each; 32 MiB when left out. */
   readonly memoryBytes?: number;
   /** What happens when memory and spool are full; `drop` (thinned, counted, told) when left out. */
   readonly onFull?: 'drop' | 'block';
@@ -43,23 +52,24 @@ export interface MonitoringOptions {
   readonly maxLabelDelayMs?: number;
 }
 
-/** An object with these methods; parts come from other packages, so only the shape counts. */
-function having<T>(what: string, ...methods: readonly string[]): z.ZodType<T> {
-  return z.custom<T>(
-    (value) =>
-      typeof value === 'object' &&
-      value !== null &&
-      methods.every((m) => typeof (value as Record<string, unknown>)[m] === 'function'),
-    `must be ${what} (an object with ${methods.join(', ')})`,
-  );
-}
+/** Text that every store and file system can keep. */
+const name = z
+  .string()
+  .min(1)
+  .refine((text) => text.isWellFormed() && !text.includes('\u0000'), {
+    message: 'must be Unicode text without NUL',
+  });
+
+const services = {
+  workspace: name.max(255).optional(),
+  principal: z.strictObject({ id: name.max(255), roles: z.array(name) }).optional(),
+};
+
+const servicesSchema = z.strictObject(services satisfies Record<keyof ServicesOptions, z.ZodType>);
 
 const schema = z.strictObject({
-  dir: z.string().min(1).optional(),
-  workspace: z.string().min(1).max(255).optional(),
-  principal: z
-    .strictObject({ id: z.string().min(1).max(255), roles: z.array(z.string()) })
-    .optional(),
+  ...services,
+  dir: name.optional(),
   clock: having<Clock>('a Clock', 'now').optional(),
   ids: having<Ids>('Ids', 'next').optional(),
   logger: having<Logger>('a Logger', 'debug', 'info', 'warn', 'error').optional(),
@@ -69,7 +79,7 @@ const schema = z.strictObject({
       flushMs: z.number().int().min(1).max(60_000).optional(),
       memoryBytes: z.number().int().min(65_536).optional(),
       onFull: z.enum(['drop', 'block']).optional(),
-      spoolDir: z.string().min(1).optional(),
+      spoolDir: name.optional(),
     })
     .optional(),
   monitoring: z
@@ -80,21 +90,14 @@ const schema = z.strictObject({
     })
     .optional(),
   heartbeatTimeoutMs: z.number().int().min(100).optional(),
-});
+} satisfies Record<keyof PlatformOptions, z.ZodType>);
 
 /** Refuses, as INVALID and by name, options that are unknown or of the wrong type. */
 export function checkPlatformOptions(options: unknown): PlatformOptions {
-  const checked = schema.safeParse(options);
-  if (!checked.success) {
-    const problems = checked.error.issues.map((issue) => {
-      const path = issue.path.join('.');
-      return `${path === '' ? '' : `${path}: `}${issue.message}`;
-    });
-    throw new KeelsonError(
-      'INVALID',
-      `openPlatform was given options that it cannot use: ${problems.join('; ')}. Known options: ${Object.keys(schema.shape).join(', ')}.`,
-      { details: { problems } },
-    );
-  }
-  return options as PlatformOptions;
+  return checkOptions(schema, options, 'openPlatform') as PlatformOptions;
+}
+
+/** Refuses, as INVALID and by name, what `platform.as` cannot use. */
+export function checkServicesOptions(options: unknown): ServicesOptions {
+  return checkOptions(servicesSchema, options, 'platform.as') as ServicesOptions;
 }

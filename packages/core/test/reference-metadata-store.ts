@@ -151,10 +151,11 @@ export class ReferenceMetadataStore implements MetadataStore {
     this.#open();
     const { workspace, after = '0', filter = {}, limit } = request;
     this.#limit('event limit', limit, 1_000);
-    const { types, subjects, correlationId, since } = filter;
+    const { ids, types, subjects, correlationId, since } = filter;
     const passing = this.#world.state.events
       .slice(this.#position(after))
       .filter((event) => workspace === undefined || event.workspace === workspace)
+      .filter((event) => ids === undefined || ids.includes(event.id))
       .filter((event) => types === undefined || types.includes(event.type))
       .filter((event) => subjects === undefined || subjects.includes(event.subject))
       .filter((event) => correlationId === undefined || event.correlationId === correlationId)

@@ -32,6 +32,7 @@ export interface StoredEvent extends EventDraft {
 
 /** Which events to read. Several conditions hold together. */
 export interface EventFilter {
+  readonly ids?: readonly string[];
   readonly types?: readonly string[];
   readonly subjects?: readonly string[];
   readonly correlationId?: string;

@@ -1,5 +1,8 @@
 import type { Loop } from '../contracts/loop.ts';
 import type { Logger } from '../contracts/ports.ts';
+import { rest } from '../rest.ts';
+
+const longestRestMs = 30_000;
 
 /** Runs loops side by side until it is stopped; a loop that fails rests and goes on. */
 export class LoopRunner {
@@ -11,10 +14,19 @@ export class LoopRunner {
     this.#logger = logger;
   }
 
-  /** Starts a loop; its timers do not keep the process alive. */
-  add(loop: Loop): void {
-    const done = this.#drive(loop).finally(() => this.#running.delete(done));
+  /**
+   * Starts a loop; its timers do not keep the process alive. What is answered stops this loop alone,
+   * and resolves when its round is over.
+   */
+  add(loop: Loop): () => Promise<void> {
+    const own = new AbortController();
+    const signal = AbortSignal.any([this.#controller.signal, own.signal]);
+    const done = this.#drive(loop, signal).finally(() => this.#running.delete(done));
     this.#running.add(done);
+    return async () => {
+      own.abort();
+      await done;
+    };
   }
 
   /** Asks all loops to stop and waits until they have, `timeoutMs` at most. */
@@ -28,34 +40,23 @@ export class LoopRunner {
     clearTimeout(timer);
   }
 
-  async #drive(loop: Loop): Promise<void> {
-    const { signal } = this.#controller;
+  async #drive(loop: Loop, signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
       try {
         const busy = await loop.runOnce(signal);
         failures = 0;
-        if (!busy) await this.#rest(loop.idleMs);
+        if (!busy) await rest(loop.idleMs, signal, { background: true });
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
-        this.#logger.error({ component: 'operations', loop: loop.name, failures, error }, 'A loop failed.');
-        await this.#rest(Math.min(30_000, loop.idleMs * 2 ** Math.min(failures, 10)));
+        this.#logger.error(
+          { component: 'operations', loop: loop.name, failures, error },
+          'A loop failed.',
+        );
+        const ms = Math.min(longestRestMs, loop.idleMs * 2 ** Math.min(failures, 10));
+        await rest(ms, signal, { background: true });
       }
     }
-  }
-
-  #rest(ms: number): Promise<void> {
-    const { signal } = this.#controller;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      timer.unref();
-      signal.addEventListener('abort', done);
-    });
   }
 }

@@ -1,12 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ByteSource } from '../contracts/artifact-store.ts';
 import type { MetricWriter, MetricWriterHealth } from '../contracts/metric-writer.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, encodeJson, type Json } from '../json.ts';
+import { mimeTypeOf } from './artifact-path.ts';
 import type { Artifact, ArtifactLog, LogArtifactOptions } from './artifacts.ts';
 import type { DatasetInput } from './dataset.ts';
+import { figureContent } from './figure.ts';
+import { filesBelow } from './local-files.ts';
 import { assertParamKey, flattenParams } from './params.ts';
 import type { RunStatus } from './run.ts';
 
@@ -14,6 +15,7 @@ import type { RunStatus } from './run.ts';
 export interface MetricOptions {
   /** A safe integer. */
   readonly step?: number;
+  /** When it was measured; now when left out. */
   readonly timestamp?: number | Date;
 }
 
@@ -22,7 +24,6 @@ export interface RunBackend {
   readonly workspace: string;
   now(): number;
   writer(): MetricWriter;
-  warn(message: string, fields: object): void;
   logParams(runId: string, params: ReadonlyMap<string, Json>): Promise<void>;
   setTags(runId: string, tags: Readonly<Record<string, string>>): Promise<void>;
   logDataset(runId: string, dataset: DatasetInput): Promise<string>;
@@ -30,51 +31,71 @@ export interface RunBackend {
   readonly artifacts: ArtifactLog;
 }
 
+/** Whether a run takes what is logged: one for all handles that a process has of the run. */
+export interface RunGate {
+  closed: boolean;
+}
+
 /**
  * A run that this process logs to. Metric calls return at once and never throw for a fault of the
- * store; what they refuse (a key that is not text, a value that is not a number) they refuse at once.
- * Everything else resolves when it is durable.
+ * store; what they refuse (a key that is not text, a value that is not a number, a run that has ended)
+ * they refuse at once. Everything else resolves when it is durable.
  */
 export class ActiveRun {
   readonly id: string;
   readonly name: string;
   readonly experimentId: string;
   readonly #backend: RunBackend;
+  readonly #gate: RunGate;
   readonly #series = new Map<string, number>();
-  #finished = false;
 
   constructor(
     run: { readonly id: string; readonly name: string; readonly experimentId: string },
     backend: RunBackend,
+    gate: RunGate,
   ) {
     this.id = run.id;
     this.name = run.name;
     this.experimentId = run.experimentId;
     this.#backend = backend;
+    this.#gate = gate;
+  }
+
+  /** Whether the run has ended, as far as this process knows. */
+  get finished(): boolean {
+    return this.#gate.closed;
   }
 
   /** Logs one point of one metric. */
   logMetric(key: string, value: number, options: MetricOptions = {}): void {
     this.#assertOpen();
-    if (typeof value !== 'number') {
-      throw new KeelsonError('INVALID', `Metric ${key} must be a number, not ${typeof value}.`);
-    }
-    const step = options.step;
-    if (step !== undefined && !Number.isSafeInteger(step)) {
-      throw new KeelsonError('INVALID', `Step ${step} of metric ${key} is not a safe integer.`);
-    }
-    this.#backend.writer().log(this.#seriesOf(key), step, this.#timestamp(options.timestamp), value);
+    assertPlace(options);
+    assertValue(key, value);
+    this.#log(key, value, options.step, this.#timestamp(options.timestamp));
   }
 
-  /** Logs one point of each metric, at one step and time. */
+  /** Logs one point of each metric, at one step and time; all of them, or none when one is refused. */
   logMetrics(values: Readonly<Record<string, number>>, options: MetricOptions = {}): void {
-    const at = { ...options, timestamp: this.#timestamp(options.timestamp) };
-    for (const [key, value] of Object.entries(values)) this.logMetric(key, value, at);
+    this.#assertOpen();
+    assertPlace(options);
+    if (typeof values !== 'object' || values === null) {
+      throw new KeelsonError(
+        'INVALID',
+        'logMetrics takes an object of numbers, such as { loss: 0.1 }.',
+      );
+    }
+    const entries = Object.entries(values);
+    for (const [key, value] of entries) {
+      assertMetricKey(key);
+      assertValue(key, value);
+    }
+    const timestamp = this.#timestamp(options.timestamp);
+    for (const [key, value] of entries) this.#log(key, value, options.step, timestamp);
   }
 
   /** Logs one param under a dotted key. */
-  logParam(key: string, value: unknown): Promise<void> {
-    return this.logParams({ [assertParamKey(key)]: value });
+  async logParam(key: string, value: unknown): Promise<void> {
+    await this.logParams({ [assertParamKey(key)]: value });
   }
 
   /**
@@ -86,8 +107,9 @@ export class ActiveRun {
     await this.#backend.logParams(this.id, flattenParams(params));
   }
 
-  setTag(key: string, value: string): Promise<void> {
-    return this.setTags({ [key]: value });
+  /** Tags stay open after the end. */
+  async setTag(key: string, value: string): Promise<void> {
+    await this.setTags({ [assertText(key, 'A tag key')]: value });
   }
 
   async setTags(tags: Readonly<Record<string, string>>): Promise<void> {
@@ -104,63 +126,47 @@ export class ActiveRun {
     return this.#backend.artifacts.log(this.id, path, source, options);
   }
 
-  /** Stores every file of a local directory, below `prefix`. */
+  /** Stores every file of a local directory, below `prefix`, by path ascending. NOT_FOUND without one. */
   async logArtifacts(
     directory: string,
     options: LogArtifactOptions & { readonly prefix?: string } = {},
   ): Promise<readonly Artifact[]> {
     this.#assertOpen();
     const { prefix, ...rest } = options;
-    const entries = await readdir(directory, { recursive: true, withFileTypes: true });
     const logged: Artifact[] = [];
-    for (const entry of entries.filter((each) => each.isFile())) {
-      const file = join(entry.parentPath, entry.name);
-      const relative = file.slice(directory.length).replace(/^[\\/]+/, '').replaceAll('\\', '/');
-      const path = prefix === undefined ? relative : `${prefix}/${relative}`;
-      logged.push(await this.#backend.artifacts.log(this.id, path, { path: file }, rest));
+    for (const { file, relative } of await filesBelow(directory)) {
+      const path = prefix === undefined ? relative : `${prefix.replace(/\/$/, '')}/${relative}`;
+      logged.push(await this.logArtifact(path, { path: file }, rest));
     }
     return logged;
   }
 
-  logText(path: string, text: string, options: LogArtifactOptions = {}): Promise<Artifact> {
-    return this.logArtifact(path, Buffer.from(assertText(text, path)), {
-      mimeType: 'text/plain',
-      ...options,
-    });
+  async logText(path: string, text: string, options: LogArtifactOptions = {}): Promise<Artifact> {
+    const known = mimeTypeOf(assertText(path, 'An artifact path'));
+    const mimeType = known === 'application/octet-stream' ? 'text/plain' : known;
+    const bytes = Buffer.from(assertText(text, `The text of ${path}`));
+    return this.logArtifact(path, bytes, { mimeType, ...options });
   }
 
   /** Stores a JSON value; NaN and its like are kept as `{"$number": …}`. */
-  logJson(path: string, value: unknown, options: LogArtifactOptions = {}): Promise<Artifact> {
+  async logJson(path: string, value: unknown, options: LogArtifactOptions = {}): Promise<Artifact> {
     return this.logArtifact(path, Buffer.from(encodeJson(value, path)), {
       mimeType: 'application/json',
       ...options,
     });
   }
 
-  /** Stores a figure: SVG text, PNG bytes, or a Vega-Lite specification. The run's page shows it. */
-  logFigure(
+  /**
+   * Stores a figure: SVG text, PNG or JPEG bytes, or a Vega-Lite specification. The run's page shows
+   * the images.
+   */
+  async logFigure(
     path: string,
     figure: string | Uint8Array | object,
     options: LogArtifactOptions = {},
   ): Promise<Artifact> {
-    if (typeof figure === 'string') {
-      if (!/^\s*(<\?xml[^>]*>\s*)?<svg[\s>]/.test(figure)) {
-        throw new KeelsonError(
-          'INVALID',
-          `Figure ${path} is text, but no SVG; pass SVG text, PNG bytes or a Vega-Lite object.`,
-        );
-      }
-      const svg = { type: 'PLOT', mimeType: 'image/svg+xml', ...options } as const;
-      return this.logArtifact(path, Buffer.from(figure), svg);
-    }
-    if (figure instanceof Uint8Array) {
-      return this.logArtifact(path, figure, { type: 'PLOT', mimeType: 'image/png', ...options });
-    }
-    return this.logJson(path, figure, {
-      type: 'PLOT',
-      mimeType: 'application/vnd.vegalite.v6+json',
-      ...options,
-    });
+    const { bytes, mimeType } = figureContent(path, figure);
+    return this.logArtifact(path, bytes, { type: 'PLOT', mimeType, ...options });
   }
 
   /** Links a dataset, known by name and digest, to this run; answers its id in the lineage. */
@@ -170,8 +176,8 @@ export class ActiveRun {
   }
 
   /** Resolves when every point logged before is durable. */
-  flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    return this.#backend.writer().flush(options);
+  async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    await this.#backend.writer().flush(options);
   }
 
   /** What is pending, what was lost, and the last error of the metric writer. */
@@ -179,35 +185,86 @@ export class ActiveRun {
     return this.#backend.writer().health();
   }
 
-  /** Flushes and ends the run; a second call with the same status does nothing. */
-  async finish(status: 'COMPLETED' | 'FAILED' | 'KILLED' = 'COMPLETED', reason?: string): Promise<void> {
-    if (this.#finished) return;
-    await this.#backend.finish(this.id, status, reason);
-    this.#finished = true;
+  /**
+   * Flushes and ends the run; from the call on it takes nothing more. Again with the same status does
+   * nothing; with another one it rejects with CONFLICT.
+   */
+  async finish(
+    status: 'COMPLETED' | 'FAILED' | 'KILLED' = 'COMPLETED',
+    reason?: string,
+  ): Promise<void> {
+    const { closed } = this.#gate;
+    this.#gate.closed = true;
+    try {
+      await this.#backend.finish(this.id, status, reason);
+    } catch (error) {
+      this.#gate.closed = closed;
+      throw error;
+    }
   }
 
-  #seriesOf(key: string): number {
-    let index = this.#series.get(key);
-    if (index === undefined) {
-      assertText(key, 'A metric key', 255);
-      if (key === '') throw new KeelsonError('INVALID', 'A metric key is empty.');
-      const { workspace } = this.#backend;
-      index = this.#backend.writer().seriesIndex({ workspace, owner: this.id, key });
-      this.#series.set(key, index);
-    }
+  #log(key: string, value: number, step: number | undefined, timestamp: number): void {
+    const index = this.#series.get(key) ?? this.#addSeries(key);
+    this.#backend.writer().log(index, step, timestamp, value);
+  }
+
+  #addSeries(key: string): number {
+    assertMetricKey(key);
+    const { workspace } = this.#backend;
+    const index = this.#backend.writer().seriesIndex({ workspace, owner: this.id, key });
+    this.#series.set(key, index);
     return index;
   }
 
   #timestamp(at: number | Date | undefined): number {
-    return at === undefined ? this.#backend.now() : Number(at);
+    if (at === undefined) return this.#backend.now();
+    const ms = at instanceof Date ? at.getTime() : at;
+    if (typeof ms === 'number' && Number.isFinite(ms)) return ms;
+    throw new KeelsonError(
+      'INVALID',
+      `${String(at)} is no time; pass epoch milliseconds or a Date.`,
+    );
   }
 
   #assertOpen(): void {
-    if (!this.#finished) return;
+    if (!this.#gate.closed) return;
     throw new KeelsonError(
       'CONFLICT',
       `Run ${this.id} is finished; log before it ends, or reopen it with tracking.resumeRun(id).`,
+      { details: { runId: this.id } },
     );
+  }
+}
+
+// Each check is a few nanoseconds: logMetric runs in the innermost loop of a training.
+function assertPlace(options: MetricOptions): void {
+  for (const name in options) {
+    if (name === 'step' || name === 'timestamp') continue;
+    throw new KeelsonError(
+      'INVALID',
+      `A metric point has no option ${JSON.stringify(name)}; there are step and timestamp.`,
+    );
+  }
+  const { step } = options;
+  if (step !== undefined && !Number.isSafeInteger(step)) {
+    throw new KeelsonError(
+      'INVALID',
+      `Step ${String(step)} is not a safe integer (at most 9007199254740991 either way).`,
+    );
+  }
+}
+
+function assertValue(key: string, value: unknown): void {
+  if (typeof value === 'number') return;
+  throw new KeelsonError(
+    'INVALID',
+    `Metric ${String(key)} must be a number, not a ${typeof value}.`,
+  );
+}
+
+function assertMetricKey(key: string): void {
+  if (assertText(key, 'A metric key', 255) === '') {
+    throw new KeelsonError('INVALID', 'A metric key is empty.');
   }
 }
 

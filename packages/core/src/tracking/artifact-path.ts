@@ -1,8 +1,10 @@
 import { KeelsonError } from '../errors.ts';
-import { assertText } from '../json.ts';
+import { assertText, storableText } from '../json.ts';
 
 /** What an artifact is for. */
 export type ArtifactType = 'MODEL' | 'DATASET' | 'PLOT' | 'CONFIG' | 'LOG' | 'OTHER';
+
+const maxPathBytes = 1024;
 
 /**
  * A logical artifact path in its one spelling: NFC, parts joined by `/`. INVALID for absolute paths,
@@ -13,7 +15,7 @@ export function normaliseArtifactPath(path: string): string {
   const refuse = (why: string): never => {
     throw new KeelsonError(
       'INVALID',
-      `Artifact path ${JSON.stringify(path.slice(0, 100))} ${why}; use a relative path such as model/weights.bin.`,
+      `Artifact path ${JSON.stringify(storableText(path, 100))} ${why}; use a relative path such as model/weights.bin.`,
       { details: { path } },
     );
   };
@@ -22,7 +24,7 @@ export function normaliseArtifactPath(path: string): string {
   if (normal.includes('\\')) refuse('contains a backslash');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
   if (/[\u0000-\u001f\u007f-\u009f]/.test(normal)) refuse('contains control characters');
-  if (Buffer.byteLength(normal) > 1024) refuse('is longer than 1,024 bytes');
+  if (Buffer.byteLength(normal) > maxPathBytes) refuse('is longer than 1,024 bytes');
   for (const part of normal.split('/')) {
     if (part === '') refuse('has an empty part');
     if (part === '.' || part === '..') refuse(`has a ${part} part`);
@@ -30,11 +32,19 @@ export function normaliseArtifactPath(path: string): string {
   return normal;
 }
 
-/** `model.bin` → `model-1.bin`: the n-th other name of a path that is taken. */
+/**
+ * `model.bin` → `model-1.bin`: the n-th other name of a path that is taken. A name that would be too
+ * long loses characters before the number.
+ */
 export function suffixedPath(path: string, n: number): string {
   const slash = path.lastIndexOf('/');
   const dot = path.lastIndexOf('.');
-  return dot > slash + 1 ? `${path.slice(0, dot)}-${n}${path.slice(dot)}` : `${path}-${n}`;
+  const hasEnding = dot > slash + 1 && Buffer.byteLength(path.slice(dot)) <= 100;
+  const ending = hasEnding ? path.slice(dot) : '';
+  const stem = [...path.slice(0, path.length - ending.length)];
+  const tail = `-${n}${ending}`;
+  while (Buffer.byteLength(stem.join('')) + Buffer.byteLength(tail) > maxPathBytes) stem.pop();
+  return `${stem.join('')}${tail}`;
 }
 
 const mimeTypes: Readonly<Record<string, string>> = {

@@ -1,19 +1,24 @@
-import { mkdir, open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import type { ByteRange, ByteSource } from '../contracts/artifact-store.ts';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { checkOptions, signalOption } from '../check-options.ts';
+import type { ByteRange, ByteSource, ContentInfo } from '../contracts/artifact-store.ts';
+import type { Change } from '../contracts/metadata-store.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { draftEvent } from '../events/draft-event.ts';
+import { assertText } from '../json.ts';
 import { commitChanges } from '../operations/decide-and-commit.ts';
 import {
   type ArtifactType,
   artifactTypeOf,
   mimeTypeOf,
   normaliseArtifactPath,
-  suffixedPath,
 } from './artifact-path.ts';
+import { type ArtifactPlace, findLiveArtifact, findPlace } from './artifact-place.ts';
+import { writeWhole } from './local-files.ts';
+import type { RunRecords } from './run-records.ts';
 
 /** A file that a run has produced; immutable. */
 export interface Artifact {
@@ -40,6 +45,21 @@ export interface LogArtifactOptions {
   readonly onProgress?: (bytes: number) => void;
 }
 
+const logShape = z.strictObject({
+  type: z.enum(['MODEL', 'DATASET', 'PLOT', 'CONFIG', 'LOG', 'OTHER']).optional(),
+  mimeType: z.string().min(1).max(255).optional(),
+  metadata: z.record(z.string(), z.string()).optional(),
+  onConflict: z.enum(['suffix', 'error', 'replace']).optional(),
+  signal: signalOption.optional(),
+  onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
+} satisfies Record<keyof LogArtifactOptions, z.ZodType>);
+
+const listShape = z.strictObject({
+  prefix: z.string().optional(),
+  limit: z.number().optional(),
+  cursor: z.string().optional(),
+});
+
 /** Writes a run's artifacts. */
 export interface ArtifactLog {
   log(
@@ -50,28 +70,33 @@ export interface ArtifactLog {
   ): Promise<Artifact>;
 }
 
-/** Reads the artifacts of runs. */
+/** Reads the artifacts of runs. A run that does not exist is NOT_FOUND. */
 export interface Artifacts {
-  /** By path ascending, those below `prefix`; moved ones are left out. */
+  /** By path ascending, those below `prefix`; moved ones are left out. 1,000 when `limit` is left out. */
   listArtifacts(
     runId: string,
     options?: { readonly prefix?: string; readonly limit?: number; readonly cursor?: string },
   ): Promise<{ readonly artifacts: readonly Artifact[]; readonly cursor?: string }>;
   /** NOT_FOUND, naming run and path. */
   getArtifact(runId: string, path: string): Promise<Artifact>;
-  /** A stream that verifies what it hands over. */
+  /** A stream that verifies what it hands over: it fails with CORRUPT before a damaged part ends. */
   openArtifact(runId: string, path: string, range?: ByteRange): Promise<ReadableStream<Uint8Array>>;
-  /** All bytes of a small artifact. */
+  /** All bytes of a small artifact. CORRUPT when they are not what was logged. */
   readArtifact(runId: string, path: string): Promise<Uint8Array>;
-  /** Writes the artifact, or all below the path, under `directory`; answers the files written. */
+  /**
+   * Writes the artifact, or all below the path, under `directory`; answers the files written. Each is
+   * there as a whole or not at all; CORRUPT when the content is not what was logged.
+   */
   downloadArtifact(runId: string, path: string, directory: string): Promise<readonly string[]>;
 }
 
 const facets = ['metadata'] as const;
+const attempts = 30;
 
 /** Artifacts of runs: content goes to the artifact store first, then one record names it. */
 export function createArtifacts(
   scope: Scope,
+  records: Pick<RunRecords, 'get' | 'loggable'>,
   warn: (message: string, fields: object) => void,
 ): Artifacts & ArtifactLog {
   const { metadata, workspace } = scope;
@@ -92,105 +117,96 @@ export function createArtifacts(
     };
   }
 
-  async function findLive(runId: string, path: string): Promise<StoredRecord | undefined> {
-    const where = both(equal('runId', runId), equal('livePath', path));
-    const { records } = await metadata.query(workspace, 'artifact', { where, limit: 1, facets });
-    return records[0];
-  }
-
   async function log(
     runId: string,
     rawPath: string,
     source: ByteSource,
     options: LogArtifactOptions,
   ): Promise<Artifact> {
-    const wanted = normaliseArtifactPath(rawPath);
-    const { signal, onProgress } = options;
+    const path = normaliseArtifactPath(rawPath);
+    checkOptions(logShape, options, 'An artifact');
+    assertText(options.mimeType ?? '', 'A media type');
+    const { signal, onProgress, onConflict = 'suffix' } = options;
+    // Looked at before the bytes are: a run that has ended takes none.
+    await records.loggable(runId);
     const content = await scope.artifacts.put(source, {
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
     });
-    const mimeType = options.mimeType ?? mimeTypeOf(wanted);
-    let path = wanted;
-    for (let n = 0; ; ) {
-      const existing = await findLive(runId, path);
-      if (existing?.columns['sha256'] === content.sha256) return toArtifact(existing);
-      if (existing !== undefined && options.onConflict === 'error') {
-        throw new KeelsonError(
-          'CONFLICT',
-          `Run ${runId} already has an artifact ${path} with other content (${existing.columns['sha256']}).`,
-          { details: { runId, path } },
-        );
-      }
-      if (existing !== undefined && options.onConflict !== 'replace') {
-        n += 1;
-        path = suffixedPath(wanted, n);
-        continue;
-      }
+    for (let attempt = 1; ; attempt += 1) {
+      const run = await records.loggable(runId);
+      const place = await findPlace(scope, { runId, path, sha256: content.sha256, onConflict });
+      if ('found' in place) return toArtifact(place.found);
       try {
-        const artifact = await write(runId, path, { ...content, mimeType, options }, existing);
-        if (n > 0) {
-          warn(`Artifact ${wanted} was already there with other content; this one is ${path}.`, { runId });
+        const artifact = await write(run, place, content, options);
+        if (place.path !== path) {
+          warn(
+            `Artifact ${path} was already there with other content; this one is ${place.path}.`,
+            { runId },
+          );
         }
         return artifact;
       } catch (error) {
-        // Another writer took the path, or moved it, in between: look again.
-        if (!isKeelsonError(error, 'CONFLICT', 'STALE')) throw error;
+        // Another writer took the path, or moved it, or changed the run in between: look again.
+        if (!isKeelsonError(error, 'CONFLICT', 'STALE') || attempt === attempts) throw error;
       }
     }
   }
 
   async function write(
-    runId: string,
-    path: string,
-    content: {
-      readonly sha256: string;
-      readonly sizeBytes: number;
-      readonly mimeType: string;
-      readonly options: LogArtifactOptions;
-    },
-    replaced: StoredRecord | undefined,
+    run: StoredRecord,
+    place: Extract<ArtifactPlace, { path: string }>,
+    content: ContentInfo,
+    options: LogArtifactOptions,
   ): Promise<Artifact> {
-    const id = scope.ids.next();
-    const { sha256, sizeBytes, mimeType, options } = content;
+    const { path, replaces } = place;
+    const { sha256, sizeBytes } = content;
+    const mimeType = options.mimeType ?? mimeTypeOf(path);
     const type = options.type ?? artifactTypeOf(path, mimeType);
-    await commitChanges(scope, [
-      ...(replaced === undefined
+    const metadataOf = options.metadata ?? {};
+    const id = scope.ids.next();
+    const moved: Change[] =
+      replaces === undefined
         ? []
         : [
             {
-              op: 'replace' as const,
+              op: 'replace',
               kind: 'artifact',
-              id: replaced.id,
-              expect: replaced.revision,
+              id: replaces.id,
+              expect: replaces.revision,
               columns: { livePath: undefined },
             },
-          ]),
+          ];
+    const { at } = await commitChanges(scope, [
+      { op: 'assert', kind: 'run', id: run.id, expect: run.revision },
+      ...moved,
       {
         op: 'create',
         kind: 'artifact',
         id,
-        columns: { runId, path, livePath: path, sha256, sizeBytes, type, mimeType },
-        facets: { metadata: options.metadata ?? {} },
+        columns: { runId: run.id, path, livePath: path, sha256, sizeBytes, type, mimeType },
+        facets: { metadata: metadataOf },
       },
       {
         op: 'emit',
         event: draftEvent(scope, {
           type: 'artifact.logged',
-          subject: `run:${runId}`,
+          subject: `run:${run.id}`,
           source: 'tracking',
-          payload: { runId, path, sha256, sizeBytes, artifactType: type },
+          payload: { runId: run.id, path, sha256, sizeBytes, artifactType: type },
         }),
       },
     ]);
-    const record = await metadata.find(workspace, 'artifact', id, { facets });
-    if (record === undefined) throw new KeelsonError('INTERNAL', `Artifact ${id} vanished.`);
-    return toArtifact(record);
+    const uri = scope.artifactUri(sha256);
+    const known = { id, runId: run.id, path, uri, sha256, sizeBytes, type, mimeType };
+    return { ...known, metadata: metadataOf, createdAt: at };
   }
 
-  async function get(runId: string, path: string): Promise<Artifact> {
-    const record = await findLive(runId, normaliseArtifactPath(path));
+  async function get(runId: string, rawPath: string): Promise<Artifact> {
+    const path = normaliseArtifactPath(rawPath);
+    const record = await findLiveArtifact(scope, assertText(runId, 'A run id'), path);
     if (record !== undefined) return toArtifact(record);
+    await records.get(runId);
     throw new KeelsonError('NOT_FOUND', `Run ${runId} has no artifact ${JSON.stringify(path)}.`, {
       details: { runId, path },
     });
@@ -200,20 +216,29 @@ export function createArtifacts(
     runId: string,
     options: { readonly prefix?: string; readonly limit?: number; readonly cursor?: string } = {},
   ): Promise<{ readonly artifacts: readonly Artifact[]; readonly cursor?: string }> {
-    const { prefix } = options;
-    const below = prefix === undefined ? undefined : normaliseArtifactPath(prefix);
-    const live = { op: 'present', left: column('livePath') } as const;
-    const all: Predicate = { op: 'and', of: [equal('runId', runId), live] };
-    const where: Predicate = below === undefined ? all : { op: 'and', of: [all, under(below)] };
+    checkOptions(listShape, options, 'listArtifacts');
+    const live: Predicate = { op: 'present', left: column('livePath') };
+    const of: Predicate[] = [equal('runId', assertText(runId, 'A run id')), live];
+    if (options.prefix !== undefined) of.push(under(directoryPath(options.prefix)));
     const page = await metadata.query(workspace, 'artifact', {
-      where,
+      where: { op: 'and', of },
       orderBy: [{ by: column('path'), direction: 'asc' }],
       limit: options.limit ?? 1000,
       facets,
       ...(options.cursor === undefined ? {} : { cursor: options.cursor }),
     });
+    if (page.records.length === 0) await records.get(runId);
     const artifacts = page.records.map(toArtifact);
     return page.cursor === undefined ? { artifacts } : { artifacts, cursor: page.cursor };
+  }
+
+  async function* below(runId: string, prefix: string): AsyncIterable<Artifact> {
+    let cursor: string | undefined;
+    do {
+      const page = await list(runId, { prefix, ...(cursor === undefined ? {} : { cursor }) });
+      yield* page.artifacts;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
   }
 
   return {
@@ -229,15 +254,15 @@ export function createArtifacts(
       return readAll(await scope.artifacts.open(artifact.sha256));
     },
     async downloadArtifact(runId, path, directory) {
-      const { artifacts } = await list(runId, { prefix: path });
-      if (artifacts.length === 0) await get(runId, path);
+      assertText(directory, 'A directory to download to');
       const written: string[] = [];
-      for (const artifact of artifacts) {
+      for await (const artifact of below(runId, path)) {
+        // A checked path: relative, and without `..`.
         const file = join(directory, artifact.path);
-        await mkdir(dirname(file), { recursive: true });
-        await writeStream(await scope.artifacts.open(artifact.sha256), file);
+        await writeWhole(await scope.artifacts.open(artifact.sha256), file);
         written.push(file);
       }
+      if (written.length === 0) await get(runId, directoryPath(path));
       return written;
     },
   };
@@ -250,15 +275,6 @@ export async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8
   return Buffer.concat(parts);
 }
 
-async function writeStream(stream: ReadableStream<Uint8Array>, file: string): Promise<void> {
-  const handle = await open(file, 'w');
-  try {
-    for await (const part of stream) await handle.writeFile(part);
-  } finally {
-    await handle.close();
-  }
-}
-
 function column(name: string): { readonly from: 'column'; readonly name: string } {
   return { from: 'column', name };
 }
@@ -267,8 +283,9 @@ function equal(name: string, value: string): Predicate {
   return { op: 'compare', left: column(name), cmp: '=', value };
 }
 
-function both(a: Predicate, b: Predicate): Predicate {
-  return { op: 'and', of: [a, b] };
+/** `model/` means `model`. */
+function directoryPath(path: string): string {
+  return normaliseArtifactPath(assertText(path, 'An artifact path').replace(/(.)\/$/, '$1'));
 }
 
 // The path itself, or anything in it as a directory: `0` is the character behind `/`.

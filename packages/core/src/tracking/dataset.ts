@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { checkOptions } from '../check-options.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, canonicalJson, type JsonObject } from '../json.ts';
 
@@ -14,18 +16,24 @@ export interface DatasetInput {
   readonly profile?: JsonObject;
 }
 
-/** Refuses a dataset without a name, digest or known role. */
+const shape = z.strictObject({
+  name: z.string(),
+  digest: z.string(),
+  role: z.enum(['train', 'validation', 'test']),
+  sourceUri: z.string().optional(),
+  schema: z.looseObject({}).optional(),
+  rowCount: z.number().int().min(0).optional(),
+  profile: z.looseObject({}).optional(),
+} satisfies Record<keyof DatasetInput, z.ZodType>);
+
+/** Refuses a dataset without a name, digest or known role, or with what a dataset has not. */
 export function assertDataset(dataset: DatasetInput): DatasetInput {
+  checkOptions(shape, dataset, 'A dataset');
   assertText(dataset.name, 'A dataset name', 255);
   assertText(dataset.digest, 'A dataset digest', 255);
+  if (dataset.sourceUri !== undefined) assertText(dataset.sourceUri, 'A dataset URI', 5000);
   if (dataset.name === '' || dataset.digest === '') {
     throw new KeelsonError('INVALID', 'A dataset needs a name and a digest.');
-  }
-  if (!['train', 'validation', 'test'].includes(dataset.role)) {
-    throw new KeelsonError(
-      'INVALID',
-      `Role ${JSON.stringify(dataset.role)} of dataset ${dataset.name} is none of train, validation, test.`,
-    );
   }
   return dataset;
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem, userInfo } from 'node:os';
 import { basename, join, relative } from 'node:path';
-import type { JsonObject } from '../json.ts';
+import { type JsonObject, storableText } from '../json.ts';
 
 /** What may be captured about where a run runs; each may be switched off. */
 export interface EnvironmentOptions {
@@ -44,7 +44,11 @@ export async function captureEnvironment(options: EnvironmentOptions = {}): Prom
     };
   }
   if (options.command !== false && script !== undefined) {
-    facts['command'] = { script: relative(process.cwd(), script), flags: flagNames() };
+    const from = workingDirectory();
+    facts['command'] = {
+      script: from === undefined ? basename(script) : relative(from, script),
+      flags: flagNames(process.argv.slice(2)),
+    };
   }
   const commit = git?.['commit'];
   return {
@@ -54,12 +58,25 @@ export async function captureEnvironment(options: EnvironmentOptions = {}): Prom
   };
 }
 
-// `--token=abc` and `--token abc` both give `--token`: names tell what was chosen, values may be secret.
-function flagNames(): string[] {
-  return process.argv
-    .slice(2)
-    .filter((argument) => /^--?[A-Za-z]/.test(argument))
-    .map((argument) => argument.split('=')[0] ?? '');
+/**
+ * The names of command-line flags. `--token=abc` and `--token abc` both give `--token`, `-pabc` gives
+ * `-p`: names tell what was chosen, values may be secret.
+ */
+export function flagNames(args: readonly string[]): string[] {
+  return args.flatMap((argument) => {
+    const name = /^(--[A-Za-z][\w-]*|-[A-Za-z])/.exec(argument)?.[1];
+    return name === undefined ? [] : [name];
+  });
+}
+
+// A process may outlive the directory that it was started in.
+function workingDirectory(): string | undefined {
+  try {
+    return process.cwd();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 async function captureGit(): Promise<JsonObject | undefined> {
@@ -74,21 +91,27 @@ async function captureGit(): Promise<JsonObject | undefined> {
 
 function git(args: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
-    execFile('git', [...args], { timeout: 2000, maxBuffer: 1 << 20 }, (error, stdout) => {
-      // No git, no repository or no commit yet: an ordinary answer, not a fault.
-      resolve(error === null ? stdout.trim() : undefined);
-    });
+    const done = (error: Error | null, stdout: string): void =>
+      // No git, no repository, no commit yet, no time: an ordinary answer, not a fault.
+      resolve(error === null ? storableText(stdout.trim(), 1000) : undefined);
+    try {
+      execFile('git', [...args], { timeout: 2000, maxBuffer: 1 << 20 }, done);
+    } catch (error) {
+      done(error as Error, '');
+    }
   });
 }
 
 async function captureLockFile(): Promise<JsonObject | undefined> {
+  const from = workingDirectory();
+  if (from === undefined) return undefined;
   for (const name of ['package-lock.json', 'pnpm-lock.yaml', 'yarn.lock', 'bun.lock']) {
-    const bytes = await readFile(join(process.cwd(), name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
-    if (bytes !== undefined) {
+    try {
+      const bytes = await readFile(join(from, name));
       return { lockFile: name, sha256: createHash('sha256').update(bytes).digest('hex') };
+    } catch (error) {
+      // One that is not there, or may not be read, does not keep a run from starting.
+      if (typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
     }
   }
   return undefined;

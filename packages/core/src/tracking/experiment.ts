@@ -1,3 +1,5 @@
+import { z } from 'zod';
+import { checkOptions } from '../check-options.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, type Json } from '../json.ts';
@@ -27,6 +29,46 @@ export interface NewExperiment {
   readonly ifExists?: 'error' | 'reuse' | 'suffix';
 }
 
+const tagsShape = z.record(z.string(), z.string());
+
+const newShape = z.strictObject({
+  name: z.string(),
+  description: z.string().optional(),
+  tags: tagsShape.optional(),
+  ifExists: z.enum(['error', 'reuse', 'suffix']).optional(),
+} satisfies Record<keyof NewExperiment, z.ZodType>);
+
+/** What may be changed about an experiment. */
+export interface ExperimentChange {
+  readonly name?: string;
+  readonly description?: string;
+  readonly lifecycle?: 'active' | 'archived';
+  /** CONFLICT if the experiment is no longer at this revision. */
+  readonly revision?: number;
+}
+
+const changeShape = z.strictObject({
+  name: z.string().optional(),
+  description: z.string().optional(),
+  lifecycle: z.enum(['active', 'archived']).optional(),
+  revision: z.number().optional(),
+} satisfies Record<keyof ExperimentChange, z.ZodType>);
+
+/** Refuses, as INVALID, what an experiment may not be. */
+export function assertNewExperiment(options: NewExperiment): void {
+  checkOptions(newShape, options, 'An experiment');
+  assertExperimentName(options.name);
+  assertText(options.description ?? '', 'A description', 2048);
+  assertTags(options.tags ?? {}, 20);
+}
+
+/** Refuses, as INVALID, what an experiment cannot become. */
+export function assertExperimentChange(change: ExperimentChange): void {
+  checkOptions(changeShape, change, 'A change of an experiment');
+  if (change.name !== undefined) assertExperimentName(change.name);
+  assertText(change.description ?? '', 'A description', 2048);
+}
+
 /** Refuses what an experiment's name may not be. */
 export function assertExperimentName(name: string): string {
   assertText(name, 'An experiment name', 255);
@@ -41,9 +83,13 @@ export function assertTags(
   tags: Readonly<Record<string, string>>,
   limit: number,
 ): Readonly<Record<string, string>> {
+  checkOptions(z.object({ tags: tagsShape }), { tags }, 'Setting tags');
   const entries = Object.entries(tags);
   if (entries.length > limit) {
-    throw new KeelsonError('INVALID', `${entries.length} tags were given; at most ${limit} are allowed.`);
+    throw new KeelsonError(
+      'INVALID',
+      `${entries.length} tags were given; at most ${limit} are allowed.`,
+    );
   }
   for (const [key, value] of entries) {
     assertText(key, 'A tag key', 250);
@@ -56,7 +102,12 @@ export function assertTags(
 /** `name-2026-11-23-143022`: a name that tells itself from the one that is taken. */
 export function disambiguatedName(name: string, now: number): string {
   const [date = '', time = ''] = new Date(now).toISOString().split('T');
-  return `${name.slice(0, 236)}-${date}-${time.slice(0, 8).replaceAll(':', '')}`;
+  const tail = `-${date}-${time.slice(0, 8).replaceAll(':', '')}`;
+  // Cut between characters, never within one.
+  return `${name
+    .slice(0, 255 - tail.length)
+    .toWellFormed()
+    .replace(/\uFFFD$/, '')}${tail}`;
 }
 
 /** An experiment out of its record. */

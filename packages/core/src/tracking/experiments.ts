@@ -1,12 +1,17 @@
+import { z } from 'zod';
+import { checkOptions } from '../check-options.ts';
+import type { Predicate } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
-import { assertText, type JsonObject } from '../json.ts';
+import { assertText, type JsonObject, storableText } from '../json.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
 import {
-  assertExperimentName,
+  assertExperimentChange,
+  assertNewExperiment,
   assertTags,
   disambiguatedName,
   type Experiment,
+  type ExperimentChange,
   experimentFromRecord,
   type NewExperiment,
 } from './experiment.ts';
@@ -25,46 +30,35 @@ export interface Experiments {
     readonly limit?: number;
     readonly cursor?: string;
   }): Promise<{ readonly experiments: readonly Experiment[]; readonly cursor?: string }>;
-  updateExperiment(
-    idOrName: string,
-    change: {
-      readonly name?: string;
-      readonly description?: string;
-      readonly lifecycle?: 'active' | 'archived';
-      /** CONFLICT if the experiment is no longer at this revision. */
-      readonly revision?: number;
-    },
-  ): Promise<Experiment>;
+  updateExperiment(idOrName: string, change: ExperimentChange): Promise<Experiment>;
   setExperimentTags(idOrName: string, tags: Readonly<Record<string, string>>): Promise<void>;
   /** Soft: its name is free again, its runs are no longer found, `restoreExperiment` undoes it. */
   deleteExperiment(idOrName: string): Promise<void>;
-  /** CONFLICT when another experiment has taken the name meanwhile. */
+  /** By id; its runs come back with it. CONFLICT when another experiment has taken the name meanwhile. */
   restoreExperiment(id: string): Promise<Experiment>;
 }
 
-/** The verbs on experiments, bound to a scope. */
-export function createExperiments(scope: Scope): Experiments {
+/** The verbs on experiments, bound to a scope; with `deletedExperimentIds`, which search needs. */
+export function createExperiments(
+  scope: Scope,
+): Experiments & { deletedExperimentIds(): Promise<readonly string[]> } {
   const { metadata, workspace } = scope;
 
   async function find(idOrName: string): Promise<Experiment | undefined> {
-    const byId = await metadata.find(workspace, 'experiment', idOrName, { facets });
-    if (byId !== undefined) return experimentFromRecord(byId);
-    const where = {
-      op: 'compare',
-      left: { from: 'column', name: 'liveName' },
-      cmp: '=',
-      value: idOrName,
-    } as const;
+    assertText(idOrName, 'An experiment id or name');
+    const byId = await metadata.find(workspace, 'experiment', idOrName.slice(0, 1000), { facets });
+    if (byId?.id === idOrName) return experimentFromRecord(byId);
+    const where = compare('liveName', idOrName);
     const { records } = await metadata.query(workspace, 'experiment', { where, limit: 1, facets });
     return records[0] && experimentFromRecord(records[0]);
   }
 
   async function get(idOrName: string): Promise<Experiment> {
-    const found = await find(assertText(idOrName, 'An experiment id or name'));
+    const found = await find(idOrName);
     if (found !== undefined) return found;
     throw new KeelsonError(
       'NOT_FOUND',
-      `There is no experiment ${JSON.stringify(idOrName)} in workspace ${workspace}; create it with createExperiment({ name }).`,
+      `There is no experiment ${JSON.stringify(storableText(idOrName, 255))} in workspace ${workspace}; create it with createExperiment({ name }).`,
       { details: { experiment: idOrName } },
     );
   }
@@ -85,37 +79,39 @@ export function createExperiments(scope: Scope): Experiments {
   }
 
   async function create(options: NewExperiment): Promise<Experiment> {
-    const name = assertExperimentName(options.name);
-    if (options.description !== undefined) assertText(options.description, 'A description', 2048);
-    assertTags(options.tags ?? {}, 20);
+    assertNewExperiment(options);
+    const { name, ifExists = 'error' } = options;
     await assertAllowed(scope, 'experiment.create', `experiment:${name}`);
-    // Reading first spares the common `reuse` a failing commit; the unique key decides races.
     for (let attempt = 1; ; attempt += 1) {
-      const existing = options.ifExists === 'reuse' ? await find(name) : undefined;
+      // Reading first spares the common `reuse` a failing commit; the unique key decides races.
+      const existing = ifExists === 'reuse' ? await find(name) : undefined;
       if (existing !== undefined) return existing;
-      const suffix = options.ifExists === 'suffix' && attempt > 1;
-      const candidate = suffix ? disambiguatedName(name, scope.clock.now() + (attempt - 2) * 1000) : name;
+      const suffix = ifExists === 'suffix' && attempt > 1;
+      const later = scope.clock.now() + (attempt - 2) * 1000;
       try {
-        return await insert(candidate, options);
+        return await insert(suffix ? disambiguatedName(name, later) : name, options);
       } catch (error) {
-        const again = options.ifExists === 'reuse' || options.ifExists === 'suffix';
-        if (!isKeelsonError(error, 'CONFLICT') || !again || attempt >= 20) {
-          throw error;
-        }
+        if (!isKeelsonError(error, 'CONFLICT')) throw error;
+        if (ifExists === 'error' || attempt >= attempts) throw taken(name, error);
       }
     }
   }
 
-  function change(
-    idOrName: string,
-    decide: (experiment: Experiment) => {
-      readonly columns?: Readonly<Record<string, string | number | undefined>>;
-      readonly body?: JsonObject;
-    },
+  /** Nothing is committed where `decide` answers nothing. */
+  async function change(
+    id: string,
+    decide: (experiment: Experiment) =>
+      | {
+          readonly columns?: Readonly<Record<string, string | number | undefined>>;
+          readonly body?: JsonObject;
+        }
+      | undefined,
   ): Promise<Experiment> {
-    return decideAndCommit(scope, async () => {
-      const experiment = await get(idOrName);
-      const { columns, body } = decide(experiment);
+    await decideAndCommit(scope, async () => {
+      const experiment = await get(id);
+      const decided = decide(experiment);
+      if (decided === undefined) return { changes: [], result: undefined };
+      const { columns, body } = decided;
       return {
         changes: [
           {
@@ -127,9 +123,10 @@ export function createExperiments(scope: Scope): Experiments {
             ...(body === undefined ? {} : { body }),
           },
         ],
-        result: experiment.id,
+        result: undefined,
       };
-    }).then(get);
+    });
+    return get(id);
   }
 
   return {
@@ -138,13 +135,9 @@ export function createExperiments(scope: Scope): Experiments {
     findExperiment: find,
 
     async listExperiments(options = {}) {
+      checkOptions(listShape, options, 'listExperiments');
       const { records, cursor } = await metadata.query(workspace, 'experiment', {
-        where: {
-          op: 'compare',
-          left: { from: 'column', name: 'lifecycle' },
-          cmp: '=',
-          value: options.lifecycle ?? 'active',
-        },
+        where: compare('lifecycle', options.lifecycle ?? 'active'),
         orderBy: [{ by: { from: 'column', name: 'name' }, direction: 'asc' }],
         limit: options.limit ?? 50,
         facets,
@@ -155,32 +148,24 @@ export function createExperiments(scope: Scope): Experiments {
     },
 
     async updateExperiment(idOrName, update) {
+      assertExperimentChange(update);
       const experiment = await get(idOrName);
       await assertAllowed(scope, 'experiment.update', `experiment:${experiment.id}`);
-      return change(experiment.id, (current) => {
-        if (update.revision !== undefined && update.revision !== current.revision) {
-          throw new KeelsonError(
-            'CONFLICT',
-            `Experiment ${current.name} was changed by someone else (it is at revision ${current.revision}, not ${update.revision}); read it again and repeat your change.`,
-          );
-        }
-        const name = update.name === undefined ? current.name : assertExperimentName(update.name);
-        if (update.description !== undefined) assertText(update.description, 'A description', 2048);
-        return {
-          columns: {
-            name,
-            liveName: current.lifecycle === 'deleted' ? undefined : name,
-            lifecycle: update.lifecycle ?? current.lifecycle,
-          },
-          body: { description: update.description ?? current.description },
-        };
-      });
+      try {
+        return await change(experiment.id, (current) => changed(current, update));
+      } catch (error) {
+        if (!isKeelsonError(error, 'CONFLICT') || error.details['unique'] === undefined)
+          throw error;
+        throw taken(update.name ?? experiment.name, error);
+      }
     },
 
     async setExperimentTags(idOrName, tags) {
       const experiment = await get(idOrName);
+      assertTags(tags, 20);
       assertTags({ ...experiment.tags, ...tags }, 20);
       await assertAllowed(scope, 'experiment.update', `experiment:${experiment.id}`);
+      if (Object.keys(tags).length === 0) return;
       await commitChanges(scope, [
         { op: 'merge', kind: 'experiment', id: experiment.id, set: { tags } },
       ]);
@@ -189,16 +174,88 @@ export function createExperiments(scope: Scope): Experiments {
     async deleteExperiment(idOrName) {
       const experiment = await get(idOrName);
       await assertAllowed(scope, 'experiment.delete', `experiment:${experiment.id}`);
-      await change(experiment.id, () => ({
-        columns: { lifecycle: 'deleted', liveName: undefined, deletedAt: scope.clock.now() },
-      }));
+      await change(experiment.id, ({ lifecycle }) =>
+        lifecycle === 'deleted'
+          ? undefined
+          : {
+              columns: { lifecycle: 'deleted', liveName: undefined, deletedAt: scope.clock.now() },
+            },
+      );
     },
 
     async restoreExperiment(id) {
       await assertAllowed(scope, 'experiment.delete', `experiment:${id}`);
-      return change(id, (current) => ({
-        columns: { lifecycle: 'active', liveName: current.name, deletedAt: undefined },
-      }));
+      const { id: found, name } = await get(id);
+      try {
+        return await change(found, (current) =>
+          current.lifecycle === 'deleted'
+            ? { columns: { lifecycle: 'active', liveName: current.name, deletedAt: undefined } }
+            : undefined,
+        );
+      } catch (error) {
+        if (!isKeelsonError(error, 'CONFLICT')) throw error;
+        throw taken(name, error);
+      }
+    },
+
+    async deletedExperimentIds() {
+      const ids: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await metadata.query(workspace, 'experiment', {
+          where: compare('lifecycle', 'deleted'),
+          limit: 1000,
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+        ids.push(...page.records.map((record) => record.id));
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+      return ids;
     },
   };
+}
+
+const attempts = 20;
+const listShape = z.strictObject({
+  lifecycle: z.enum(['active', 'archived', 'deleted']).optional(),
+  limit: z.number().optional(),
+  cursor: z.string().optional(),
+});
+
+/** What an update makes of an experiment. */
+function changed(
+  current: Experiment,
+  update: ExperimentChange,
+): { readonly columns: Readonly<Record<string, string>>; readonly body: JsonObject } {
+  if (update.revision !== undefined && update.revision !== current.revision) {
+    throw new KeelsonError(
+      'CONFLICT',
+      `Experiment ${current.name} was changed by someone else (it is at revision ${current.revision}, not ${update.revision}); read it again and repeat your change.`,
+      { details: { experiment: current.id, revision: current.revision } },
+    );
+  }
+  if (current.lifecycle === 'deleted') {
+    throw new KeelsonError(
+      'CONFLICT',
+      `Experiment ${current.name} is deleted; restore it first, with restoreExperiment(id).`,
+      { details: { experiment: current.id } },
+    );
+  }
+  const name = update.name ?? current.name;
+  return {
+    columns: { name, liveName: name, lifecycle: update.lifecycle ?? current.lifecycle },
+    body: { description: update.description ?? current.description },
+  };
+}
+
+function taken(name: string, cause: unknown): KeelsonError {
+  return new KeelsonError(
+    'CONFLICT',
+    `There is an experiment ${JSON.stringify(name)} already; use that one (ifExists: 'reuse'), or take another name.`,
+    { cause, details: { experiment: name } },
+  );
+}
+
+function compare(column: string, value: string): Predicate {
+  return { op: 'compare', left: { from: 'column', name: column }, cmp: '=', value };
 }

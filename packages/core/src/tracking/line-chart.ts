@@ -43,7 +43,9 @@ export function lineChart(options: ChartOptions): string {
     (height - bottom - ((value - y0) / (y1 - y0 || 1)) * (height - bottom - top)).toFixed(1);
   const parts = [
     ...[0, 0.5, 1].map((share) => yTick(y0 + share * (y1 - y0), y, options.formatY)),
-    ...[0, 0.25, 0.5, 0.75, 1].map((share) => xTick(share, x(x0 + share * (x1 - x0)), options.formatX(x0 + share * (x1 - x0)))),
+    ...[0, 0.25, 0.5, 0.75, 1].map((share) =>
+      xTick(share, x(x0 + share * (x1 - x0)), options.formatX(x0 + share * (x1 - x0))),
+    ),
     ...(options.marks ?? []).map(
       (mark) =>
         `<line x1="${x(mark.x)}" x2="${x(mark.x)}" y1="${top}" y2="${height - bottom}" stroke="#b3261e" stroke-dasharray="4 3"><title>${escapeHtml(mark.name)}</title></line>`,
@@ -56,12 +58,17 @@ export function lineChart(options: ChartOptions): string {
     ),
   ];
   const legend = options.lines.map(
-    (line, i) => `<span><span style="color:${colours[i % colours.length]}">━</span>${escapeHtml(line.name)}</span>`,
+    (line, i) =>
+      `<span><span style="color:${colours[i % colours.length]}">━</span>${escapeHtml(line.name)}</span>`,
   );
   return `<figure class="chart"><figcaption><b>${escapeHtml(options.title)}</b></figcaption><svg viewBox="0 0 ${width} ${height}" role="img">${parts.join('')}</svg><div class="legend">${legend.join(' ')}</div></figure>`;
 }
 
-function yTick(value: number, y: (value: number) => string, format: (value: number) => string): string {
+function yTick(
+  value: number,
+  y: (value: number) => string,
+  format: (value: number) => string,
+): string {
   return `<line class="axis" x1="${left}" x2="${width - 10}" y1="${y(value)}" y2="${y(value)}"/><text x="${left - 6}" y="${y(value)}" dy="3" text-anchor="end">${escapeHtml(format(value))}</text>`;
 }
 

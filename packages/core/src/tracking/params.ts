@@ -1,5 +1,12 @@
 import { KeelsonError } from '../errors.ts';
-import { asJson, assertText, type Json, type JsonObject } from '../json.ts';
+import {
+  asJson,
+  assertText,
+  isPlainObject,
+  type Json,
+  type JsonObject,
+  storableText,
+} from '../json.ts';
 
 const maxKeyLength = 1_000_000;
 const maxDepth = 50;
@@ -12,7 +19,12 @@ const maxDepth = 50;
 export function flattenParams(params: object): ReadonlyMap<string, Json> {
   const flat = new Map<string, Json>();
   const visit = (prefix: string, value: unknown, depth: number): void => {
-    if (depth > maxDepth) throw new KeelsonError('INVALID', `Param ${prefix} is nested too deeply.`);
+    if (depth > maxDepth) {
+      throw new KeelsonError(
+        'INVALID',
+        `Param ${shorten(prefix)} is nested more than ${maxDepth} levels deep, or refers to itself.`,
+      );
+    }
     if (isPlainObject(value) && Object.keys(value).length > 0) {
       for (const [key, item] of Object.entries(value)) {
         if (item === undefined) continue;
@@ -22,11 +34,15 @@ export function flattenParams(params: object): ReadonlyMap<string, Json> {
     }
     if (depth === 0) return;
     assertParamKey(prefix);
-    if (flat.has(prefix)) throw new KeelsonError('INVALID', `Param ${prefix} is given twice.`);
-    flat.set(prefix, asJson(value, `param ${prefix.slice(0, 80)}`));
+    if (flat.has(prefix))
+      throw new KeelsonError('INVALID', `Param ${shorten(prefix)} is given twice.`);
+    flat.set(prefix, asJson(value, `param ${storableText(prefix, 80)}`));
   };
   if (!isPlainObject(params)) {
-    throw new KeelsonError('INVALID', 'logParams takes an object of params, such as { rate: 0.1 }.');
+    throw new KeelsonError(
+      'INVALID',
+      'logParams takes an object of params, such as { rate: 0.1 }.',
+    );
   }
   visit('', params, 0);
   return flat;
@@ -36,16 +52,27 @@ export function flattenParams(params: object): ReadonlyMap<string, Json> {
 export function assertParamKey(key: string): string {
   assertText(key, 'A param key', maxKeyLength);
   if (key.split('.').includes('')) {
-    throw new KeelsonError('INVALID', `Param key ${JSON.stringify(key.slice(0, 80))} has an empty part.`);
+    throw new KeelsonError(
+      'INVALID',
+      `Param key ${shorten(key)} has an empty part; write it as a.b.c.`,
+    );
   }
   return key;
 }
 
-/** The nested structure that {@link flattenParams} flattened; where keys clash, dotted ones stay flat. */
+/**
+ * The nested structure that {@link flattenParams} flattened. A key below another param's key
+ * (`model.type` beside `model`), or of more than 50 parts, stays dotted at the top.
+ */
 export function unflattenParams(flat: Readonly<Record<string, Json>>): JsonObject {
-  const root = new Map<string, Json | Map<string, unknown>>();
-  for (const [key, value] of Object.entries(flat)) insert(root as Map<string, unknown>, key, value);
-  return toObject(root as Map<string, unknown>);
+  const keys = new Set(Object.keys(flat));
+  const root: Branch = new Map();
+  for (const [key, value] of Object.entries(flat)) {
+    const parts = key.split('.');
+    const nested = parts.length <= maxDepth && !isBelowAnother(parts, keys);
+    insert(root, nested ? parts : [key], value);
+  }
+  return toObject(root);
 }
 
 /** The type by which a param is shown. */
@@ -62,37 +89,32 @@ export function paramType(value: Json): 'INT' | 'FLOAT' | 'STRING' | 'BOOL' | 'J
   }
 }
 
-function insert(root: Map<string, unknown>, key: string, value: Json): void {
-  const parts = key.split('.');
+/** A level of the nested structure; what is no Branch is a param's value. */
+type Branch = Map<string, Branch | { readonly value: Json }>;
+
+function isBelowAnother(parts: readonly string[], keys: ReadonlySet<string>): boolean {
+  return parts.some((_, i) => i > 0 && keys.has(parts.slice(0, i).join('.')));
+}
+
+function insert(root: Branch, parts: readonly string[], value: Json): void {
   let at = root;
   for (const part of parts.slice(0, -1)) {
     let next = at.get(part);
-    if (next === undefined) {
-      next = new Map<string, unknown>();
+    if (!(next instanceof Map)) {
+      next = new Map();
       at.set(part, next);
     }
-    if (!(next instanceof Map)) {
-      root.set(key, value);
-      return;
-    }
-    at = next as Map<string, unknown>;
+    at = next;
   }
-  const last = parts.at(-1) ?? '';
-  if (at.has(last)) root.set(key, value);
-  else at.set(last, value);
+  at.set(parts.at(-1) ?? '', { value });
 }
 
-function toObject(map: Map<string, unknown>): JsonObject {
+function toObject(branch: Branch): JsonObject {
   return Object.fromEntries(
-    [...map].map(([key, value]) => [
-      key,
-      value instanceof Map ? toObject(value as Map<string, unknown>) : (value as Json),
-    ]),
+    [...branch].map(([key, at]) => [key, at instanceof Map ? toObject(at) : at.value]),
   );
 }
 
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+function shorten(key: string): string {
+  return JSON.stringify(storableText(key, 80));
 }

@@ -2,11 +2,11 @@ import type { SeriesBucket, SeriesSummary } from '../contracts/series-store.ts';
 import { encodeJson, type Json } from '../json.ts';
 import type { Artifact, Artifacts } from './artifacts.ts';
 import type { Experiments } from './experiments.ts';
-import type { Run } from './run.ts';
 import { escapeHtml, htmlPage, section, table } from './html-page.ts';
+import type { Metrics } from './metrics.ts';
+import type { Run } from './run.ts';
 import type { Runs } from './runs.ts';
 import type { RunSearches } from './search.ts';
-import type { Metrics } from './tracking.ts';
 
 /** What a page is made from. */
 export interface RunPageParts {
@@ -42,7 +42,13 @@ export async function renderRunPage(parts: RunPageParts, runId: string): Promise
     header(run, experiment.name),
     section('Metrics', charts.length === 0 ? '' : `<div class="grid">${charts.join('')}</div>`),
     section('Figures', figures.length === 0 ? '' : `<div class="grid">${figures.join('')}</div>`),
-    section('Params', table(['key', 'value'], Object.entries(run.params).map(([k, v]) => [k, show(v)]))),
+    section(
+      'Params',
+      table(
+        ['key', 'value'],
+        Object.entries(run.params).map(([k, v]) => [k, show(v)]),
+      ),
+    ),
     section('Nested runs', nestedRuns(children.runs)),
     section(
       'Artifacts',
@@ -52,7 +58,10 @@ export async function renderRunPage(parts: RunPageParts, runId: string): Promise
       ),
     ),
     section('Tags', table(['key', 'value'], Object.entries(run.tags))),
-    section('Environment', `<pre>${escapeHtml(JSON.stringify(run.environment, undefined, 2))}</pre>`),
+    section(
+      'Environment',
+      `<pre>${escapeHtml(JSON.stringify(run.environment, undefined, 2))}</pre>`,
+    ),
   ];
   return htmlPage(`${run.name} · ${experiment.name}`, body.join('\n'));
 }
@@ -64,7 +73,10 @@ function header(run: Run, experiment: string): string {
     ['started', new Date(run.startedAt).toISOString()],
     ['duration', run.durationMs === undefined ? '–' : formatMs(run.durationMs)],
     ['by', run.userId],
-    ['source', [run.sourceName, run.sourceVersion?.slice(0, 10)].filter(Boolean).join(' @ ') || '–'],
+    [
+      'source',
+      [run.sourceName, run.sourceVersion?.slice(0, 10)].filter(Boolean).join(' @ ') || '–',
+    ],
   ];
   const lost = Object.entries(run.lostPoints);
   return `<header><h1>${escapeHtml(run.name)} <span class="status ${run.status}">${run.status}</span></h1>
@@ -123,7 +135,8 @@ function curve(buckets: readonly SeriesBucket[]): string {
       ? [`${x(b.minStep)},${y(b.min)}`, `${x(b.maxStep)},${y(b.max)}`]
       : [`${x(b.maxStep)},${y(b.max)}`, `${x(b.minStep)},${y(b.min)}`],
   );
-  const dot = drawn.length === 1 ? `<circle cx="${x(first.minStep)}" cy="${y(first.min)}" r="3"/>` : '';
+  const dot =
+    drawn.length === 1 ? `<circle cx="${x(first.minStep)}" cy="${y(first.min)}" r="3"/>` : '';
   return `<svg viewBox="0 0 ${width} ${height}" role="img"><polyline points="${points.join(' ')}"/>${dot}</svg>`;
 }
 

@@ -56,61 +56,93 @@ export function assertMove(runId: string, from: RunStatus, to: RunStatus): void 
   );
 }
 
-/** When silence means death, and why a run that is read now would be called dead. */
-export function deathOf(
-  run: { readonly status: string; readonly startedAt: number },
-  heartbeatAt: number | undefined,
-  owner: 'alive' | 'dead' | 'unknown',
-  now: number,
-  timeoutMs: number,
-): string | undefined {
-  if (run.status !== 'RUNNING') return undefined;
-  const lastSign = Math.max(run.startedAt, heartbeatAt ?? 0);
-  const silentMs = now - lastSign;
-  if (silentMs >= timeoutMs) {
-    return `no heartbeat since ${new Date(lastSign).toISOString()}; the process died or lost its machine`;
+/** Refuses, as CONFLICT, logging to a run that has ended. */
+export function assertLoggable(record: StoredRecord): void {
+  if (record.columns['status'] === 'RUNNING') return;
+  throw new KeelsonError(
+    'CONFLICT',
+    `Run ${record.id} is ${record.columns['status']}; params, metrics and artifacts are closed. Reopen it with tracking.resumeRun(id).`,
+    { details: { runId: record.id, status: record.columns['status'] } },
+  );
+}
+
+/** Whether the run was marked as FAILED by others than its process, which may still come back. */
+export function isPresumedDead(record: StoredRecord): boolean {
+  return record.columns['status'] === 'FAILED' && record.body['presumedDead'] === true;
+}
+
+/** What is known about whether a run's process lives; times by the store's clock. */
+export interface SignsOfLife {
+  readonly heartbeatAt: number | undefined;
+  readonly owner: 'alive' | 'dead' | 'unknown';
+  readonly now: number;
+  /** Silence for so long means death. */
+  readonly timeoutMs: number;
+}
+
+/** That a run's process is dead: why that is thought, and when the run ended by that. */
+export interface Death {
+  readonly reason: string;
+  readonly endedAt: number;
+}
+
+/** Whether a run that reads RUNNING is taken for dead. */
+export function deathOf(record: StoredRecord, signs: SignsOfLife): Death | undefined {
+  if (record.columns['status'] !== 'RUNNING') return undefined;
+  const lastSign = Math.max(record.updatedAt, signs.heartbeatAt ?? 0);
+  const silentMs = signs.now - lastSign;
+  const at = new Date(lastSign).toISOString();
+  // `startedAt` is by the caller's clock, which may be another than the store's.
+  const startedAt = record.columns['startedAt'] as number;
+  const endedAt = startedAt + Math.max(0, lastSign - record.createdAt);
+  if (silentMs >= signs.timeoutMs) {
+    return { reason: `no heartbeat since ${at}; the process died or lost its machine`, endedAt };
   }
-  // Others may log to the run of a dead process: their heartbeats, seconds apart, keep it alive.
-  if (owner === 'dead' && silentMs >= timeoutMs / 6) {
-    return `its process ended without finishing it; last heartbeat ${new Date(lastSign).toISOString()}`;
+  // Others may log to the run of a dead process: their heartbeats, a sixth of the timeout apart, keep it
+  // alive.
+  if (signs.owner === 'dead' && silentMs >= signs.timeoutMs / 3) {
+    return { reason: `its process ended without finishing it; last heartbeat ${at}`, endedAt };
   }
   return undefined;
 }
 
-/** A run out of its record, its summaries and its last sign of life. */
+/** A run out of its record, its summaries and what is known about its life. */
 export function runFromRecord(
   record: StoredRecord,
-  summaries: ReadonlyMap<string, SeriesSummary> | undefined,
-  heartbeatAt: number | undefined,
-  death: string | undefined,
+  life: {
+    readonly summaries: ReadonlyMap<string, SeriesSummary> | undefined;
+    readonly heartbeatAt: number | undefined;
+    readonly death: Death | undefined;
+  },
 ): Run {
   const c = record.columns;
-  const body = record.body;
-  const metrics: Record<string, number> = {};
-  for (const [key, summary] of summaries ?? []) setOwn(metrics, key, summary.last);
-  const statusReason = death ?? text(body['statusReason']);
-  const endedAt = (c['endedAt'] as number | undefined) ?? (death === undefined ? undefined : heartbeatAt);
+  const { body } = record;
+  const { death } = life;
+  const startedAt = c['startedAt'] as number;
   return {
     id: record.id,
     experimentId: c['experimentId'] as string,
     name: c['name'] as string,
     status: death === undefined ? (c['status'] as RunStatus) : 'FAILED',
-    startedAt: c['startedAt'] as number,
+    startedAt,
     sourceType: c['sourceType'] as SourceType,
     userId: c['userId'] as string,
     lifecycle: c['lifecycle'] as 'active' | 'deleted',
     description: text(body['description']) ?? '',
     params: (record.facets['params'] ?? {}) as Record<string, Json>,
     tags: (record.facets['tags'] ?? {}) as Record<string, string>,
-    metrics,
+    metrics: lastValues(life.summaries),
     environment: (body['environment'] ?? {}) as JsonObject,
     lostPoints: (body['lostPoints'] ?? {}) as Record<string, number>,
     revision: record.revision,
     ...optional('parentRunId', c['parentRunId'] as string | undefined),
-    ...optional('statusReason', statusReason),
-    ...optional('endedAt', endedAt),
-    ...optional('durationMs', c['durationMs'] as number | undefined),
-    ...optional('heartbeatAt', heartbeatAt),
+    ...optional('statusReason', death?.reason ?? text(body['statusReason'])),
+    ...optional('endedAt', death?.endedAt ?? (c['endedAt'] as number | undefined)),
+    ...optional(
+      'durationMs',
+      death ? death.endedAt - startedAt : (c['durationMs'] as number | undefined),
+    ),
+    ...optional('heartbeatAt', life.heartbeatAt),
     ...optional('sourceName', c['sourceName'] as string | undefined),
     ...optional('sourceVersion', c['sourceVersion'] as string | undefined),
   };
@@ -121,9 +153,11 @@ export function optional<K extends string, V>(key: K, value: V | undefined): { [
   return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
 }
 
-// A metric may be called `__proto__`.
-function setOwn<T>(target: Record<string, T>, key: string, value: T): void {
-  Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true });
+// Not by assignment: a metric may be called `__proto__`.
+function lastValues(
+  summaries: ReadonlyMap<string, SeriesSummary> = new Map(),
+): Record<string, number> {
+  return Object.fromEntries([...summaries].map(([key, summary]) => [key, summary.last]));
 }
 
 function text(value: Json | undefined): string | undefined {

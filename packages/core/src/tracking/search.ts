@@ -1,3 +1,5 @@
+import { z } from 'zod';
+import { checkOptions, signalOption } from '../check-options.ts';
 import type { Order, Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
@@ -22,6 +24,19 @@ export interface RunSearch {
   readonly signal?: AbortSignal;
 }
 
+const shape = z.strictObject({
+  experiment: z.union([z.string(), z.array(z.string())]).optional(),
+  filter: z.string().optional(),
+  orderBy: z.array(z.string()).optional(),
+  limit: z.number().optional(),
+  cursor: z.string().optional(),
+  parentRunId: z.string().optional(),
+  lifecycle: z.enum(['active', 'deleted']).optional(),
+  signal: signalOption.optional(),
+} satisfies Record<keyof RunSearch, z.ZodType>);
+
+const countShape = shape.extend({ exact: z.boolean().optional() });
+
 /** One page of runs. */
 export interface RunPage {
   readonly runs: readonly Run[];
@@ -29,7 +44,7 @@ export interface RunPage {
   readonly cursor?: string;
 }
 
-/** Finds runs. */
+/** Finds runs; those of deleted experiments only where the experiment is named by its id. */
 export interface RunSearches {
   /** One page. SYNTAX, with the position, for a filter that does not parse. */
   searchRuns(search?: RunSearch): Promise<RunPage>;
@@ -41,17 +56,28 @@ export interface RunSearches {
   ): Promise<{ readonly count: number; readonly exact: boolean }>;
 }
 
+/** What searches need beside the scope. */
+export interface RunSearchParts {
+  readonly experiments: Pick<Experiments, 'getExperiment'> & {
+    deletedExperimentIds(): Promise<readonly string[]>;
+  };
+  read(records: readonly StoredRecord[]): Promise<readonly Run[]>;
+  /** Marks runs whose process died, so that a search by status finds them. */
+  sweep(): Promise<void>;
+}
+
 /** Searches bound to a scope. */
-export function createRunSearches(
-  scope: Scope,
-  experiments: Experiments,
-  read: (records: readonly StoredRecord[]) => Promise<readonly Run[]>,
-): RunSearches {
+export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearches {
   const { metadata, workspace } = scope;
+  const { experiments } = parts;
 
   async function predicate(search: RunSearch): Promise<Predicate> {
     const of: Predicate[] = [equal('lifecycle', search.lifecycle ?? 'active')];
-    if (search.experiment !== undefined) {
+    if (search.experiment === undefined) {
+      const values = await experiments.deletedExperimentIds();
+      const left = column('experimentId');
+      if (values.length > 0) of.push({ op: 'not', of: { op: 'in', left, values } });
+    } else {
       const names = [search.experiment].flat();
       const found = await Promise.all(names.map((name) => experiments.getExperiment(name)));
       const ids = found.map((experiment) => experiment.id);
@@ -68,6 +94,8 @@ export function createRunSearches(
   }
 
   async function searchRuns(search: RunSearch = {}): Promise<RunPage> {
+    checkOptions(shape, search, 'A search of runs');
+    if (search.cursor === undefined) await parts.sweep();
     const orderBy: readonly Order[] =
       search.orderBy === undefined
         ? [{ by: column('startedAt'), direction: 'desc' }]
@@ -84,7 +112,7 @@ export function createRunSearches(
       },
       search.signal === undefined ? {} : { signal: search.signal },
     );
-    const runs = await read(page.records);
+    const runs = await parts.read(page.records);
     return page.cursor === undefined ? { runs } : { runs, cursor: page.cursor };
   }
 
@@ -101,6 +129,8 @@ export function createRunSearches(
     },
 
     async countRuns(search = {}) {
+      checkOptions(countShape, search, 'A count of runs');
+      await parts.sweep();
       return metadata.count(workspace, 'run', await predicate(search), {
         exact: search.exact ?? false,
         ...(search.signal === undefined ? {} : { signal: search.signal }),

@@ -1,30 +1,16 @@
 import type { Heartbeats, MetricWriter } from '../contracts/metric-writer.ts';
 import type { Scope } from '../contracts/scope.ts';
-import type { PointColumns, SeriesBucket, SeriesSummary } from '../contracts/series-store.ts';
+import { isKeelsonError } from '../errors.ts';
 import { type Artifacts, createArtifacts } from './artifacts.ts';
 import { createExperiments, type Experiments } from './experiments.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { createRunEnding, type RunEnding } from './run-ending.ts';
+import { createRunLogging } from './run-logging.ts';
 import { renderRunPage } from './run-page.ts';
+import { createRunRecords } from './run-records.ts';
+import { createRunStarting } from './run-starting.ts';
 import { createRuns, type Runs } from './runs.ts';
 import { createRunSearches, type RunSearches } from './search.ts';
-
-/** Reads metrics. */
-export interface Metrics {
-  /** All points of one metric, columns of equal length, by step, then time, then arrival. */
-  getMetricHistory(
-    runId: string,
-    key: string,
-    range?: { readonly fromStep?: number; readonly toStep?: number },
-  ): Promise<PointColumns>;
-  /** The last value of each metric at exactly this step. */
-  getMetricsAt(runId: string, step: number): Promise<Readonly<Record<string, number>>>;
-  getMetricSummaries(runId: string): Promise<readonly SeriesSummary[]>;
-  /** At most `buckets` buckets with exact extremes: what a chart draws. */
-  downsampleMetric(
-    runId: string,
-    key: string,
-    options: { readonly buckets: number; readonly fromStep?: number; readonly toStep?: number },
-  ): Promise<readonly SeriesBucket[]>;
-}
 
 /** Shows a run to people. */
 export interface RunPages {
@@ -40,45 +26,36 @@ export interface TrackingParts {
   /** The process's metric writer, started when first asked for. */
   readonly writer: () => MetricWriter;
   readonly heartbeats: Heartbeats;
-  /** 30,000 when left out. */
+  /** A run without a sign of life for this long is dead; 30,000 when left out. */
   readonly heartbeatTimeoutMs?: number;
 }
 
 /** Tracking, bound to a workspace and a principal. */
 export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
-  const { series, workspace } = scope;
-  const experiments = createExperiments(scope);
-  const artifactLog = createArtifacts(scope, (message, fields) =>
-    scope.logger.warn({ component: 'tracking', ...fields }, message),
-  );
+  const { writer, heartbeats, heartbeatTimeoutMs = 30_000 } = parts;
+  const warn = (message: string, fields: object): void =>
+    scope.logger.warn({ component: 'tracking', ...fields }, message);
+
+  const { deletedExperimentIds, ...experiments } = createExperiments(scope);
+  const records = createRunRecords(scope, { heartbeats, heartbeatTimeoutMs });
+  const artifactLog = createArtifacts(scope, records, warn);
   const { log: _, ...artifacts } = artifactLog;
-  const { read, ...runs } = createRuns(scope, {
-    writer: parts.writer,
-    heartbeats: parts.heartbeats,
+  const logging = createRunLogging(scope, records, warn);
+  const ending = createRunEnding(scope, { records, artifacts, writer, warn });
+  const common = { records, logging, ending };
+  const starting = createRunStarting(scope, {
+    ...common,
+    writer,
     experiments,
     artifacts: artifactLog,
-    heartbeatTimeoutMs: parts.heartbeatTimeoutMs ?? 30_000,
   });
-  const searches = createRunSearches(scope, experiments, read);
-
-  const metrics: Metrics = {
-    getMetricHistory: (runId, key, range) => series.points({ workspace, owner: runId, key }, range),
-
-    async getMetricsAt(runId, step) {
-      const summaries = await series.summaries(workspace, runId);
-      const at: [string, number][] = [];
-      for (const { key } of summaries) {
-        const range = { fromStep: step, toStep: step };
-        const value = (await series.points({ workspace, owner: runId, key }, range)).values.at(-1);
-        if (value !== undefined) at.push([key, value]);
-      }
-      return Object.fromEntries(at);
-    },
-
-    getMetricSummaries: (runId) => series.summaries(workspace, runId),
-    downsampleMetric: (runId, key, options) =>
-      series.downsample({ workspace, owner: runId, key }, options),
-  };
+  const runs = createRuns(scope, { ...common, starting });
+  const searches = createRunSearches(scope, {
+    experiments: { getExperiment: experiments.getExperiment, deletedExperimentIds },
+    read: records.read,
+    sweep: createSweep(ending, warn),
+  });
+  const metrics = createMetrics(scope, records);
 
   return {
     ...experiments,
@@ -87,5 +64,28 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
     ...artifacts,
     ...metrics,
     runPage: (runId) => renderRunPage({ experiments, runs, searches, artifacts, metrics }, runId),
+  };
+}
+
+const sweepEveryMs = 1000;
+const sweepLimit = 100;
+
+/** Marks dead runs for whoever lists runs: once a second at most, and never a reason to fail. */
+function createSweep(
+  ending: RunEnding,
+  warn: (message: string, fields: object) => void,
+): () => Promise<void> {
+  let sweptAt = Number.NEGATIVE_INFINITY;
+  return async () => {
+    const now = performance.now();
+    if (now - sweptAt < sweepEveryMs) return;
+    sweptAt = now;
+    try {
+      await ending.reap(sweepLimit);
+    } catch (error) {
+      // What is wrong with the store, the search itself will say.
+      if (!isKeelsonError(error, 'CLOSED'))
+        warn('Runs of dead processes could not be marked.', { error });
+    }
   };
 }

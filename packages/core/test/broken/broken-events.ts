@@ -81,7 +81,7 @@ export const brokenEvents: readonly BrokenStore[] = [
     ),
   },
   {
-    breaks: 'events: are filtered by type, subject, correlation and time',
+    breaks: 'events: are filtered by id, type, subject, correlation and time',
     how: 'the time itself is left out',
     wrap: (store) => ({
       readEvents: (request) => {

@@ -183,7 +183,7 @@ export const eventCases: readonly Case<MetadataStoreHarness>[] = [
     },
   ),
   promised(
-    'events: are filtered by type, subject, correlation and time',
+    'events: are filtered by id, type, subject, correlation and time',
     'Conditions of a filter hold together.',
     async ({ store }) => {
       const parts = [
@@ -195,6 +195,7 @@ export const eventCases: readonly Case<MetadataStoreHarness>[] = [
       await write(store, ...parts.map((part, i) => emit(i, part)));
       const passing = async (filter: EventFilter): Promise<unknown> =>
         [...numbers(await read(store, filter))].toSorted();
+      equal(await passing({ ids: [event(2).id, event(9).id] }), [2], 'An id');
       equal(await passing({ types: ['a.done'] }), [0, 2], 'One type');
       equal(await passing({ types: ['a.done', 'b.done'] }), [0, 1, 2, 3], 'Two types');
       equal(await passing({ subjects: ['s:2'] }), [2, 3], 'A subject');

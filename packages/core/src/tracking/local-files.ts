@@ -1,0 +1,60 @@
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative as relativePath, sep } from 'node:path';
+import { type ErrorCode, isKeelsonError, KeelsonError } from '../errors.ts';
+import { uuidV7 } from '../uuid.ts';
+
+/** The files below a local directory, by path ascending; `relative` has `/` between its parts. */
+export async function filesBelow(
+  directory: string,
+): Promise<readonly { readonly file: string; readonly relative: string }[]> {
+  try {
+    const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .map((file) => ({ file, relative: relativePath(directory, file).split(sep).join('/') }))
+      .sort((a, b) => (a.relative < b.relative ? -1 : 1));
+  } catch (error) {
+    throw asKeelsonError(error, `The directory ${String(directory)} cannot be read`);
+  }
+}
+
+/** Writes a stream to a file, which is there when all of it is, and not at all when the stream fails. */
+export async function writeWhole(stream: ReadableStream<Uint8Array>, file: string): Promise<void> {
+  const aside = join(dirname(file), `.${uuidV7()}.part`);
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    const handle = await open(aside, 'wx');
+    try {
+      for await (const part of stream) await handle.writeFile(part);
+    } finally {
+      await handle.close();
+    }
+    await rename(aside, file);
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw asKeelsonError(error, `${file} cannot be written`);
+  }
+}
+
+const codes: Readonly<Record<string, ErrorCode>> = {
+  ENOENT: 'NOT_FOUND',
+  ENOTDIR: 'INVALID',
+  EISDIR: 'INVALID',
+  EEXIST: 'INVALID',
+  ENAMETOOLONG: 'INVALID',
+  ENOSPC: 'EXHAUSTED',
+  EDQUOT: 'EXHAUSTED',
+};
+
+/** What the operating system refused, by name and with a code; other errors as they are. */
+function asKeelsonError(error: unknown, what: string): unknown {
+  const system = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (isKeelsonError(error) || !(error instanceof Error) || typeof system !== 'string')
+    return error;
+  const code = Object.hasOwn(codes, system) ? codes[system] : undefined;
+  return new KeelsonError(code ?? 'UNAVAILABLE', `${what} (${system}): ${error.message}.`, {
+    cause: error,
+    details: { system },
+  });
+}

@@ -1,0 +1,178 @@
+import type { Change } from '../contracts/metadata-store.ts';
+import type { MetricWriter } from '../contracts/metric-writer.ts';
+import type { StoredRecord } from '../contracts/record.ts';
+import type { Scope } from '../contracts/scope.ts';
+import type { SeriesSummary } from '../contracts/series-store.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { type JsonObject, storableText } from '../json.ts';
+import { commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
+import type { Artifacts } from './artifacts.ts';
+import { emitOfRun } from './emit-of-run.ts';
+import { assertMove, isPresumedDead, optional, type RunStatus } from './run.ts';
+import { type RunRecords, replaceRun } from './run-records.ts';
+
+/** How runs end: by their process, or because it died. */
+export interface RunEnding {
+  /** Makes the run's points durable and ends it. Again with the same status does nothing. */
+  finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
+  /** Marks runs whose process died as FAILED, at most `limit`; answers how many. */
+  reap(limit: number): Promise<number>;
+}
+
+/** What ending a run needs beside the scope. */
+export interface RunEndingParts {
+  readonly records: RunRecords;
+  readonly artifacts: Pick<Artifacts, 'listArtifacts'>;
+  readonly writer: () => MetricWriter;
+  warn(message: string, fields: object): void;
+}
+
+const flushMs = 10_000;
+const maxReason = 2000;
+/** Of the payload's 1 MB, for the metrics and for the paths. */
+const maxListBytes = 400_000;
+const ends: readonly RunStatus[] = ['COMPLETED', 'FAILED', 'KILLED'];
+
+/** How runs of a scope end. */
+export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding {
+  const { metadata, workspace } = scope;
+  const { records } = parts;
+
+  async function finish(
+    runId: string,
+    status: RunStatus,
+    reason: string | undefined,
+  ): Promise<void> {
+    if (!ends.includes(status)) {
+      throw new KeelsonError(
+        'INVALID',
+        `A run ends as ${ends.join(', ')}, not as ${JSON.stringify(status)}.`,
+      );
+    }
+    const lostPoints = await settlePoints(runId);
+    const facts = {
+      ...optional(
+        'statusReason',
+        reason === undefined ? undefined : storableText(reason, maxReason),
+      ),
+      ...(Object.keys(lostPoints).length === 0 ? {} : { lostPoints }),
+    };
+    await decideAndCommit(scope, async () => {
+      const found = await records.get(runId);
+      const record = isPresumedDead(found) ? await records.loggable(runId) : found;
+      const from = record.columns['status'] as RunStatus;
+      if (from === status) return { changes: [], result: undefined };
+      assertMove(runId, from, status);
+      const changes = await ending(record, status, scope.clock.now(), facts);
+      return { changes, result: undefined };
+    });
+    parts.writer().closeRun(workspace, runId);
+  }
+
+  /** Makes the run's points durable; a store that is away does not keep a run from ending. */
+  async function settlePoints(runId: string): Promise<Record<string, number>> {
+    const writer = parts.writer();
+    try {
+      await writer.flush({ timeoutMs: flushMs });
+    } catch (error) {
+      if (isKeelsonError(error, 'CLOSED')) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      parts.warn(`Metric points of run ${runId} are not durable yet: ${why}`, { runId });
+    }
+    const lost = writer.health().dropped.filter((each) => each.series.owner === runId);
+    return Object.fromEntries(lost.map((each) => [each.series.key, each.points]));
+  }
+
+  async function ending(
+    record: StoredRecord,
+    status: RunStatus,
+    endedAt: number,
+    facts: JsonObject,
+  ): Promise<Change[]> {
+    const [summaries, page] = await Promise.all([
+      scope.series.summaries(workspace, record.id),
+      parts.artifacts.listArtifacts(record.id, { limit: 1000 }),
+    ]);
+    const startedAt = record.columns['startedAt'] as number;
+    const columns = { status, endedAt, durationMs: Math.max(0, endedAt - startedAt) };
+    const paths = page.artifacts.map((file) => file.path);
+    const payload = {
+      experimentId: record.columns['experimentId'] as string,
+      status,
+      ...completedPayload(summaries, paths, page.cursor !== undefined),
+    };
+    return [
+      replaceRun(record, columns, { ...record.body, ...facts }),
+      emitOfRun(scope, record.id, 'run.completed', payload),
+    ];
+  }
+
+  async function reap(limit: number): Promise<number> {
+    let reaped = 0;
+    for await (const running of runningRuns()) {
+      for (const [id, death] of await records.deaths(running)) {
+        if (reaped >= limit) return reaped;
+        const record = running.find((each) => each.id === id) as StoredRecord;
+        const facts = { statusReason: death.reason, presumedDead: true };
+        const changes = await ending(record, 'FAILED', death.endedAt, facts);
+        try {
+          await commitChanges(scope, changes, death.reason);
+          reaped += 1;
+        } catch (error) {
+          // It came back to life or somebody else ended it: either way it is not ours to end.
+          if (!isKeelsonError(error, 'STALE')) throw error;
+        }
+      }
+    }
+    return reaped;
+  }
+
+  /** All of them, also behind many that live: the oldest come first. */
+  async function* runningRuns(): AsyncIterable<readonly StoredRecord[]> {
+    let cursor: string | undefined;
+    do {
+      const page = await metadata.query(workspace, 'run', {
+        where: {
+          op: 'compare',
+          left: { from: 'column', name: 'status' },
+          cmp: '=',
+          value: 'RUNNING',
+        },
+        orderBy: [{ by: { from: 'column', name: 'startedAt' }, direction: 'asc' }],
+        limit: 500,
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      if (page.records.length > 0) yield page.records;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  return { finish, reap };
+}
+
+/** Final metrics and artifact paths, as many as an event may carry; `truncated` where there are more. */
+export function completedPayload(
+  summaries: readonly SeriesSummary[],
+  paths: readonly string[],
+  morePaths: boolean,
+): JsonObject {
+  const metrics = within(summaries.map((each): [string, number] => [each.key, each.last]));
+  const artifactPaths = within(paths);
+  const truncated =
+    morePaths || metrics.length < summaries.length || artifactPaths.length < paths.length;
+  return {
+    finalMetrics: Object.fromEntries(metrics),
+    artifactPaths,
+    ...(truncated ? { truncated } : {}),
+  };
+}
+
+function within<T>(items: readonly T[]): readonly T[] {
+  let bytes = 0;
+  const end = items.findIndex((item) => {
+    // A little more for what −0 and the non-finite numbers are written as.
+    bytes += Buffer.byteLength(JSON.stringify(item)) + 32;
+    return bytes > maxListBytes;
+  });
+  return end === -1 ? items : items.slice(0, end);
+}

@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { checkOptions } from '../check-options.ts';
+import type { Change } from '../contracts/metadata-store.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { isKeelsonError } from '../errors.ts';
+import { canonicalJson, encodeJson, type Json, storableText } from '../json.ts';
+import { commitChanges } from '../operations/decide-and-commit.ts';
+import { assertDataset, type DatasetInput, datasetId } from './dataset.ts';
+import { assertTags } from './experiment.ts';
+import { optional } from './run.ts';
+import type { RunRecords } from './run-records.ts';
+
+/** What is written to a run while it runs, beside metrics and artifacts. */
+export interface RunLogging {
+  /** All or none; a value that another replaces stays in the history, and a warning says so. */
+  logParams(runId: string, params: ReadonlyMap<string, Json>): Promise<void>;
+  /** Open after the end too; several processes may set different tags at once. */
+  setTags(runId: string, tags: Readonly<Record<string, string>>): Promise<void>;
+  removeTags(runId: string, keys: readonly string[]): Promise<void>;
+  logDataset(runId: string, dataset: DatasetInput): Promise<string>;
+}
+
+/** A param entry: what one call logged. None for a call that logged nothing. */
+export function paramEntry(
+  scope: Pick<Scope, 'clock' | 'ids'>,
+  runId: string,
+  params: Readonly<Record<string, Json>>,
+): Change[] {
+  if (Object.keys(params).length === 0) return [];
+  const columns = { runId, loggedAt: scope.clock.now() };
+  return [{ op: 'create', kind: 'param_entry', id: scope.ids.next(), columns, body: { params } }];
+}
+
+/** The verbs, bound to a scope. */
+export function createRunLogging(
+  scope: Scope,
+  records: RunRecords,
+  warn: (message: string, fields: object) => void,
+): RunLogging {
+  async function logParams(runId: string, params: ReadonlyMap<string, Json>): Promise<void> {
+    const set = Object.fromEntries(params);
+    let overwritten: ReturnType<typeof overwriting> = [];
+    await records.whileRunning(runId, (record) => {
+      if (params.size === 0) return [];
+      overwritten = overwriting(record.facets['params'] ?? {}, params);
+      return [
+        { op: 'merge', kind: 'run', id: runId, set: { params: set } },
+        ...paramEntry(scope, runId, set),
+      ];
+    });
+    for (const [key, what] of overwritten) {
+      warn(`Param ${key} of run ${runId} ${what}; the former value stays in its history.`, {
+        runId,
+        key,
+      });
+    }
+  }
+
+  async function setTags(runId: string, tags: Readonly<Record<string, string>>): Promise<void> {
+    const record = await records.get(runId);
+    assertTags(tags, 50);
+    assertTags({ ...(record.facets['tags'] as Record<string, string>), ...tags }, 50);
+    if (Object.keys(tags).length === 0) return;
+    await commitChanges(scope, [{ op: 'merge', kind: 'run', id: runId, set: { tags } }]);
+  }
+
+  async function removeTags(runId: string, keys: readonly string[]): Promise<void> {
+    await records.get(runId);
+    checkOptions(z.object({ keys: z.array(z.string()) }), { keys }, 'Removing tags');
+    if (keys.length === 0) return;
+    await commitChanges(scope, [{ op: 'merge', kind: 'run', id: runId, unset: { tags: keys } }]);
+  }
+
+  async function logDataset(runId: string, input: DatasetInput): Promise<string> {
+    const dataset = assertDataset(input);
+    const id = datasetId(dataset.name, dataset.digest);
+    const columns = {
+      name: dataset.name,
+      digest: dataset.digest,
+      rowCount: dataset.rowCount,
+      sourceUri: dataset.sourceUri,
+    };
+    const body = {
+      ...optional('schema', dataset.schema),
+      ...optional('profile', dataset.profile),
+    };
+    await once(
+      records.whileRunning(runId, () => [{ op: 'create', kind: 'dataset', id, columns, body }]),
+    );
+    const edge = { from: id, to: runId, role: dataset.role };
+    const edgeId = scope.ids.next();
+    await once(
+      records.whileRunning(runId, () => [
+        { op: 'create', kind: 'edge', id: edgeId, columns: edge },
+      ]),
+    );
+    return id;
+  }
+
+  return { logParams, setTags, removeTags, logDataset };
+}
+
+/** What a call changes of what was logged before, in words. */
+function overwriting(
+  former: Readonly<Record<string, Json>>,
+  params: ReadonlyMap<string, Json>,
+): readonly (readonly [key: string, what: string])[] {
+  const told = (value: Json): string => storableText(encodeJson(value), 100);
+  return [...params].flatMap(([key, value]) => {
+    const before = Object.hasOwn(former, key) ? former[key] : undefined;
+    if (before === undefined || canonicalJson(before) === canonicalJson(value)) return [];
+    return [[storableText(key, 100), `was ${told(before)} and is now ${told(value)}`]];
+  });
+}
+
+/** The same dataset, or the same edge, may be there already; an ended run stays a CONFLICT. */
+async function once(written: Promise<void>): Promise<void> {
+  try {
+    await written;
+  } catch (error) {
+    const taken =
+      isKeelsonError(error, 'CONFLICT') &&
+      ['dataset', 'edge'].includes(String(error.details['kind']));
+    if (!taken) throw error;
+  }
+}
