@@ -4,7 +4,7 @@ import { KeelsonError } from '../errors.ts';
 import { canonicalJson, decodeJson } from '../json.ts';
 import { type CheckedChange, type ColumnInput, columnInput, recordColumn } from '../sql/index.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
-import { isConstraint } from './sqlite-error.ts';
+import { isTakenKey } from './sqlite-error.ts';
 import { appendEvent } from './sqlite-events.ts';
 import { removeFacets, writeFacet } from './sqlite-facets.ts';
 import { appendHistory } from './sqlite-history.ts';
@@ -219,8 +219,8 @@ export function keepUnique(
   try {
     write();
   } catch (error) {
-    if (!isConstraint(error)) throw error;
-    throw takenKey(context, kind, record, error) ?? error;
+    if (!isTakenKey(error)) throw error;
+    throw takenKey(context, kind, record, error);
   }
 }
 
@@ -229,7 +229,7 @@ function takenKey(
   kind: KindDeclaration,
   record: { readonly id: string; readonly rid: number; readonly columns: Columns },
   cause: unknown,
-): KeelsonError | undefined {
+): KeelsonError {
   const table = context.table(kind).name;
   for (const key of kind.unique ?? []) {
     const values = key.columns.map((name) => (name === 'id' ? record.id : record.columns[name]));
@@ -251,7 +251,11 @@ function takenKey(
       },
     );
   }
-  return undefined;
+  return new KeelsonError(
+    'CONFLICT',
+    `${kind.name} ${record.id} would take a unique key that is taken, of a newer declaration than this program's.`,
+    { cause, details: { kind: kind.name, id: record.id } },
+  );
 }
 
 function stale(

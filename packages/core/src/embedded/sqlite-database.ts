@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { KeelsonError } from '../errors.ts';
+import { Checkpoints } from './checkpoints.ts';
 import {
   defaultLockTimeoutMs,
   type LockOptions,
@@ -18,6 +19,9 @@ const cachedStatements = 1_000;
 /** Writes that wait are committed together, so many at most, and for so long at most. */
 const groupSize = 64;
 const groupMs = 3;
+
+/** After so long without a turn of the event loop, the next call gives it one. */
+const turnMs = 10;
 
 /** A write that waits for its turn. */
 interface QueuedWrite {
@@ -42,8 +46,10 @@ export class SqliteDatabase implements AsyncDisposable {
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #queue: QueuedWrite[] = [];
+  readonly #checkpoints: Checkpoints;
   #afterCommit: (() => void)[] = [];
   #draining: Promise<void> | undefined;
+  #turnedAt = 0;
   #inTransaction = false;
   #writing = false;
   #closing = false;
@@ -52,6 +58,10 @@ export class SqliteDatabase implements AsyncDisposable {
   private constructor(path: string, connection: DatabaseSync) {
     this.path = path;
     this.#connection = connection;
+    // Answers whether it could; where a reader or writer is in the way, the next one will.
+    this.#checkpoints = new Checkpoints(path, () => {
+      this.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+    });
   }
 
   /** Opens the file, creating it if need be; waits for other processes that are opening it too. */
@@ -83,7 +93,7 @@ export class SqliteDatabase implements AsyncDisposable {
           );
         }
       }
-      // 16,000 pages: a checkpoint on the commit path costs milliseconds, so it shall be rare.
+      // 16,000 pages: a checkpoint at a commit takes long; see Checkpoints, which come before it.
       connection.exec(
         'PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000',
       );
@@ -204,10 +214,21 @@ export class SqliteDatabase implements AsyncDisposable {
     return Number(row?.['data_version']);
   }
 
+  /**
+   * Gives timers and sockets a turn if they have had none for 10 ms. Everything here is synchronous under
+   * its promises: a loop that awaits call after call would keep the event loop from turning at all.
+   */
+  async turn(): Promise<void> {
+    if (performance.now() - this.#turnedAt < turnMs) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#turnedAt = performance.now();
+  }
+
   /** Waits for the writes in the queue, then closes. May be called again. */
   async close(): Promise<void> {
     this.#closing = true;
     await this.#draining;
+    await this.#checkpoints.close();
     if (this.#closed) return;
     this.#closed = true;
     this.#statements.clear();
@@ -225,7 +246,7 @@ export class SqliteDatabase implements AsyncDisposable {
   /** Writes what is in the queue; ends when it is empty. Never rejects. */
   async #drain(): Promise<void> {
     // Not in the turn of the first caller: those that follow it at once shall share its commit.
-    await Promise.resolve();
+    await this.turn();
     let tries = 0;
     let alone = false;
     while (this.#queue.length > 0) {
@@ -324,6 +345,7 @@ export class SqliteDatabase implements AsyncDisposable {
   #commit(keep: boolean): unknown {
     try {
       this.#connection.exec(keep ? 'COMMIT' : 'ROLLBACK');
+      if (keep && this.#writing) this.#checkpoints.committed();
       return undefined;
     } catch (error) {
       this.#rollback();

@@ -37,6 +37,11 @@ export function isConstraint(error: unknown): boolean {
   return isPrimary(error, primary.CONSTRAINT);
 }
 
+/** Whether a unique index refused a change. */
+export function isTakenKey(error: unknown): boolean {
+  return sqliteResultCode(error) === 2067;
+}
+
 /** Whether a write may have reached the disk although it failed. */
 export function isInputOutput(error: unknown): boolean {
   return isPrimary(error, primary.IOERR);

@@ -43,30 +43,43 @@ export async function prepareKindTables(
 function fits(db: SqliteDatabase, kinds: readonly KindDeclaration[]): boolean {
   const made = db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'kind'").get();
   if (made?.['n'] !== 1) return false;
-  return kinds.every((kind) => storedText(db, kind.name) === canonicalJson(kind));
+  return kinds.every((kind) => {
+    const stored = storedKind(db, kind.name);
+    return stored !== undefined && canonicalJson(joined(stored, kind)) === canonicalJson(stored);
+  });
 }
 
-function storedText(db: SqliteDatabase, name: string): string | undefined {
+function storedKind(db: SqliteDatabase, name: string): KindDeclaration | undefined {
   const row = db.prepare('SELECT declaration FROM kind WHERE name = ?').get(name);
-  return row === undefined ? undefined : String(row['declaration']);
+  return row === undefined
+    ? undefined
+    : (JSON.parse(String(row['declaration'])) as KindDeclaration);
+}
+
+/** What is declared, and what only a newer program has declared: its columns and facets stay. */
+function joined(stored: KindDeclaration, kind: KindDeclaration): KindDeclaration {
+  return {
+    ...kind,
+    columns: { ...stored.columns, ...kind.columns },
+    facets: { ...stored.facets, ...kind.facets },
+  };
 }
 
 function prepareKind(db: SqliteDatabase, kind: KindDeclaration): void {
-  const text = storedText(db, kind.name);
-  const declared = canonicalJson(kind);
-  if (text === declared) return;
-  if (text === undefined) {
+  const stored = storedKind(db, kind.name);
+  const whole = joined(stored ?? { ...kind, columns: {} }, kind);
+  if (stored === undefined) {
     createTable(db, kind);
   } else {
-    const stored = JSON.parse(text) as KindDeclaration;
+    if (canonicalJson(whole) === canonicalJson(stored)) return;
     assertCompatible(db, stored, kind);
-    addColumns(db, stored, kind);
+    addColumns(db, kind);
   }
   createIndexes(db, kind);
-  createTriggers(db, kind);
+  createTriggers(db, whole);
   db.prepare(
     'INSERT INTO kind (name, declaration) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET declaration = excluded.declaration',
-  ).run(kind.name, declared);
+  ).run(kind.name, canonicalJson(whole));
 }
 
 const sqlTypes = { text: 'TEXT', integer: 'INTEGER', real: 'REAL', boolean: 'INTEGER' } as const;
@@ -101,7 +114,7 @@ function facetDefinition(facet: string): string {
   return `${facetColumn(facet)} TEXT NOT NULL DEFAULT '{}'`;
 }
 
-function addColumns(db: SqliteDatabase, stored: KindDeclaration, kind: KindDeclaration): void {
+function addColumns(db: SqliteDatabase, kind: KindDeclaration): void {
   const present = new Set(
     db
       .prepare('SELECT name FROM pragma_table_info(?)')
@@ -112,7 +125,7 @@ function addColumns(db: SqliteDatabase, stored: KindDeclaration, kind: KindDecla
   const facets = mergedFacets(kind).filter((facet) => !present.has(facetColumn(facet)));
   const definitions = [...columnDefinitions(kind, added), ...facets.map(facetDefinition)];
   for (const definition of definitions) {
-    db.exec(`ALTER TABLE ${recordTable(stored.name)} ADD COLUMN ${definition}`);
+    db.exec(`ALTER TABLE ${recordTable(kind.name)} ADD COLUMN ${definition}`);
   }
 }
 

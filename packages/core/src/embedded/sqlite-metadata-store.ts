@@ -133,7 +133,7 @@ export class SqliteMetadataStore implements MetadataStore {
     for (const id of ids) assertText(id, 'An id');
     const facets = checkFacets(table.kind, options.facets);
     await this.#foldFor(table.kind, { facets });
-    return this.#db.read((db) =>
+    return await this.#read((db) =>
       ids.flatMap((id) => {
         const row = table.find(workspace, id);
         return row === undefined ? [] : [table.record(row, readFacets(db, table, row.rid, facets))];
@@ -157,7 +157,7 @@ export class SqliteMetadataStore implements MetadataStore {
     const after = query.cursor === undefined ? undefined : readCursor(scope, query.cursor);
     await this.#foldFor(table.kind, { where, orderBy, facets });
     assertNotAborted(options.signal);
-    return this.#db.read((db) => {
+    return await this.#read((db) => {
       const context = searchContext(db, table.kind, workspace);
       const request = { where, orderBy, limit: limit + 1, after };
       const found = runSearch(db, searchPage(context, request));
@@ -181,7 +181,7 @@ export class SqliteMetadataStore implements MetadataStore {
     checkSearch(table.kind, where, []);
     await this.#foldFor(table.kind, { where });
     assertNotAborted(options.signal);
-    return this.#db.read((db) => {
+    return await this.#read((db) => {
       const context = searchContext(db, table.kind, workspace);
       return runSearch(
         db,
@@ -202,7 +202,7 @@ export class SqliteMetadataStore implements MetadataStore {
     const { after = 0, limit = 1_000 } = options;
     assertCount(after, 0, Number.MAX_SAFE_INTEGER, 'The revision to go on after');
     assertCount(limit, 1, Number.MAX_SAFE_INTEGER, 'The limit');
-    return this.#db.read((db) => {
+    return await this.#read((db) => {
       const rid = findRid(db, workspace, id);
       return rid === undefined ? [] : readHistory(db, table.kind.name, rid, { after, limit });
     });
@@ -228,7 +228,9 @@ export class SqliteMetadataStore implements MetadataStore {
     if (direction !== 'forward' && direction !== 'backward') {
       throw invalid(`A direction is forward or backward, not ${String(direction)}.`);
     }
-    return this.#db.read((db) => readReach(db, { workspace, ids, direction, depth, limit, roles }));
+    return await this.#read((db) =>
+      readReach(db, { workspace, ids, direction, depth, limit, roles }),
+    );
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
@@ -253,12 +255,12 @@ export class SqliteMetadataStore implements MetadataStore {
     const { workspace, filter = {}, limit } = request;
     assertCount(limit, 1, 1_000, 'The limit');
     const after = eventNumber(request.after ?? '0');
-    return this.#db.read((db) => readEvents(db, { workspace, after, filter, limit }));
+    return await this.#read((db) => readEvents(db, { workspace, after, filter, limit }));
   }
 
   async latestEventCursor(): Promise<string> {
     this.#assertOpen();
-    return this.#db.read((db) => String(latestEvent(db)));
+    return await this.#read((db) => String(latestEvent(db)));
   }
 
   async waitForEvents(
@@ -285,7 +287,8 @@ export class SqliteMetadataStore implements MetadataStore {
       return runSearch(db, searchPage(searchContext(db, table.kind, workspace), page));
     };
     // Most calls find nothing due: they shall not queue for the write lock.
-    if (this.#db.read((db) => search(db, this.#now(), 1)).length === 0) return [];
+    const due = await this.#read((db) => search(db, this.#now(), 1));
+    if (due.length === 0) return [];
     return await this.#db.write((db) => {
       const now = this.#now();
       const found = search(db, now, limit);
@@ -295,7 +298,7 @@ export class SqliteMetadataStore implements MetadataStore {
 
   async claimOwners(kind: string, workspace?: string): Promise<readonly string[]> {
     const table = this.#table(kind);
-    return this.#db.read((db) => readClaimOwners(db, table.kind.name, workspace, this.#now()));
+    return await this.#read((db) => readClaimOwners(db, table.kind.name, workspace, this.#now()));
   }
 
   async renew(claims: readonly ClaimKey[], leaseMs: number): Promise<readonly ClaimKey[]> {
@@ -314,7 +317,7 @@ export class SqliteMetadataStore implements MetadataStore {
   async ping(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#assertOpen();
     assertNotAborted(options.signal);
-    this.#db.read((db) => db.prepare('SELECT count(*) AS n FROM kind').get());
+    await this.#read((db) => db.prepare('SELECT count(*) AS n FROM kind').get());
   }
 
   async close(): Promise<void> {
@@ -327,6 +330,11 @@ export class SqliteMetadataStore implements MetadataStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #read<T>(work: (db: SqliteDatabase) => T): Promise<T> {
+    await this.#db.turn();
+    return this.#db.read(work);
   }
 
   #now(): number {
