@@ -111,6 +111,7 @@ export class PointDrain {
       while (!this.#isOver()) {
         const wakes = ring.wakes;
         const now = performance.now();
+        ring.touchAhead(batchPoints);
         this.#receive();
         this.#pulse.beat(now);
         this.#work(now);

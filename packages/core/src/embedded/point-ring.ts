@@ -29,6 +29,7 @@ const word = {
 const controlBytes = 256;
 const clockAt = 128;
 const recordBytes = 32;
+const recordsPerPage = 128;
 
 /** What `log` hands over. An automatic step has the ordinal of the point among those of its series. */
 export interface RingRecord {
@@ -51,6 +52,9 @@ export class PointRing {
   /** Four numbers a record: step, timestamp, value, and index, or −1 − index where the step is automatic. */
   readonly #records: Float64Array<SharedArrayBuffer>;
   readonly #mask: number;
+  /** The whole memory, for touching; and how many records were touched. */
+  readonly #words: Int32Array<SharedArrayBuffer>;
+  #touched = 0;
 
   /** On the memory of another thread's ring. */
   constructor(buffer: SharedArrayBuffer) {
@@ -60,6 +64,7 @@ export class PointRing {
     this.#control = new Int32Array(buffer, 0, controlBytes / 4);
     this.#clock = new BigInt64Array(buffer, clockAt, 1);
     this.#records = new Float64Array(buffer, controlBytes);
+    this.#words = new Int32Array(buffer);
   }
 
   /** A new ring that takes at most `bytes`, and has room for 1,024 points at least. */
@@ -151,6 +156,18 @@ export class PointRing {
   move(from: number, to: number): void {
     const source = (from & this.#mask) << 2;
     this.#records.copyWithin((to & this.#mask) << 2, source, source + 4);
+  }
+
+  /**
+   * Has the system provide the memory of the next `count` records, once in the life of the ring: the
+   * logger would otherwise meet a page fault every 128 points.
+   */
+  touchAhead(count: number): void {
+    const until = Math.min(this.capacity, (this.head >>> 0) + count);
+    for (; this.#touched < until; this.#touched += recordsPerPage) {
+      // Adding nothing: the logger may be writing there.
+      Atomics.add(this.#words, (controlBytes + this.#touched * recordBytes) / 4, 0);
+    }
   }
 
   /** Frees all places before `position`, and wakes a logger that waits for one. */
