@@ -72,8 +72,8 @@ export type PairedVerdict = {
 
 /**
  * Compares two classifiers that score the same labelled items. With `margin` 0 only items count on which
- * exactly one is right, as in McNemar's test: bets on those being fair coin tosses. Items must be
- * exchangeable in time only as far as the mean difference is meant: it is tested as the same at all times.
+ * exactly one is right, as in McNemar's test: bets against those being fair coin tosses. What is tested is one mean
+ * difference, the same at all times; items that depend on each other count as one.
  * Only counts matter: the same items in other batches or another order give the same verdict.
  */
 export const pairedTest: SequentialTest<PairedOptions, PairedState, PairedCounts, PairedVerdict> = {
