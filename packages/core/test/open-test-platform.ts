@@ -1,0 +1,88 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import type { Logger } from '../src/contracts/ports.ts';
+import { openPlatform, type Platform, type Services } from '../src/open-platform.ts';
+import type { PlatformOptions } from '../src/platform-options.ts';
+
+/** What a platform logged, oldest first. */
+export interface LogLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** A platform with what it logged. */
+export interface TestPlatform {
+  readonly platform: Platform;
+  readonly dir: string;
+  readonly logs: readonly LogLine[];
+}
+
+/** A new directory that is removed when the test ends. */
+export async function temporaryDirectory(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** A real platform, on a new directory when none is given; closed when the test ends. */
+export async function openTestPlatform(options: PlatformOptions = {}): Promise<TestPlatform> {
+  const dir = options.dir ?? join(await temporaryDirectory(), '.keelson');
+  const logs: LogLine[] = [];
+  const platform = await openPlatform({ logger: loggerInto(logs), ...options, dir });
+  onTestFinished(() => platform.close());
+  return { platform, dir, logs };
+}
+
+/**
+ * One real platform for the tests of a file: opening one, and starting its writer thread, takes longer
+ * than most tests. Each test works in a workspace of its own.
+ */
+export function sharePlatform(): {
+  /** The services of a new workspace, and what is logged from now on. */
+  fresh(): { readonly platform: Services; readonly logs: readonly LogLine[] };
+} {
+  let dir = '';
+  let platform: Platform | undefined;
+  let logs: LogLine[] = [];
+  let workspaces = 0;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
+    const logger = loggerInto({ push: (line: LogLine) => logs.push(line) });
+    platform = await openPlatform({ dir: join(dir, '.keelson'), logger });
+  });
+  afterAll(async () => {
+    await platform?.close();
+    await rm(dir, { recursive: true, force: true });
+  });
+  return {
+    fresh() {
+      if (platform === undefined) throw new Error('The platform is not open yet.');
+      logs = [];
+      workspaces += 1;
+      return { platform: platform.as({ workspace: `test-${workspaces}` }), logs };
+    },
+  };
+}
+
+function loggerInto(lines: { push(line: LogLine): unknown }): Logger {
+  const log = (level: LogLine['level']) => (fields: object, message: string) => {
+    lines.push({ level, message, fields: fields as LogLine['fields'] });
+  };
+  return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
+}
+
+/** Waits until the condition holds; fails after `timeoutMs`, saying what was waited for. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs = 20_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
