@@ -34,7 +34,7 @@ function normals(random: SeededRandom, count: number, mean = 0, deviation = 1): 
 
 describe('chance thresholds', () => {
   // Without drift, p ≤ 0.05 and score > threshold must each happen in about 5 % of windows.
-  const runs = 1000;
+  const runs = 600;
 
   function shareBeyondChance(
     n: number,

@@ -59,7 +59,7 @@ export function bettingInterval(outcomes: readonly Outcome[], alpha: number): In
   return acceptedAround(Math.min(1, sum / count), isRejected);
 }
 
-/** The interval in [0, 1] around an accepted point whose outside is rejected, by bisection to the last bits. */
+/** The interval in [0, 1] around an accepted point whose outside is rejected, by bisection to 1e-14. */
 export function acceptedAround(inside: number, isRejected: (value: number) => boolean): Interval {
   return { low: boundary(0, inside, isRejected), high: boundary(1, inside, isRejected) };
 }
@@ -68,7 +68,7 @@ export function acceptedAround(inside: number, isRejected: (value: number) => bo
 function boundary(outside: number, inside: number, isRejected: (value: number) => boolean): number {
   let rejected = outside;
   let accepted = inside;
-  for (let step = 0; step < 60; step += 1) {
+  for (let step = 0; step < 48; step += 1) {
     const middle = (rejected + accepted) / 2;
     if (middle === rejected || middle === accepted) break;
     if (isRejected(middle)) rejected = middle;
