@@ -31,6 +31,9 @@ export const releaseSize = 250;
 /** How many artifacts one step may put out. */
 export const maxArtifacts = 200;
 
+/** What a step that has ended waits for: see the kind's declaration. */
+const ended = -1;
+
 /** The record of a step that is to come, or (in an execution that is stopping) never will. */
 export function createStep(
   execution: Pick<ExecutionState, 'id' | 'pipeline' | 'definition' | 'correlationId'>,
@@ -52,7 +55,7 @@ export function createStep(
       attempt: 0,
       failures: 0,
       losses: 0,
-      pendingDeps: step.dependsOn.length,
+      pendingDeps: status === 'PENDING' ? step.dependsOn.length : ended,
       readyAt: 0,
     },
     body: { correlationId: execution.correlationId },
@@ -115,7 +118,12 @@ export function completeStep(
     hold(claim),
     replaceStep(
       state,
-      { status: 'COMPLETED', endedAt: now, toRelease: left > 0 ? left : undefined },
+      {
+        status: 'COMPLETED',
+        pendingDeps: ended,
+        endedAt: now,
+        toRelease: left > 0 ? left : undefined,
+      },
       { ...state.body, output: { ...output } as unknown as Json, artifacts: facts },
     ),
     ...artifacts.map((artifact) => recordOutput(state, artifact)),
@@ -170,7 +178,7 @@ export function failStep(
   const exhausted = after.next === 'fail' && after.exhausted;
   return [
     hold(claim),
-    replaceStep(state, { status: 'FAILED', failures, endedAt: now }, body),
+    replaceStep(state, { status: 'FAILED', pendingDeps: ended, failures, endedAt: now }, body),
     ...countSteps(execution, -1, 'after'),
     stopExecution(execution, 'FAILED', { failure: { step: state.step, ...failureJson(failure) } }),
     stepEvent(author, state, 'step.failed', { attempt, failure: told }),
@@ -203,7 +211,11 @@ export function endStep(
 ): Change {
   assertStepMove(state.step, state.status, status);
   const endedAt = author.clock.now();
-  return replaceStep(state, { status, endedAt }, { ...state.body, skipReason: reason });
+  return replaceStep(
+    state,
+    { status, pendingDeps: ended, endedAt },
+    { ...state.body, skipReason: reason },
+  );
 }
 
 /** Back to PENDING for another round, waiting for `pendingDeps` others. */

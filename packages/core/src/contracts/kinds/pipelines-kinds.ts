@@ -84,7 +84,10 @@ export const stepExecutionKind: KindDeclaration = {
     failures: { type: 'integer' },
     /** Attempts of this round that ended because the process around them died. */
     losses: { type: 'integer' },
-    /** Steps that it depends on and that have not completed; adjusted as they do. */
+    /**
+     * Steps that it depends on and that have not completed; adjusted as they do. −1 once it has ended, so
+     * that 0 selects what may start or runs, however much has been run before.
+     */
     pendingDeps: { type: 'integer' },
     /** Of a completed step: how many of those that depend on it have not been told; missing when none. */
     toRelease: { type: 'integer', optional: true },
@@ -96,7 +99,7 @@ export const stepExecutionKind: KindDeclaration = {
   },
   unique: [{ name: 'step', columns: ['executionId', 'step', 'mapKey'] }],
   indexes: [
-    ['definition', 'status', 'pendingDeps', 'readyAt'],
+    ['pendingDeps', 'readyAt'],
     ['executionId', 'status'],
     ['toRelease'],
     ['cacheKey', 'endedAt'],
