@@ -55,7 +55,7 @@ export function trainForest(
 }
 
 /** Mean of the trees' class shares, over the first `trees` of them. */
-export function probabilitiesOf(
+function probabilitiesOf(
   forest: Forest,
   row: readonly number[],
   trees: number = forest.trees.length,

@@ -16,7 +16,6 @@ import { createEvents, type Events } from './events/events.ts';
 import type { Owners } from './events/subscription-loop.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
-import { ownerFromText, ownerState, ownerText } from './operations/process-owner.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
 import {
@@ -25,6 +24,7 @@ import {
   type PlatformOptions,
   type ServicesOptions,
 } from './platform-options.ts';
+import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { createTracking, type Tracking } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';

@@ -9,7 +9,12 @@ const platform = await openPlatform({ dir });
 for (let i = 0; i < Number(count); i += 1) {
   const version = await platform.registry.register({
     model: 'shared',
-    from: { files: { 'weights.json': Buffer.from(`${who} ${i}`), 'note.txt': Buffer.from('same for all') } },
+    from: {
+      files: {
+        'weights.json': Buffer.from(`${who} ${i}`),
+        'note.txt': Buffer.from('same for all'),
+      },
+    },
     format: 'CUSTOM',
     bump: 'minor',
     tags: { who, i: String(i) },

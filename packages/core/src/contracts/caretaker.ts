@@ -27,9 +27,7 @@ export interface Recovery {
   readonly name: string;
   readonly priority: number;
   canHandle(fault: HealthResult & { readonly check: string }): boolean;
-  run(
-    signal: AbortSignal,
-  ): Promise<{
+  run(signal: AbortSignal): Promise<{
     readonly outcome: 'SUCCESS' | 'PARTIAL' | 'FAILED' | 'MANUAL_REQUIRED';
     readonly message: string;
   }>;

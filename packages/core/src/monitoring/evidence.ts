@@ -35,7 +35,7 @@ export function createEvidenceSource(
  * Counts the labelled requests that both versions scored, by who was right. Only requests made at or
  * after `from`: before it the candidate had no say. A failed answer is a wrong one.
  */
-export function pairedEvidence(
+function pairedEvidence(
   query: EvidenceQuery,
   labelled: readonly LabelledRequest[],
   range: { readonly from: number; readonly to: number },
@@ -64,7 +64,7 @@ export function pairedEvidence(
 }
 
 /** Requests and errors of both versions as primaries, day by day. */
-export function errorEvidence(
+function errorEvidence(
   query: EvidenceQuery,
   predictions: readonly StoredPrediction[],
   at: number,

@@ -16,7 +16,7 @@ export interface PredictionLogOptions {
 }
 
 /** The stream of a deployment's predictions. */
-export function predictionStream(workspace: string, deploymentId: string): StreamKey {
+function predictionStream(workspace: string, deploymentId: string): StreamKey {
   return { workspace, stream: 'predictions', owner: deploymentId };
 }
 

@@ -61,7 +61,7 @@ async function checkIntegrity(
 }
 
 /** The checks that need no content, as a pure function. */
-export function decideCheck(
+function decideCheck(
   check: Exclude<PolicyCheck, { readonly check: 'integrity' }>,
   version: ModelVersion,
   production: ModelVersion | undefined,

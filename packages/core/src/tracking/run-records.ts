@@ -5,7 +5,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, type JsonObject } from '../json.ts';
 import { type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
-import { describeOwner, ownerState } from '../operations/process-owner.ts';
+import { describeOwner, ownerState } from '../process-owner.ts';
 import {
   assertLoggable,
   type Death,

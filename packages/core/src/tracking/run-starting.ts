@@ -4,7 +4,7 @@ import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
-import { ownerState } from '../operations/process-owner.ts';
+import { ownerState } from '../process-owner.ts';
 import { ActiveRun, currentRun, type RunBackend, type RunGate } from './active-run.ts';
 import type { ArtifactLog } from './artifacts.ts';
 import { emitOfRun } from './emit-of-run.ts';

@@ -4,7 +4,7 @@ import type { KindDeclaration } from '../record.ts';
  * Deployments. This record owns "one rollout at a time": every commit that begins or ends one replaces
  * it at its revision.
  */
-export const deploymentKind: KindDeclaration = {
+const deploymentKind: KindDeclaration = {
   name: 'deployment',
   columns: {
     name: { type: 'text' },
@@ -20,7 +20,7 @@ export const deploymentKind: KindDeclaration = {
 };
 
 /** Routes, one a deployment, under the deployment's id. The revision is the route's generation. */
-export const routeKind: KindDeclaration = {
+const routeKind: KindDeclaration = {
   name: 'route',
   columns: { deploymentId: { type: 'text', immutable: true }, deploymentName: { type: 'text' } },
   unique: [{ name: 'route of a deployment', columns: ['deploymentName'] }],
@@ -28,7 +28,7 @@ export const routeKind: KindDeclaration = {
 };
 
 /** Rollouts: durable state machines from one version to the next. */
-export const rolloutKind: KindDeclaration = {
+const rolloutKind: KindDeclaration = {
   name: 'rollout',
   columns: {
     deploymentId: { type: 'text', immutable: true },

@@ -1,7 +1,7 @@
 import type { KindDeclaration } from '../record.ts';
 
 /** Durable subscriptions: one leased, fenced cursor each. */
-export const subscriptionKind: KindDeclaration = {
+const subscriptionKind: KindDeclaration = {
   name: 'subscription',
   columns: {
     name: { type: 'text', immutable: true },
@@ -13,7 +13,7 @@ export const subscriptionKind: KindDeclaration = {
 };
 
 /** Receipts: that a subscription has had the effects of an event, written with those effects. */
-export const receiptKind: KindDeclaration = {
+const receiptKind: KindDeclaration = {
   name: 'receipt',
   columns: {
     subscription: { type: 'text', immutable: true },
@@ -24,7 +24,7 @@ export const receiptKind: KindDeclaration = {
 };
 
 /** Events that a subscription could not handle within its attempts. */
-export const deadLetterKind: KindDeclaration = {
+const deadLetterKind: KindDeclaration = {
   name: 'dead_letter',
   columns: {
     subscription: { type: 'text', immutable: true },

@@ -4,7 +4,7 @@ import type { KindDeclaration } from '../record.ts';
  * Monitors, one a deployment, under the deployment's id. The body holds the rules, the reference and the
  * state of each detector; a commit that moves `evaluatedAt` moves them with it.
  */
-export const monitorKind: KindDeclaration = {
+const monitorKind: KindDeclaration = {
   name: 'monitor',
   columns: {
     deploymentId: { type: 'text', immutable: true },
@@ -19,7 +19,7 @@ export const monitorKind: KindDeclaration = {
 };
 
 /** Analyses: the counts of one interval and what each detector then said. Enough to compute it again. */
-export const analysisKind: KindDeclaration = {
+const analysisKind: KindDeclaration = {
   name: 'analysis',
   columns: {
     deploymentId: { type: 'text', immutable: true },
@@ -33,7 +33,7 @@ export const analysisKind: KindDeclaration = {
 };
 
 /** Alerts. `openKey` is the fingerprint while the alert is open: one open alert for each. */
-export const alertKind: KindDeclaration = {
+const alertKind: KindDeclaration = {
   name: 'alert',
   columns: {
     deploymentId: { type: 'text', immutable: true },

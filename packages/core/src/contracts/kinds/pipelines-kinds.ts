@@ -1,7 +1,7 @@
 import type { KindDeclaration } from '../record.ts';
 
 /** Pipeline definitions, one immutable record for each (name, version); the body is the definition. */
-export const pipelineKind: KindDeclaration = {
+const pipelineKind: KindDeclaration = {
   name: 'pipeline',
   columns: {
     name: { type: 'text', immutable: true },
@@ -22,7 +22,7 @@ export const pipelineKind: KindDeclaration = {
  * Executions of pipelines. The revision is the epoch of the status: every commit of a step asserts it,
  * and only changes of status or phase raise it, so that steps that end at once do not collide.
  */
-export const executionKind: KindDeclaration = {
+const executionKind: KindDeclaration = {
   name: 'execution',
   columns: {
     pipeline: { type: 'text', immutable: true },
@@ -66,7 +66,7 @@ export const executionKind: KindDeclaration = {
  * Steps of executions: claimed, then run. `attempt` names the execution of the step's work; the claim's
  * fence names who supervises it.
  */
-export const stepExecutionKind: KindDeclaration = {
+const stepExecutionKind: KindDeclaration = {
   name: 'step_execution',
   columns: {
     executionId: { type: 'text', immutable: true },
@@ -109,7 +109,7 @@ export const stepExecutionKind: KindDeclaration = {
 };
 
 /** What completed steps have put out: logical path → content. The unique path is completed but once. */
-export const stepOutputKind: KindDeclaration = {
+const stepOutputKind: KindDeclaration = {
   name: 'step_output',
   columns: {
     executionId: { type: 'text', immutable: true },

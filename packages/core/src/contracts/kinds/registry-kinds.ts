@@ -4,7 +4,7 @@ import type { KindDeclaration } from '../record.ts';
  * Models. This record owns the invariants of its versions: numbers without gaps, semver never used
  * twice, one version in production. Every commit that touches them replaces it at its revision.
  */
-export const modelKind: KindDeclaration = {
+const modelKind: KindDeclaration = {
   name: 'model',
   columns: {
     name: { type: 'text' },
@@ -19,7 +19,7 @@ export const modelKind: KindDeclaration = {
 };
 
 /** Model versions. The body (files, signature, lineage) is immutable; stage, status, words are not. */
-export const modelVersionKind: KindDeclaration = {
+const modelVersionKind: KindDeclaration = {
   name: 'model_version',
   columns: {
     modelId: { type: 'text', immutable: true },
@@ -46,7 +46,7 @@ export const modelVersionKind: KindDeclaration = {
 };
 
 /** Requests to move a version to another stage, with their checks and approvals. */
-export const stageTransitionKind: KindDeclaration = {
+const stageTransitionKind: KindDeclaration = {
   name: 'stage_transition',
   columns: {
     modelId: { type: 'text', immutable: true },

@@ -1,7 +1,7 @@
 import type { KindDeclaration } from '../record.ts';
 
 /** Experiments. `liveName` is the name until deletion: the unique key does not bind deleted ones. */
-export const experimentKind: KindDeclaration = {
+const experimentKind: KindDeclaration = {
   name: 'experiment',
   columns: {
     name: { type: 'text' },
@@ -44,7 +44,7 @@ export const runKind: KindDeclaration = {
 };
 
 /** One entry for each call that logged params: the history behind the facet's latest values. */
-export const paramEntryKind: KindDeclaration = {
+const paramEntryKind: KindDeclaration = {
   name: 'param_entry',
   columns: {
     runId: { type: 'text', immutable: true },
@@ -59,7 +59,7 @@ export const paramEntryKind: KindDeclaration = {
  * Logical paths of a run's artifacts. `livePath` is the path while it is the newest of that path; moved
  * ones miss it and stay as the path's history.
  */
-export const artifactKind: KindDeclaration = {
+const artifactKind: KindDeclaration = {
   name: 'artifact',
   columns: {
     runId: { type: 'text', immutable: true },
@@ -78,7 +78,7 @@ export const artifactKind: KindDeclaration = {
 };
 
 /** Datasets, one record for each (name, digest). */
-export const datasetKind: KindDeclaration = {
+const datasetKind: KindDeclaration = {
   name: 'dataset',
   columns: {
     name: { type: 'text', immutable: true },
@@ -104,6 +104,23 @@ export const edgeKind: KindDeclaration = {
   history: 'none',
 };
 
+/**
+ * Names of metrics and their aliases, one record for each spelling, so that none can mean two metrics.
+ * `canonical` is the name that it stands for: its own for a name, another for an alias.
+ */
+export const metricNameKind: KindDeclaration = {
+  name: 'metric_name',
+  columns: {
+    spelling: { type: 'text', immutable: true },
+    canonical: { type: 'text' },
+    direction: { type: 'text', optional: true },
+    unit: { type: 'text', optional: true },
+  },
+  unique: [{ name: 'metric name', columns: ['spelling'] }],
+  indexes: [['canonical']],
+  history: 'kept',
+};
+
 /** The kinds that tracking keeps. */
 export const trackingKinds: readonly KindDeclaration[] = [
   experimentKind,
@@ -112,4 +129,5 @@ export const trackingKinds: readonly KindDeclaration[] = [
   artifactKind,
   datasetKind,
   edgeKind,
+  metricNameKind,
 ];

@@ -1,7 +1,0 @@
-export {
-  describeOwner,
-  type OwnerState,
-  ownerFromText,
-  ownerState,
-  ownerText,
-} from '../process-owner.ts';
