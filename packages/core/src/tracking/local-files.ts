@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative as relativePath, sep } from 'node:path';
 import { type ErrorCode, isKeelsonError, KeelsonError } from '../errors.ts';
 import { uuidV7 } from '../uuid.ts';
@@ -22,19 +22,23 @@ export async function filesBelow(
 /** Writes a stream to a file, which is there when all of it is, and not at all when the stream fails. */
 export async function writeWhole(stream: ReadableStream<Uint8Array>, file: string): Promise<void> {
   const aside = join(dirname(file), `.${uuidV7()}.part`);
+  let handle: FileHandle | undefined;
   try {
     await mkdir(dirname(file), { recursive: true });
-    const handle = await open(aside, 'wx');
-    try {
-      for await (const part of stream) await handle.writeFile(part);
-    } finally {
-      await handle.close();
-    }
+    handle = await open(aside, 'wx');
+    for await (const part of stream) await handle.writeFile(part);
+    await handle.close();
     await rename(aside, file);
   } catch (error) {
-    await rm(aside, { force: true });
+    await stream.cancel(error).catch(ignore);
+    await handle?.close().catch(ignore);
+    if (handle !== undefined) await rm(aside, { force: true }).catch(ignore);
     throw asKeelsonError(error, `${file} cannot be written`);
   }
+}
+
+function ignore(): void {
+  // What went wrong first is what is told.
 }
 
 const codes: Readonly<Record<string, ErrorCode>> = {
