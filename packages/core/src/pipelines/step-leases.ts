@@ -179,16 +179,20 @@ export class StepLeases {
         equals('attempt', leased.attempt),
       ],
     };
-    for (let tries = 0; tries < 5; tries += 1) {
+    const { metadata, workspace } = this.#scope;
+    // Whoever holds it meanwhile may only be looking at it, and give it back; or may have died.
+    for (const until = Date.now() + this.#options.leaseMs + 2000; ; ) {
       const [claimed] = await this.#claim(where, 1);
       if (claimed !== undefined) {
         leased.claim = { ...leased.claim, fence: claimed.fence };
         return true;
       }
-      // Somebody may only be looking at it, and give it back.
+      const record = await metadata.find(workspace, kind, leased.state.id);
+      const state = record && stepFromRecord(record);
+      const ours = state?.status === 'RUNNING' && state.attempt === leased.attempt;
+      if (!ours || Date.now() > until) return false;
       await pause(20 + 60 * Math.random());
     }
-    return false;
   }
 
   #start(): void {
