@@ -72,7 +72,7 @@ export function logMixture(successes: number, failures: number, prior: BetaPrior
 }
 
 /** ln of the likelihood of a sequence with these counts at one rate. */
-export function logLikelihood(successes: number, failures: number, rate: number): number {
+function logLikelihood(successes: number, failures: number, rate: number): number {
   const ups = successes === 0 ? 0 : successes * Math.log(rate);
   const downs = failures === 0 ? 0 : failures * Math.log1p(-rate);
   return ups + downs;

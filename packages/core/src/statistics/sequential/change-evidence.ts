@@ -1,5 +1,5 @@
 import type { Rate } from '../intervals/rate-interval.ts';
-import { type BetaPrior, logLikelihood, logMixture } from './beta-mixture.ts';
+import { type BetaPrior, logMixture } from './beta-mixture.ts';
 import { logSumOfExp } from './e-value.ts';
 
 /** Counts of consecutive trials; `index` numbers the epoch, `successes` and `trials` are its own. Plain JSON. */
@@ -68,18 +68,19 @@ export function changeEvidence(starts: readonly ChangeStart[], expected: number)
   ];
   const mixed = starts.map((start) => logBet + logWeight(start.index) + logMixed(start, priors));
   const logUnused = -Math.log((starts.at(-1) as ChangeStart).index + 2);
-  const logOf = (index: number, rate: number) => {
-    const { successes, trials } = starts[index] as ChangeStart;
-    return (mixed[index] as number) - logLikelihood(successes, trials - successes, rate);
+  const logsAt = (rate: number) => {
+    const [logUp, logDown] = [Math.log(rate), Math.log1p(-rate)];
+    return starts.map(({ successes, trials }, index) => {
+      const ups = successes === 0 ? 0 : successes * logUp;
+      const downs = successes === trials ? 0 : (trials - successes) * logDown;
+      return (mixed[index] as number) - ups - downs;
+    });
   };
-  const logE = (rate: number) => {
-    const parts = starts.map((_, index) => logOf(index, rate));
-    return logSumOfExp([logKept, logBet + logUnused, ...parts]);
-  };
+  const logE = (rate: number) => logSumOfExp([logKept, logBet + logUnused, ...logsAt(rate)]);
   const start = (rate: number) => {
+    const logs = logsAt(rate);
     let best = 0;
-    for (let index = 1; index < starts.length; index += 1)
-      if (logOf(index, rate) > logOf(best, rate)) best = index;
+    for (const [index, log] of logs.entries()) if (log > (logs[best] as number)) best = index;
     return starts[best] as ChangeStart;
   };
   return { logE, likeliest: leastOf(logE), start };
