@@ -51,7 +51,21 @@ export type { Monitoring } from './monitoring/monitoring.ts';
 export type { Accuracy, Performance } from './monitoring/performance.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
-export { definePipeline, type Pipeline } from './pipelines/define-pipeline.ts';
+export {
+  definePipeline,
+  type Pipeline,
+  type PipelineBuilder,
+  type StepOptions,
+} from './pipelines/define-pipeline.ts';
+export type { PipelineDefinition } from './pipelines/definition.ts';
+export type { Execution } from './pipelines/execution.ts';
+export type { EndedExecution, Pipelines } from './pipelines/pipelines.ts';
+export type { StartOptions } from './pipelines/start-execution.ts';
+export type { StepArtifact } from './pipelines/step-artifact.ts';
+export type { StepExecution } from './pipelines/step-execution.ts';
+export { StepError } from './pipelines/step-policy.ts';
+export type { StepContext, StepHandle } from './pipelines/step-types.ts';
+export type { WaitOptions } from './pipelines/waiting.ts';
 export type {
   MetricOptions,
   MonitoringOptions,
