@@ -52,7 +52,12 @@ const batchPoints = 65_536;
 /** A batch is stored before its time when so many points have come. */
 const earlyPoints = 8_192;
 /** An append that takes longer counts as an outage, as far as memory is concerned. */
+const hangMs = 10_000;
+/** An outage that lasts longer is no hiccup; and how long to leave a spool alone that failed. */
 const stallMs = 1_000;
+/** Blocks that go to the spool before anything else gets its turn: a loop may log as fast as we spill. */
+const spillBlocks = 4;
+const busyMs = 50;
 /** How often all that is in memory goes to the spool, in an outage. */
 const spillMs = 500;
 const longestPauseMs = 5_000;
@@ -74,6 +79,7 @@ export class PointDrain {
   readonly #steps: StepNumbers;
   readonly #pulse: RunPulse;
   #target: PointTarget | undefined;
+  #opening: Promise<PointTarget> | undefined;
   #spool: PointSpool | undefined;
   #adopted: PointSpool[] = [];
   #sequence = 0;
@@ -118,7 +124,7 @@ export class PointDrain {
         this.#relieve(now);
         this.#report();
         const busy = [this.#working, this.#pulse.beating].filter((one) => one !== undefined);
-        if (busy.length > 0) await Promise.race([...busy, pause(stallMs / 20)]);
+        if (busy.length > 0) await Promise.race([...busy, pause(busyMs)]);
         else ring.waitForWake(wakes, this.#idleMs(performance.now()));
       }
       await this.#leave();
@@ -238,19 +244,21 @@ export class PointDrain {
   #relieve(now: number): void {
     const ring = this.#ring;
     const final = this.#isFinal() && this.#mustSpill(now);
-    const hangs = this.#working !== undefined && now - this.#workingSince > stallMs;
+    const hangs = this.#working !== undefined && now - this.#workingSince > hangMs;
     if (!final && !hangs && this.#failures === 0) return;
     // Killed now, this process would lose what is in memory: of a longer outage that is little.
     const lasting = hangs || (this.#failures > 0 && now - this.#failingSince > stallMs);
     const all = final || (lasting && now - this.#spilledAt > spillMs);
     const half = ring.capacity / 2;
     let spilling = all || ring.used > half;
-    while (spilling && now >= this.#spoolRetryAt) {
+    for (let i = 0; spilling && i < spillBlocks && now >= this.#spoolRetryAt; i++) {
       spilling = this.#spill(now) && (all || ring.used > half);
     }
-    if (all) this.#spilledAt = now;
+    if (all && !spilling) this.#spilledAt = now;
     this.#showProgress();
-    if (this.#options.onFull === 'drop' && ring.used > ring.capacity * 0.9) this.#thin();
+    const spoolFails = now < this.#spoolRetryAt;
+    const full = ring.used > ring.capacity * 0.9;
+    if (this.#options.onFull === 'drop' && spoolFails && full) this.#thin();
   }
 
   /** Moves the oldest block that is not in the spool there; false when there is none, or it failed. */
@@ -322,7 +330,13 @@ export class PointDrain {
   }
 
   async #open(): Promise<PointTarget> {
-    this.#target ??= await this.#world.open();
+    if (this.#target !== undefined) return this.#target;
+    // Points and heartbeats may ask at once; one of them opens.
+    this.#opening ??= this.#world.open().finally(() => {
+      this.#opening = undefined;
+    });
+    const target = await this.#opening;
+    this.#target ??= target;
     return this.#target;
   }
 

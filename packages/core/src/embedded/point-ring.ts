@@ -98,6 +98,11 @@ export class PointRing {
     return Atomics.load(this.#control, word.final);
   }
 
+  /** Whether the thread has begun to work. */
+  get started(): boolean {
+    return Atomics.load(this.#control, word.state) > 0;
+  }
+
   get ended(): boolean {
     return Atomics.load(this.#control, word.state) === 2;
   }

@@ -58,7 +58,7 @@ export class PointSpool {
       database = new DatabaseSync(path, { timeout: 0 });
       // Exclusive: the first transaction takes the lock and keeps it until the owner closes or dies.
       database.exec(`
-        PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;
+        PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
         BEGIN EXCLUSIVE;
         CREATE TABLE IF NOT EXISTS block(
           sequence INTEGER PRIMARY KEY, writer TEXT NOT NULL, n INTEGER NOT NULL,

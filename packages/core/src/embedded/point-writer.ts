@@ -47,7 +47,9 @@ const stride = 8_192;
  * are dropped here. A thread that is merely behind frees places in milliseconds, and one whose store is away
  * does so by spooling and thinning.
  */
-const patienceMs = 5_000;
+const patienceMs = 30_000;
+/** The same for a thread that has not begun yet: on a busy machine that takes seconds. */
+const startPatienceMs = 60_000;
 
 /**
  * The {@link MetricWriter} of this process: a ring in shared memory that a thread empties into the
@@ -237,11 +239,12 @@ export class PointWriter implements MetricWriter {
     let tail = ring.tail;
     let free = ring.capacity - distance(tail, this.#head);
     const block = this.#options.onFull === 'block';
-    const deadline = performance.now() + patienceMs;
+    const waitingSince = performance.now();
     while (free === 0 && !ring.ended && (block || !this.#givenUp)) {
-      const leftMs = block ? patienceMs : deadline - performance.now();
+      const limitMs = ring.started ? patienceMs : startPatienceMs;
+      const leftMs = block ? patienceMs : waitingSince + limitMs - performance.now();
       if (leftMs <= 0) this.#givenUp = true;
-      else ring.waitForRoom(tail, leftMs);
+      else ring.waitForRoom(tail, Math.min(leftMs, 1_000));
       tail = ring.tail;
       free = ring.capacity - distance(tail, this.#head);
     }

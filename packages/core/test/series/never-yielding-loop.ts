@@ -13,7 +13,7 @@ import { SqliteSeriesStore } from '../../src/embedded/sqlite-series-store.ts';
 
 /** What was found after the kill. */
 export interface LoopOutcome {
-  /** Points that the loop had logged one flush interval before it was killed. */
+  /** Points that the loop had logged one flush interval (and the grace) before it was killed. */
   readonly due: number;
   /** Points that are stored. */
   readonly stored: number;
@@ -25,14 +25,21 @@ export interface LoopOutcome {
   readonly heartbeatAgeMs: number;
 }
 
-/** Runs such a loop in a child process, kills it with SIGKILL, and looks at what is stored. */
+/**
+ * Runs such a loop in a child process, kills it with SIGKILL so many seconds after the first point was
+ * stored, and looks at what there is.
+ */
 export async function runNeverYieldingLoop(options: {
   readonly seconds: number;
   readonly rate: number;
   readonly flushMs: number;
   readonly heartbeatMs: number;
+  /** How far behind a busy machine may put the thread; 0 when left out. */
+  readonly graceMs?: number;
+  /** Where to put the database; a temporary directory when left out. */
+  readonly parent?: string;
 }): Promise<LoopOutcome> {
-  const directory = mkdtempSync(join(tmpdir(), 'training-'));
+  const directory = mkdtempSync(join(options.parent ?? tmpdir(), 'training-'));
   try {
     const path = join(directory, 'keelson.db');
     const program = fileURLToPath(new URL('./training-child.ts', import.meta.url));
@@ -41,14 +48,20 @@ export async function runNeverYieldingLoop(options: {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let said = '';
+    let running = false;
+    let killedAt = 0;
+    const kill = (): void => {
+      child.kill('SIGKILL');
+      killedAt = Date.now();
+    };
     child.stdout.on('data', (data: Buffer) => {
       said += data.toString();
+      if (running || !said.includes(' 1\n')) return;
+      running = true;
+      setTimeout(kill, options.seconds * 1_000 + Math.random() * 500);
     });
-    const ended = once(child, 'close');
-    setTimeout(() => child.kill('SIGKILL'), options.seconds * 1_000 + Math.random() * 500);
-    await ended;
-    const killedAt = Date.now();
-    return await look(path, said, killedAt, options.flushMs);
+    await once(child, 'close');
+    return await look(path, said, killedAt, options.flushMs + (options.graceMs ?? 0));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -58,11 +71,11 @@ async function look(
   path: string,
   said: string,
   killedAt: number,
-  flushMs: number,
+  dueMs: number,
 ): Promise<LoopOutcome> {
   const lines = said.split('\n').slice(0, -1);
-  const reports = lines.map((line) => line.split(' ').map(Number) as [number, number]);
-  const last = reports.findLast(([at]) => at <= killedAt - flushMs);
+  const reports = lines.map((line) => line.split(' ').map(Number) as [number, number, number]);
+  const last = reports.findLast(([at]) => at <= killedAt - dueMs);
   await using database = await SqliteDatabase.open(path);
   await using store = await SqliteSeriesStore.open({ database });
   let stored = 0;

@@ -1,5 +1,6 @@
 // A training loop that never yields to its event loop: logs at a steady rate until it is killed, and
-// writes, every tenth of a second, the time and how many points of each series it had logged by then.
+// writes, every tenth of a second, the time, how many points of each series it had logged by then, and
+// whether any have been stored.
 // node training-child.ts <database> <run> <points a second> <flushMs> <heartbeatMs>
 import { writeSync } from 'node:fs';
 import { PointWriter } from '../../src/embedded/point-writer.ts';
@@ -35,6 +36,7 @@ for (;;) {
   }
   if (now - told >= 100) {
     told = now;
-    writeSync(1, `${Date.now()} ${Math.floor(logged / series.length)}\n`);
+    const stored = writer.health().lastFlushAt === undefined ? 0 : 1;
+    writeSync(1, `${Date.now()} ${Math.floor(logged / series.length)} ${stored}\n`);
   }
 }
