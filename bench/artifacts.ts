@@ -1,130 +1,111 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
-import { mkdtemp, open, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { ArtifactSpace } from '../packages/core/src/contracts/artifact-store.ts';
+import type { ArtifactSpace } from '@keelson/core';
 import { FileArtifactStore } from '../packages/core/src/embedded/file-artifact-store.ts';
+import type { BenchContext } from './benchmark.ts';
+import { elapsedMs, inTurns } from './rounds.ts';
+import { type Row, rowOf } from './row.ts';
 
-/** One line of a benchmark's table. */
-export interface Row {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly baseline?: { readonly name: string; readonly value: number };
-  /** The quartiles, or how often. */
-  readonly spread?: string;
-}
-
+const sizes = {
+  smallest: { rounds: 1, mebibytes: 2, files: 5 },
+  usual: { rounds: 5, mebibytes: 256, files: 100 },
+  full: { rounds: 7, mebibytes: 1_024, files: 200 },
+};
 const run = promisify(execFile);
 const mebibyte = 1024 * 1024;
 const smallBytes = 4_096;
-const smallCount = 100;
 
 /**
- * Throughput of the file artifact store on the disk of the temporary directory, each figure beside what
- * the system's own tools or a bare loop take for the same bytes, in turns in the same run; medians.
+ * Throughput of the file artifact store, beside what the system's own tools or a bare loop take for the
+ * same bytes.
  */
-export async function benchArtifacts(
-  options: { readonly sizeMebibytes?: number; readonly rounds?: number } = {},
-): Promise<Row[]> {
-  const { sizeMebibytes = 512, rounds = 7 } = options;
-  const dir = await mkdtemp(join(tmpdir(), 'keelson-bench-'));
-  try {
-    const file = join(dir, 'source');
-    const sha256 = await writeRandom(file, sizeMebibytes);
-    await using store = await FileArtifactStore.open({ dir: join(dir, 'artifacts') });
-    const space = store.space('bench');
-    const contenders: Readonly<Record<string, () => Promise<unknown>>> = {
-      sha256sum: () => run('sha256sum', [file]),
-      cp: () => run('cp', [file, join(dir, 'copy')]),
-      sync: () => syncFile(join(dir, 'copy')),
-      put: () => space.put({ path: file }),
-      putStream: () => space.put(readPieces(file)),
-      bareRead: () => readAndHash(file),
-      read: () => drain(space, sha256),
-      readOwnBuffer: () => drainIntoOwnBuffer(space, sha256),
-      verify: () => space.verify(sha256),
-      smallBare: () => writeSmallBare(dir),
-      smallPut: () => putSmall(space),
-    };
-    const times = await measure(contenders, rounds, async (name) => {
-      if (name === 'cp') await rm(join(dir, 'copy'), { force: true });
-      if (name === 'put' || name === 'putStream') await space.remove(sha256);
-    });
-    return table(times, sizeMebibytes);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
+export async function benchArtifacts(context: BenchContext): Promise<Row[]> {
+  const { rounds, mebibytes, files } = sizes[context.scale];
+  const dir = join(context.dir, 'artifacts');
+  await mkdir(dir);
+  const file = join(dir, 'source');
+  const copy = join(dir, 'copy');
+  context.tell(`artifacts: writing ${mebibytes} MiB`);
+  const sha256 = await writeRandom(file, mebibytes);
+  await using store = await FileArtifactStore.open({ dir: join(dir, 'store') });
+  const space = store.space('bench');
+  const put = async (source: Parameters<ArtifactSpace['put']>[0]): Promise<number> => {
+    await space.remove(sha256);
+    return elapsedMs(() => space.put(source));
+  };
+  const small = new SmallFiles(dir, files);
+  const times = await inTurns(
+    rounds,
+    {
+      hash: () => elapsedMs(() => run('sha256sum', [file])),
+      copy: async () => {
+        await rm(copy, { force: true });
+        return elapsedMs(() => run('cp', [file, copy]));
+      },
+      durableCopy: async () => {
+        await rm(copy, { force: true });
+        return elapsedMs(() => run('cp', [file, copy]).then(() => syncFile(copy)));
+      },
+      put: () => put({ path: file }),
+      putStream: () => put(readPieces(file)),
+      bareRead: () => elapsedMs(() => readAndHash(file)),
+      read: () => elapsedMs(() => drain(space, sha256)),
+      readOwnBuffer: () => elapsedMs(() => drainIntoOwnBuffer(space, sha256)),
+      verify: () => elapsedMs(() => space.verify(sha256)),
+      smallBare: () => elapsedMs(() => small.writeBare()),
+      smallPut: () => elapsedMs(() => small.put(space)),
+    },
+    (round) => context.tell(`artifacts: round ${round} of ${rounds}`),
+  );
+  await rm(dir, { recursive: true });
+  return [...throughputs(times, mebibytes), smallFilesRow(times, files)];
 }
 
-function table(times: ReadonlyMap<string, readonly number[]>, sizeMebibytes: number): Row[] {
-  const of = (name: string): readonly number[] => times.get(name) ?? [];
-  const sum = (...names: string[]): readonly number[] =>
-    of(names[0] ?? '').map((_, i) => names.reduce((all, name) => all + (of(name)[i] ?? 0), 0));
-  const throughput = (
-    name: string,
-    ms: readonly number[],
-    against: string,
-    base: readonly number[],
-  ): Row => ({
-    name,
-    value: rate(sizeMebibytes, median(ms)),
-    unit: 'MiB/s',
-    baseline: { name: against, value: rate(sizeMebibytes, median(base)) },
-    spread: spread(ms.map((each) => rate(sizeMebibytes, each))),
-  });
-  const tools = sum('sha256sum', 'cp');
-  const durable = sum('sha256sum', 'cp', 'sync');
-  const bare = of('bareRead');
-  // Where sha256sum does not use the processor's instructions for it, and we do.
-  const fastHash = sum('bareRead', 'cp');
-  const size = `${sizeMebibytes} MiB`;
+type Times = Readonly<
+  Record<
+    | 'hash'
+    | 'copy'
+    | 'durableCopy'
+    | 'put'
+    | 'putStream'
+    | 'bareRead'
+    | 'read'
+    | 'readOwnBuffer'
+    | 'verify'
+    | 'smallBare'
+    | 'smallPut',
+    readonly number[]
+  >
+>;
+
+function throughputs(times: Times, mebibytes: number): Row[] {
+  const rates = (all: readonly number[]): number[] => all.map((ms) => (mebibytes / ms) * 1_000);
+  const sum = (...all: (readonly number[])[]): number[] =>
+    (all[0] ?? []).map((_, round) => all.reduce((total, each) => total + (each[round] ?? 0), 0));
+  const row = (name: string, of: readonly number[], beside: string, base: readonly number[]): Row =>
+    rowOf(`${name}, ${mebibytes} MiB`, 'MiB/s', rates(of), { name: beside, values: rates(base) });
+  const { hash, copy, durableCopy, bareRead } = times;
   return [
-    throughput(`put of a file, ${size}`, of('put'), 'sha256sum + cp', tools),
-    throughput(`put of a file, ${size}`, of('put'), 'SHA-256 in Node + cp', fastHash),
-    throughput(`put of a file, ${size}`, of('put'), 'sha256sum + cp + fsync', durable),
-    throughput(`put of a stream, ${size}`, of('putStream'), 'sha256sum + cp', tools),
-    throughput(`open and read, ${size}`, of('read'), 'bare read + SHA-256', bare),
-    throughput(
-      `open and read into one buffer, ${size}`,
-      of('readOwnBuffer'),
-      'bare read + SHA-256',
-      bare,
-    ),
-    throughput(`verify, ${size}`, of('verify'), 'bare read + SHA-256', bare),
-    {
-      name: `put of ${smallBytes} bytes`,
-      value: median(of('smallPut')) / smallCount,
-      unit: 'ms',
-      baseline: {
-        name: 'write + fsync + rename + fsync of the directory',
-        value: median(of('smallBare')) / smallCount,
-      },
-      spread: spread(of('smallPut').map((ms) => ms / smallCount)),
-    },
+    row('put of a file', times.put, 'sha256sum + cp', sum(hash, copy)),
+    row('put of a file', times.put, 'sha256sum + cp + fsync', sum(hash, durableCopy)),
+    // Where sha256sum does not use the processor's instructions for it, and we do.
+    row('put of a file', times.put, 'SHA-256 in Node + cp', sum(bareRead, copy)),
+    row('put of a stream', times.putStream, 'sha256sum + cp', sum(hash, copy)),
+    row('open and read', times.read, 'bare read + SHA-256', bareRead),
+    row('open and read into one buffer', times.readOwnBuffer, 'bare read + SHA-256', bareRead),
+    row('verify', times.verify, 'bare read + SHA-256', bareRead),
   ];
 }
 
-/** Each contender once a round, in an order that turns, so that none always comes first. */
-async function measure(
-  contenders: Readonly<Record<string, () => Promise<unknown>>>,
-  rounds: number,
-  prepare: (name: string) => Promise<void>,
-): Promise<ReadonlyMap<string, readonly number[]>> {
-  const times = new Map<string, number[]>();
-  for (let round = -1; round < rounds; round += 1) {
-    for (const [name, work] of Object.entries(contenders)) {
-      await prepare(name);
-      const startedAt = performance.now();
-      await work();
-      const tookMs = performance.now() - startedAt;
-      // The first round warms the page cache and the compiler.
-      if (round >= 0) times.set(name, [...(times.get(name) ?? []), tookMs]);
-    }
-  }
-  return times;
+function smallFilesRow(times: Times, files: number): Row {
+  const each = (all: readonly number[]): number[] => all.map((ms) => ms / files);
+  return rowOf(`put of ${smallBytes} bytes`, 'ms', each(times.smallPut), {
+    name: 'write, fsync, rename, fsync of the directory',
+    values: each(times.smallBare),
+  });
 }
 
 async function writeRandom(path: string, mebibytes: number): Promise<string> {
@@ -188,46 +169,43 @@ async function drainIntoOwnBuffer(space: ArtifactSpace, sha256: string): Promise
   }
 }
 
-let next = 0;
+/** Many files of different small content, one after another. */
+class SmallFiles {
+  readonly #dir: string;
+  readonly #count: number;
+  readonly #bytes = Buffer.alloc(smallBytes);
+  #next = 0;
 
-async function putSmall(space: ArtifactSpace): Promise<void> {
-  const bytes = Buffer.alloc(smallBytes);
-  for (let i = 0; i < smallCount; i += 1) {
-    next += 1;
-    bytes.writeUInt32LE(next);
-    await space.put(bytes);
+  constructor(dir: string, count: number) {
+    this.#dir = dir;
+    this.#count = count;
+  }
+
+  async put(space: ArtifactSpace): Promise<void> {
+    for (let i = 0; i < this.#count; i += 1) await space.put(this.#content());
+  }
+
+  async writeBare(): Promise<void> {
+    for (let i = 0; i < this.#count; i += 1) {
+      const aside = join(this.#dir, 'aside');
+      const handle = await open(aside, 'wx');
+      await handle.writeFile(this.#content());
+      await handle.sync();
+      await handle.close();
+      await rename(aside, join(this.#dir, `small-${this.#next}`));
+      await syncDirectory(this.#dir);
+    }
+  }
+
+  #content(): Buffer {
+    this.#next += 1;
+    this.#bytes.writeUInt32LE(this.#next);
+    return this.#bytes;
   }
 }
 
-async function writeSmallBare(dir: string): Promise<void> {
-  const bytes = Buffer.alloc(smallBytes);
-  for (let i = 0; i < smallCount; i += 1) {
-    const aside = join(dir, 'aside');
-    const handle = await open(aside, 'wx');
-    await handle.writeFile(bytes);
-    await handle.sync();
-    await handle.close();
-    next += 1;
-    await rename(aside, join(dir, `small-${next}`));
-    const directory = await open(dir);
-    await directory.sync();
-    await directory.close();
-  }
-}
-
-function rate(mebibytes: number, ms: number): number {
-  return (mebibytes / ms) * 1000;
-}
-
-function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) * q)] ?? Number.NaN;
-}
-
-function spread(values: readonly number[]): string {
-  return `${quantile(values, 0.25).toPrecision(3)}–${quantile(values, 0.75).toPrecision(3)}`;
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path);
+  await directory.sync();
+  await directory.close();
 }

@@ -143,7 +143,8 @@ function repeatMicros(call: () => unknown, count: number): number {
   return p50(batches);
 }
 
-async function figures(): Promise<Figures> {
+/** `share` of the calls; less than 1 only to see that it works. */
+async function figures(share: number): Promise<Figures> {
   const { decodeInferRequest } = await import('../packages/serve/src/protocol/infer-request.ts');
   const { InlineReplica } = await import('../packages/serve/src/replicas/inline-replica.ts');
   const { ReplicaPool } = await import('../packages/serve/src/replicas/replica-pool.ts');
@@ -151,14 +152,17 @@ async function figures(): Promise<Figures> {
     { name: 'x', datatype: 'FP64', shape: [1, 4], data: new Float64Array([1, 2, 3, 4]) },
   ] as const;
   const loaded = await new JavaScriptRuntime().load({ directory }, signature(4), {});
-  const threadMicros = await callMicros(() => loaded.predict({ inputs }, {}), 4000);
+  const threadMicros = await callMicros(() => loaded.predict({ inputs }, {}), 4000 * share);
   const pool = await ReplicaPool.open({
     name: 'inline',
     replicas: 1,
     maxQueue: 10,
     start: (id, events) => InlineReplica.start(id, { directory, signature: signature(4) }, events),
   });
-  const inlineMicros = await callMicros(() => pool.predict(inputs, 1, { timeoutMs: 1000 }), 4000);
+  const inlineMicros = await callMicros(
+    () => pool.predict(inputs, 1, { timeoutMs: 1000 }),
+    4000 * share,
+  );
 
   const data = Float64Array.from({ length: 1024 }, (_, i) => Math.sin(i));
   const tensor = { name: 'x', shape: [1, 1024], datatype: 'FP64' };
@@ -192,11 +196,11 @@ async function figures(): Promise<Figures> {
   const pickMicros = repeatMicros(() => {
     user += 1;
     return router.pick('d', asked, alive);
-  }, 20_000);
+  }, 20_000 * share);
 
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
-  const parameters = { spin: 200 };
+  const parameters = { spin: 200 * share };
   await Promise.all(Array.from({ length: 10 }, () => loaded.predict({ inputs, parameters }, {})));
   delay.disable();
   await loaded.unload();
@@ -205,16 +209,20 @@ async function figures(): Promise<Figures> {
     threadMicros,
     inlineMicros,
     pickMicros,
-    binaryMicros: repeatMicros(() => decodeInferRequest(binary, header.length), 2000),
-    jsonMicros: repeatMicros(() => decodeInferRequest(json), 500),
+    binaryMicros: repeatMicros(() => decodeInferRequest(binary, header.length), 2000 * share),
+    jsonMicros: repeatMicros(() => decodeInferRequest(json), 500 * share),
     // The histogram counts the resolution itself as delay.
     loopDelayMs: delay.percentile(99) / 1e6 - 5,
   };
 }
 
-process.on('message', async (question: { readonly ask: 'port' | 'cpu' | 'figures' }) => {
+type Question =
+  | { readonly ask: 'port' | 'cpu' }
+  | { readonly ask: 'figures'; readonly share: number };
+
+process.on('message', async (question: Question) => {
   if (question.ask === 'port') process.send?.(opened.port);
-  if (question.ask === 'figures') process.send?.(await figures());
+  if (question.ask === 'figures') process.send?.(await figures(question.share));
   if (question.ask === 'cpu') {
     const { user, system } = process.cpuUsage();
     process.send?.(user + system);

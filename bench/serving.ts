@@ -77,10 +77,12 @@ async function comparePaths(
     callers.set(name, Array.from({ length: connections }, open));
   }
   const load = (name: ServerName, count: number): Promise<unknown> =>
-    Promise.all((callers.get(name) ?? []).map((caller) => caller.run(count / connections)));
+    Promise.all(
+      (callers.get(name) ?? []).map((caller) => caller.run(Math.ceil(count / connections))),
+    );
   for (const name of names) {
     context.tell(`serving: warming up, ${what}, ${name}`);
-    await load(name, width > 100 ? Math.max(connections, warmUp / 4) : warmUp);
+    await load(name, width > 100 ? warmUp / 4 : warmUp);
   }
   const measure = async (name: ServerName): Promise<number> => {
     const before = await servers[name].ask<number>({ ask: 'cpu' });

@@ -55,8 +55,7 @@ export const trainPipeline = definePipeline(
     });
 
     const split = p.step('split', { validate }, async ({ inputs, parameters }) => {
-      const random = seededRandom(`split:${parameters.seed}`);
-      const foldOf = Array.from({ length: inputs.validate.count }, () => random.below(folds));
+      const foldOf = drawFolds(inputs.validate.count, parameters.seed);
       return { days: inputs.validate.days, foldOf };
     });
 
@@ -110,8 +109,14 @@ export const trainPipeline = definePipeline(
   },
 );
 
+/** The fold of each day. */
+export function drawFolds(days: number, seed: number): number[] {
+  const random = seededRandom(`split:${seed}`);
+  return Array.from({ length: days }, () => random.below(folds));
+}
+
 /** Predictions of each day by a forest that was not trained on its fold. */
-function crossValidate(
+export function crossValidate(
   days: readonly Day[],
   foldOf: readonly number[],
   kind: Growth,
@@ -138,7 +143,12 @@ function crossValidate(
   return predicted;
 }
 
-function grow(days: readonly Day[], kind: Growth, seed: number): ReturnType<typeof trainForest> {
+/** A forest trained on days. */
+export function grow(
+  days: readonly Day[],
+  kind: Growth,
+  seed: number,
+): ReturnType<typeof trainForest> {
   const shift = kind === 'crippled' ? 1 : 0;
   const labels = days.map((day) => (labelOf(day) + shift) % classes.length);
   return trainForest(days.map(featuresOf), labels, classes, featureNames, { ...growth, seed });

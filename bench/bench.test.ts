@@ -1,0 +1,112 @@
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { benchmarks } from './benchmarks.ts';
+import { inTurns } from './rounds.ts';
+import { type Row, rowOf } from './row.ts';
+import { tableOf } from './table.ts';
+
+const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+let root: string;
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'keelson-bench-test-'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describe('each benchmark, at its smallest', () => {
+  // `base` is made of others.
+  const names = benchmarks.map(({ name }) => name).filter((name) => name !== 'base');
+
+  test.each(names)(
+    '%s',
+    (name) => {
+      const json = join(root, 'figures', `${name}.json`);
+      const ended = bench(name, '--smallest', `--dir=${root}`, `--json=${json}`);
+      expect(ended.status, ended.stderr).toBe(0);
+      const report = JSON.parse(readFileSync(json, 'utf8'));
+      expect(report).toMatchObject({ benchmark: name, scale: 'smallest' });
+      expect(report.machine.fdatasyncMs.median).toBeGreaterThan(0);
+      expect(report.rows.length).toBeGreaterThan(1);
+      for (const row of report.rows) expectRow(row);
+      expect(report.rows.some((row: Row) => row.baseline !== undefined)).toBe(true);
+      for (const line of tableOf(report.rows).split('\n')) {
+        expect(line.length, line).toBeLessThanOrEqual(80);
+      }
+    },
+    120_000,
+  );
+
+  test('they leave nothing behind', () => {
+    expect(readdirSync(root)).toEqual(['figures']);
+  });
+});
+
+describe('the program', () => {
+  test('without a name lists the benchmarks, each with a sentence', () => {
+    const { status, stdout } = bench();
+    expect(status).toBe(0);
+    const listed = stdout.split('\n').map((line) => line.trim().replace(/ +/g, ' '));
+    for (const { name, sentence } of benchmarks) expect(listed).toContain(`${name} ${sentence}`);
+  });
+
+  test.each([
+    ['a name that it does not know', ['nothing'], 'There is no benchmark nothing.'],
+    ['an option that it does not know', ['base', '--fast'], '--fast'],
+    ['a number that is none', ['false-alarms', '--seeds=many'], '--seeds'],
+  ])('refuses %s, and says what there is', (_, args, named) => {
+    const { status, stdout, stderr } = bench(...args);
+    expect(status).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toContain(named);
+    expect(stderr).toContain('npm run bench -- NAME');
+  });
+});
+
+describe('a row', () => {
+  test('has medians, the ratio of each round, and quartiles', () => {
+    const baseline = { name: 'bare', values: [1, 1, 10, 1, 2] };
+    expect(rowOf('figure', 'ms', [2, 4, 30, 6, 8], baseline)).toEqual({
+      name: 'figure',
+      value: 6,
+      unit: 'ms',
+      baseline: { name: 'bare', value: 1 },
+      ratio: 4,
+      spread: [4, 8],
+    });
+  });
+
+  test('comes from rounds in turning order, the first not counted', async () => {
+    const order: string[] = [];
+    const note = (name: string) => async () => order.push(name);
+    const measured = await inTurns(2, { a: note('a'), b: note('b'), c: note('c') });
+    expect(order.join('')).toBe('abc' + 'bca' + 'cab');
+    expect(measured).toEqual({ a: [6, 8], b: [4, 9], c: [5, 7] });
+  });
+});
+
+function expectRow({ name, value, unit, baseline, ratio, spread }: Row): void {
+  const of = `${name} [${unit}]`;
+  expect(name, of).toMatch(/\S/);
+  expect(unit, of).toMatch(/\S/);
+  expect(Number.isFinite(value), of).toBe(true);
+  if (baseline !== undefined) {
+    expect(baseline.name, of).toMatch(/\S/);
+    expect(Number.isFinite(baseline.value), of).toBe(true);
+    expect(Number.isFinite(ratio), of).toBe(true);
+  }
+  const [low, high] = spread ?? [];
+  expect(Number.isFinite(low) && Number.isFinite(high), of).toBe(true);
+  expect(low, of).toBeLessThanOrEqual(high as number);
+}
+
+function bench(...args: readonly string[]): SpawnSyncReturns<string> {
+  const flags = ['--conditions=keelson:source', '--disable-warning=ExperimentalWarning'];
+  return spawnSync(process.execPath, [...flags, main, ...args], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+}

@@ -1,0 +1,94 @@
+import type { Benchmark } from './benchmark.ts';
+
+/**
+ * All benchmarks. What they measure is loaded when they run: `npm run bench` alone, and a wrong name,
+ * answer at once.
+ */
+export const benchmarks: readonly Benchmark[] = [
+  {
+    name: 'base',
+    sentence:
+      'What everything stands on: the seven below, one after another, in about three minutes.',
+    run: async (context) => {
+      const parts = [
+        'commits',
+        'log-calls',
+        'points',
+        'search',
+        'history',
+        'artifacts',
+        'cold-start',
+      ];
+      const rows = [];
+      for (const name of parts) {
+        const part = benchmarks.find((each) => each.name === name);
+        if (part === undefined) throw new Error(`There is no benchmark ${name}.`);
+        rows.push(...(await part.run(context)));
+      }
+      return rows;
+    },
+  },
+  {
+    name: 'commits',
+    sentence: 'Commits of one change and of 50 to the metadata store, beside bare node:sqlite.',
+    run: async (context) => (await import('./commits.ts')).benchCommits(context),
+  },
+  {
+    name: 'log-calls',
+    sentence: 'What a logMetric call costs a loop that never awaits, beside pushing into an array.',
+    run: async (context) => (await import('./log-calls.ts')).benchLogCalls(context),
+  },
+  {
+    name: 'points',
+    sentence: 'Metric points a second, durable and folded, beside rows in bare node:sqlite.',
+    run: async (context) => (await import('./ingest.ts')).benchIngest(context),
+  },
+  {
+    name: 'search',
+    sentence: 'Run search, realistic and adversarial, first page and page 100, beside plain SQL.',
+    run: async (context) => (await import('./search.ts')).benchSearch(context),
+  },
+  {
+    name: 'history',
+    sentence:
+      'A metric of 1,000,000 points, downsampled and read whole, beside rows in node:sqlite.',
+    run: async (context) => (await import('./history.ts')).benchHistory(context),
+  },
+  {
+    name: 'artifacts',
+    sentence: 'Throughput of the file artifact store, beside sha256sum, cp and bare reading.',
+    run: async (context) => (await import('./artifacts.ts')).benchArtifacts(context),
+  },
+  {
+    name: 'cold-start',
+    sentence: 'openPlatform() in a fresh process, beside a bare process and a bare SQLite file.',
+    run: async (context) => (await import('./cold-start.ts')).benchColdStart(context),
+  },
+  {
+    name: 'search-shapes',
+    sentence: 'Run searches of other shapes: patterns, alternatives, negation, beside plain SQL.',
+    run: async (context) => (await import('./search.ts')).benchSearchShapes(context),
+  },
+  {
+    name: 'contention',
+    sentence:
+      'Eight processes that commit to one file, and how long their event loops stand still.',
+    run: async (context) => (await import('./contention.ts')).benchContention(context),
+  },
+  {
+    name: 'predictions',
+    sentence:
+      'Rows of the prediction log, appended and read, beside rows with JSON in node:sqlite.',
+    run: async (context) => (await import('./predictions.ts')).benchPredictions(context),
+  },
+  {
+    name: 'serving',
+    sentence: 'The CPU of a served request, beside a bare HTTP echo; replicas, codec, routing.',
+    run: async (context) => (await import('./serving.ts')).benchServing(context),
+  },
+  {
+    name: 'false-alarms',
+    sentence: 'Monitoring over three years in which nothing changes, and in which labels worsen.',
+    run: async (context) => (await import('./false-alarms.ts')).benchFalseAlarms(context),
+  },
+];

@@ -1,0 +1,43 @@
+import { median, quantile, sorted } from '@keelson/core/statistics';
+
+/** One figure, with what it is compared with in the same run. */
+export interface Row {
+  readonly name: string;
+  /** The median over the rounds. */
+  readonly value: number;
+  readonly unit: string;
+  readonly baseline?: { readonly name: string; readonly value: number };
+  /** Value ÷ baseline: the median over the rounds, each round compared within itself. */
+  readonly ratio?: number;
+  /** The quartiles of the value over the rounds; of a share, its confidence interval. */
+  readonly spread?: readonly [low: number, high: number];
+}
+
+/** What a figure is compared with: one value for each round, in the same unit. */
+export interface Baseline {
+  readonly name: string;
+  readonly values: readonly number[];
+}
+
+/** The row of a figure that was taken in several rounds, its baseline in the same ones. */
+export function rowOf(
+  name: string,
+  unit: string,
+  values: readonly number[],
+  baseline?: Baseline,
+): Row {
+  const ascending = sorted(values);
+  const row: Row = {
+    name,
+    value: median(ascending),
+    unit,
+    spread: [quantile(ascending, 0.25), quantile(ascending, 0.75)],
+  };
+  if (baseline === undefined) return row;
+  const ratios = values.map((value, round) => value / (baseline.values[round] ?? Number.NaN));
+  return {
+    ...row,
+    baseline: { name: baseline.name, value: median(sorted(baseline.values)) },
+    ratio: median(sorted(ratios)),
+  };
+}
