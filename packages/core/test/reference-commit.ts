@@ -188,8 +188,9 @@ class Applying {
     }
     const value = Number(before.columns[change.column] ?? 0) + change.by;
     const columns = storeColumns(this.#world, kind, { [change.column]: value }, false);
-    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, column } = change;
-    if (!(value >= min && value <= max)) {
+    const { min, max, column } = change;
+    // NaN is within no bounds.
+    if ((min !== undefined && !(value >= min)) || (max !== undefined && !(value <= max))) {
       this.#refuse('bounds', 'CONFLICT', change, `its ${column} would be ${value}`, { column });
     }
     const after = { ...before, columns: { ...before.columns, ...columns } };
