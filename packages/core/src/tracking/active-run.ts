@@ -27,6 +27,8 @@ export interface RunBackend {
   logParams(runId: string, params: ReadonlyMap<string, Json>): Promise<void>;
   setTags(runId: string, tags: Readonly<Record<string, string>>): Promise<void>;
   logDataset(runId: string, dataset: DatasetInput): Promise<string>;
+  /** Told of each key that a handle logs for the first time. */
+  metricSeen(experimentId: string, key: string): void;
   finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
   readonly artifacts: ArtifactLog;
 }
@@ -213,6 +215,7 @@ export class ActiveRun {
     const { workspace } = this.#backend;
     const index = this.#backend.writer().seriesIndex({ workspace, owner: this.id, key });
     this.#series.set(key, index);
+    this.#backend.metricSeen(this.experimentId, key);
     return index;
   }
 

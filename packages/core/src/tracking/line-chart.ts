@@ -4,6 +4,9 @@ import { escapeHtml } from './html-page.ts';
 export interface ChartLine {
   readonly name: string;
   readonly points: readonly { readonly x: number; readonly y: number }[];
+  /** A CSS colour, and an SVG dash pattern; by the line's place when left out. */
+  readonly colour?: string;
+  readonly dash?: string;
 }
 
 /** What a chart shows. */
@@ -32,11 +35,10 @@ export function lineChart(options: ChartOptions): string {
   if (all.length === 0) {
     return `<figure><figcaption>${escapeHtml(options.title)}: nothing yet</figcaption></figure>`;
   }
-  const xs = all.map((point) => point.x);
-  const ys = all.map((point) => point.y);
-  const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
-  const y0 = options.yMin ?? Math.min(...ys);
-  const y1 = options.yMax ?? Math.max(...ys);
+  const [x0, x1] = rangeOf(all.map((point) => point.x));
+  const [low, high] = rangeOf(all.map((point) => point.y));
+  const y0 = options.yMin ?? low;
+  const y1 = options.yMax ?? high;
   const x = (value: number): string =>
     (left + ((value - x0) / (x1 - x0 || 1)) * (width - left - 10)).toFixed(1);
   const y = (value: number): string =>
@@ -53,15 +55,34 @@ export function lineChart(options: ChartOptions): string {
     ...options.lines.flatMap((line, i) =>
       pieces(line).map(
         (piece) =>
-          `<polyline style="stroke:${colours[i % colours.length]}" points="${piece.map((p) => `${x(p.x)},${y(p.y)}`).join(' ')}"/>`,
+          `<polyline style="${strokeOf(line, i)}" points="${piece.map((p) => `${x(p.x)},${y(p.y)}`).join(' ')}"/>`,
       ),
     ),
   ];
   const legend = options.lines.map(
     (line, i) =>
-      `<span><span style="color:${colours[i % colours.length]}">━</span>${escapeHtml(line.name)}</span>`,
+      `<span><span style="color:${colourOf(line, i)}">━</span>${escapeHtml(line.name)}</span>`,
   );
   return `<figure class="chart"><figcaption><b>${escapeHtml(options.title)}</b></figcaption><svg viewBox="0 0 ${width} ${height}" role="img">${parts.join('')}</svg><div class="legend">${legend.join(' ')}</div></figure>`;
+}
+
+function colourOf(line: ChartLine, index: number): string {
+  return line.colour ?? (colours[index % colours.length] as string);
+}
+
+function strokeOf(line: ChartLine, index: number): string {
+  const dash = line.dash === undefined || line.dash === '' ? '' : `;stroke-dasharray:${line.dash}`;
+  return `stroke:${colourOf(line, index)}${dash}`;
+}
+
+// Not by spreading: many runs have more points than a call takes arguments.
+function rangeOf(values: readonly number[]): readonly [low: number, high: number] {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
 }
 
 function yTick(

@@ -36,6 +36,7 @@ export interface RunStartingParts {
   readonly records: RunRecords;
   readonly logging: RunLogging;
   readonly ending: RunEnding;
+  metricSeen(experimentId: string, key: string): void;
 }
 
 /** How this process comes to hold runs of a scope. */
@@ -53,6 +54,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     logParams: logging.logParams,
     setTags: logging.setTags,
     logDataset: logging.logDataset,
+    metricSeen: parts.metricSeen,
     async finish(id, status, reason) {
       await ending.finish(id, status, reason);
       gates.delete(id);

@@ -70,8 +70,10 @@ export class ExtentFold {
       if (Number.isNaN(value)) this.#nanCount += 1;
       else if (!Number.isFinite(value)) this.#infiniteCount += 1;
       else {
-        if (this.#min === undefined || value < this.#min) [this.#min, this.#minStep] = [value, step];
-        if (this.#max === undefined || value > this.#max) [this.#max, this.#maxStep] = [value, step];
+        if (this.#min === undefined || value < this.#min)
+          [this.#min, this.#minStep] = [value, step];
+        if (this.#max === undefined || value > this.#max)
+          [this.#max, this.#maxStep] = [value, step];
       }
     }
     if (values.length === 0) return;

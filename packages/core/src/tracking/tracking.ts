@@ -2,7 +2,11 @@ import type { Heartbeats, MetricWriter } from '../contracts/metric-writer.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
 import { type Artifacts, createArtifacts } from './artifacts.ts';
+import { type CompareOptions, createRunComparisons, type RunComparisons } from './compare-runs.ts';
+import { renderComparisonPage } from './comparison-page.ts';
 import { createExperiments, type Experiments } from './experiments.ts';
+import { createMetricNameWatch } from './metric-name-watch.ts';
+import { createMetricNames, type MetricNames } from './metric-names.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createRunEnding, type RunEnding } from './run-ending.ts';
 import { createRunLogging } from './run-logging.ts';
@@ -11,15 +15,27 @@ import { createRunRecords } from './run-records.ts';
 import { createRunStarting } from './run-starting.ts';
 import { createRuns, type Runs } from './runs.ts';
 import { createRunSearches, type RunSearches } from './search.ts';
+import { createTypedExperiments, type TypedExperiments } from './typed-experiment.ts';
 
-/** Shows a run to people. */
+/** Shows runs to people. */
 export interface RunPages {
   /** A self-contained HTML page: status, params, metric curves, figures, artifacts, environment. */
   runPage(runId: string): Promise<string>;
+  /** The like of several runs: curves laid over each other, figures, what differs. At most 50 runs. */
+  comparisonPage(ids: readonly string[], options?: CompareOptions): Promise<string>;
 }
 
 /** Experiments, runs, params, metrics and artifacts: all that tracking does. */
-export interface Tracking extends Experiments, Runs, RunSearches, Artifacts, Metrics, RunPages {}
+export interface Tracking
+  extends Experiments,
+    TypedExperiments,
+    Runs,
+    RunSearches,
+    RunComparisons,
+    Artifacts,
+    Metrics,
+    MetricNames,
+    RunPages {}
 
 /** What tracking needs beside its scope. */
 export interface TrackingParts {
@@ -43,11 +59,14 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
   const logging = createRunLogging(scope, records, warn);
   const ending = createRunEnding(scope, { records, artifacts, writer, warn });
   const common = { records, logging, ending };
+  const names = createMetricNames(scope);
+  const watch = createMetricNameWatch(scope, { names: names.listMetricNames, warn });
   const starting = createRunStarting(scope, {
     ...common,
     writer,
     experiments,
     artifacts: artifactLog,
+    metricSeen: watch.seen,
   });
   const runs = createRuns(scope, { ...common, starting });
   const searches = createRunSearches(scope, {
@@ -56,6 +75,7 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
     sweep: createSweep(ending, warn),
   });
   const metrics = createMetrics(scope, records);
+  const comparisons = createRunComparisons(scope, { records, artifacts, names });
 
   return {
     ...experiments,
@@ -63,6 +83,11 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
     ...searches,
     ...artifacts,
     ...metrics,
+    ...names,
+    ...comparisons,
+    ...createTypedExperiments(runs),
+    comparisonPage: (ids, options) =>
+      renderComparisonPage({ experiments, comparisons, metrics }, ids, options),
     runPage: (runId) => renderRunPage({ experiments, runs, searches, artifacts, metrics }, runId),
   };
 }
