@@ -245,7 +245,9 @@ export class PointDrain {
     const ring = this.#ring;
     const final = this.#isFinal() && this.#mustSpill(now);
     const hangs = this.#working !== undefined && now - this.#workingSince > hangMs;
-    if (!final && !hangs && this.#failures === 0) return;
+    // Points keep their order: while the spool is carried to the store, the ring waits behind it.
+    const behind = (this.#spool?.points ?? 0) > 0;
+    if (!final && !hangs && !behind && this.#failures === 0) return;
     // Killed now, this process would lose what is in memory: of a longer outage that is little.
     const lasting = hangs || (this.#failures > 0 && now - this.#failingSince > stallMs);
     const all = final || (lasting && now - this.#spilledAt > spillMs);
