@@ -40,7 +40,7 @@ async function throughStore(): Promise<ContentionResult> {
     await store.commit({ ...at, changes });
     return { commits: 0, longestBlockMs: 0 };
   }
-  return commitsUntilTheEnd(async () => {
+  return await commitsUntilTheEnd(async () => {
     const id = idOf(random.below(records));
     const record = await store.find('default', 'dataset', id);
     const expect = record?.revision ?? 0;

@@ -1,10 +1,10 @@
-import { clopperPearsonInterval, median, quantile, sorted } from '@keelson/core/statistics';
+import { clopperPearsonInterval } from '@keelson/core/statistics';
 import { worseningBegins } from '../examples/10-lifecycle/labels.ts';
-import { rules } from '../examples/10-lifecycle/lifecycle.ts';
+import { replayEnds, rules } from '../examples/10-lifecycle/lifecycle.ts';
 import type { BenchContext } from './benchmark.ts';
 import { lifecycleAlarms } from './lifecycle-alarms.ts';
-import type { Row } from './row.ts';
-import { type FirstAlarms, replayWeeks } from './weekly-replay.ts';
+import { type Row, rowOf } from './row.ts';
+import { type FirstAlarms, replaySeed } from './weekly-replay.ts';
 
 const seeds = { smallest: 1, usual: 50, full: 200 };
 const weekMs = 7 * 86_400_000;
@@ -31,16 +31,19 @@ export async function benchFalseAlarms(context: BenchContext): Promise<Row[]> {
     const count = context.lifecycle;
     const stable = await lifecycleAlarms(context, 'stable', count);
     const worsening = await lifecycleAlarms(context, 'worsening', count);
+    // An alarm changes what its rules compare with: of each rule alone there is nothing to say.
     return rowsOf({ stable, worsening, allowed: new Map() });
   }
   const count = context.seeds ?? seeds[context.scale];
-  const replays = (labels: 'stable' | 'worsening'): FirstAlarms[] =>
-    Array.from({ length: count }, (_, i) => {
-      context.tell(`false alarms: ${labels} labels, seed ${i + 1} of ${count}`);
-      return replayWeeks(labels, i + 1);
-    });
-  const allowed = new Map(rules.map((rule) => [rule.name, rule.alpha]));
-  return rowsOf({ stable: replays('stable'), worsening: replays('worsening'), allowed });
+  const replays = Array.from({ length: count }, (_, i) => {
+    context.tell(`false alarms: seed ${i + 1} of ${count}`);
+    return replaySeed(i + 1);
+  });
+  return rowsOf({
+    stable: replays.map(({ stable }) => stable),
+    worsening: replays.map(({ worsening }) => worsening),
+    allowed: new Map(rules.map((rule) => [rule.name, rule.alpha])),
+  });
 }
 
 function rowsOf({ stable, worsening, allowed }: Alarms): Row[] {
@@ -86,25 +89,11 @@ function shareRow(name: string, alarms: readonly (number | undefined)[], allowed
   };
 }
 
-/** Delays of the seeds that raised no alarm before; those that raised none at all count as the longest. */
+/** Delays of the seeds that raised no alarm before; one that never did counts as late as the replay's end. */
 function delayRows(name: string, alarms: readonly (number | undefined)[], began: number): Row[] {
   const after = alarms.filter((at) => at === undefined || at > began);
-  const found = after.filter((at) => at !== undefined);
-  if (found.length === 0) return [];
-  const weeks = sorted(after.map((at) => ((at ?? Number.MAX_SAFE_INTEGER) - began) / weekMs));
-  const at = (share: number): number => Math.min(quantile(weeks, share), weeksWatched(began));
-  const text = `${name} (${found.length} of ${after.length} found)`;
-  return [
-    {
-      name: text,
-      value: Math.min(median(weeks), weeksWatched(began)),
-      unit: 'weeks',
-      spread: [at(0.25), at(0.75)],
-    },
-  ];
-}
-
-/** As long as a delay can be: the alarm did not come while there were labels. */
-function weeksWatched(began: number): number {
-  return (Date.parse('2016-01-12') - began) / weekMs;
+  const found = after.filter((at) => at !== undefined).length;
+  if (found === 0) return [];
+  const weeks = after.map((at) => ((at ?? replayEnds) - began) / weekMs);
+  return [rowOf(`${name} (${found} of ${after.length} found)`, 'weeks', weeks)];
 }
