@@ -13,6 +13,7 @@ import type { KindDeclaration, RevisionEntry, StoredRecord } from '../src/contra
 import { KeelsonError } from '../src/errors.ts';
 import { canonicalJson } from '../src/json.ts';
 import { checkOrder, checkPredicate } from '../src/language/check-predicate.ts';
+import type { Evaluable } from '../src/language/select-value.ts';
 import { compareText } from '../src/language/stored-value.ts';
 import { applyCommit } from './reference-commit.ts';
 import {
@@ -63,7 +64,8 @@ export class ReferenceMetadataStore implements MetadataStore {
     for (const facet of options?.facets ?? []) checkFacet(this.#world, declaration, facet);
     return ids.flatMap((id) => {
       const found = this.#world.state.records.get(keyOf(workspace, kind, id));
-      return found === undefined ? [] : [withFacets(found, options?.facets)];
+      if (found === undefined) return [];
+      return [withFacets(this.#world.projected(declaration, found), options?.facets)];
     });
   }
 
@@ -291,6 +293,7 @@ export class ReferenceMetadataStore implements MetadataStore {
     if (where !== undefined) checkPredicate(kind, where);
     checkOrder(kind, orderBy);
     return this.#of(workspace, kind.name)
+      .map((record) => this.#world.projected(kind, record))
       .filter((record) => where === undefined || this.#world.evaluate(where, record))
       .toSorted(this.#world.compare(orderBy));
   }
@@ -318,7 +321,10 @@ export class ReferenceMetadataStore implements MetadataStore {
   }
 }
 
-function withFacets(record: StoredRecord, facets: readonly string[] = []): StoredRecord {
+function withFacets(
+  { figures: _figures, ...record }: StoredRecord & Pick<Evaluable, 'figures'>,
+  facets: readonly string[] = [],
+): StoredRecord {
   const asked = facets.map((facet) => [facet, record.facets[facet] ?? {}] as const);
   return { ...record, facets: Object.fromEntries(asked) };
 }

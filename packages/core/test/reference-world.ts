@@ -11,6 +11,7 @@ import { type ErrorCode, KeelsonError } from '../src/errors.ts';
 import { asJson, assertText, canonicalJson, type JsonObject } from '../src/json.ts';
 import { compareRecords } from '../src/language/compare-records.ts';
 import { evaluatePredicate } from '../src/language/evaluate-predicate.ts';
+import type { Evaluable, Figures } from '../src/language/select-value.ts';
 
 /** A claim as the reference store keeps it. */
 export interface ReferenceClaim {
@@ -43,6 +44,30 @@ export class ReferenceWorld {
   readonly omitted: Set<string> = new Set();
   evaluate: typeof evaluatePredicate = evaluatePredicate;
   compare: typeof compareRecords = compareRecords;
+
+  /** The summaries of a record's metrics; a world with series has some. */
+  metricsOf(_workspace: string, _owner: string): Readonly<Record<string, Figures>> {
+    return {};
+  }
+
+  /** A record with its projected facets. */
+  projected(
+    kind: KindDeclaration,
+    record: StoredRecord,
+  ): StoredRecord & Pick<Evaluable, 'figures'> {
+    const names = Object.entries(kind.facets ?? {}).filter(
+      ([, { source }]) => source === 'projected',
+    );
+    if (names.length === 0) return record;
+    const figures = this.metricsOf(record.workspace, record.id);
+    const last = Object.entries(figures).map(([key, { last: value }]) => [key, value]);
+    const facets = names.map(([name]) => [name, Object.fromEntries(last)]);
+    return {
+      ...record,
+      facets: { ...record.facets, ...Object.fromEntries(facets) },
+      figures: Object.fromEntries(names.map(([name]) => [name, figures])),
+    };
+  }
 
   /** Throws, unless this refusal is left out. */
   refuse(

@@ -9,6 +9,7 @@ export {
 } from './assertions.ts';
 export type { MetadataStoreHarness } from './metadata/scene.ts';
 export { metadataStoreSuite } from './metadata-store-suite.ts';
+export { type ProjectedFacetHarness, projectedFacetSuite } from './projected-facet-suite.ts';
 export { type SeriesStoreHarness, seriesStoreSuite } from './series-store-suite.ts';
 export {
   type Case,
