@@ -120,8 +120,7 @@ export class FilterScanner {
     let from = start + 1;
     for (;;) {
       const end = this.text.indexOf(quote, from);
-      if (end < 0)
-        throw syntaxError(this.text, start, `a closing ${quote}`, 'the end of the filter');
+      if (end < 0) throw syntaxError(this.text, start, `a closing ${quote}`, 'the end');
       pieces.push(this.text.slice(from, end));
       if (this.text[end + 1] !== quote) {
         this.#at = end + 1;
@@ -173,13 +172,13 @@ export function syntaxError(
   const caret = ' '.repeat(lead.length + position - from);
   return new KeelsonError(
     'SYNTAX',
-    `At position ${position} of the filter ${expected} is expected, not ${found}.\n  ${shown}\n  ${caret}^`,
+    `At position ${position} ${expected} is expected, not ${found}.\n  ${shown}\n  ${caret}^`,
     { details: { position, expected, found } },
   );
 }
 
 function describeFound(text: string, at: number): string {
-  if (at >= text.length) return 'the end of the filter';
+  if (at >= text.length) return 'the end';
   const rest = text.slice(at, at + 40);
   const piece = /^(?:[\p{L}\p{M}\p{N}_\-/:@$#.]+|[<>=!]+)/u.exec(rest)?.[0] ?? firstCharacter(rest);
   return `"${oneLine(piece)}"`;
