@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { openPlatform } from '@keelson/core';
 import { confusionFigure, confusionMatrix } from '../weather/confusion-figure.ts';
 import { type ForestOptions, predictClass, trainForest } from '../weather/forest.ts';
@@ -17,8 +18,14 @@ import {
 } from '../weather/weather-data.ts';
 
 const seed = 7;
+const { values: given } = parseArgs({ options: { trees: { type: 'string', default: '40' } } });
 const grid: readonly ForestOptions[] = [8, 20].flatMap((minNumSamples) =>
-  [2, 3, 5].map((maxFeatures) => ({ trees: 40, minNumSamples, maxFeatures, seed })),
+  [2, 3, 5].map((maxFeatures) => ({
+    trees: Number(given.trees),
+    minNumSamples,
+    maxFeatures,
+    seed,
+  })),
 );
 
 const { days, sha256 } = loadWeather();
