@@ -52,9 +52,18 @@ export function readSummaries(
   }
   const kids = keys === undefined ? undefined : kidsOf(database, workspace, keys);
   const states = readStates(database, new Set(ownerOf.keys()), kids);
+  // Runs of one page mostly have the same keys: each is looked up once.
+  const keyNames = new Map<number, string>();
+  for (const byKid of states.values()) {
+    for (const kid of byKid.keys()) {
+      if (!keyNames.has(kid)) keyNames.set(kid, keyOf(database, kid));
+    }
+  }
   const found = new Map<string, Map<string, SeriesSummary>>();
   for (const [rid, byKid] of states) {
-    const summaries = [...byKid].map(([kid, state]) => toSummary(keyOf(database, kid), state));
+    const summaries = [...byKid].map(([kid, state]) =>
+      toSummary(keyNames.get(kid) as string, state),
+    );
     summaries.sort((a, b) => compareText(a.key, b.key));
     found.set(ownerOf.get(rid) as string, new Map(summaries.map((s) => [s.key, s])));
   }
