@@ -92,10 +92,55 @@ export {
   type MetricOptions as LogMetricOptions,
 } from './tracking/active-run.ts';
 export type { Artifact, LogArtifactOptions } from './tracking/artifacts.ts';
+export type {
+  CompareGroupsOptions,
+  CompareOptions,
+  RunComparisons,
+} from './tracking/compare-runs.ts';
+export type {
+  BaselineChange,
+  ComparedArtifact,
+  ComparedMetric,
+  ComparedRun,
+  Comparison,
+  Difference,
+  Gap,
+} from './tracking/comparison.ts';
 export type { DatasetInput } from './tracking/dataset.ts';
 export type { Experiment, NewExperiment } from './tracking/experiment.ts';
+export {
+  type EpochCallback,
+  type EpochCallbackOptions,
+  type EpochLogs,
+  type EpochRun,
+  epochCallback,
+} from './tracking/framework-hooks.ts';
+export type {
+  GroupComparison,
+  GroupedMetric,
+  GroupPair,
+  GroupSummary,
+  GroupTest,
+} from './tracking/group-comparison.ts';
+export type { MetricDirection } from './tracking/metric-direction.ts';
+export type { MetricName } from './tracking/metric-name.ts';
+export type { NewMetricName } from './tracking/metric-names.ts';
 export type { Run, RunStatus, SourceType } from './tracking/run.ts';
 export type { RunPage, RunSearch } from './tracking/search.ts';
+export type { MetricFigures } from './tracking/series-figures.ts';
 export type { StartRunOptions } from './tracking/start-run-options.ts';
+export {
+  type TfModelArtifacts,
+  type TfSaveResult,
+  type TfWeightSpec,
+  tfLoadHandler,
+  tfSaveHandler,
+} from './tracking/tf-model.ts';
 export type { Tracking } from './tracking/tracking.ts';
+export type {
+  ExperimentTypes,
+  TypedExperiment,
+  TypedRun,
+  TypedStartOptions,
+} from './tracking/typed-experiment.ts';
 export { uuidV7 } from './uuid.ts';

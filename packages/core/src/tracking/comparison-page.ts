@@ -11,6 +11,7 @@ import type {
   Difference,
 } from './comparison.ts';
 import type { Experiments } from './experiments.ts';
+import { axisNumber, formatBytes, formatMs, formatNumber } from './format-figures.ts';
 import { escapeHtml, htmlPage, section } from './html-page.ts';
 import { type ChartLine, lineChart } from './line-chart.ts';
 import type { Metrics } from './metrics.ts';
@@ -72,36 +73,31 @@ export async function renderComparisonPage(
     `<style>${style}</style>`,
     `<header><h1>${escapeHtml(title)}</h1></header>`,
     runTable(comparison, experiments),
-    section(
-      'Params that differ',
-      differences(comparison, comparison.params, comparison.same.params, 'params'),
-    ),
+    section('Params', differences(comparison, comparison.params, comparison.same.params, 'Params')),
     section('Metrics', cards.join('') + restOf(metrics.length - maxCharts, 'metrics')),
     section('Artifacts', artifacts(comparison)),
+    section('Tags', differences(comparison, comparison.tags, comparison.same.tags, 'Tags')),
     section(
-      'Tags that differ',
-      differences(comparison, comparison.tags, comparison.same.tags, 'tags'),
-    ),
-    section(
-      'Environment that differs',
-      differences(comparison, comparison.environment, comparison.same.environment, 'facts'),
+      'Environment',
+      differences(comparison, comparison.environment, comparison.same.environment, 'Facts'),
     ),
   ];
   return htmlPage(`${title} · comparison`, body.join('\n'));
 }
 
 const style = `
-.compare td,.compare th{padding:.25rem .7rem;vertical-align:top}
+.compare{border-collapse:separate;border-spacing:0}.compare td,.compare th{padding:.25rem .7rem;vertical-align:top}
 .compare td:first-child,.compare th:first-child{position:sticky;left:0;background:Canvas;padding-left:0;max-width:16rem;overflow-wrap:anywhere;min-width:7rem}
-.compare th{font-weight:600;font-size:.8rem;white-space:nowrap}
+.compare th{font-weight:600;font-size:.8rem;max-width:12rem;vertical-align:bottom;overflow-wrap:anywhere}.compare th.who{min-width:7rem}
 .compare .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.compare td.v{max-width:22rem;overflow-wrap:anywhere;min-width:5rem}
+.compare td.v{max-width:22rem;overflow-wrap:anywhere;min-width:7rem}
 .compare .best{font-weight:700}.compare .best::after{content:" ★";color:#b58900}
-.none{opacity:.5}.better{color:#2a7d2a}.worse{color:#b3261e}
+.none{color:GrayText}.better{color:#2a7d2a}.worse{color:#b3261e}
 .key{width:1.6rem;height:.6rem;vertical-align:middle;margin-right:.4rem}
 .card{margin:1rem 0 1.6rem}.card h3{font-size:1rem;margin:.2rem 0;overflow-wrap:anywhere}.card .note,.note{font-size:.8rem;opacity:.75;margin:.2rem 0}
-.card .legend{display:none}.card .chart{border:0;padding:0;max-width:760px}.card figcaption{display:none}
+.card .legend{display:none}.card .chart{border:0;padding:0;max-width:760px}.card polyline{stroke-width:1.3}.card figcaption{display:none}
 .base{font-size:.75rem;border:1px solid var(--line);border-radius:1rem;padding:0 .4rem;white-space:nowrap}
+@media (max-width:600px){.chart text{font-size:15px}.chart svg{overflow:visible}.compare td:first-child,.compare th:first-child{max-width:8rem;font-size:.85rem}}
 @media (prefers-color-scheme:dark){.better{color:#7bc47b}.worse{color:#f2867e}}
 `;
 
@@ -145,8 +141,9 @@ function metricCard(
   const chart = lineChart({
     title: name,
     lines,
-    formatX: (x) => formatNumber(x),
-    formatY: (y) => formatNumber(y),
+    // Of a short series the ticks between whole steps stay unwritten.
+    formatX: (x) => (Number.isInteger(x) || Math.abs(x) >= 100 ? String(Math.round(x)) : ''),
+    formatY: axisNumber,
   });
   const better = direction === undefined ? 'direction not known' : `${direction} is better`;
   const about = [unit, better].filter((text) => text !== undefined).join(' · ');
@@ -179,7 +176,15 @@ function figureTable(comparison: Comparison, metric: ComparedMetric): string {
     ['final', (of) => cell(formatNumber(of.final))],
     ...(fromBaseline === undefined
       ? []
-      : [['against baseline', (_, i) => changeCell(fromBaseline[i])] satisfies Column]),
+      : [
+          [
+            'against baseline',
+            (_, i) =>
+              comparison.runs[i]?.id === comparison.baseline
+                ? cell('baseline', 'n none')
+                : changeCell(fromBaseline[i]),
+          ] satisfies Column,
+        ]),
     ...best,
     ['area', (of) => cell(formatNumber(of.area))],
     ['stability', (of) => cell(formatNumber(of.stability))],
@@ -231,8 +236,8 @@ function differences(
   what: string,
 ): string {
   const note =
-    same === 0 ? '' : `<p class="note">${same} ${what} the same in all runs, not shown.</p>`;
-  if (differing.length === 0) return same === 0 ? '' : `<p class="note">None.</p>${note}`;
+    same === 0 ? '' : `<p class="note">${what} the same in all runs, not shown: ${same}.</p>`;
+  if (differing.length === 0) return note;
   const rows = differing.map(
     ({ key, values }) =>
       `<tr><td>${escapeHtml(clip(key))}</td>${values.map((value) => textCell(value === undefined ? undefined : show(value))).join('')}</tr>`,
@@ -244,7 +249,7 @@ function artifacts(comparison: Comparison): string {
   const differing = comparison.artifacts.filter((artifact) => !artifact.same);
   const same = comparison.artifacts.length - differing.length;
   const note =
-    same === 0 ? '' : `<p class="note">${same} with the same content in all runs, not shown.</p>`;
+    same === 0 ? '' : `<p class="note">With the same content in all runs, not shown: ${same}.</p>`;
   if (differing.length === 0) return note;
   const rows = differing
     .slice(0, 500)
@@ -264,18 +269,18 @@ function contentCells({ sha256, sizeBytes }: ComparedArtifact): string[] {
   return sha256.map((digest, i) =>
     digest === undefined
       ? cell(undefined)
-      : `<td class="n" title="${digest}">${digest.slice(0, 8)} · ${formatBytes(sizeBytes[i] ?? 0)}</td>`,
+      : `<td title="${digest}">${digest.slice(0, 8)} · ${formatBytes(sizeBytes[i] ?? 0)}</td>`,
   );
 }
 
 function runHeads({ runs }: Comparison): string {
-  return runs.map((run, i) => `<th>${runLabel(run, i)}</th>`).join('');
+  return runs.map((run, i) => `<th class="who">${runLabel(run, i)}</th>`).join('');
 }
 
 function runLabel(run: ComparedRun, index: number): string {
   const { colour, dash } = strokeOf(index);
   const dashes = dash === '' ? '' : ` stroke-dasharray="${dash}"`;
-  return `<svg class="key" viewBox="0 0 24 8" aria-hidden="true"><line x1="0" x2="24" y1="4" y2="4" stroke="${colour}" stroke-width="3"${dashes}/></svg>${escapeHtml(clip(run.name, 60))}`;
+  return `<svg class="key" viewBox="0 0 24 8" aria-hidden="true"><line x1="0" x2="24" y1="4" y2="4" stroke="${colour}" stroke-width="3"${dashes}/></svg><span title="${escapeHtml(run.name)}">${escapeHtml(clip(run.name, 40))}</span>`;
 }
 
 function grid(head: string, rows: readonly string[]): string {
@@ -295,6 +300,7 @@ function textCell(text: string | undefined): string {
 function changeCell(change: BaselineChange | undefined): string {
   if (change === undefined) return cell(undefined);
   const { difference, share, verdict } = change;
+  if (Number.isNaN(difference)) return cell('NaN', 'n none');
   const sign = difference > 0 ? '+' : '';
   const percent = share === undefined ? '' : ` (${sign}${(100 * share).toFixed(1)} %)`;
   return cell(`${sign}${formatNumber(difference)}${percent}`, `n ${verdict ?? ''}`);
@@ -315,23 +321,4 @@ function show(value: Json): string {
 
 function clip(text: string, length = 200): string {
   return text.length > length ? `${text.slice(0, length).toWellFormed()}…` : text;
-}
-
-function formatNumber(value: number): string;
-function formatNumber(value: number | undefined): string | undefined;
-function formatNumber(value: number | undefined): string | undefined {
-  if (value === undefined || !Number.isFinite(value)) return value?.toString();
-  if (Number.isSafeInteger(value)) return String(value);
-  return String(Number(value.toPrecision(5)));
-}
-
-function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  const units = ['KiB', 'MiB', 'GiB', 'TiB'];
-  const power = Math.min(Math.floor(Math.log2(bytes) / 10), units.length);
-  return `${(bytes / 2 ** (10 * power)).toFixed(1)} ${units[power - 1]}`;
-}
-
-function formatMs(ms: number): string {
-  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

@@ -55,7 +55,11 @@ export function lineChart(options: ChartOptions): string {
     ...options.lines.flatMap((line, i) =>
       pieces(line).map(
         (piece) =>
-          `<polyline style="${strokeOf(line, i)}" points="${piece.map((p) => `${x(p.x)},${y(p.y)}`).join(' ')}"/>`,
+          `<polyline style="${strokeOf(line, i)}${piece.length === 1 ? dot : ''}" points="${visible(
+            piece,
+          )
+            .map((p) => `${x(p.x)},${y(p.y)}`)
+            .join(' ')}"/>`,
       ),
     ),
   ];
@@ -97,6 +101,13 @@ function yTick(
 function xTick(share: number, at: string, label: string): string {
   const anchor = share === 0 ? 'start' : share === 1 ? 'end' : 'middle';
   return `<text x="${at}" y="${height - 8}" text-anchor="${anchor}">${escapeHtml(label)}</text>`;
+}
+
+const dot = ';stroke-linecap:round;stroke-width:5';
+
+/** A point by itself is drawn from itself to itself: a dot. */
+function visible<T>(piece: readonly T[]): readonly T[] {
+  return piece.length === 1 ? [...piece, ...piece] : piece;
 }
 
 /** The stretches of a line between its gaps. */

@@ -2,6 +2,7 @@ import type { SeriesBucket, SeriesSummary } from '../contracts/series-store.ts';
 import { encodeJson, type Json } from '../json.ts';
 import type { Artifact, Artifacts } from './artifacts.ts';
 import type { Experiments } from './experiments.ts';
+import { formatBytes, formatMs } from './format-figures.ts';
 import { escapeHtml, htmlPage, section, table } from './html-page.ts';
 import type { Metrics } from './metrics.ts';
 import type { Run } from './run.ts';
@@ -148,15 +149,4 @@ function show(value: Json): string {
 function formatNumber(value: number | undefined): string {
   if (value === undefined) return '–';
   return Number.isInteger(value) || !Number.isFinite(value) ? String(value) : value.toPrecision(5);
-}
-
-function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  const units = ['KiB', 'MiB', 'GiB', 'TiB'];
-  const power = Math.min(Math.floor(Math.log2(bytes) / 10), units.length);
-  return `${(bytes / 2 ** (10 * power)).toFixed(1)} ${units[power - 1]}`;
-}
-
-function formatMs(ms: number): string {
-  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
