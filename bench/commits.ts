@@ -10,7 +10,7 @@ import { elapsedMs, inTurns } from './rounds.ts';
 import { type Row, rowOf } from './row.ts';
 
 const sizes = {
-  smallest: { rounds: 2, records: 200, single: 20, batches: 2 },
+  smallest: { rounds: 1, records: 200, single: 20, batches: 2 },
   usual: { rounds: 7, records: 10_000, single: 500, batches: 20 },
   full: { rounds: 15, records: 10_000, single: 1_000, batches: 40 },
 };

@@ -1,13 +1,14 @@
 import { once } from 'node:events';
 import type { DatabaseSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
-import { isKeelsonError } from '@keelson/core';
-import { seededRandom } from '@keelson/core/statistics';
 import { trackingKinds } from '../packages/core/src/contracts/kinds/tracking-kinds.ts';
 import { SqliteMetadataStore } from '../packages/core/src/embedded/sqlite-metadata-store.ts';
+import { isKeelsonError } from '../packages/core/src/errors.ts';
+import { seededRandom } from '../packages/core/src/statistics/random/seeded-random.ts';
 import { openBareDatabase } from './bare-database.ts';
 
-// One of the processes that commit to one file; it is told what to do, answers, and ends.
+// One of the processes that commit to one file: it is told what to do, says when it is ready, begins when
+// it is told to, answers, and ends. It loads the parts that it needs, not the platform.
 
 /** What a process does. */
 export interface ContentionTask {
@@ -78,8 +79,10 @@ async function throughBare(): Promise<ContentionResult> {
   return result;
 }
 
-/** Commits in a loop that yields after each, and looks how late it is served. */
+/** Once told to begin, commits in a loop that yields after each, and looks how late it is served. */
 async function commitsUntilTheEnd(commit: () => Promise<boolean>): Promise<ContentionResult> {
+  process.send?.('ready');
+  await once(process, 'message');
   let commits = 0;
   let longestBlockMs = 0;
   let lastAt = performance.now();

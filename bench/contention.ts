@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { BenchContext } from './benchmark.ts';
@@ -34,11 +34,16 @@ export async function benchContention(context: BenchContext): Promise<Row[]> {
     seed,
   });
   const round = async (mode: ContentionTask['mode']): Promise<Together> => {
-    const seeds = Array.from({ length: processes }, (_, i) => i);
-    return together(await Promise.all(seeds.map((seed) => runChild(task(mode, seed)))), forMs);
+    const all = Array.from({ length: processes }, (_, seed) => new Contender(task(mode, seed)));
+    await Promise.all(all.map((contender) => contender.hear<'ready'>()));
+    for (const contender of all) contender.begin();
+    const results = await Promise.all(all.map((each) => each.hear<ContentionResult>()));
+    return together(results, forMs);
   };
   // One process makes the tables and the records that the others share.
-  for (const mode of ['store', 'bare'] as const) await runChild({ ...task(mode, 0), forMs: 0 });
+  for (const mode of ['store', 'bare'] as const) {
+    await new Contender({ ...task(mode, 0), forMs: 0 }).hear<ContentionResult>();
+  }
   const seen = await inTurns(
     rounds,
     { store: () => round('store'), bare: () => round('bare') },
@@ -70,18 +75,29 @@ function together(results: readonly ContentionResult[], forMs: number): Together
   };
 }
 
-async function runChild(task: ContentionTask): Promise<ContentionResult> {
-  const child = fork(new URL('./contention-child.ts', import.meta.url), {
-    execArgv: ['--conditions=keelson:source', '--disable-warning=ExperimentalWarning'],
-  });
-  const exited = once(child, 'exit');
-  child.send(task);
-  const answered = once(child, 'message') as Promise<[ContentionResult]>;
-  const failed = exited.then(([code]) => {
-    throw new Error(`A process of the contention ended with ${code} and no answer.`);
-  });
-  const [result] = await Promise.race([answered, failed]);
-  failed.catch(() => undefined);
-  await exited;
-  return result;
+/** A process of the contention. */
+class Contender {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<never>;
+
+  constructor(task: ContentionTask) {
+    this.#child = fork(new URL('./contention-child.ts', import.meta.url), {
+      execArgv: ['--conditions=keelson:source', '--disable-warning=ExperimentalWarning'],
+    });
+    this.#ended = once(this.#child, 'exit').then(([code]) => {
+      throw new Error(`A process of the contention ended with ${code} and no answer.`);
+    });
+    this.#ended.catch(() => undefined);
+    this.#child.send(task);
+  }
+
+  begin(): void {
+    this.#child.send('begin');
+  }
+
+  /** What it says next. */
+  async hear<T>(): Promise<T> {
+    const [message] = (await Promise.race([once(this.#child, 'message'), this.#ended])) as [T];
+    return message;
+  }
 }

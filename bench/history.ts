@@ -8,7 +8,7 @@ import { elapsedMs, inTurns } from './rounds.ts';
 import { type Row, rowOf } from './row.ts';
 
 const sizes = {
-  smallest: { rounds: 2, points: 10_000 },
+  smallest: { rounds: 1, points: 10_000 },
   usual: { rounds: 11, points: 1_000_000 },
   full: { rounds: 21, points: 1_000_000 },
 };

@@ -8,7 +8,7 @@ import { elapsedMs, inTurns } from './rounds.ts';
 import { type Row, rowOf } from './row.ts';
 
 const sizes = {
-  smallest: { rounds: 2, points: 20_000, bare: 5_000 },
+  smallest: { rounds: 1, points: 20_000, bare: 5_000 },
   usual: { rounds: 5, points: 1_000_000, bare: 150_000 },
   full: { rounds: 7, points: 4_000_000, bare: 500_000 },
 };

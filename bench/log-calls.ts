@@ -6,7 +6,7 @@ import { inTurns } from './rounds.ts';
 import { type Row, rowOf } from './row.ts';
 
 const sizes = {
-  smallest: { rounds: 2, paced: 500, flatOut: 5_000 },
+  smallest: { rounds: 1, paced: 500, flatOut: 5_000 },
   usual: { rounds: 7, paced: 10_000, flatOut: 200_000 },
   full: { rounds: 15, paced: 20_000, flatOut: 500_000 },
 };

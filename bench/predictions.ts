@@ -8,7 +8,7 @@ import { inTurns } from './rounds.ts';
 import { type Row, rowOf } from './row.ts';
 
 const sizes = {
-  smallest: { rounds: 2, batches: 2 },
+  smallest: { rounds: 1, batches: 2 },
   usual: { rounds: 5, batches: 100 },
   full: { rounds: 11, batches: 200 },
 };

@@ -3,7 +3,8 @@ export type Contenders<Name extends string, T> = Readonly<Record<Name, () => Pro
 
 /**
  * Measures all contenders in every round, in an order that turns, so that what slows the machine for a
- * while slows all of them. The first round only warms up the compiler and the page cache.
+ * while slows all of them. One more round comes before, to warm up the compiler and the page cache; a
+ * single round stands alone.
  */
 export async function inTurns<Name extends string, T>(
   rounds: number,
@@ -12,7 +13,7 @@ export async function inTurns<Name extends string, T>(
 ): Promise<Readonly<Record<Name, readonly T[]>>> {
   const names = Object.keys(contenders) as Name[];
   const measured = new Map(names.map((name) => [name, [] as T[]]));
-  for (let round = 0; round <= rounds; round += 1) {
+  for (let round = rounds > 1 ? 0 : 1; round <= rounds; round += 1) {
     onRound(round);
     for (let i = 0; i < names.length; i += 1) {
       const name = names[(i + round) % names.length] as Name;
