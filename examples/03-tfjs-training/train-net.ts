@@ -36,7 +36,7 @@ export async function trainNet(
       validationData: [featuresTensor(test), labelsTensor(test)],
       shuffle: false,
       verbose: 0,
-      callbacks: { ...epochCallback(run) },
+      callbacks: epochCallback(run),
     });
     await model.save(tf.io.withSaveHandler(tfSaveHandler(run, 'model')));
     const accuracy = accuracyOn(model, test);

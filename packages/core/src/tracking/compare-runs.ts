@@ -199,7 +199,10 @@ export function createRunComparisons(scope: Scope, parts: RunComparisonsParts): 
       const runs = await runsOf(ids);
       const metrics = await metricsOf(runs, options);
       const artifacts: (readonly Artifact[])[] = [];
-      for (const { id } of runs) artifacts.push(await artifactsOf(id));
+      for (const { id } of runs) {
+        assertGoingOn(options.signal);
+        artifacts.push(await artifactsOf(id));
+      }
       const base = baseline === undefined ? {} : { baseline };
       return compare({ runs, artifacts, metrics, ...base });
     },

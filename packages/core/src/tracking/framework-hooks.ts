@@ -24,7 +24,8 @@ export interface EpochCallbackOptions {
 export interface EpochCallback {
   onTrainBegin(): void;
   onEpochEnd(epoch: number, logs?: EpochLogs): void;
-  onBatchEnd(batch: number, logs?: EpochLogs): void;
+  /** There only where batches are asked for: TF.js fetches what a batch gave for whoever listens. */
+  onBatchEnd?(batch: number, logs?: EpochLogs): void;
   /** Resolves when everything logged is durable. */
   onTrainEnd(): Promise<void>;
 }
@@ -47,17 +48,17 @@ export function epochCallback(run: EpochRun, options: EpochCallbackOptions = {})
     });
     if (values.length > 0) run.logMetrics(Object.fromEntries(values), { step });
   };
+  const logBatch = (_batch: number, logs?: EpochLogs): void => {
+    if (batches % (everyBatches ?? 1) === 0) log(logs, `${prefix}batch/`, batches);
+    batches += 1;
+  };
   return {
     onTrainBegin() {
       batches = 0;
     },
     onEpochEnd: (epoch, logs) => log(logs, prefix, epoch),
-    onBatchEnd(_batch, logs) {
-      if (everyBatches === undefined) return;
-      if (batches % everyBatches === 0) log(logs, `${prefix}batch/`, batches);
-      batches += 1;
-    },
     onTrainEnd: () => run.flush(),
+    ...(everyBatches === undefined ? {} : { onBatchEnd: logBatch }),
   };
 }
 

@@ -1,21 +1,27 @@
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
-import { type MetricName, nearness } from './metric-name.ts';
+import { type MetricName, OldNames } from './metric-name.ts';
 
 /** Looks at the names that metrics are logged under, beside the training, never in its way. */
 export interface MetricNameWatch {
   /** A key that a run of an experiment logs for the first time in this process. */
   seen(experimentId: string, key: string): void;
-  /** Resolves when every key seen so far has been looked at. */
-  settled(): Promise<void>;
 }
 
-const earlierRuns = 20;
+const earlierRuns = 3;
+const keysPerExperiment = 1000;
+
+/** What this process knows of the keys of an experiment. */
+interface Known {
+  readonly here: OldNames;
+  before?: Promise<OldNames>;
+}
 
 /**
  * Warns, once for each key, of one that is nearly an old one and not the same: nearly a name or an alias
- * that the workspace has defined, nearly a key of the experiment's last 20 runs, or the same words as a
- * key logged before in this process, written otherwise.
+ * that the workspace has defined, nearly a key of the experiment's last three runs, or the same words as
+ * a key logged before in this process, written otherwise. Looks at the first 1,000 keys of an experiment:
+ * more were not thought of by people.
  */
 export function createMetricNameWatch(
   scope: Scope,
@@ -24,24 +30,21 @@ export function createMetricNameWatch(
     warn(message: string, fields: object): void;
   },
 ): MetricNameWatch {
-  const known = new Set<string>();
-  const session = new Map<string, string[]>();
-  const earlier = new Map<string, Promise<readonly string[]>>();
+  const seenKeys = new Map<string, Set<string>>();
+  const experiments = new Map<string, Known>();
   let waiting: { readonly experimentId: string; readonly key: string }[] = [];
-  let work = Promise.resolve();
 
   async function lookAtAll(): Promise<void> {
     const keys = waiting;
     waiting = [];
     try {
-      const defined = (await parts.names()).flatMap((metric) => [metric.name, ...metric.aliases]);
+      const names = await parts.names();
+      const defined = new OldNames(names.flatMap((metric) => [metric.name, ...metric.aliases]));
       for (const { experimentId, key } of keys) {
-        let before = earlier.get(experimentId);
-        if (before === undefined) {
-          before = keysOfEarlierRuns(experimentId);
-          earlier.set(experimentId, before);
-        }
-        lookAt(key, { experimentId, defined, before: await before });
+        const known: Known = experiments.get(experimentId) ?? { here: new OldNames() };
+        experiments.set(experimentId, known);
+        known.before ??= keysOfEarlierRuns(experimentId);
+        lookAt(key, { defined, before: await known.before, here: known.here });
       }
     } catch (error) {
       // Only advice is lost; what is wrong with the store, those who need it will say.
@@ -52,46 +55,41 @@ export function createMetricNameWatch(
 
   function lookAt(
     key: string,
-    old: {
-      readonly experimentId: string;
-      readonly defined: readonly string[];
-      readonly before: readonly string[];
-    },
+    old: { readonly defined: OldNames; readonly before: OldNames; readonly here: OldNames },
   ): void {
-    const here = session.get(old.experimentId) ?? [];
-    session.set(old.experimentId, [...here, key]);
-    if (old.defined.includes(key) || old.before.includes(key)) return;
-    const near =
-      [...old.defined, ...old.before].find((name) => nearness(key, name) !== undefined) ??
-      here.find((name) => nearness(key, name) === 'spelling');
+    const respelt = old.here.respelt(key);
+    old.here.add(key);
+    if (old.defined.has(key) || old.before.has(key)) return;
+    const near = old.defined.near(key) ?? old.before.near(key) ?? respelt;
     if (near === undefined) return;
     parts.warn(
-      `Metric ${JSON.stringify(key)} is nearly ${JSON.stringify(near)}, which is there already. If both mean the same, log it under one name, or say so: tracking.defineMetric({ name: ${JSON.stringify(near)}, aliases: [${JSON.stringify(key)}] }).`,
+      `Metric ${JSON.stringify(key)} is nearly ${JSON.stringify(near)}, which is there already. If both mean the same, log it under one name, or make one an alias of the other with tracking.defineMetric({ name, aliases }).`,
       { metric: key, near },
     );
   }
 
-  async function keysOfEarlierRuns(experimentId: string): Promise<readonly string[]> {
+  async function keysOfEarlierRuns(experimentId: string): Promise<OldNames> {
     const left = { from: 'column', name: 'experimentId' } as const;
     const { records } = await scope.metadata.query(scope.workspace, 'run', {
       where: { op: 'compare', left, cmp: '=', value: experimentId },
       orderBy: [{ by: { from: 'column', name: 'startedAt' }, direction: 'desc' }],
-      limit: earlierRuns,
+      limit: earlierRuns + 1,
     });
-    const ids = records.filter(({ columns }) => columns['status'] !== 'RUNNING').map((r) => r.id);
-    if (ids.length === 0) return [];
+    const ended = records.filter(({ columns }) => columns['status'] !== 'RUNNING');
+    const ids = ended.slice(0, earlierRuns).map((record) => record.id);
+    if (ids.length === 0) return new OldNames();
     const summaries = await scope.series.summariesOf(scope.workspace, ids);
-    return [...new Set([...summaries.values()].flatMap((of) => [...of.keys()]))];
+    return new OldNames([...summaries.values()].flatMap((of) => [...of.keys()]));
   }
 
   return {
     seen(experimentId, key) {
-      const id = JSON.stringify([experimentId, key]);
-      if (known.has(id)) return;
-      known.add(id);
+      const keys = seenKeys.get(experimentId) ?? new Set();
+      seenKeys.set(experimentId, keys);
+      if (keys.size >= keysPerExperiment || keys.has(key)) return;
+      keys.add(key);
       waiting.push({ experimentId, key });
-      if (waiting.length === 1) work = work.then(lookAtAll);
+      if (waiting.length === 1) void Promise.resolve().then(lookAtAll);
     },
-    settled: () => work,
   };
 }

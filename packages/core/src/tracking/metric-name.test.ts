@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { directionByName, metricWords } from './metric-direction.ts';
-import { editDistance, nearness } from './metric-name.ts';
+import { editDistance, nearness, OldNames } from './metric-name.ts';
 
 describe('direction by name', () => {
   test.each([
@@ -63,8 +63,40 @@ describe('nearness', () => {
     ['f1/boat', 'f1/goat'],
     ['precision', 'recall'],
     ['loss', 'val_loss'],
+    ['conv1_1', 'conv11'],
+    ['%', '#'],
   ])('%s is not near %s', (name, old) => {
     expect(nearness(name, old)).toBeUndefined();
+  });
+
+  test('property: of many old names one is found exactly where one is near', () => {
+    const word = fc.constantFrom(
+      'val',
+      'vall',
+      'recall',
+      'recal',
+      'layer1',
+      'layer2',
+      'layr1',
+      'mse',
+    );
+    const separator = fc.constantFrom('_', '/', '-', '');
+    const name = fc
+      .array(fc.tuple(word, separator), { minLength: 1, maxLength: 3 })
+      .map((parts) => parts.flat().join(''));
+    fc.assert(
+      fc.property(fc.array(name, { maxLength: 8 }), name, (olds, key) => {
+        const names = new OldNames(olds);
+        const near = names.near(key);
+        if (olds.includes(key)) expect(near).toBeUndefined();
+        else if (near === undefined)
+          expect(olds.map((old) => nearness(key, old))).not.toContain('misspelt');
+        else expect(nearness(key, near)).toBeDefined();
+        if (near === undefined && !olds.includes(key))
+          expect(olds.map((old) => nearness(key, old))).not.toContain('spelling');
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test('the edit distance by its examples', () => {

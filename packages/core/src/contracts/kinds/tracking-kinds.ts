@@ -108,7 +108,7 @@ export const edgeKind: KindDeclaration = {
  * Names of metrics and their aliases, one record for each spelling, so that none can mean two metrics.
  * `canonical` is the name that it stands for: its own for a name, another for an alias.
  */
-export const metricNameKind: KindDeclaration = {
+const metricNameKind: KindDeclaration = {
   name: 'metric_name',
   columns: {
     spelling: { type: 'text', immutable: true },
