@@ -30,7 +30,7 @@ async function measure(processes: number, seconds: number): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'keelson-bench-'));
   const path = join(directory, 'keelson.db');
   await (await SqliteMetadataStore.open({ path, kinds: trackingKinds })).close();
-  const startAt = String(Date.now() + 2_000);
+  const startAt = String(Date.now() + 4_000);
   const all = await Promise.all(
     Array.from({ length: processes }, async () => {
       const args = [fileURLToPath(import.meta.url), 'child', path, startAt, String(seconds)];
@@ -66,7 +66,7 @@ async function commitFor(path: string, startAt: number): Promise<void> {
   };
   const commit = { workspace: 'default', principal: 'bench' };
   await store.commit({ ...commit, changes: [{ op: 'create', kind: 'run', id, columns, body }] });
-  await new Promise((resolve) => setTimeout(resolve, startAt - Date.now()));
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, startAt - Date.now())));
   const loop = monitorEventLoopDelay({ resolution: 1 });
   loop.enable();
   const times: number[] = [];

@@ -1,36 +1,16 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { KeelsonError } from '../errors.ts';
 import { Checkpoints } from './checkpoints.ts';
-import {
-  defaultLockTimeoutMs,
-  type LockOptions,
-  lockAborted,
-  lockPauseMs,
-  lockTimeout,
-  pause,
-  retryBlocking,
-  retryWhileBusy,
-} from './lock-retry.ts';
-import { fromSqliteError, isBusy, isInputOutput } from './sqlite-error.ts';
+import { type LockOptions, retryBlocking, retryWhileBusy } from './lock-retry.ts';
+import { fromSqliteError } from './sqlite-error.ts';
 import { loadSqlite } from './sqlite-module.ts';
+import { SqliteTransactions } from './sqlite-transactions.ts';
+import { WriteQueue } from './write-queue.ts';
 
 const cachedStatements = 1_000;
 
-/** Writes that wait are committed together, so many at most, and for so long at most. */
-const groupSize = 64;
-const groupMs = 3;
-
 /** After so long without a turn of the event loop, the next call gives it one. */
 const turnMs = 10;
-
-/** A write that waits for its turn. */
-interface QueuedWrite {
-  readonly work: () => unknown;
-  readonly startedAt: number;
-  readonly timeoutMs: number;
-  readonly resolve: (result: unknown) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 /**
  * One connection to one SQLite file in WAL mode. Every write transaction is IMMEDIATE and runs in one
@@ -45,23 +25,24 @@ export class SqliteDatabase implements AsyncDisposable {
   readonly path: string;
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
-  readonly #queue: QueuedWrite[] = [];
   readonly #checkpoints: Checkpoints;
-  #afterCommit: (() => void)[] = [];
-  #draining: Promise<void> | undefined;
+  readonly #transactions: SqliteTransactions;
+  readonly #queue: WriteQueue;
   #turnedAt = 0;
-  #inTransaction = false;
-  #writing = false;
   #closing = false;
   #closed = false;
 
   private constructor(path: string, connection: DatabaseSync) {
     this.path = path;
     this.#connection = connection;
-    // Answers whether it could; where a reader or writer is in the way, the next one will.
-    this.#checkpoints = new Checkpoints(path, () => {
+    // Where a reader or writer is in the way it does nothing, and the next one will.
+    const emptyLog = (): void => {
       this.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
-    });
+    };
+    this.#checkpoints = new Checkpoints(path, emptyLog);
+    const committed = (): void => this.#checkpoints.committed();
+    this.#transactions = new SqliteTransactions(path, connection, committed);
+    this.#queue = new WriteQueue(path, this.#transactions, () => this.turn());
   }
 
   /** Opens the file, creating it if need be; waits for other processes that are opening it too. */
@@ -113,7 +94,7 @@ export class SqliteDatabase implements AsyncDisposable {
 
   /** Whether a write transaction is running: what is read now may yet be rolled back. */
   get writing(): boolean {
-    return this.#writing;
+    return this.#transactions.writing;
   }
 
   /**
@@ -124,34 +105,7 @@ export class SqliteDatabase implements AsyncDisposable {
    */
   write<T>(work: (db: SqliteDatabase) => T, options: LockOptions = {}): Promise<T> {
     if (this.#closing) return Promise.reject(this.#closedError());
-    const { signal, timeoutMs = defaultLockTimeoutMs } = options;
-    if (signal?.aborted) return Promise.reject(lockAborted(this.path, signal));
-    return new Promise<T>((resolve, reject) => {
-      const done = (): void => signal?.removeEventListener('abort', abort);
-      const queued: QueuedWrite = {
-        work: () => work(this),
-        startedAt: performance.now(),
-        timeoutMs,
-        resolve: (result) => {
-          done();
-          resolve(result as T);
-        },
-        reject: (error) => {
-          done();
-          reject(error);
-        },
-      };
-      const abort = (): void => {
-        const at = this.#queue.indexOf(queued);
-        // What is not in the queue any more is being written: its outcome is reported as it is.
-        if (at < 0 || signal === undefined) return;
-        this.#queue.splice(at, 1);
-        reject(lockAborted(this.path, signal));
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-      this.#queue.push(queued);
-      this.#draining ??= this.#drain();
-    });
+    return this.#queue.add(() => work(this), options);
   }
 
   /**
@@ -160,7 +114,8 @@ export class SqliteDatabase implements AsyncDisposable {
    */
   writeSync<T>(work: (db: SqliteDatabase) => T, options: { readonly timeoutMs?: number } = {}): T {
     if (this.#closing) throw this.#closedError();
-    return retryBlocking(this.path, 'write', () => this.#transaction(true, work), options);
+    const attempt = (): T => this.#transactions.run(true, () => work(this));
+    return retryBlocking(this.path, 'write', attempt, options);
   }
 
   /**
@@ -168,12 +123,11 @@ export class SqliteDatabase implements AsyncDisposable {
    * commit. Inside a write, reads that write.
    */
   read<T>(work: (db: SqliteDatabase) => T): T {
-    if (this.#inTransaction) return work(this);
+    if (this.#transactions.running) return work(this);
     if (this.#closing) throw this.#closedError();
+    const attempt = (): T => this.#transactions.run(false, () => work(this));
     // Readers meet a lock only while a log is recovered or the last connection closes: milliseconds.
-    return retryBlocking(this.path, 'read', () => this.#transaction(false, work), {
-      timeoutMs: 2_000,
-    });
+    return retryBlocking(this.path, 'read', attempt, { timeoutMs: 2_000 });
   }
 
   /** A prepared statement, cached by its text. It must not be used within its own iteration. */
@@ -204,14 +158,7 @@ export class SqliteDatabase implements AsyncDisposable {
 
   /** Inside a write: calls `then` once that write has been committed, never when it is rolled back. */
   afterCommit(then: () => void): void {
-    if (!this.#writing) throw new KeelsonError('INTERNAL', 'afterCommit outside of a write.');
-    this.#afterCommit.push(then);
-  }
-
-  /** Changes whenever another connection has committed; costs microseconds. */
-  dataVersion(): number {
-    const row = this.prepare('PRAGMA data_version').get();
-    return Number(row?.['data_version']);
+    this.#transactions.afterCommit(then);
   }
 
   /**
@@ -227,7 +174,7 @@ export class SqliteDatabase implements AsyncDisposable {
   /** Waits for the writes in the queue, then closes. May be called again. */
   async close(): Promise<void> {
     this.#closing = true;
-    await this.#draining;
+    await this.#queue.drained();
     await this.#checkpoints.close();
     if (this.#closed) return;
     this.#closed = true;
@@ -241,158 +188,6 @@ export class SqliteDatabase implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** Writes what is in the queue; ends when it is empty. Never rejects. */
-  async #drain(): Promise<void> {
-    // Not in the turn of the first caller: those that follow it at once shall share its commit.
-    await this.turn();
-    let tries = 0;
-    let alone = false;
-    while (this.#queue.length > 0) {
-      try {
-        alone = this.#writeGroup(alone ? 1 : groupSize);
-        tries = 0;
-      } catch (error) {
-        // Only BEGIN throws: nothing of the queue has been touched.
-        if (isBusy(error)) {
-          this.#rejectOverdue(error);
-          await pause(lockPauseMs(tries));
-          tries += 1;
-        } else {
-          this.#queue.shift()?.reject(fromSqliteError(error, this.path));
-        }
-        continue;
-      }
-      // Without a rest between groups, other processes would hardly ever find the lock free.
-      if (this.#queue.length > 0) await pause(1);
-    }
-    this.#draining = undefined;
-  }
-
-  #rejectOverdue(cause: unknown): void {
-    const now = performance.now();
-    const overdue = this.#queue.filter(({ startedAt, timeoutMs }) => now - startedAt >= timeoutMs);
-    for (const write of overdue) {
-      this.#queue.splice(this.#queue.indexOf(write), 1);
-      write.reject(lockTimeout(this.path, 'write', write.timeoutMs, cause));
-    }
-  }
-
-  /**
-   * Runs waiting writes in one transaction, each in a savepoint, and settles them once it is committed.
-   * Answers whether the next ones should be run alone: after an error that undid the others as well.
-   */
-  #writeGroup(most: number): boolean {
-    this.#begin(true);
-    const written: { write: QueuedWrite; result: unknown }[] = [];
-    const failed: { write: QueuedWrite; error: unknown }[] = [];
-    const startedAt = performance.now();
-    let taken = 0;
-    let undoneByOther = false;
-    while (taken < most && this.#queue.length > 0 && performance.now() - startedAt < groupMs) {
-      const write = this.#queue.shift();
-      if (write === undefined) break;
-      taken += 1;
-      // By itself in the transaction, it needs no savepoint: all is undone with it.
-      const single = taken === 1 && (most === 1 || this.#queue.length === 0);
-      const announcements = this.#afterCommit.length;
-      try {
-        if (!single) this.#connection.exec('SAVEPOINT one');
-        const result = write.work();
-        if (!single) this.#connection.exec('RELEASE one');
-        written.push({ write, result });
-        if (single) break;
-      } catch (error) {
-        failed.push({ write, error: fromSqliteError(error, this.path) });
-        this.#afterCommit.length = announcements;
-        if (single) break;
-        // A full disk, say, undoes the whole transaction, and what came before must be run again.
-        undoneByOther = !this.#connection.isTransaction;
-        if (undoneByOther) break;
-        this.#connection.exec('ROLLBACK TO one; RELEASE one');
-      }
-    }
-    const failure = undoneByOther ? undefined : this.#commit(written.length > 0);
-    const announcements = this.#end();
-    for (const { write, error } of failed) write.reject(error);
-    if (undoneByOther || (failure !== undefined && !isInputOutput(failure) && written.length > 1)) {
-      // Nothing of it was kept: each is tried again by itself.
-      this.#queue.unshift(...written.map(({ write }) => write));
-      return true;
-    }
-    if (failure === undefined) {
-      for (const { write, result } of written) write.resolve(result);
-      for (const announce of announcements) announce();
-    } else {
-      const error = this.#commitError(failure);
-      for (const { write } of written) write.reject(error);
-    }
-    return false;
-  }
-
-  #begin(writing: boolean): void {
-    this.#assertOpen();
-    if (this.#inTransaction) {
-      throw new KeelsonError('INTERNAL', `A write on ${this.path} was started inside another one.`);
-    }
-    this.#connection.exec(writing ? 'BEGIN IMMEDIATE' : 'BEGIN');
-    this.#inTransaction = true;
-    this.#writing = writing;
-  }
-
-  /** Ends the transaction in either way; the error, if it could not be committed. */
-  #commit(keep: boolean): unknown {
-    try {
-      this.#connection.exec(keep ? 'COMMIT' : 'ROLLBACK');
-      if (keep && this.#writing) this.#checkpoints.committed();
-      return undefined;
-    } catch (error) {
-      this.#rollback();
-      return error;
-    }
-  }
-
-  /** What to announce, if the transaction was committed. */
-  #end(): readonly (() => void)[] {
-    this.#inTransaction = false;
-    this.#writing = false;
-    const announcements = this.#afterCommit;
-    this.#afterCommit = [];
-    return announcements;
-  }
-
-  #transaction<T>(writing: boolean, work: (db: SqliteDatabase) => T): T {
-    this.#begin(writing);
-    let result: T;
-    try {
-      result = work(this);
-    } catch (error) {
-      this.#rollback();
-      this.#end();
-      throw error;
-    }
-    const failure = this.#commit(true);
-    const announcements = this.#end();
-    if (failure !== undefined) {
-      throw writing ? this.#commitError(failure) : failure;
-    }
-    for (const announce of announcements) announce();
-    return result;
-  }
-
-  #rollback(): void {
-    // SQLite has rolled back by itself after some errors (a full disk, say).
-    if (this.#connection.isTransaction) this.#connection.exec('ROLLBACK');
-  }
-
-  #commitError(cause: unknown): unknown {
-    if (!isInputOutput(cause)) return fromSqliteError(cause, this.path);
-    return new KeelsonError(
-      'UNAVAILABLE',
-      `Writing a commit to ${this.path} failed on the disk; after a crash it may be there or not. Check the disk, then read before trying again.`,
-      { cause, details: { path: this.path, outcome: 'unknown' } },
-    );
   }
 
   #assertOpen(): void {

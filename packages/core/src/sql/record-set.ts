@@ -32,7 +32,7 @@ export interface RecordSet {
 }
 
 /** Rows through an index; without it where none can match, for then no index has such rows. */
-export function throughIndex(
+function throughIndex(
   dialect: SqlDialect,
   table: string,
   alias: string,

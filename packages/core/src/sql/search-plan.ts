@@ -78,24 +78,25 @@ export function* countMatches(
       ? yield* leastSet(conjuncts, context)
       : { set: small, how: 'rows' as const };
   const builder = new SqlBuilder(context.dialect);
-  // The estimate needs the order of record numbers.
-  const frame = frameOf(context, builder, driver, upTo === undefined ? how : 'inOrder');
+  // What is left of a small set is counted whole; an estimate needs the order of record numbers.
+  const bound = small === undefined ? upTo : undefined;
+  const frame = frameOf(context, builder, driver, bound === undefined ? how : 'inOrder');
   const conditions = [...frame.conditions, ...probes(context, builder, frame, conjuncts, driver)];
   const condition = allOf(conditions);
   if (condition === never) return { count: 0, exact: true };
   const matches = `FROM ${frame.from} WHERE ${condition}`;
-  if (upTo === undefined) {
+  if (bound === undefined) {
     const rows = yield builder.statement(`SELECT count(*) AS n ${matches}`);
     return { count: Number(rows[0]?.['n']), exact: true };
   }
-  const reached = `SELECT ${frame.names.rid} AS rid ${matches} LIMIT ${builder.bind(upTo + 1)}`;
+  const reached = `SELECT ${frame.names.rid} AS rid ${matches} LIMIT ${builder.bind(bound + 1)}`;
   const table = recordTable(context.kind.name);
   const [row] = yield builder.statement(
     `SELECT count(*) AS n, max(rid) AS last, (SELECT min(rid) FROM ${table}) AS low,
      (SELECT max(rid) FROM ${table}) AS high FROM (${reached}) m`,
   );
   const count = Number(row?.['n']);
-  if (count <= upTo) return { count, exact: true };
+  if (count <= bound) return { count, exact: true };
   const [low, high, last] = [row?.['low'], row?.['high'], row?.['last']].map(Number);
   const share = (Number(last) - Number(low) + 1) / (Number(high) - Number(low) + 1);
   return { count: Math.max(count, Math.round(count / share)), exact: false };

@@ -1,0 +1,122 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { KeelsonError } from '../errors.ts';
+import { fromSqliteError, isInputOutput } from './sqlite-error.ts';
+
+/** How a part of a transaction went. */
+export type Attempt =
+  | { readonly done: true; readonly result: unknown }
+  /** `undoneAll`: the error undid the whole transaction, not only this part of it. */
+  | { readonly done: false; readonly error: unknown; readonly undoneAll: boolean };
+
+/** The transactions of one connection, one at a time, and what is to be done once they are committed. */
+export class SqliteTransactions {
+  readonly #path: string;
+  readonly #connection: DatabaseSync;
+  readonly #committed: () => void;
+  #afterCommit: (() => void)[] = [];
+  #running = false;
+  #writing = false;
+
+  /** `committed` is called after each commit of a write. */
+  constructor(path: string, connection: DatabaseSync, committed: () => void) {
+    this.#path = path;
+    this.#connection = connection;
+    this.#committed = committed;
+  }
+
+  /** Whether one is running. */
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** Whether one that writes is running. */
+  get writing(): boolean {
+    return this.#writing;
+  }
+
+  /** Calls `then` once the write that is running has been committed. */
+  afterCommit(then: () => void): void {
+    if (!this.#writing) throw new KeelsonError('INTERNAL', 'afterCommit outside of a write.');
+    this.#afterCommit.push(then);
+  }
+
+  /** Throws SQLite's own error when another connection is in the way. */
+  begin(writing: boolean): void {
+    if (this.#running) {
+      throw new KeelsonError('INTERNAL', `A write on ${this.#path} was started inside another.`);
+    }
+    this.#connection.exec(writing ? 'BEGIN IMMEDIATE' : 'BEGIN');
+    this.#running = true;
+    this.#writing = writing;
+  }
+
+  /** Runs a part of the transaction; with a savepoint, its failure undoes it alone. */
+  attempt(work: () => unknown, savepoint: boolean): Attempt {
+    const announcements = this.#afterCommit.length;
+    try {
+      if (savepoint) this.#connection.exec('SAVEPOINT part');
+      const result = work();
+      if (savepoint) this.#connection.exec('RELEASE part');
+      return { done: true, result };
+    } catch (error) {
+      this.#afterCommit.length = announcements;
+      // A full disk, say, undoes the whole of it at once.
+      const undoneAll = !savepoint || !this.#connection.isTransaction;
+      if (!undoneAll) this.#connection.exec('ROLLBACK TO part; RELEASE part');
+      return { done: false, error, undoneAll };
+    }
+  }
+
+  /** Commits, then calls what waited for it; answers the error if it could not be committed. */
+  commit(): unknown {
+    try {
+      this.#connection.exec('COMMIT');
+    } catch (error) {
+      this.rollback();
+      return error;
+    }
+    const { announcements, writing } = this.#end();
+    if (writing) this.#committed();
+    for (const announce of announcements) announce();
+    return undefined;
+  }
+
+  rollback(): undefined {
+    // After some errors SQLite has done it by itself.
+    if (this.#connection.isTransaction) this.#connection.exec('ROLLBACK');
+    this.#end();
+  }
+
+  /** Runs a whole transaction. Throws what `work` throws, and SQLite's own errors. */
+  run<T>(writing: boolean, work: () => T): T {
+    this.begin(writing);
+    let result: T;
+    try {
+      result = work();
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+    const failure = this.commit();
+    if (failure !== undefined) throw writing ? this.commitError(failure) : failure;
+    return result;
+  }
+
+  /** What a commit that failed is told its caller as. */
+  commitError(cause: unknown): unknown {
+    if (!isInputOutput(cause)) return fromSqliteError(cause, this.#path);
+    return new KeelsonError(
+      'UNAVAILABLE',
+      `Writing a commit to ${this.#path} failed on the disk; after a crash it may be there or not. Check the disk, then read before trying again.`,
+      { cause, details: { path: this.#path, outcome: 'unknown' } },
+    );
+  }
+
+  #end(): { readonly announcements: readonly (() => void)[]; readonly writing: boolean } {
+    const ended = { announcements: this.#afterCommit, writing: this.#writing };
+    this.#afterCommit = [];
+    this.#running = false;
+    this.#writing = false;
+    return ended;
+  }
+}
