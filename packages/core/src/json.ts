@@ -66,7 +66,7 @@ export function asJson(value: unknown, label = 'value'): Json {
 export function assertText(
   value: unknown,
   label: string,
-  maxLength = Number.POSITIVE_INFINITY,
+  maxLength: number = Number.POSITIVE_INFINITY,
 ): string {
   if (typeof value !== 'string') {
     throw new KeelsonError('INVALID', `${label} must be text, not ${describe(value)}.`);

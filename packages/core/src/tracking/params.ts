@@ -75,20 +75,6 @@ export function unflattenParams(flat: Readonly<Record<string, Json>>): JsonObjec
   return toObject(root);
 }
 
-/** The type by which a param is shown. */
-export function paramType(value: Json): 'INT' | 'FLOAT' | 'STRING' | 'BOOL' | 'JSON' {
-  switch (typeof value) {
-    case 'number':
-      return Number.isInteger(value) ? 'INT' : 'FLOAT';
-    case 'string':
-      return 'STRING';
-    case 'boolean':
-      return 'BOOL';
-    default:
-      return 'JSON';
-  }
-}
-
 /** A level of the nested structure; what is no Branch is a param's value. */
 type Branch = Map<string, Branch | { readonly value: Json }>;
 

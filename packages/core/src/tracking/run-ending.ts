@@ -151,7 +151,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
 }
 
 /** Final metrics and artifact paths, as many as an event may carry; `truncated` where there are more. */
-export function completedPayload(
+function completedPayload(
   summaries: readonly SeriesSummary[],
   paths: readonly string[],
   morePaths: boolean,

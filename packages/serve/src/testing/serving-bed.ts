@@ -61,7 +61,7 @@ class RowsInMemory implements PredictionSink {
 /** A temporary directory with model versions, and a source of them. */
 export class ServingBed implements AsyncDisposable {
   readonly dir: string;
-  readonly sink = new RowsInMemory();
+  readonly sink: RowsInMemory = new RowsInMemory();
   readonly source: LocalServingSource;
   #generation = 0;
 

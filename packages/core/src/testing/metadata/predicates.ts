@@ -60,7 +60,7 @@ export async function matches(
   store: MetadataStore,
   where: Predicate,
   expected: string,
-  what = JSON.stringify(where),
+  what: string = JSON.stringify(where),
 ): Promise<void> {
   const { records } = await store.query(home, 'item', { where, limit: 1_000 });
   const ids = records.map((record) => record.id).toSorted();
