@@ -29,11 +29,12 @@ export function htmlPage(title: string, body: string): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>${escapeHtml(title)}</title><style>
-:root{color-scheme:light dark;--line:#8884;--ink:#1b6ca8}
+:root{color-scheme:light dark;--line:#8884;--ink:#1b6ca8;--good:#2a7d2a;--bad:#b3261e}
+@media (prefers-color-scheme:dark){:root{--ink:#63b0ea;--good:#7bc47b;--bad:#f2867e}}
 body{font:15px/1.5 system-ui,sans-serif;margin:0 auto;max-width:1100px;padding:1rem}
 h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.1rem;border-bottom:1px solid var(--line);padding-bottom:.2rem}
-.status{font-size:.8rem;padding:.15rem .5rem;border-radius:1rem;border:1px solid currentColor;vertical-align:middle}
-.COMPLETED{color:#2a7d2a}.FAILED,.KILLED,.reason{color:#b3261e}.RUNNING{color:var(--ink)}
+.status{font-size:.7rem;font-weight:600;letter-spacing:.03em;white-space:nowrap;padding:.15rem .5rem;border-radius:1rem;border:1px solid currentColor;vertical-align:middle}
+.COMPLETED{color:var(--good)}.FAILED,.KILLED,.reason{color:var(--bad)}.RUNNING{color:var(--ink)}
 dl{display:flex;flex-wrap:wrap;gap:.3rem 1.5rem;margin:0}dt{font-size:.75rem;opacity:.7}dd{margin:0;overflow-wrap:anywhere}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(280px,1fr));gap:1rem}
 figure{margin:0;border:1px solid var(--line);border-radius:.4rem;padding:.6rem}figcaption{font-size:.85rem;overflow-wrap:anywhere}

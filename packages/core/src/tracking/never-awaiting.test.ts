@@ -6,7 +6,7 @@ import { openTestPlatform, temporaryDirectory, until } from '../../test/open-tes
 const loopMs = Number(process.env['KEELSON_LOOP_MS'] ?? 7_000);
 const pointsPerSecond = 10_000;
 const heartbeatTimeoutMs = 3_000;
-const flushMs = 500;
+const flushMs = 1_000;
 
 describe('a training loop that never awaits', () => {
   test(

@@ -16,6 +16,18 @@ async function holdRun(
   return { child, id: line.replace('holding ', '') };
 }
 
+/** Stops a process, but not in the middle of a write: the others could not write until it goes on. */
+async function stop(child: ChildProgram, { tracking }: Services): Promise<void> {
+  for (;;) {
+    child.signal('SIGSTOP');
+    const written = tracking.createExperiment({ name: 'probe', ifExists: 'suffix' });
+    const late = new Promise((resolve) => setTimeout(() => resolve('late'), 1000));
+    if ((await Promise.race([written, late])) !== 'late') return;
+    child.signal('SIGCONT');
+    await written;
+  }
+}
+
 async function statusOf({ tracking }: Services, id: string): Promise<string> {
   return (await tracking.getRun(id)).status;
 }
@@ -125,7 +137,7 @@ describe('a run that was taken for dead', () => {
     const dir = await temporaryDirectory();
     const { child, id } = await holdRun(dir, { timeoutMs: 900 });
     const { platform } = await openTestPlatform({ dir });
-    child.signal('SIGSTOP');
+    await stop(child, platform);
     await until('it reads FAILED', async () => (await statusOf(platform, id)) === 'FAILED');
     expect((await platform.tracking.getRun(id)).statusReason).toMatch(/^no heartbeat since 20/);
     expect(await platform.tracking.reap()).toBe(1);
@@ -146,7 +158,7 @@ describe('a run that was taken for dead', () => {
     const dir = await temporaryDirectory();
     const { child, id } = await holdRun(dir, { timeoutMs: 900 });
     const { platform } = await openTestPlatform({ dir });
-    child.signal('SIGSTOP');
+    await stop(child, platform);
     await until('it is marked', async () => (await platform.tracking.reap()) === 1);
     child.signal('SIGCONT');
     child.signal('SIGTERM');

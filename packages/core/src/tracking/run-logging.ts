@@ -2,12 +2,9 @@ import { z } from 'zod';
 import { checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
-import { isKeelsonError } from '../errors.ts';
 import { canonicalJson, encodeJson, type Json, storableText } from '../json.ts';
 import { commitChanges } from '../operations/decide-and-commit.ts';
-import { assertDataset, type DatasetInput, datasetId } from './dataset.ts';
 import { assertTags } from './experiment.ts';
-import { optional } from './run.ts';
 import type { RunRecords } from './run-records.ts';
 
 /** What is written to a run while it runs, beside metrics and artifacts. */
@@ -17,7 +14,6 @@ export interface RunLogging {
   /** Open after the end too; several processes may set different tags at once. */
   setTags(runId: string, tags: Readonly<Record<string, string>>): Promise<void>;
   removeTags(runId: string, keys: readonly string[]): Promise<void>;
-  logDataset(runId: string, dataset: DatasetInput): Promise<string>;
 }
 
 /** A param entry: what one call logged. None for a call that logged nothing. */
@@ -71,33 +67,7 @@ export function createRunLogging(
     await commitChanges(scope, [{ op: 'merge', kind: 'run', id: runId, unset: { tags: keys } }]);
   }
 
-  async function logDataset(runId: string, input: DatasetInput): Promise<string> {
-    const dataset = assertDataset(input);
-    const id = datasetId(dataset.name, dataset.digest);
-    const columns = {
-      name: dataset.name,
-      digest: dataset.digest,
-      rowCount: dataset.rowCount,
-      sourceUri: dataset.sourceUri,
-    };
-    const body = {
-      ...optional('schema', dataset.schema),
-      ...optional('profile', dataset.profile),
-    };
-    await once(
-      records.whileRunning(runId, () => [{ op: 'create', kind: 'dataset', id, columns, body }]),
-    );
-    const edge = { from: id, to: runId, role: dataset.role };
-    const edgeId = scope.ids.next();
-    await once(
-      records.whileRunning(runId, () => [
-        { op: 'create', kind: 'edge', id: edgeId, columns: edge },
-      ]),
-    );
-    return id;
-  }
-
-  return { logParams, setTags, removeTags, logDataset };
+  return { logParams, setTags, removeTags };
 }
 
 /** What a call changes of what was logged before, in words. */
@@ -111,16 +81,4 @@ function overwriting(
     if (before === undefined || canonicalJson(before) === canonicalJson(value)) return [];
     return [[storableText(key, 100), `was ${told(before)} and is now ${told(value)}`]];
   });
-}
-
-/** The same dataset, or the same edge, may be there already; an ended run stays a CONFLICT. */
-async function once(written: Promise<void>): Promise<void> {
-  try {
-    await written;
-  } catch (error) {
-    const taken =
-      isKeelsonError(error, 'CONFLICT') &&
-      ['dataset', 'edge'].includes(String(error.details['kind']));
-    if (!taken) throw error;
-  }
 }

@@ -1,152 +1,244 @@
-import type { SeriesBucket, SeriesSummary } from '../contracts/series-store.ts';
-import { encodeJson, type Json } from '../json.ts';
+import { isKeelsonError } from '../errors.ts';
+import { encodeJson, isPlainObject, type Json, storableText } from '../json.ts';
 import type { Artifact, Artifacts } from './artifacts.ts';
+import type { Datasets, RunDataset } from './datasets.ts';
 import type { Experiments } from './experiments.ts';
-import { formatBytes, formatMs } from './format-figures.ts';
+import { formatBytes, formatNumber } from './format-figures.ts';
 import { escapeHtml, htmlPage, section, table } from './html-page.ts';
+import { type DrawnMetric, metricCards } from './metric-cards.ts';
 import type { Metrics } from './metrics.ts';
+import { flattenParams } from './params.ts';
 import type { Run } from './run.ts';
 import type { Runs } from './runs.ts';
 import type { RunSearches } from './search.ts';
 
 /** What a page is made from. */
 export interface RunPageParts {
-  readonly experiments: Experiments;
-  readonly runs: Pick<Runs, 'getRun'>;
-  readonly searches: RunSearches;
-  readonly artifacts: Artifacts;
-  readonly metrics: Metrics;
+  readonly experiments: Pick<Experiments, 'getExperiment'>;
+  readonly runs: Pick<Runs, 'getRun' | 'findRun'>;
+  readonly searches: Pick<RunSearches, 'searchRuns'>;
+  readonly artifacts: Pick<Artifacts, 'listArtifacts' | 'readArtifact'>;
+  readonly datasets: Datasets;
+  readonly metrics: Pick<Metrics, 'getMetricSummaries' | 'downsampleMetric'>;
 }
 
 const maxFigureBytes = 2_000_000;
+const maxPageBytes = 20_000_000;
 const maxCharts = 60;
+const maxArtifacts = 500;
+const maxChildren = 100;
 
 /** The HTML page of one run: no script, nothing loaded from outside, every value escaped. */
 export async function renderRunPage(parts: RunPageParts, runId: string): Promise<string> {
   const run = await parts.runs.getRun(runId);
-  const [experiment, summaries, { artifacts }, children] = await Promise.all([
+  const [experiment, parent, summaries, listed, datasets, children] = await Promise.all([
     parts.experiments.getExperiment(run.experimentId),
+    run.parentRunId === undefined ? undefined : parts.runs.findRun(run.parentRunId),
     parts.metrics.getMetricSummaries(runId),
-    parts.artifacts.listArtifacts(runId, { limit: 500 }),
-    parts.searches.searchRuns({ parentRunId: runId, limit: 100 }),
+    parts.artifacts.listArtifacts(runId, { limit: maxArtifacts }),
+    parts.datasets.listDatasets(runId),
+    parts.searches.searchRuns({
+      parentRunId: runId,
+      orderBy: ['start_time'],
+      limit: maxChildren,
+    }),
   ]);
-  const charts: string[] = [];
+  const metrics: DrawnMetric[] = [];
   for (const summary of summaries.slice(0, maxCharts)) {
     const buckets = await parts.metrics.downsampleMetric(runId, summary.key, { buckets: 300 });
-    charts.push(metricCard(summary, buckets));
+    metrics.push({ summary, buckets });
   }
-  const figures: string[] = [];
-  for (const artifact of artifacts.filter(isFigure)) {
-    figures.push(await figureCard(parts.artifacts, artifact));
-  }
-  const body = [
-    header(run, experiment.name),
-    section('Metrics', charts.length === 0 ? '' : `<div class="grid">${charts.join('')}</div>`),
-    section('Figures', figures.length === 0 ? '' : `<div class="grid">${figures.join('')}</div>`),
+  const rest = summaries.length - metrics.length;
+  const { artifacts } = listed;
+  const content = [
+    section('Metrics', metricCards(metrics) + note(rest > 0 && `and ${rest} more metrics`)),
     section(
-      'Params',
-      table(
-        ['key', 'value'],
-        Object.entries(run.params).map(([k, v]) => [k, show(v)]),
-      ),
+      'Nested runs',
+      nestedRuns(children.runs) + note(children.cursor && `the first ${maxChildren}`),
     ),
-    section('Nested runs', nestedRuns(children.runs)),
+    section('Figures', await figureCards(parts.artifacts, artifacts)),
+    section('Params', keyValues(Object.entries(run.params).map(([k, v]) => [k, show(v)]))),
+    section(
+      'Datasets',
+      table(['name', 'role', 'rows', 'digest', 'source'], datasets.map(datasetRow)),
+    ),
     section(
       'Artifacts',
       table(
         ['path', 'type', 'size', 'sha256'],
         artifacts.map((a) => [a.path, a.type, formatBytes(a.sizeBytes), a.sha256.slice(0, 16)]),
-      ),
+      ) + note(listed.cursor && `the first ${maxArtifacts}`),
     ),
-    section('Tags', table(['key', 'value'], Object.entries(run.tags))),
+    section('Tags', keyValues(Object.entries(run.tags))),
     section(
       'Environment',
-      `<pre>${escapeHtml(JSON.stringify(run.environment, undefined, 2))}</pre>`,
+      keyValues([...flattenParams(run.environment)].map(([k, v]) => [k, show(v)])),
     ),
-  ];
-  return htmlPage(`${run.name} · ${experiment.name}`, body.join('\n'));
+  ].join('\n');
+  const empty = '<p class="empty">Nothing has been logged yet.</p>';
+  const body = `<style>${style}</style>${header(run, experiment.name, parent)}\n${content.trim() || empty}`;
+  return htmlPage(`${run.name} · ${experiment.name}`, body);
 }
 
-function header(run: Run, experiment: string): string {
-  const facts = [
+const style = `
+.metric{padding:.7rem .7rem .3rem}.metric text{font-size:10px;fill:currentColor;opacity:.75}.metric line{stroke:var(--line)}
+.metric .dot{stroke-width:5;stroke-linecap:round}.metric strong{font-weight:600}
+.figures{display:flex;flex-wrap:wrap;gap:0 .8rem;font-size:.8rem;opacity:.8}.figures b{font-weight:600;font-variant-numeric:tabular-nums}
+.facts{margin-top:.6rem}.pairs th{font-weight:400;white-space:nowrap;max-width:24rem;overflow:hidden;text-overflow:ellipsis;vertical-align:top;opacity:.8}
+.pairs td{overflow-wrap:anywhere;white-space:pre-wrap;min-width:10rem}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;padding-left:.8rem}
+.grid+.scroll{margin-top:1rem}td:first-child{white-space:nowrap;max-width:26rem;overflow:hidden;text-overflow:ellipsis}
+.note{font-size:.8rem;opacity:.75}h2{margin:1.6rem 0 .6rem}figcaption p{margin:.2rem 0}
+`;
+
+function header(run: Run, experiment: string, parent: Run | undefined): string {
+  const ended = run.durationMs !== undefined;
+  const source = [run.sourceName, run.sourceVersion?.slice(0, 10)].filter(Boolean).join(' @ ');
+  const facts: (readonly [string, string | undefined])[] = [
     ['experiment', experiment],
     ['run', run.id],
-    ['started', new Date(run.startedAt).toISOString()],
-    ['duration', run.durationMs === undefined ? '–' : formatMs(run.durationMs)],
+    ['parent', parent?.name],
+    ['started', formatTime(run.startedAt)],
+    ['duration', ended ? formatDuration(run.durationMs ?? 0) : undefined],
+    ['last heartbeat', run.heartbeatAt === undefined ? undefined : formatTime(run.heartbeatAt)],
     ['by', run.userId],
-    [
-      'source',
-      [run.sourceName, run.sourceVersion?.slice(0, 10)].filter(Boolean).join(' @ ') || '–',
-    ],
+    ['source', source === '' ? undefined : source],
   ];
-  const lost = Object.entries(run.lostPoints);
-  return `<header><h1>${escapeHtml(run.name)} <span class="status ${run.status}">${run.status}</span></h1>
-<p>${escapeHtml(run.description)}</p>
+  const lost = Object.entries(run.lostPoints).map(([key, points]) => `${key} ${points}`);
+  const shown = facts.flatMap(([name, value]) =>
+    value === undefined ? [] : [`<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`],
+  );
+  return `<header><h1>${escapeHtml(run.name)} ${statusPill(run)}</h1>
+${run.lifecycle === 'deleted' ? '<p class="reason">This run is deleted.</p>' : ''}
 ${run.statusReason === undefined ? '' : `<p class="reason">${escapeHtml(run.statusReason)}</p>`}
-${lost.length === 0 ? '' : `<p class="reason">Metric points lost: ${escapeHtml(lost.map(([k, n]) => `${k} ${n}`).join(', '))}</p>`}
-<dl>${facts.map(([k, v]) => `<div><dt>${k}</dt><dd>${escapeHtml(v ?? '')}</dd></div>`).join('')}</dl></header>`;
+${lost.length === 0 ? '' : `<p class="reason">Metric points lost: ${escapeHtml(lost.join(', '))}</p>`}
+${run.description === '' ? '' : `<p>${escapeHtml(run.description)}</p>`}
+<dl class="facts">${shown.join('')}</dl></header>`;
 }
 
+function statusPill(run: Run): string {
+  return `<span class="status ${run.status}">${run.status}</span>`;
+}
+
+/** A table of the runs nested in this one: what was chosen differently, and what came of it. */
 function nestedRuns(runs: readonly Run[]): string {
-  const keys = [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))].slice(0, 6);
-  return table(
-    ['name', 'status', ...keys],
-    runs.map((run) => [run.name, run.status, ...keys.map((key) => formatNumber(run.metrics[key]))]),
+  if (runs.length === 0) return '';
+  const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))].slice(0, 6);
+  const params = varying(runs).slice(0, 4);
+  const own = (values: Readonly<Record<string, Json>>, key: string): string =>
+    Object.hasOwn(values, key) ? storableText(show(values[key] ?? null), 60) : '–';
+  const head = ['name', 'status', ...params].map((name) => `<th>${escapeHtml(name)}</th>`);
+  const rows = runs.map((run) => {
+    const cells = [
+      `<td>${escapeHtml(run.name)}</td><td>${statusPill(run)}</td>`,
+      ...params.map((key) => `<td>${escapeHtml(own(run.params, key))}</td>`),
+      ...metrics.map((key) => {
+        const value = Object.hasOwn(run.metrics, key) ? run.metrics[key] : undefined;
+        return `<td class="n">${formatNumber(value) ?? '–'}</td>`;
+      }),
+      `<td class="reason">${escapeHtml(storableText(run.statusReason ?? '', 200))}</td>`,
+    ];
+    return `<tr>${cells.join('')}</tr>`;
+  });
+  const numbers = metrics.map((name) => `<th class="n">${escapeHtml(name)}</th>`);
+  return `<div class="scroll"><table><tr>${head.join('')}${numbers.join('')}<th></th></tr>${rows.join('')}</table></div>`;
+}
+
+/** Params that are not the same in all runs that have them. */
+function varying(runs: readonly Run[]): string[] {
+  const keys = new Set(runs.flatMap((run) => Object.keys(run.params)));
+  return [...keys].filter((key) => {
+    const having = runs.filter((run) => Object.hasOwn(run.params, key));
+    return new Set(having.map((run) => encodeJson(run.params[key] ?? null))).size > 1;
+  });
+}
+
+/** Figures as images, never inline: a script in an SVG does not run there. */
+async function figureCards(
+  store: RunPageParts['artifacts'],
+  artifacts: readonly Artifact[],
+): Promise<string> {
+  const cards: string[] = [];
+  let bytesLeft = maxPageBytes;
+  for (const artifact of artifacts.filter((each) => each.mimeType.startsWith('image/'))) {
+    const { path, sizeBytes } = artifact;
+    const tooBig = sizeBytes > maxFigureBytes || sizeBytes > bytesLeft;
+    if (tooBig) {
+      cards.push(
+        figureCard(
+          path,
+          `<p class="empty">${formatBytes(sizeBytes)}: too large to be shown here</p>`,
+        ),
+      );
+      continue;
+    }
+    bytesLeft -= sizeBytes;
+    cards.push(figureCard(path, await image(store, artifact)));
+  }
+  return cards.length === 0 ? '' : `<div class="grid">${cards.join('')}</div>`;
+}
+
+function figureCard(path: string, content: string): string {
+  return `<figure>${content}<figcaption>${escapeHtml(path)}</figcaption></figure>`;
+}
+
+async function image(store: RunPageParts['artifacts'], artifact: Artifact): Promise<string> {
+  try {
+    const bytes = await store.readArtifact(artifact.runId, artifact.path);
+    const url = `data:${artifact.mimeType};base64,${Buffer.from(bytes).toString('base64')}`;
+    return `<img alt="${escapeHtml(artifact.path)}" src="${escapeHtml(url)}">`;
+  } catch (error) {
+    if (!isKeelsonError(error, 'CORRUPT', 'NOT_FOUND')) throw error;
+    return `<p class="reason">cannot be shown: ${escapeHtml(error.message)}</p>`;
+  }
+}
+
+function datasetRow(dataset: RunDataset): readonly string[] {
+  const { name, role, rowCount, digest, sourceUri } = dataset;
+  return [name, role, rowCount?.toLocaleString('en') ?? '–', digest.slice(0, 16), sourceUri ?? '–'];
+}
+
+function keyValues(pairs: readonly (readonly string[])[]): string {
+  if (pairs.length === 0) return '';
+  const rows = pairs.map(
+    ([key = '', value = '']) =>
+      `<tr><th title="${escapeHtml(storableText(key, 500))}">${escapeHtml(storableText(key, 200))}</th><td>${escapeHtml(value)}</td></tr>`,
   );
+  return `<div class="scroll"><table class="pairs">${rows.join('')}</table></div>`;
 }
 
-function isFigure(artifact: Artifact): boolean {
-  return artifact.mimeType.startsWith('image/') && artifact.sizeBytes <= maxFigureBytes;
-}
-
-async function figureCard(artifacts: Artifacts, artifact: Artifact): Promise<string> {
-  const bytes = await artifacts.readArtifact(artifact.runId, artifact.path);
-  // As an image, never inline: a script in an SVG does not run there.
-  const url = `data:${artifact.mimeType};base64,${Buffer.from(bytes).toString('base64')}`;
-  const name = escapeHtml(artifact.path);
-  return `<figure><img alt="${name}" src="${escapeHtml(url)}"><figcaption>${name}</figcaption></figure>`;
-}
-
-function metricCard(summary: SeriesSummary, buckets: readonly SeriesBucket[]): string {
-  const figures = [
-    `last ${formatNumber(summary.last)}`,
-    `min ${formatNumber(summary.min)}`,
-    `max ${formatNumber(summary.max)}`,
-    `${summary.count} points`,
-  ];
-  return `<figure><figcaption><b>${escapeHtml(summary.key)}</b><br>${figures.join(' · ')}</figcaption>${curve(buckets)}</figure>`;
-}
-
-/** A band from each bucket's least to its greatest value, over its steps. */
-function curve(buckets: readonly SeriesBucket[]): string {
-  const drawn = buckets.filter((b) => Number.isFinite(b.min) && Number.isFinite(b.max));
-  const first = drawn[0];
-  const last = drawn.at(-1);
-  if (first === undefined || last === undefined) return '<p class="empty">no finite values</p>';
-  const low = Math.min(...drawn.map((b) => b.min));
-  const high = Math.max(...drawn.map((b) => b.max));
-  const width = 320;
-  const height = 120;
-  const x = (step: number): string =>
-    (4 + ((step - first.stepMin) / (last.stepMax - first.stepMin || 1)) * (width - 8)).toFixed(1);
-  const y = (value: number): string =>
-    (height - 4 - ((value - low) / (high - low || 1)) * (height - 8)).toFixed(1);
-  const points = drawn.flatMap((b) =>
-    b.minStep <= b.maxStep
-      ? [`${x(b.minStep)},${y(b.min)}`, `${x(b.maxStep)},${y(b.max)}`]
-      : [`${x(b.maxStep)},${y(b.max)}`, `${x(b.minStep)},${y(b.min)}`],
-  );
-  const dot =
-    drawn.length === 1 ? `<circle cx="${x(first.minStep)}" cy="${y(first.min)}" r="3"/>` : '';
-  return `<svg viewBox="0 0 ${width} ${height}" role="img"><polyline points="${points.join(' ')}"/>${dot}</svg>`;
+function note(text: string | false | undefined): string {
+  return text === false || text === undefined || text === ''
+    ? ''
+    : `<p class="note">${escapeHtml(text)}</p>`;
 }
 
 function show(value: Json): string {
-  const text = typeof value === 'string' ? value : encodeJson(value);
-  return text.length > 500 ? `${text.slice(0, 500)}…` : text;
+  const text =
+    typeof value === 'string' ? value : isPlainObject(value) ? encodeJson(value) : plain(value);
+  return storableText(text, 500);
 }
 
-function formatNumber(value: number | undefined): string {
-  if (value === undefined) return '–';
-  return Number.isInteger(value) || !Number.isFinite(value) ? String(value) : value.toPrecision(5);
+function plain(value: Json): string {
+  return typeof value === 'number'
+    ? Object.is(value, -0)
+      ? '-0'
+      : String(value)
+    : encodeJson(value);
+}
+
+function formatTime(at: number): string {
+  const date = new Date(at);
+  // A caller's clock may give what is no date.
+  return Number.isNaN(date.getTime())
+    ? String(at)
+    : `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+function formatDuration(ms: number): string {
+  if (ms < 1000) return `${ms} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  const minutes = Math.floor(ms / 60_000);
+  const seconds = Math.floor((ms % 60_000) / 1000);
+  if (minutes < 60) return `${minutes} min ${seconds} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -7,6 +7,7 @@ import { assertAllowed, commitChanges, decideAndCommit } from '../operations/dec
 import { ownerState } from '../process-owner.ts';
 import { ActiveRun, currentRun, type RunBackend, type RunGate } from './active-run.ts';
 import type { ArtifactLog } from './artifacts.ts';
+import type { DatasetLog } from './datasets.ts';
 import { emitOfRun } from './emit-of-run.ts';
 import { captureEnvironment, type Environment } from './environment.ts';
 import type { Experiment } from './experiment.ts';
@@ -35,6 +36,7 @@ export interface RunStartingParts {
   readonly artifacts: ArtifactLog;
   readonly records: RunRecords;
   readonly logging: RunLogging;
+  readonly datasets: DatasetLog;
   readonly ending: RunEnding;
   metricSeen(experimentId: string, key: string): void;
 }
@@ -53,7 +55,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     artifacts: parts.artifacts,
     logParams: logging.logParams,
     setTags: logging.setTags,
-    logDataset: logging.logDataset,
+    logDataset: parts.datasets.logDataset,
     metricSeen: parts.metricSeen,
     async finish(id, status, reason) {
       await ending.finish(id, status, reason);

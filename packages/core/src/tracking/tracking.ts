@@ -4,6 +4,7 @@ import { isKeelsonError } from '../errors.ts';
 import { type Artifacts, createArtifacts } from './artifacts.ts';
 import { type CompareOptions, createRunComparisons, type RunComparisons } from './compare-runs.ts';
 import { renderComparisonPage } from './comparison-page.ts';
+import { createDatasets, type Datasets } from './datasets.ts';
 import { createExperiments, type Experiments } from './experiments.ts';
 import { createMetricNameWatch } from './metric-name-watch.ts';
 import { createMetricNames, type MetricNames } from './metric-names.ts';
@@ -33,6 +34,7 @@ export interface Tracking
     RunSearches,
     RunComparisons,
     Artifacts,
+    Datasets,
     Metrics,
     MetricNames,
     RunPages {}
@@ -56,6 +58,7 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
   const records = createRunRecords(scope, { heartbeats, heartbeatTimeoutMs });
   const artifactLog = createArtifacts(scope, records, warn);
   const { log: _, ...artifacts } = artifactLog;
+  const { logDataset, ...datasets } = createDatasets(scope, records);
   const logging = createRunLogging(scope, records, warn);
   const ending = createRunEnding(scope, { records, artifacts, writer, warn });
   const common = { records, logging, ending };
@@ -63,6 +66,7 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
   const watch = createMetricNameWatch(scope, { names: names.listMetricNames, warn });
   const starting = createRunStarting(scope, {
     ...common,
+    datasets: { logDataset },
     writer,
     experiments,
     artifacts: artifactLog,
@@ -83,12 +87,14 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
     ...searches,
     ...artifacts,
     ...metrics,
+    ...datasets,
     ...names,
     ...comparisons,
     ...createTypedExperiments(runs),
     comparisonPage: (ids, options) =>
       renderComparisonPage({ experiments, comparisons, metrics }, ids, options),
-    runPage: (runId) => renderRunPage({ experiments, runs, searches, artifacts, metrics }, runId),
+    runPage: (runId) =>
+      renderRunPage({ experiments, runs, searches, artifacts, datasets, metrics }, runId),
   };
 }
 
