@@ -1,13 +1,24 @@
 import type { Claimed, ClaimKey, ClaimRequest } from '../contracts/metadata-store.ts';
+import type { Order, Predicate } from '../contracts/query.ts';
+import type { KindDeclaration } from '../contracts/record.ts';
 import { KeelsonError } from '../errors.ts';
-import type { ColumnInput, RowNames } from '../sql/index.ts';
+import {
+  type ColumnInput,
+  mergePages,
+  type PageEntry,
+  type RowNames,
+  recordTable,
+  searchPage,
+} from '../sql/index.ts';
+
 import type { SqlBuilder } from '../sql/sql-builder.ts';
 import { assertImmutable, keepUnique } from './sqlite-commit.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { mergedColumns, type SqliteRecordTable } from './sqlite-record-table.ts';
+import { runSearch, searchContext } from './sqlite-search.ts';
 
 /** A condition: no claim that counts holds the record. */
-export function unclaimed(
+function unclaimed(
   kind: string,
   now: number,
   takeFrom: readonly string[],
@@ -24,6 +35,51 @@ export function unclaimed(
     }
     return `NOT EXISTS (SELECT 1 FROM claim held WHERE ${held.join(' AND ')})`;
   };
+}
+
+/** What may be claimed: of which kind, in which order, how many. */
+export interface ClaimSearch {
+  readonly workspace: string | undefined;
+  readonly where: Predicate | undefined;
+  readonly orderBy: readonly Order[];
+  readonly limit: number;
+  readonly takeFrom: readonly string[];
+}
+
+/** More workspaces than this are searched as one: slower than one by one, but in one go. */
+const maxWorkspaces = 20;
+
+/** The records that may be claimed now, in order. */
+export function findUnclaimed(
+  db: SqliteDatabase,
+  kind: KindDeclaration,
+  search: ClaimSearch,
+  now: number,
+): readonly PageEntry[] {
+  const { workspace, where, orderBy, limit } = search;
+  const also = unclaimed(kind.name, now, search.takeFrom);
+  const page = { where, orderBy, limit, after: undefined, also };
+  const all = workspace === undefined ? workspacesOf(db, kind) : [workspace];
+  // Indexes begin with the workspace: an order over all of them has none to walk.
+  const each = all.length > maxWorkspaces ? [undefined] : all;
+  const pages = each.map((one) => runSearch(db, searchPage(searchContext(db, kind, one), page)));
+  return mergePages(searchContext(db, kind, workspace), orderBy, pages, limit);
+}
+
+/** The workspaces that have records of a kind: a step through the index for each. */
+function workspacesOf(db: SqliteDatabase, kind: KindDeclaration): readonly string[] {
+  const table = recordTable(kind.name);
+  return db
+    .prepare(
+      `WITH RECURSIVE w (ws) AS (
+         SELECT min(ws) FROM ${table}
+         UNION ALL
+         SELECT (SELECT min(t.ws) FROM ${table} t WHERE t.ws > w.ws) FROM w WHERE w.ws IS NOT NULL
+       )
+       SELECT ws FROM w WHERE ws IS NOT NULL LIMIT ?`,
+    )
+    .all(maxWorkspaces + 1)
+    .map((row) => String(row['ws']));
 }
 
 /** Takes a record that was found unclaimed, inside the same write. */

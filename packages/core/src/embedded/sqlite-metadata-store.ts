@@ -28,11 +28,11 @@ import {
 } from '../sql/index.ts';
 import { EventWaiters } from './event-waiters.ts';
 import {
+  findUnclaimed,
   readClaimOwners,
   releaseClaims,
   renewClaims,
   takeClaim,
-  unclaimed,
 } from './sqlite-claims.ts';
 import { applyCommit } from './sqlite-commit.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
@@ -281,17 +281,15 @@ export class SqliteMetadataStore implements MetadataStore {
     checkSearch(table.kind, where, orderBy);
     const set = namedColumns(table.kind, request.set ?? {}, `A claimed ${kind}`);
     await this.#foldFor(table.kind, { where, orderBy });
-    const search = (db: SqliteDatabase, now: number, most: number): readonly { rid: number }[] => {
-      const also = unclaimed(kind, now, takeFrom);
-      const page = { where, orderBy, limit: most, after: undefined, also };
-      return runSearch(db, searchPage(searchContext(db, table.kind, workspace), page));
-    };
+    const search = { workspace, where, orderBy, limit, takeFrom };
     // Most calls find nothing due: they shall not queue for the write lock.
-    const due = await this.#read((db) => search(db, this.#now(), 1));
+    const due = await this.#read((db) =>
+      findUnclaimed(db, table.kind, { ...search, limit: 1 }, this.#now()),
+    );
     if (due.length === 0) return [];
     return await this.#db.write((db) => {
       const now = this.#now();
-      const found = search(db, now, limit);
+      const found = findUnclaimed(db, table.kind, search, now);
       return found.map(({ rid }) => takeClaim(db, table, rid, request, set, now));
     });
   }

@@ -11,6 +11,7 @@ export {
 } from './commit-input.ts';
 export type { SqlDialect, SqlRow, SqlStatement, SqlValue } from './dialect.ts';
 export { type FacetValue, facetValue, prefixLength } from './facet-value.ts';
+export { mergePages } from './merge-pages.ts';
 export { type CursorScope, type PagePosition, readCursor, writeCursor } from './page-cursor.ts';
 export {
   checkKind,
