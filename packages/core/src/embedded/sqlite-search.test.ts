@@ -203,10 +203,11 @@ const orderBy: fc.Arbitrary<readonly Order[]> = fc.array(
 /** Budgets that send a search over a few dozen records down each of its ways. */
 const allBudgets: readonly SearchBudgets[] = [
   searchBudgets,
-  { drive: 0, walk: 1_000, compare: 30 },
-  { drive: 0, walk: 5, compare: 30 },
-  { drive: 3, walk: 10, compare: 5 },
-  { drive: 0, walk: 0, compare: 1 },
+  { glance: 0, drive: 0, walk: 1_000, compare: 30 },
+  { glance: 2, drive: 0, walk: 5, compare: 30 },
+  { glance: 1, drive: 3, walk: 10, compare: 5 },
+  { glance: 0, drive: 0, walk: 0, compare: 1 },
+  { glance: 0, drive: 3_000, walk: 4_000, compare: 20_000 },
 ];
 
 const seed = Number(process.env['KEELSON_SEED'] ?? Date.now() % 1_000_000);
@@ -383,7 +384,7 @@ describe(`search over random records (KEELSON_SEED=${seed})`, () => {
             .filter((record) => evaluatePredicate(where, record))
             .toSorted(compareRecords([]))
             .map(({ id }) => id);
-          for (const budgets of allBudgets.slice(0, 2)) {
+          for (const budgets of allBudgets.slice(0, 2).concat(allBudgets.slice(-1))) {
             const found = search(budgets, where, [], 200, 'grid');
             expect(found, JSON.stringify(where)).toEqual(expected);
           }

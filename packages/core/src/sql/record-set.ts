@@ -1,4 +1,5 @@
 import type { Literal, Predicate, Selector } from '../contracts/query.ts';
+import type { ColumnType } from '../contracts/record.ts';
 import { readNumber } from '../language/stored-value.ts';
 import type { SqlDialect } from './dialect.ts';
 import { type Leaf, leafSql } from './predicate-sql.ts';
@@ -32,7 +33,7 @@ export interface RecordSet {
 }
 
 /** Rows through an index; without it where none can match, for then no index has such rows. */
-function throughIndex(
+export function throughIndex(
   dialect: SqlDialect,
   table: string,
   alias: string,
@@ -133,6 +134,16 @@ function rangeLiterals(leaf: Leaf): readonly Literal[] | undefined {
     default:
       return undefined;
   }
+}
+
+/**
+ * Whether the leaf asks for one range of the order of numbers (`number`) or of a column's own type: such
+ * a one narrows a walk through that order from both ends.
+ */
+export function isOneRange(leaf: Leaf, type: ColumnType | 'number'): boolean {
+  if (leaf.op === 'in') return false;
+  const literal = type === 'number' ? 'number' : nativeLiteral[type];
+  return rangeLiterals(leaf)?.every((value) => typeof value === literal) ?? false;
 }
 
 type FacetSelector = Extract<Selector, { readonly from: 'facet' }>;

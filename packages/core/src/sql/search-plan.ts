@@ -37,19 +37,23 @@ interface Conjunct {
  * Finds the records of a page, in order. Databases choose badly here (their statistics know nothing of
  * a single key's values), so this decides, by what counting up to a bound costs next to nothing:
  *
- * 1. the smallest set that a part of the predicate selects, if it is small: read it whole, sort it;
- * 2. otherwise walk the order's own index for a bounded number of candidates: done if the page fills;
- * 3. otherwise read the smallest set in the order of record numbers, and sort what is left of it.
+ * 1. walk the order's own index for a few candidates: done if the page fills;
+ * 2. otherwise the smallest set that a part of the predicate selects, if it is small: read it, sort it;
+ * 3. otherwise walk on for a bounded number of candidates;
+ * 4. otherwise read the smallest set in the order of record numbers, and sort what is left of it.
  */
 export function* searchPage(
   context: SearchContext,
   request: PageRequest,
 ): SearchSteps<readonly PageEntry[]> {
   const conjuncts = split(context, request.where);
-  const small = yield* smallestSet(conjuncts, context, context.budgets.drive);
+  const { budgets } = context;
+  const seen = yield* walk(context, request, conjuncts, budgets.glance);
+  if (seen !== undefined) return seen;
+  const small = yield* smallestSet(conjuncts, context, budgets.drive);
   if (small === 'empty') return [];
   if (small !== undefined) return yield* readSet(context, request, conjuncts, small, 'rows');
-  const walked = yield* walk(context, request, conjuncts);
+  const walked = yield* walk(context, request, conjuncts, budgets.walk);
   if (walked !== undefined) return walked;
   const { set, how } = yield* leastSet(conjuncts, context);
   return yield* readSet(context, request, conjuncts, set, how);
@@ -188,6 +192,7 @@ function* walk(
   context: SearchContext,
   request: PageRequest,
   conjuncts: readonly Conjunct[],
+  budget: number,
 ): SearchSteps<readonly PageEntry[] | undefined> {
   const found: PageEntry[] = [];
   const predicates = conjuncts.map(({ predicate }) => predicate);
@@ -207,7 +212,7 @@ function* walk(
     if (range === 'nothing') continue;
     let edge: SqlValue | undefined;
     if (filtered || phase > 0) {
-      const [row] = yield edgeStatement(context, range, context.budgets.walk);
+      const [row] = yield edgeStatement(context, range, budget);
       edge = row === undefined ? undefined : (row['v'] as SqlValue);
     }
     const page = { ...request, limit: request.limit - found.length };
@@ -245,7 +250,9 @@ function* walkPage(
     ...conditions,
     context.workspace === undefined ? always : `r.ws = ${builder.bind(context.workspace)}`,
     ...keys.slice(0, phase).map((key) => `${key.expression} IS NULL`),
-    ...predicates.map((predicate) => predicateSql(context, builder, names, predicate)),
+    ...predicates
+      .filter((predicate) => !range.covered.includes(predicate))
+      .map((predicate) => predicateSql(context, builder, names, predicate)),
     request.also?.(builder, names) ?? always,
     request.after === undefined ? always : afterSql(builder, names, keys, request.after),
   ]);

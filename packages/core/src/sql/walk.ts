@@ -2,12 +2,15 @@ import type { Predicate, Selector } from '../contracts/query.ts';
 import type { KindDeclaration } from '../contracts/record.ts';
 import type { SqlStatement, SqlValue } from './dialect.ts';
 import type { PagePosition } from './page-cursor.ts';
-import type { RowSource } from './record-set.ts';
+import { type Leaf, leafSql, predicateSql } from './predicate-sql.ts';
+import { isOneRange, type RowSource, throughIndex } from './record-set.ts';
 import { columnOf, recordColumn, recordIndexes, recordTable } from './record-tables.ts';
 import type { RowNames, SearchContext } from './search-context.ts';
 import type { SortKey } from './sort-keys.ts';
 import { allOf, always, SqlBuilder } from './sql-builder.ts';
-import { isProjected, keyCondition } from './value-sql.ts';
+import { facetSource, isProjected, keyCondition } from './value-sql.ts';
+
+type FacetSelector = Extract<Selector, { readonly from: 'facet' }>;
 
 /** An index whose order is that of a sort key, from where the page begins. */
 export interface WalkRange {
@@ -18,6 +21,8 @@ export interface WalkRange {
   readonly direction: 'asc' | 'desc';
   /** It is ordered by id: nothing is left to settle. */
   readonly byId: boolean;
+  /** Parts of the predicate that its rows fulfil already. */
+  readonly covered: readonly Predicate[];
   rows(builder: SqlBuilder): RowSource;
 }
 
@@ -43,7 +48,7 @@ export function walkRange(
   if (key.index.of === 'column') {
     return columnRange(context, key.index.name, key.direction, conjuncts, from);
   }
-  return facetRange(context, key, key.index, from);
+  return facetRange(context, key, key.index, conjuncts, from);
 }
 
 /** The value of the sort key at the end of the budget: the statement's only row, `v`, if there is one. */
@@ -104,24 +109,42 @@ function columnRange(
     .toSorted((a, b) => b.at - a.at)[0];
   if (best === undefined) return undefined;
   const { index, at } = best;
+  const prefix = index.columns.slice(0, at);
   const expression = `r.${recordColumn(name)}`;
+  const type = columnOf(kind, name)?.type ?? 'text';
+  const covered = conjuncts.filter(
+    (part) =>
+      isLeaf(part) &&
+      part.left.from === 'column' &&
+      part.left.name === name &&
+      isOneRange(part, type),
+  );
   return {
     alias: 'r',
     expression,
     direction,
     byId: name === 'id',
-    rows: (builder) => ({
-      from: dialect.through(recordTable(kind.name), 'r', index.name),
-      conditions: [
+    covered,
+    rows: (builder) =>
+      throughIndex(dialect, recordTable(kind.name), 'r', index.name, [
         `r.ws = ${builder.bind(workspace)}`,
-        ...index.columns
-          .slice(0, at)
-          .map((c) => `r.${recordColumn(c)} = ${builder.bind(fixed.get(c) ?? null)}`),
+        ...prefix.map((c) => `r.${recordColumn(c)} = ${builder.bind(fixed.get(c) ?? null)}`),
         `${expression} IS NOT NULL`,
+        ...covered.map((part) => predicateSql(context, builder, recordNames, part)),
         ...seekCondition(builder, expression, direction, from),
-      ],
-    }),
+      ]),
   };
+}
+
+const recordNames: RowNames = { record: 'r', rid: 'r.rid' };
+
+function isLeaf(part: Predicate): part is Leaf {
+  return part.op !== 'and' && part.op !== 'or' && part.op !== 'not';
+}
+
+function isSameFacet(a: Selector, b: FacetSelector): boolean {
+  const figure = (of: FacetSelector): string => of.figure ?? 'last';
+  return a.from === 'facet' && a.facet === b.facet && a.key === b.key && figure(a) === figure(b);
 }
 
 /** Columns that the predicate fixes to one value of their own type. */
@@ -148,6 +171,7 @@ function facetRange(
   context: SearchContext,
   key: SortKey,
   index: Extract<SortKey['index'], { of: 'facet' }>,
+  conjuncts: readonly Predicate[],
   from: SqlValue | undefined,
 ): WalkRange | 'nothing' | undefined {
   const { order, part } = index;
@@ -156,26 +180,35 @@ function facetRange(
   const source = facetIndex(context, order, part);
   if (kids.length > 1 || source === undefined) return undefined;
   const expression = `w.${source.column}`;
+  // Ranges of the key that is walked are asked of its own rows.
+  const { value } = facetSource(context, order, 'w');
+  const leaves = conjuncts.filter(
+    (leaf) =>
+      isLeaf(leaf) &&
+      part === 'number' &&
+      isSameFacet(leaf.left, order) &&
+      isOneRange(leaf, 'number'),
+  ) as readonly Leaf[];
   return {
     alias: 'w',
     expression,
     direction: key.direction,
     byId: false,
-    rows: (builder) => ({
-      from: context.dialect.through(source.table, 'w', source.index),
-      conditions: [
+    covered: leaves,
+    rows: (builder) =>
+      throughIndex(context.dialect, source.table, 'w', source.index, [
         keyCondition(context, builder, 'w', order),
         `${expression} IS NOT NULL`,
         ...source.conditions,
+        ...leaves.map((leaf) => leafSql(builder, value, leaf)),
         ...seekCondition(builder, expression, key.direction, from),
-      ],
-    }),
+      ]),
   };
 }
 
 function facetIndex(
   context: SearchContext,
-  selector: Extract<Selector, { readonly from: 'facet' }>,
+  selector: FacetSelector,
   part: 'number' | 'text',
 ):
   | {
