@@ -28,6 +28,7 @@ async function run(task: PipelineTask): Promise<unknown> {
   const pipeline = definePipeline('killed', { version: '1.0.0' }, (p) => {
     const work = async (step: string, attempt: number, signal: AbortSignal) => {
       effect(step, attempt);
+      process.send?.({ worked: step });
       if (task.blockMs !== undefined && step === 'first') {
         process.send?.({ began: attempt });
         const until = Date.now() + task.blockMs;

@@ -31,6 +31,8 @@ export class PipelineProcess {
   readonly exited: Promise<void>;
   readonly started: Promise<string>;
   readonly began: Promise<number>;
+  /** Resolves with the first step that it worked on. */
+  readonly worked: Promise<string>;
 
   constructor() {
     this.#child = fork(new URL('./pipeline-child.ts', import.meta.url), {
@@ -40,13 +42,16 @@ export class PipelineProcess {
     const ready = Promise.withResolvers<void>();
     const started = Promise.withResolvers<string>();
     const began = Promise.withResolvers<number>();
+    const worked = Promise.withResolvers<string>();
     this.#ready = ready.promise;
     this.started = started.promise;
     this.began = began.promise;
+    this.worked = worked.promise;
     this.exited = once(this.#child, 'exit').then(() => undefined);
     this.#child.on('message', (message: Record<string, never>) => {
       if ('ready' in message) ready.resolve();
       if ('started' in message) started.resolve(message['started'] as string);
+      if ('worked' in message) worked.resolve(message['worked'] as string);
       if ('began' in message) began.resolve(message['began'] as number);
       if ('done' in message) this.#result = message['done'] as unknown as PipelineResult;
       if ('failed' in message) throw new Error(`A pipeline process failed: ${message['failed']}`);

@@ -148,15 +148,21 @@ describe('SIGKILL', () => {
   test('two processes drive one execution, one is killed and replaced again and again', async () => {
     await using t = await openTestScope({ kinds: pipelinesKinds });
     const draw = random(seed + 1);
-    const task = { dir: t.dir, key: 'shared', depth: 8, width: 5, options: { concurrency: 2 } };
+    // Long enough that neither process can have done it all before the other has begun.
+    const options = { concurrency: 2 };
+    const task = { dir: t.dir, key: 'shared', depth: 8, width: 5, stepMs: 40, options };
     const pair = [new PipelineProcess(), new PipelineProcess()];
     await Promise.all(pair.map((child) => child.go(task)));
+    await Promise.all(pair.map((child) => child.worked));
     let result: PipelineResult | undefined;
     for (let n = 0; result === undefined; n += 1) {
       const fresh = new PipelineProcess();
       if (n < 5) {
-        await new Promise((resolve) => setTimeout(resolve, 30 + draw() * 150));
-        await pair[n % 2]?.kill();
+        // Killed amid work of its own, unless the other has left it none.
+        const victim = pair[n % 2];
+        await Promise.race([victim?.worked, victim?.result()]);
+        await new Promise((resolve) => setTimeout(resolve, draw() * 60));
+        await victim?.kill();
         pair[n % 2] = fresh;
         await fresh.go(task);
         continue;
