@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Change } from '../contracts/metadata-store.ts';
 import type { Literal, Order, Predicate, Selector } from '../contracts/query.ts';
 import type { KindDeclaration } from '../contracts/record.ts';
 import type { Json } from '../json.ts';
@@ -439,6 +440,57 @@ describe(`search over random records (KEELSON_SEED=${seed})`, () => {
       }),
       { numRuns: 200, seed },
     );
+  });
+
+  test('filters by one key and sorts by another of the same facet', () => {
+    const keyed = fc.oneof(
+      fc.record({
+        from: fc.constant('facet' as const),
+        facet: fc.constant('params'),
+        key: fc.constantFrom('a', 'b'),
+      }),
+      fc.record({
+        from: fc.constant('facet' as const),
+        facet: fc.constant('metrics'),
+        key: fc.constantFrom('a', 'b'),
+        figure: fc.constantFrom('last' as const, 'min' as const),
+      }),
+    );
+    const direction = fc.constantFrom('asc' as const, 'desc' as const);
+    fc.assert(
+      fc.property(keyed, cmp, number, keyed, direction, (left, sign, value, by, way) => {
+        const where: Predicate = { op: 'compare', left, cmp: sign, value };
+        const order = [{ by, direction: way }];
+        const expected = model
+          .filter((record) => evaluatePredicate(where, record))
+          .toSorted(compareRecords(order))
+          .map(({ id }) => id);
+        for (const budgets of allBudgets) {
+          expect(search(budgets, where, order, 9)).toEqual(expected);
+        }
+      }),
+      { numRuns: 300, seed },
+    );
+  });
+
+  test('finds neither a removed record by its facets nor the one that has its id after it', async () => {
+    const workspace = 'removal';
+    const write = (...changes: readonly Change[]): Promise<unknown> =>
+      store.commit({ workspace, principal: 'test', changes });
+    const create = (facets: Thing['facets']): Change => {
+      return { op: 'create', kind: 'thing', id: 'a', columns: { label: 'x' }, facets };
+    };
+    const find = async (facetKey: string): Promise<number> => {
+      const left: Selector = { from: 'facet', facet: 'params', key: facetKey };
+      return (await store.query(workspace, 'thing', { where: { op: 'present', left } })).records
+        .length;
+    };
+    await write(create({ params: { old: 1, both: 'x' }, tags: {} }));
+    expect([await find('old'), await find('both')]).toEqual([1, 1]);
+    await write({ op: 'remove', kind: 'thing', id: 'a', expect: 1 });
+    expect([await find('old'), await find('both')]).toEqual([0, 0]);
+    await write(create({ params: { both: 'y' }, tags: {} }));
+    expect([await find('old'), await find('both')]).toEqual([0, 1]);
   });
 
   test('pages hold each record that matched throughout exactly once, whatever comes and goes', async () => {
