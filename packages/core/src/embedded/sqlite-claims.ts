@@ -8,10 +8,10 @@ import {
   type PageEntry,
   type RowNames,
   recordTable,
+  type SqlBuilder,
   searchPage,
 } from '../sql/index.ts';
 
-import type { SqlBuilder } from '../sql/sql-builder.ts';
 import { assertImmutable, keepUnique } from './sqlite-commit.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { mergedColumns, type SqliteRecordTable } from './sqlite-record-table.ts';

@@ -39,3 +39,4 @@ export {
   type SearchSteps,
   searchPage,
 } from './search-plan.ts';
+export { SqlBuilder } from './sql-builder.ts';
