@@ -166,6 +166,27 @@ describe('logArtifact', () => {
     },
   );
 
+  test('a run that ends while the bytes are on their way takes no artifact', async () => {
+    const { platform } = shared.fresh();
+    const { tracking } = platform;
+    const run = await tracking.startRun(quick);
+    const upload = run.logArtifact(
+      'late.bin',
+      (async function* () {
+        yield bytes('first half, ');
+        await run.finish();
+        yield bytes('second half');
+      })(),
+    );
+    await expect(upload).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('is COMPLETED'),
+    });
+    expect((await tracking.listArtifacts(run.id)).artifacts).toEqual([]);
+    const [event] = await Array.fromAsync(platform.events.each({ types: ['run.completed'] }));
+    expect(event?.payload['artifactPaths']).toEqual([]);
+  });
+
   test('paths, metadata and names of any text come back as they were', async () => {
     const { platform } = shared.fresh();
     const { tracking } = platform;
