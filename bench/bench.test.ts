@@ -95,6 +95,17 @@ describe('a row', () => {
     expect(measured).toEqual({ a: [6, 8], b: [4, 9], c: [5, 7] });
     expect(await inTurns(1, { a: async () => 1 })).toEqual({ a: [1] });
   });
+
+  test('is two lines of at most 80 columns, value under value, three digits', () => {
+    const baseline = { name: 'bare', values: [0.00456] };
+    const lines = tableOf([rowOf('figure', 'points/s', [12_345_678], baseline)]).split('\n');
+    expect(lines.slice(1).map((line) => line.replace(/ +/g, ' '))).toEqual([
+      'figure [points/s] 12,300,000 12,300,000 … 12,300,000',
+      ' beside bare 0.00456 ratio 2,710,000,000',
+    ]);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(lines[1]?.indexOf('12,300,000')).toBe((lines[2]?.indexOf('0.00456') ?? 0) - 3);
+  });
 });
 
 function expectRow({ name, value, unit, baseline, ratio, spread }: Row): void {

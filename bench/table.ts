@@ -1,6 +1,6 @@
 import type { Row } from './row.ts';
 
-const nameWidth = 47;
+const nameWidth = 45;
 const valueWidth = 10;
 
 /**
