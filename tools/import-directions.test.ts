@@ -18,7 +18,8 @@ const mayImport: Record<string, readonly string[]> = {
   pipelines: upTo('registry'),
   deployments: upTo('registry'),
   monitoring: [...upTo('registry'), 'pipelines', 'deployments'],
-  embedded: ['contracts', 'statistics', 'language', 'sql'],
+  content: ['contracts'],
+  embedded: ['contracts', 'statistics', 'language', 'sql', 'content'],
   testing: ['contracts', 'statistics', 'language', 'sql'],
 };
 

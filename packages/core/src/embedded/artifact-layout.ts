@@ -30,20 +30,6 @@ export function workspaceDirectory(workspace: string): string {
   return `=${createHash('sha256').update(workspace).digest('hex')}`;
 }
 
-/** Refuses, as INVALID, what is no lower-case hex SHA-256. */
-export function assertDigest(sha256: unknown, label = 'The digest'): string {
-  if (typeof sha256 === 'string' && isDigest(sha256)) return sha256;
-  throw new KeelsonError(
-    'INVALID',
-    `${label} must be a SHA-256 as 64 lower-case hex digits, not ${JSON.stringify(sha256)?.slice(0, 100)}.`,
-  );
-}
-
-/** Whether a text is a lower-case hex SHA-256. */
-export function isDigest(text: string): boolean {
-  return /^[0-9a-f]{64}$/.test(text);
-}
-
 /** The file of a content below the directory of its workspace. */
 export function contentPath(space: string, sha256: string): string {
   return join(space, sha256.slice(0, 2), sha256);

@@ -1,16 +1,16 @@
 import { createHash, hash } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { isKeelsonError, KeelsonError } from '../errors.ts';
-import { type ArtifactLayout, contentPath, manifestPath } from './artifact-layout.ts';
 import {
   type ChunkManifest,
   chunkBytes,
   chunkCount,
   chunkDigest,
   decodeManifest,
-} from './chunk-manifest.ts';
+} from '../content/chunk-manifest.ts';
+import { fromFileError, isMissing } from '../content/file-fault.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { type ArtifactLayout, contentPath, manifestPath } from './artifact-layout.ts';
 import { writeManifest } from './content-writer.ts';
-import { fromFileError, isMissing } from './file-fault.ts';
 
 // Chunks that are read and checked ahead while the reader works on the one before.
 const readAhead = 2;

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ByteReader } from '../content/byte-reader.ts';
+import { type ChunkManifest, chunkBytes, encodeManifest } from '../content/chunk-manifest.ts';
 import type { ContentInfo } from '../contracts/artifact-store.ts';
 import { KeelsonError } from '../errors.ts';
 import { type ArtifactLayout, contentPath, manifestPath } from './artifact-layout.ts';
-import type { ByteReader } from './byte-reader.ts';
-import { type ChunkManifest, chunkBytes, encodeManifest } from './chunk-manifest.ts';
 import { type DurableDirectories, syncPath } from './durable-file.ts';
 import { incomingName } from './incoming-files.ts';
 

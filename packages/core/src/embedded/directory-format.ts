@@ -1,8 +1,8 @@
 import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isMissing } from '../content/file-fault.ts';
 import { KeelsonError } from '../errors.ts';
 import { syncPath, writeDurably } from './durable-file.ts';
-import { isMissing } from './file-fault.ts';
 
 /** One step from a format of the platform directory to the next. */
 export interface FormatMigration {

@@ -1,5 +1,10 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { openByteReader } from '../content/byte-reader.ts';
+import { assertDigest, isDigest } from '../content/digest.ts';
+import { fromFileError, isMissing } from '../content/file-fault.ts';
+import type { OngoingWork } from '../content/ongoing-work.ts';
+import { verifiedStream } from '../content/verified-stream.ts';
 import type {
   ArtifactSpace,
   ByteRange,
@@ -8,20 +13,10 @@ import type {
   PutOptions,
 } from '../contracts/artifact-store.ts';
 import { KeelsonError } from '../errors.ts';
-import {
-  type ArtifactLayout,
-  assertDigest,
-  contentPath,
-  isDigest,
-  manifestPath,
-} from './artifact-layout.ts';
-import { openByteReader } from './byte-reader.ts';
+import { type ArtifactLayout, contentPath, manifestPath } from './artifact-layout.ts';
 import { giveBack, type OpenContent, openContent, readVerified } from './content-reader.ts';
 import { writeContent } from './content-writer.ts';
 import { type DurableDirectories, syncPath } from './durable-file.ts';
-import { fromFileError, isMissing } from './file-fault.ts';
-import type { OngoingWork } from './ongoing-work.ts';
-import { verifiedStream } from './verified-stream.ts';
 
 /** What a space shares with its store. */
 export interface FileArtifactSpaceParts {
@@ -93,7 +88,12 @@ export class FileArtifactSpace implements ArtifactSpace {
             letGo();
           }
         };
-        return verifiedStream(content, chunks, own.signal, close);
+        return verifiedStream(chunks, {
+          signal: own.signal,
+          close,
+          giveBack: (piece) => giveBack(content, piece),
+          fault: (error) => fromFileError(error, 'reading an artifact', content.path),
+        });
       } catch (error) {
         await content.handle.close();
         throw error;

@@ -1,20 +1,20 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { assertDigest } from '../content/digest.ts';
+import { fromFileError } from '../content/file-fault.ts';
+import { OngoingWork } from '../content/ongoing-work.ts';
 import type { ArtifactSpace, ArtifactStore } from '../contracts/artifact-store.ts';
 import { KeelsonError } from '../errors.ts';
 import {
   type ArtifactLayout,
   artifactLayout,
-  assertDigest,
   contentPath,
   workspaceDirectory,
 } from './artifact-layout.ts';
 import { DurableDirectories } from './durable-file.ts';
 import { FileArtifactSpace } from './file-artifact-space.ts';
-import { fromFileError } from './file-fault.ts';
 import { collectIncoming, collectOrphans } from './incoming-files.ts';
-import { OngoingWork } from './ongoing-work.ts';
 
 /**
  * Content-addressed bytes in the files of one directory, which several processes may use at once.

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDigest } from '../content/digest.ts';
+import { isMissing } from '../content/file-fault.ts';
 import type { JsonObject } from '../json.ts';
 import { describeOwner, type OwnerState, ownerState } from '../process-owner.ts';
 import { uuidV7 } from '../uuid.ts';
-import { isDigest, manifestSuffix } from './artifact-layout.ts';
-import { isMissing } from './file-fault.ts';
+import { manifestSuffix } from './artifact-layout.ts';
 
 // An upload of another host cannot be asked for; one whose file has not grown for this long is over.
 const strangerAgeMs = 3_600_000;

@@ -1,5 +1,6 @@
 import { access, constants, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { fromFileError, isMissing, systemCode } from '../content/file-fault.ts';
 import { KeelsonError } from '../errors.ts';
 import {
   formatFile,
@@ -14,7 +15,6 @@ import {
 } from './directory-format.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { DurableDirectories } from './durable-file.ts';
-import { fromFileError, isMissing, systemCode } from './file-fault.ts';
 import { type FileSystemFacts, networkFileSystem } from './network-file-system.ts';
 
 /** How a platform directory is opened; the defaults are right but in tests. */

@@ -3,8 +3,17 @@ import {
   ReadableStream,
   type UnderlyingByteSource,
 } from 'node:stream/web';
-import { giveBack, type OpenContent } from './content-reader.ts';
-import { fromFileError } from './file-fault.ts';
+
+/** What a {@link verifiedStream} needs beside its pieces. */
+export interface VerifiedStreamParts {
+  readonly signal: AbortSignal;
+  /** Called once, when nothing reads any more. */
+  close(): Promise<void>;
+  /** Takes back the memory of a piece that was copied out. */
+  giveBack?(piece: Uint8Array<ArrayBuffer>): void;
+  /** What the consumer is told of a fault. */
+  fault(error: unknown): unknown;
+}
 
 /**
  * A byte stream of `pieces`, read only as the consumer asks. It fails with the reason of `signal` as
@@ -12,11 +21,10 @@ import { fromFileError } from './file-fault.ts';
  * of its own (`getReader({ mode: 'byob' })`) needs no more memory than those.
  */
 export function verifiedStream(
-  content: OpenContent,
   pieces: AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined>,
-  signal: AbortSignal,
-  close: () => Promise<void>,
+  parts: VerifiedStreamParts,
 ): ReadableStream<Uint8Array> {
+  const { signal } = parts;
   let over = false;
   let rest: Uint8Array<ArrayBuffer> | undefined;
   let stop: () => void = () => undefined;
@@ -27,7 +35,7 @@ export function verifiedStream(
     signal.removeEventListener('abort', stop);
     // Waits for a read that is going on: the file must not be closed under it.
     await pieces.return();
-    await close();
+    await parts.close();
   }
 
   function handOver(
@@ -43,7 +51,7 @@ export function verifiedStream(
     const length = Math.min(view.byteLength, piece.length);
     new Uint8Array(view.buffer, view.byteOffset, length).set(piece.subarray(0, length));
     rest = length < piece.length ? piece.subarray(length) : undefined;
-    if (rest === undefined) giveBack(content, piece);
+    if (rest === undefined) parts.giveBack?.(piece);
     controller.byobRequest?.respond(length);
   }
 
@@ -72,7 +80,7 @@ export function verifiedStream(
       } catch (error) {
         if (over) return;
         await finish();
-        throw fromFileError(error, 'reading an artifact', content.path);
+        throw parts.fault(error);
       }
     },
     cancel: finish,
