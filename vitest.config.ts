@@ -17,6 +17,8 @@ export default defineConfig({
       'tools/**/*.test.ts',
       'bench/**/*.test.ts',
     ],
+    // Starts nothing by itself: PostgreSQL is started by the first test that asks for it.
+    globalSetup: ['packages/store-pg/test/server/global-setup.ts'],
     environment: 'node',
     pool: 'forks',
     // Worker threads and child processes that a test starts resolve sources as well.

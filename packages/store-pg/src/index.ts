@@ -1,0 +1,1 @@
+export { PgDatabase } from './connection/pg-database.ts';

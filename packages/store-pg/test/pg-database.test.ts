@@ -1,0 +1,121 @@
+import { inspect } from 'node:util';
+import { isKeelsonError } from '@keelson/core';
+import pg from 'pg';
+import { afterEach, expect, test } from 'vitest';
+import { PgDatabase } from '../src/connection/pg-database.ts';
+import { migrate } from '../src/schema/migrations.ts';
+import { sharedSchema } from '../src/schema/shared-schema.ts';
+import { describeOnPg } from './server/test-database.ts';
+
+const opened: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const one of opened.splice(0)) await one[Symbol.asyncDispose]();
+});
+
+function open(...options: ConstructorParameters<typeof PgDatabase>): PgDatabase {
+  const database = new PgDatabase(...options);
+  opened.push(database);
+  return database;
+}
+
+async function codeOf(act: Promise<unknown>): Promise<string> {
+  try {
+    await act;
+  } catch (error) {
+    if (isKeelsonError(error)) return error.code;
+    throw error;
+  }
+  return 'passed';
+}
+
+await describeOnPg('PgDatabase', ({ url, freshSchema, query }) => {
+  test('reads, writes, and undoes what throws', async () => {
+    const database = open({ url });
+    await database.write('CREATE TABLE public.thing (n bigint)');
+    await database.transaction(async (transaction) => {
+      await transaction.query('INSERT INTO public.thing VALUES ($1)', [2 ** 53 - 1]);
+    });
+    const failing = database.transaction(async (transaction) => {
+      await transaction.query('INSERT INTO public.thing VALUES (1)');
+      throw new RangeError('no');
+    });
+    expect(await codeOf(failing)).toBe('INTERNAL');
+    expect(await database.read('SELECT n FROM public.thing')).toEqual([{ n: 2 ** 53 - 1 }]);
+  });
+
+  test('a snapshot sees one state, whatever is committed meanwhile', async () => {
+    const database = open({ url });
+    await database.write('CREATE TABLE public.seen (n integer)');
+    const counts = await database.snapshot(async (transaction) => {
+      const count = async (): Promise<unknown> =>
+        (await transaction.query('SELECT count(*) AS n FROM public.seen'))[0]?.['n'];
+      const before = await count();
+      await database.write('INSERT INTO public.seen VALUES (1)');
+      return [before, await count()];
+    });
+    expect(counts).toEqual([0, 0]);
+  });
+
+  test('an abort cancels the statement on the server, and the connection goes on', async () => {
+    const database = open({ url, maxConnections: 1 });
+    const abort = new AbortController();
+    const [before] = await database.read('SELECT pg_backend_pid() AS pid');
+    const sleeping = database.read('SELECT pg_sleep(60)', [], { signal: abort.signal });
+    const asleep = `SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'`;
+    while ((await query(asleep, [before?.['pid']])).length === 0);
+    abort.abort();
+    expect(await codeOf(sleeping)).toBe('ABORTED');
+    expect(await query(asleep, [before?.['pid']])).toEqual([]);
+    expect(await database.read('SELECT pg_backend_pid() AS pid')).toEqual([before]);
+  });
+
+  test('a statement that takes too long is cancelled: TIMEOUT', async () => {
+    const database = open({ url, statementTimeoutMs: 50 });
+    expect(await codeOf(database.read('SELECT pg_sleep(60)'))).toBe('TIMEOUT');
+  });
+
+  test('a borrowed pool stays open, and its sessions keep their settings', async () => {
+    const pool = new pg.Pool({ connectionString: url, max: 1 });
+    const database = open({ pool });
+    const settings = `SELECT current_setting('statement_timeout') AS a,
+      current_setting('search_path') AS b, current_setting('jit') AS c`;
+    const before = (await pool.query(settings)).rows;
+    await database.snapshot((transaction) => transaction.query('SELECT 1'));
+    await database.close();
+    expect((await pool.query(settings)).rows).toEqual(before);
+    expect(await codeOf(database.read('SELECT 1'))).toBe('CLOSED');
+    await pool.end();
+  });
+
+  test('twenty starters migrate an empty database once', async () => {
+    const schema = freshSchema();
+    const starters = Array.from({ length: 20 }, () => open({ url, schema, maxConnections: 1 }));
+    await Promise.all(starters.map((database) => migrate(database, [sharedSchema])));
+    const rows = await query(`SELECT part, version FROM ${schema}.migration`);
+    expect(rows).toEqual([{ part: 'shared', version: 1 }]);
+  });
+
+  test('a schema of a newer version is refused', async () => {
+    const schema = freshSchema();
+    const database = open({ url, schema });
+    await migrate(database, [sharedSchema]);
+    await query(`INSERT INTO ${schema}.migration (part, version) VALUES ('shared', 99)`);
+    await expect(migrate(database, [sharedSchema])).rejects.toMatchObject({
+      code: 'INCOMPATIBLE',
+      details: { stored: 99, known: 1 },
+    });
+  });
+
+  test('no secret is in an error, nor where one looks', async () => {
+    const wrong = url.replace(/\/\/([^:]+):[^@]+@/, '//$1:not-the-secret@');
+    const database = open({ url: wrong, retryMs: 1 });
+    const error = await database.read('SELECT 1').catch((fault: unknown) => fault);
+    expect(isKeelsonError(error, 'FORBIDDEN')).toBe(true);
+    const seen = inspect([error, database], { depth: 20, showHidden: true });
+    expect(seen).not.toContain('not-the-secret');
+    expect(JSON.stringify([error, database])).not.toContain('not-the-secret');
+    const unread = () => new PgDatabase({ url: 'postgres://u:not-the-secret@[' });
+    expect(unread).toThrow(expect.objectContaining({ code: 'INVALID' }));
+    expect(unread).not.toThrow(/not-the-secret/);
+  });
+});
