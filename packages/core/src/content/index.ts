@@ -9,4 +9,7 @@ export {
 } from './chunk-manifest.ts';
 export { assertDigest, isDigest } from './digest.ts';
 export { OngoingWork } from './ongoing-work.ts';
+export { throttled } from './progress.ts';
+export { uploaderState, uploadName } from './upload-name.ts';
 export { type VerifiedStreamParts, verifiedStream } from './verified-stream.ts';
+export { workspaceDirectory } from './workspace-directory.ts';

@@ -3,11 +3,12 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ByteReader } from '../content/byte-reader.ts';
 import { type ChunkManifest, chunkBytes, encodeManifest } from '../content/chunk-manifest.ts';
+import { throttled } from '../content/progress.ts';
+import { uploadName } from '../content/upload-name.ts';
 import type { ContentInfo } from '../contracts/artifact-store.ts';
 import { KeelsonError } from '../errors.ts';
 import { type ArtifactLayout, contentPath, manifestPath } from './artifact-layout.ts';
 import { type DurableDirectories, syncPath } from './durable-file.ts';
-import { incomingName } from './incoming-files.ts';
 
 /** How one content is written. */
 export interface ContentWrite {
@@ -26,14 +27,13 @@ export interface ContentWrite {
 
 // The kernel is asked to write behind us this often, so that the last sync finds little left to do.
 const writeBehindBytes = 64 * chunkBytes;
-const progressEveryMs = 200;
 
 /**
  * Writes what the reader gives aside, syncs it, and renames it into its place, its manifest first: a
  * content is there from the moment its own file is. Nothing stays when it fails.
  */
 export async function writeContent(write: ContentWrite): Promise<ContentInfo> {
-  const aside = join(write.layout.incoming, incomingName());
+  const aside = join(write.layout.incoming, uploadName());
   try {
     // Read-only for everybody: what is known by its digest never changes.
     const handle = await open(aside, 'wx', 0o444);
@@ -59,7 +59,7 @@ export async function writeManifest(
   space: string,
   manifest: ChunkManifest,
 ): Promise<void> {
-  const aside = join(layout.incoming, incomingName());
+  const aside = join(layout.incoming, uploadName());
   try {
     const handle = await open(aside, 'wx', 0o444);
     try {
@@ -145,17 +145,6 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array, at: number): Prom
     const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, at + done);
     done += bytesWritten;
   }
-}
-
-function throttled(tell: ((bytes: number) => void) | undefined): (bytes: number) => void {
-  if (tell === undefined) return () => undefined;
-  let toldAt = performance.now();
-  return (bytes) => {
-    const now = performance.now();
-    if (now - toldAt < progressEveryMs) return;
-    toldAt = now;
-    tell(bytes);
-  };
 }
 
 /** The chunks on their way to the disk, and the buffers that they leave free. */

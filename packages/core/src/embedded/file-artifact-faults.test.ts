@@ -17,10 +17,11 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fastDirectory, flipByte } from '../../test/file-artifact-harness.ts';
+import { uploadName } from '../content/upload-name.ts';
+import { workspaceDirectory } from '../content/workspace-directory.ts';
 import { describeOwner } from '../process-owner.ts';
-import { artifactLayout, workspaceDirectory } from './artifact-layout.ts';
+import { artifactLayout } from './artifact-layout.ts';
 import { FileArtifactStore } from './file-artifact-store.ts';
-import { incomingName } from './incoming-files.ts';
 
 const mebibyte = 1024 * 1024;
 const child: string = fileURLToPath(new URL('../../test/artifact-child.ts', import.meta.url));
@@ -270,11 +271,11 @@ describe('leftovers', () => {
   test('are taken by age, and by the death of their process', async () => {
     await using store = await FileArtifactStore.open({ dir });
     const self = describeOwner();
-    const [tag = ''] = incomingName().split('-');
+    const [tag = ''] = uploadName().split('-');
     const now = Date.now();
     const hour = 3_600_000;
     const files = {
-      'of this process': [incomingName(), 100 * hour],
+      'of this process': [uploadName(), 100 * hour],
       'of a pid that lives on as another process': [`${tag}-${self['pid']}-1-x`, 2_000],
       'of a dead process, too young': [`${tag}-4194304-77-x`, 500],
       'of a dead process': [`${tag}-4194304-77-y`, 2_000],

@@ -4,14 +4,10 @@ import { pathToFileURL } from 'node:url';
 import { assertDigest } from '../content/digest.ts';
 import { fromFileError } from '../content/file-fault.ts';
 import { OngoingWork } from '../content/ongoing-work.ts';
+import { workspaceDirectory } from '../content/workspace-directory.ts';
 import type { ArtifactSpace, ArtifactStore } from '../contracts/artifact-store.ts';
 import { KeelsonError } from '../errors.ts';
-import {
-  type ArtifactLayout,
-  artifactLayout,
-  contentPath,
-  workspaceDirectory,
-} from './artifact-layout.ts';
+import { type ArtifactLayout, artifactLayout, contentPath } from './artifact-layout.ts';
 import { DurableDirectories } from './durable-file.ts';
 import { FileArtifactSpace } from './file-artifact-space.ts';
 import { collectIncoming, collectOrphans } from './incoming-files.ts';
