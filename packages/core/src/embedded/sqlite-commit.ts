@@ -1,8 +1,21 @@
 import type { Commit, CommitResult } from '../contracts/metadata-store.ts';
 import type { Columns, KindDeclaration } from '../contracts/record.ts';
-import { KeelsonError } from '../errors.ts';
+import type { KeelsonError } from '../errors.ts';
 import { canonicalJson, decodeJson } from '../json.ts';
-import { type CheckedChange, type ColumnInput, columnInput, recordColumn } from '../sql/index.ts';
+import {
+  type CheckedChange,
+  type ColumnInput,
+  columnInput,
+  immutablePart,
+  lostClaim,
+  missingRecord,
+  outOfBounds,
+  recordColumn,
+  staleRecord,
+  takenId,
+  takenKey,
+  unsafeInteger,
+} from '../sql/index.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { isTakenKey } from './sqlite-error.ts';
 import { appendEvent } from './sqlite-events.ts';
@@ -57,9 +70,7 @@ function create(context: CommitContext, change: Of<'create'>): number {
   const { kind, id, columns, body } = change;
   const table = context.table(kind);
   if (table.find(workspace, id) !== undefined) {
-    throw new KeelsonError('CONFLICT', `There is a ${kind.name} ${id} already.`, {
-      details: { kind: kind.name, id },
-    });
+    throw takenId({ kind: kind.name, id });
   }
   const rid = ridOf(db, workspace, id);
   const owner = { workspace, kind, rid };
@@ -79,13 +90,13 @@ function replace(context: CommitContext, change: Of<'replace'>): number {
   const { kind, id, expect } = change;
   const table = context.table(kind);
   const row = getRow(context, kind, id);
-  if (row.revision !== expect) throw stale(kind, id, expect, row.revision);
+  if (row.revision !== expect) throw staleRecord({ kind: kind.name, id }, expect, row.revision);
   const columns = mergedColumns(row.columns, change.columns);
   assertImmutable(kind, id, row.columns, change.columns);
   let body = change.body;
   if (body !== undefined && kind.immutableBody === true) {
     if (canonicalJson(decodeJson(body)) !== canonicalJson(decodeJson(row.body))) {
-      throw immutable(kind, id, undefined);
+      throw immutablePart({ kind: kind.name, id }, undefined);
     }
     // Equal, but perhaps with its keys in another order: the stored text must not change.
     body = undefined;
@@ -123,7 +134,7 @@ function remove(context: CommitContext, change: Of<'remove'>): number {
   const { kind, id, expect } = change;
   const table = context.table(kind);
   const row = table.find(workspace, id);
-  if (row?.revision !== expect) throw stale(kind, id, expect, row?.revision);
+  if (row?.revision !== expect) throw staleRecord({ kind: kind.name, id }, expect, row?.revision);
   const { rid, columns, body } = row;
   removeFacets(db, table, { workspace, kind, rid });
   db.prepare('DELETE FROM claim WHERE kind = ? AND rid = ?').run(kind.name, rid);
@@ -140,7 +151,7 @@ function assertRevision(context: CommitContext, change: Of<'assert'>): number {
   } else if (row?.revision === expect) {
     return row.revision;
   }
-  throw stale(kind, id, expect, row?.revision);
+  throw staleRecord({ kind: kind.name, id }, expect, row?.revision);
 }
 
 function adjust(context: CommitContext, change: Of<'adjust'>): number {
@@ -148,19 +159,13 @@ function adjust(context: CommitContext, change: Of<'adjust'>): number {
   const row = getRow(context, kind, id);
   const before = row.columns[column];
   const after = (typeof before === 'number' ? before : 0) + by;
-  const label = `The column ${column} of ${kind.name} ${id}`;
-  const details = { kind: kind.name, id, column, value: before ?? 0, by };
+  const refused = {
+    ...{ kind: kind.name, id, column, by, min, max },
+    value: typeof before === 'number' ? before : 0,
+  };
   const within = (min === undefined || after >= min) && (max === undefined || after <= max);
-  if (!within) {
-    throw new KeelsonError(
-      'CONFLICT',
-      `${label} is ${before ?? 0}; changed by ${by} it would leave ${min ?? '−∞'} to ${max ?? '∞'}.`,
-      { details },
-    );
-  }
-  if (declaration.type === 'integer' && !Number.isSafeInteger(after)) {
-    throw new KeelsonError('INVALID', `${label} would leave the safe integers.`, { details });
-  }
+  if (!within) throw outOfBounds(refused);
+  if (declaration.type === 'integer' && !Number.isSafeInteger(after)) throw unsafeInteger(refused);
   const input = columnInput(kind, column, after, `${kind.name} ${id}`);
   const columns = mergedColumns(row.columns, [input]);
   keepUnique(context, kind, { id, rid: row.rid, columns }, () =>
@@ -178,19 +183,13 @@ function hold(context: CommitContext, change: Of<'hold'>): number {
     )
     .get(fence, kind.name, context.commit.workspace, id, owner, context.at);
   if (held !== undefined) return 0;
-  throw new KeelsonError(
-    'LOST',
-    `${owner} no longer holds ${kind.name} ${id} under fence ${fence}; somebody else may have it.`,
-    { details: { kind: kind.name, id, owner, fence } },
-  );
+  throw lostClaim({ kind: kind.name, id }, { owner, fence });
 }
 
 function getRow(context: CommitContext, kind: KindDeclaration, id: string): RecordRow {
   const row = context.table(kind).find(context.commit.workspace, id);
   if (row !== undefined) return row;
-  throw new KeelsonError('NOT_FOUND', `There is no ${kind.name} ${id}.`, {
-    details: { kind: kind.name, id },
-  });
+  throw missingRecord({ kind: kind.name, id });
 }
 
 /** Refuses changes of immutable columns; setting what is there already is no change. */
@@ -204,7 +203,7 @@ export function assertImmutable(
     if (declaration.immutable !== true) continue;
     const now = columnInput(kind, name, before[name], `${kind.name} ${id}`);
     if (now.value !== value || now.flag !== flag) {
-      throw immutable(kind, id, name);
+      throw immutablePart({ kind: kind.name, id }, name);
     }
   }
 }
@@ -220,11 +219,11 @@ export function keepUnique(
     write();
   } catch (error) {
     if (!isTakenKey(error)) throw error;
-    throw takenKey(context, kind, record, error);
+    throw findTakenKey(context, kind, record, error);
   }
 }
 
-function takenKey(
+function findTakenKey(
   context: Parameters<typeof keepUnique>[0],
   kind: KindDeclaration,
   record: { readonly id: string; readonly rid: number; readonly columns: Columns },
@@ -242,40 +241,7 @@ function takenKey(
       .prepare(`SELECT id FROM ${table} WHERE ws = ? AND ${same} AND rid <> ?`)
       .get(context.commit.workspace, ...stored, record.rid);
     if (other === undefined) continue;
-    return new KeelsonError(
-      'CONFLICT',
-      `The ${key.name} (${key.columns.join(', ')}) of ${kind.name} ${record.id} is taken by ${String(other['id'])}.`,
-      {
-        cause,
-        details: { kind: kind.name, id: record.id, unique: key.name, takenBy: String(other['id']) },
-      },
-    );
+    return takenKey({ kind: kind.name, id: record.id }, key, String(other['id']), cause);
   }
-  return new KeelsonError(
-    'CONFLICT',
-    `${kind.name} ${record.id} would take a unique key that is taken, of a newer declaration than this program's.`,
-    { cause, details: { kind: kind.name, id: record.id } },
-  );
-}
-
-function stale(
-  kind: KindDeclaration,
-  id: string,
-  expected: number | 'absent',
-  actual: number | undefined,
-): KeelsonError {
-  const wanted = expected === 'absent' ? 'absent' : `at revision ${expected}`;
-  const found = actual === undefined ? 'not there' : `at revision ${actual}`;
-  return new KeelsonError(
-    'STALE',
-    `${kind.name} ${id} is ${found}, not ${wanted}. Read it again and decide anew.`,
-    { details: { kind: kind.name, id, expected, actual } },
-  );
-}
-
-function immutable(kind: KindDeclaration, id: string, column: string | undefined): KeelsonError {
-  const what = column === undefined ? 'The body' : `The column ${column}`;
-  return new KeelsonError('IMMUTABLE', `${what} of ${kind.name} ${id} never changes.`, {
-    details: { kind: kind.name, id, ...(column === undefined ? {} : { column }) },
-  });
+  return takenKey({ kind: kind.name, id: record.id }, undefined, undefined, cause);
 }

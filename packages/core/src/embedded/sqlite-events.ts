@@ -1,7 +1,7 @@
 import type { EventDraft, EventFilter, StoredEvent } from '../contracts/event.ts';
 import { KeelsonError } from '../errors.ts';
 import { decodeJson, type JsonObject } from '../json.ts';
-import type { SqlRow, SqlValue } from '../sql/index.ts';
+import { emittedBefore, type SqlRow, type SqlValue } from '../sql/index.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { isConstraint } from './sqlite-error.ts';
 
@@ -36,11 +36,7 @@ export function appendEvent(
     );
   } catch (error) {
     if (!isConstraint(error)) throw error;
-    throw new KeelsonError(
-      'CONFLICT',
-      `The event ${event.id} (${event.type}) has been emitted before.`,
-      { cause: error, details: { event: event.id } },
-    );
+    throw emittedBefore(event, error);
   }
 }
 

@@ -1,10 +1,15 @@
 import type { FacetMap, KindDeclaration } from '../contracts/record.ts';
 import { decodeJson, encodeJson, type Json } from '../json.ts';
-import { type CheckedFacet, facetValue, mergedFacets } from '../sql/index.ts';
+import {
+  type CheckedFacet,
+  exactLast,
+  facetValue,
+  mergedFacets,
+  metricDict,
+} from '../sql/index.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import type { SqliteRecordTable } from './sqlite-record-table.ts';
 import { findKid, kidOf } from './sqlite-schema.ts';
-import { exactLast, metricDict } from './sqlite-series-schema.ts';
 
 /** Whose facets. */
 export interface FacetOwner {

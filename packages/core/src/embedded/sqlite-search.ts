@@ -1,6 +1,9 @@
 import type { Order, Predicate } from '../contracts/query.ts';
 import type { KindDeclaration } from '../contracts/record.ts';
 import {
+  figureColumn,
+  figurePresent,
+  metricDict,
   type SearchContext,
   type SearchSteps,
   type SqlRow,
@@ -10,7 +13,6 @@ import {
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { sqliteDialect } from './sqlite-dialect.ts';
 import { findKid } from './sqlite-schema.ts';
-import { figureColumn, figurePresent, metricDict } from './sqlite-series-schema.ts';
 
 const summary: SummaryTable = {
   table: 'summary',

@@ -1,8 +1,8 @@
 import type { PointBatch, SeriesKey } from '../contracts/series-store.ts';
 import { encodeSegment } from '../sql/series-segment.ts';
+import { metricDict } from '../sql/summary-row.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { kidOf, ridOf } from './sqlite-schema.ts';
-import { metricDict } from './sqlite-series-schema.ts';
 import { pointStream, takeSequence, widOf } from './sqlite-writers.ts';
 
 /** Points in one segment: a larger flush becomes several, so that a fold is never much larger. */

@@ -7,9 +7,9 @@ import {
   sortPoints,
 } from '../sql/series-points.ts';
 import { addToSummary } from '../sql/series-summary.ts';
+import { rowValues, type SummaryRow, stateColumns, stateOf } from '../sql/summary-row.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { pendingSeries, type SeriesPoints } from './sqlite-series-pending.ts';
-import { rowValues, type SummaryRow, stateColumns, stateOf } from './sqlite-series-schema.ts';
 import { writerOrder } from './sqlite-writers.ts';
 
 /** Points folded in one transaction: some 15 ms of work, so that other writers get their turn. */

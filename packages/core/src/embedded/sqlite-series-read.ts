@@ -16,10 +16,10 @@ import {
   sortPoints,
 } from '../sql/series-points.ts';
 import { addToSummary, type SummaryState, toSummary } from '../sql/series-summary.ts';
+import { metricDict, type SummaryRow, stateOf } from '../sql/summary-row.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { findKid, findRid } from './sqlite-schema.ts';
 import { pendingSeries } from './sqlite-series-pending.ts';
-import { metricDict, type SummaryRow, stateOf } from './sqlite-series-schema.ts';
 import { writerOrder } from './sqlite-writers.ts';
 
 /** A range of steps, both ends included. */

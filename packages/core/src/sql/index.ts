@@ -9,6 +9,19 @@ export {
   kindOf,
   namedColumns,
 } from './commit-input.ts';
+export {
+  emittedBefore,
+  immutablePart,
+  lostClaim,
+  missingRecord,
+  outOfBounds,
+  type RefusedAdjustment,
+  type RefusedRecord,
+  staleRecord,
+  takenId,
+  takenKey,
+  unsafeInteger,
+} from './commit-refusals.ts';
 export type { SqlDialect, SqlRow, SqlStatement, SqlValue } from './dialect.ts';
 export { type FacetValue, facetValue, prefixLength } from './facet-value.ts';
 export { mergePages } from './merge-pages.ts';
@@ -40,3 +53,13 @@ export {
   searchPage,
 } from './search-plan.ts';
 export { SqlBuilder } from './sql-builder.ts';
+export {
+  exactLast,
+  figureColumn,
+  figurePresent,
+  metricDict,
+  rowValues,
+  type SummaryRow,
+  stateColumns,
+  stateOf,
+} from './summary-row.ts';
