@@ -4,11 +4,12 @@ import CountReporter from './tools/count-reporter.ts';
 
 const source = 'keelson:source';
 
+// Not `module`: that names what bundlers take, which Node itself cannot load.
 // One root project: with a project per package the conditions below are not inherited, and an
 // adapter would silently test whatever was last built.
 export default defineConfig({
-  resolve: { conditions: [source, 'module', 'node', 'development|production'] },
-  ssr: { resolve: { conditions: [source, 'module', 'node', 'development|production'] } },
+  resolve: { conditions: [source, 'node', 'development|production'] },
+  ssr: { resolve: { conditions: [source, 'node', 'development|production'] } },
   test: {
     include: [
       'packages/*/src/**/*.test.ts',

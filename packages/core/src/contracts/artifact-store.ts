@@ -35,8 +35,8 @@ export interface ByteRange {
  * The content-addressed bytes of one workspace. Promises, each with a case in `artifactStoreSuite`:
  *
  * - `put` resolves when the bytes are durable; killed or failed before, nothing of it is visible to
- *   any method. Equal bytes are stored once; putting them again succeeds (and heals content that was
- *   damaged), at the same time too. Memory is bounded whatever the size. It rejects with INVALID for
+ *   any method. Equal bytes are stored once; putting them again succeeds (and heals content that
+ *   `open` or `verify` has found damaged), at the same time too. Memory is bounded whatever the size. It rejects with INVALID for
  *   what is no source of bytes, NOT_FOUND for a missing file, ABORTED by its signal, and FAILED, with
  *   the cause, when the source fails (a KeelsonError of the source passes through).
  * - A stream from `open` verifies what it hands over: content that does not match its digest makes

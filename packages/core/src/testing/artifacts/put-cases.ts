@@ -110,12 +110,20 @@ export const putCases: readonly Case<ArtifactStoreHarness>[] = [
   ),
   promised(
     'put: mends damaged content',
-    'After the bytes of a damaged content are put again, it is sound.',
+    'After the bytes of a content that verify has found damaged are put again, it is sound.',
     async ({ space, damage }) => {
-      const { sha256 } = await space.put(some);
-      await damage('home', sha256, 77);
-      await space.put(some);
-      equal(await readAll(await space.open(sha256)), some, 'It should be sound again');
+      for (const [bytes, offset] of [
+        [some, 77],
+        [large, 2 * mebibyte + 3],
+      ] as const) {
+        const { sha256 } = await space.put(bytes);
+        await damage('home', sha256, offset);
+        // That it rejects is another promise.
+        await Promise.allSettled([space.verify(sha256)]);
+        await space.put(bytes);
+        const read = await readAll(await space.open(sha256));
+        equal(sha256Of(read), sha256, 'It should be sound again');
+      }
     },
   ),
   promised(
