@@ -31,7 +31,9 @@ export const sqliteDialect: SqlDialect = {
   // index that covers the columns asked for.
   clustered: (table, alias) => `${table} ${alias} INDEXED BY sqlite_autoindex_${table}_1`,
   through: (table, alias, index) => `${table} ${alias} INDEXED BY ${index}`,
-  orderedJoin: 'CROSS JOIN',
+  // SQLite keeps the order of a CROSS JOIN, and that of a LEFT JOIN it cannot change.
+  lookUp: (how, table, alias, condition) =>
+    `${how === 'left' ? 'LEFT' : 'CROSS'} JOIN ${table} ${alias} ON ${condition}`,
 };
 
 function globPattern(pattern: string): string {

@@ -16,8 +16,8 @@ export type SqlRow = Readonly<Record<string, unknown>>;
  * (`COLLATE "C"` in PostgreSQL).
  */
 export interface SqlDialect {
-  /** The placeholder of the `n`-th value, from 1. */
-  placeholder(n: number): string;
+  /** The placeholder of the `n`-th value, from 1; the value tells its type where that must be said. */
+  placeholder(n: number, value: SqlValue): string;
   /** A condition: the text `expression` is one of the texts that `placeholder` (of {@link list}) binds. */
   isAnyOf(expression: string, placeholder: string): string;
   /** A list of texts as one bound value. */
@@ -49,6 +49,15 @@ export interface SqlDialect {
   clustered(table: string, alias: string): string;
   /** A table with its alias, to be read through the index named where the database takes such words. */
   through(table: string, alias: string, index: string): string;
-  /** The join that keeps the order in which tables are written. */
-  readonly orderedJoin: string;
+  /**
+   * Joins, for each row so far, the row of `table` (at most one) that fulfils `condition`, found through
+   * its primary key: the order in which tables are written is kept. Without such a row, `inner` drops
+   * what there was, `left` keeps it.
+   */
+  lookUp(how: 'inner' | 'left', table: string, alias: string, condition: string): string;
+  /**
+   * The words for statements that read large sets, where the database chooses better by itself; the same
+   * ones when left out.
+   */
+  readonly forLargeSets?: SqlDialect;
 }

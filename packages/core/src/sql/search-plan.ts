@@ -56,7 +56,7 @@ export function* searchPage(
   const walked = yield* walk(context, request, conjuncts, budgets.walk);
   if (walked !== undefined) return walked;
   const { set, how } = yield* leastSet(conjuncts, context);
-  return yield* readSet(context, request, conjuncts, set, how);
+  return yield* readSet(forLargeSets(context), request, conjuncts, set, how);
 }
 
 /** How many records match. */
@@ -81,11 +81,12 @@ export function* countMatches(
     small === undefined
       ? yield* leastSet(conjuncts, context)
       : { set: small, how: 'rows' as const };
-  const builder = new SqlBuilder(context.dialect);
+  const reading = small === undefined ? forLargeSets(context) : context;
+  const builder = new SqlBuilder(reading.dialect);
   // What is left of a small set is counted whole; an estimate needs the order of record numbers.
   const bound = small === undefined ? upTo : undefined;
-  const frame = frameOf(context, builder, driver, bound === undefined ? how : 'inOrder');
-  const conditions = [...frame.conditions, ...probes(context, builder, frame, conjuncts, driver)];
+  const frame = frameOf(reading, builder, driver, bound === undefined ? how : 'inOrder');
+  const conditions = [...frame.conditions, ...probes(reading, builder, frame, conjuncts, driver)];
   const condition = allOf(conditions);
   if (condition === never) return { count: 0, exact: true };
   const matches = `FROM ${frame.from} WHERE ${condition}`;
@@ -93,7 +94,8 @@ export function* countMatches(
     const rows = yield builder.statement(`SELECT count(*) AS n ${matches}`);
     return { count: Number(rows[0]?.['n']), exact: true };
   }
-  const reached = `SELECT ${frame.names.rid} AS rid ${matches} LIMIT ${builder.bind(bound + 1)}`;
+  const { rid } = frame.names;
+  const reached = `SELECT ${rid} AS rid ${matches} ORDER BY ${rid} LIMIT ${builder.bind(bound + 1)}`;
   const table = recordTable(context.kind.name);
   const [row] = yield builder.statement(
     `SELECT count(*) AS n, max(rid) AS last, (SELECT min(rid) FROM ${table}) AS low,
@@ -110,6 +112,10 @@ function split(context: SearchContext, where: Predicate | undefined): readonly C
   if (where === undefined) return [];
   if (where.op === 'and') return where.of.flatMap((part) => split(context, part));
   return [{ predicate: where, set: recordSet(context, where) }];
+}
+
+function forLargeSets(context: SearchContext): SearchContext {
+  return { ...context, dialect: context.dialect.forLargeSets ?? context.dialect };
 }
 
 /** Sets up to this many take part in the counting. */
@@ -285,8 +291,8 @@ function frameOf(
   const { from, conditions } = driver[how](builder);
   if (driver.alias === 'r') return { from, conditions: [...conditions, own], names: recordNames };
   return {
-    from: `${from} ${context.dialect.orderedJoin} ${table} r`,
-    conditions: [...conditions, 'r.rid = d.rid', own],
+    from: `${from} ${context.dialect.lookUp('inner', table, 'r', 'r.rid = d.rid')}`,
+    conditions: [...conditions, own],
     names: { record: 'r', rid: 'd.rid' },
   };
 }

@@ -68,7 +68,8 @@ export function sortingSql(
         const alias = `o${i}`;
         const key = keyCondition(context, builder, alias, by);
         const table = isProjected(context, by) ? context.summary.table : 'facet';
-        joins.push(`LEFT JOIN ${table} ${alias} ON ${allOf([key, `${alias}.rid = ${names.rid}`])}`);
+        const condition = allOf([key, `${alias}.rid = ${names.rid}`]);
+        joins.push(context.dialect.lookUp('left', table, alias, condition));
         keys.push(...facetKeys(context, alias, by, direction));
       }
     }

@@ -29,8 +29,9 @@ export class SqlBuilder {
     const finished = text.replace(/\{(\d+)\}/g, (mark, index: string) => {
       let place = places.get(mark);
       if (place === undefined) {
-        values.push(this.#values[Number(index)] ?? null);
-        place = this.dialect.placeholder(values.length);
+        const value = this.#values[Number(index)] ?? null;
+        values.push(value);
+        place = this.dialect.placeholder(values.length, value);
         places.set(mark, place);
       }
       return place;

@@ -87,8 +87,8 @@ export function rowsBefore(
   }
   const table = recordTable(context.kind.name);
   return {
-    from: `${from} ${context.dialect.orderedJoin} ${table} r`,
-    conditions: [...conditions, before, 'r.rid = w.rid'],
+    from: `${from} ${context.dialect.lookUp('inner', table, 'r', 'r.rid = w.rid')}`,
+    conditions: [...conditions, before],
     names: { record: 'r', rid: 'w.rid' },
   };
 }
