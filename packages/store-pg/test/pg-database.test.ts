@@ -92,7 +92,9 @@ await describeOnPg('PgDatabase', ({ url, freshSchema, query }) => {
     const starters = Array.from({ length: 20 }, () => open({ url, schema, maxConnections: 1 }));
     await Promise.all(starters.map((database) => migrate(database, [sharedSchema])));
     const rows = await query(`SELECT part, version FROM ${schema}.migration`);
-    expect(rows).toEqual([{ part: 'shared', version: 1 }]);
+    expect(rows).toEqual(
+      sharedSchema.migrations.map(({ version }) => ({ part: 'shared', version })),
+    );
   });
 
   test('a schema of a newer version is refused', async () => {
@@ -102,7 +104,7 @@ await describeOnPg('PgDatabase', ({ url, freshSchema, query }) => {
     await query(`INSERT INTO ${schema}.migration (part, version) VALUES ('shared', 99)`);
     await expect(migrate(database, [sharedSchema])).rejects.toMatchObject({
       code: 'INCOMPATIBLE',
-      details: { stored: 99, known: 1 },
+      details: { stored: 99, known: sharedSchema.migrations.length },
     });
   });
 

@@ -1,9 +1,8 @@
-import type { Claimed, ClaimKey, ClaimRequest } from '../contracts/metadata-store.ts';
-import type { Order, Predicate } from '../contracts/query.ts';
+import type { Claimed, ClaimKey } from '../contracts/metadata-store.ts';
 import type { KindDeclaration } from '../contracts/record.ts';
 import { KeelsonError } from '../errors.ts';
 import {
-  type ColumnInput,
+  type CheckedClaim,
   mergePages,
   type PageEntry,
   type RowNames,
@@ -37,15 +36,6 @@ function unclaimed(
   };
 }
 
-/** What may be claimed: of which kind, in which order, how many. */
-export interface ClaimSearch {
-  readonly workspace: string | undefined;
-  readonly where: Predicate | undefined;
-  readonly orderBy: readonly Order[];
-  readonly limit: number;
-  readonly takeFrom: readonly string[];
-}
-
 /** More workspaces than this are searched as one: slower than one by one, but in one go. */
 const maxWorkspaces = 20;
 
@@ -53,7 +43,7 @@ const maxWorkspaces = 20;
 export function findUnclaimed(
   db: SqliteDatabase,
   kind: KindDeclaration,
-  search: ClaimSearch,
+  search: CheckedClaim,
   now: number,
 ): readonly PageEntry[] {
   const { workspace, where, orderBy, limit } = search;
@@ -87,8 +77,7 @@ export function takeClaim(
   db: SqliteDatabase,
   table: SqliteRecordTable,
   rid: number,
-  request: Pick<ClaimRequest, 'owner' | 'leaseMs'>,
-  set: readonly ColumnInput[],
+  { owner, leaseMs, set }: CheckedClaim,
   now: number,
 ): Claimed {
   const row = table.get(rid);
@@ -102,14 +91,14 @@ export function takeClaim(
       table.update(rid, { columns: set }),
     );
   }
-  const expiresAt = now + request.leaseMs;
+  const expiresAt = now + leaseMs;
   db.prepare('DELETE FROM claim WHERE kind = ? AND rid = ?').run(table.kind.name, rid);
   const { lastInsertRowid } = db
     .prepare('INSERT INTO claim (kind, rid, ws, id, owner, expires_at) VALUES (?, ?, ?, ?, ?, ?)')
-    .run(table.kind.name, rid, workspace, id, request.owner, expiresAt);
+    .run(table.kind.name, rid, workspace, id, owner, expiresAt);
   const taken = set.length === 0 ? row : table.get(rid);
   const record = table.record(taken ?? row, {});
-  return { record, owner: request.owner, fence: Number(lastInsertRowid), expiresAt };
+  return { record, owner, fence: Number(lastInsertRowid), expiresAt };
 }
 
 /** Extends the claims that are still held; answers which those were. */

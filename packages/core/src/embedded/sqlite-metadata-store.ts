@@ -8,21 +8,25 @@ import type {
   MetadataStore,
   Reach,
 } from '../contracts/metadata-store.ts';
-import type { Order, Predicate, Query } from '../contracts/query.ts';
+import type { Predicate, Query } from '../contracts/query.ts';
 import type { KindDeclaration, RevisionEntry, StoredRecord } from '../contracts/record.ts';
 import { KeelsonError } from '../errors.ts';
-import { assertText } from '../json.ts';
-import { checkOrder, checkPredicate } from '../language/check-predicate.ts';
 import {
-  assertClaimable,
-  assertName,
+  assertCount,
+  assertNotAborted,
+  checkClaim,
   checkCommit,
+  checkCount,
+  checkFind,
+  checkHistory,
+  checkQuery,
+  checkReach,
   countMatches,
   type Kinds,
   kindOf,
-  namedColumns,
   type PagePosition,
   readCursor,
+  readsProjected,
   searchPage,
   writeCursor,
 } from '../sql/index.ts';
@@ -44,7 +48,7 @@ import { prepareKindTables } from './sqlite-kind-tables.ts';
 import { readReach } from './sqlite-reach.ts';
 import { SqliteRecordTable } from './sqlite-record-table.ts';
 import { findRid } from './sqlite-schema.ts';
-import { readsProjected, runSearch, searchContext } from './sqlite-search.ts';
+import { runSearch, searchContext } from './sqlite-search.ts';
 
 /** Where the embedded metadata store keeps its records, and what it knows. */
 export type SqliteMetadataStoreOptions = (
@@ -128,10 +132,7 @@ export class SqliteMetadataStore implements MetadataStore {
     options: { readonly facets?: readonly string[] } = {},
   ): Promise<readonly StoredRecord[]> {
     const table = this.#table(kind);
-    assertName(workspace, 'The workspace');
-    assertCount(ids.length, 0, 1_000, 'The number of ids');
-    for (const id of ids) assertText(id, 'An id');
-    const facets = checkFacets(table.kind, options.facets);
+    const facets = checkFind(table.kind, workspace, ids, options.facets);
     await this.#foldFor(table.kind, { facets });
     return await this.#read((db) =>
       ids.flatMap((id) => {
@@ -148,11 +149,7 @@ export class SqliteMetadataStore implements MetadataStore {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly records: readonly StoredRecord[]; readonly cursor?: string }> {
     const table = this.#table(kind);
-    assertName(workspace, 'The workspace');
-    const { where, orderBy = [], limit = 50 } = query;
-    assertCount(limit, 1, 1_000, 'The limit');
-    const facets = checkFacets(table.kind, query.facets);
-    checkSearch(table.kind, where, orderBy);
+    const { where, orderBy, limit, facets } = checkQuery(table.kind, workspace, query);
     const scope = { workspace, kind, where, orderBy };
     const after = query.cursor === undefined ? undefined : readCursor(scope, query.cursor);
     await this.#foldFor(table.kind, { where, orderBy, facets });
@@ -177,8 +174,7 @@ export class SqliteMetadataStore implements MetadataStore {
     options: { readonly exact?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly count: number; readonly exact: boolean }> {
     const table = this.#table(kind);
-    assertName(workspace, 'The workspace');
-    checkSearch(table.kind, where, []);
+    checkCount(table.kind, workspace, where);
     await this.#foldFor(table.kind, { where });
     assertNotAborted(options.signal);
     return await this.#read((db) => {
@@ -197,14 +193,10 @@ export class SqliteMetadataStore implements MetadataStore {
     options: { readonly after?: number; readonly limit?: number } = {},
   ): Promise<readonly RevisionEntry[]> {
     const table = this.#table(kind);
-    assertName(workspace, 'The workspace');
-    assertText(id, 'An id');
-    const { after = 0, limit = 1_000 } = options;
-    assertCount(after, 0, Number.MAX_SAFE_INTEGER, 'The revision to go on after');
-    assertCount(limit, 1, Number.MAX_SAFE_INTEGER, 'The limit');
+    const range = checkHistory(workspace, id, options);
     return await this.#read((db) => {
       const rid = findRid(db, workspace, id);
-      return rid === undefined ? [] : readHistory(db, table.kind.name, rid, { after, limit });
+      return rid === undefined ? [] : readHistory(db, table.kind.name, rid, range);
     });
   }
 
@@ -219,18 +211,8 @@ export class SqliteMetadataStore implements MetadataStore {
     },
   ): Promise<Reach> {
     this.#table('edge');
-    assertName(workspace, 'The workspace');
-    for (const id of ids) assertText(id, 'An id');
-    for (const role of options.roles ?? []) assertText(role, 'A role');
-    assertCount(options.depth, 0, Number.MAX_SAFE_INTEGER, 'The depth');
-    assertCount(options.limit, 1, Number.MAX_SAFE_INTEGER, 'The limit');
-    const { direction, depth, limit, roles } = options;
-    if (direction !== 'forward' && direction !== 'backward') {
-      throw invalid(`A direction is forward or backward, not ${String(direction)}.`);
-    }
-    return await this.#read((db) =>
-      readReach(db, { workspace, ids, direction, depth, limit, roles }),
-    );
+    const request = checkReach(workspace, ids, options);
+    return await this.#read((db) => readReach(db, request));
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
@@ -273,15 +255,8 @@ export class SqliteMetadataStore implements MetadataStore {
 
   async claim(kind: string, request: ClaimRequest): Promise<readonly Claimed[]> {
     const table = this.#table(kind);
-    assertClaimable(table.kind);
-    const { workspace, where, orderBy = [], limit, takeFrom = [] } = request;
-    assertCount(limit, 1, 100, 'The limit');
-    assertCount(request.leaseMs, 1, Number.MAX_SAFE_INTEGER, 'The lease');
-    assertName(request.owner, 'The owner of a claim');
-    checkSearch(table.kind, where, orderBy);
-    const set = namedColumns(table.kind, request.set ?? {}, `A claimed ${kind}`);
-    await this.#foldFor(table.kind, { where, orderBy });
-    const search = { workspace, where, orderBy, limit, takeFrom };
+    const search = checkClaim(table.kind, request);
+    await this.#foldFor(table.kind, search);
     // Most calls find nothing due: they shall not queue for the write lock.
     const due = await this.#read((db) =>
       findUnclaimed(db, table.kind, { ...search, limit: 1 }, this.#now()),
@@ -290,7 +265,7 @@ export class SqliteMetadataStore implements MetadataStore {
     return await this.#db.write((db) => {
       const now = this.#now();
       const found = findUnclaimed(db, table.kind, search, now);
-      return found.map(({ rid }) => takeClaim(db, table, rid, request, set, now));
+      return found.map(({ rid }) => takeClaim(db, table, rid, search, now));
     });
   }
 
@@ -358,42 +333,4 @@ export class SqliteMetadataStore implements MetadataStore {
       throw new KeelsonError('CLOSED', 'The metadata store has been closed.');
     }
   }
-}
-
-function checkSearch(
-  kind: KindDeclaration,
-  where: Predicate | undefined,
-  orderBy: readonly Order[],
-): void {
-  if (where !== undefined) checkPredicate(kind, where);
-  checkOrder(kind, orderBy);
-}
-
-function checkFacets(
-  kind: KindDeclaration,
-  facets: readonly string[] | undefined,
-): readonly string[] {
-  for (const facet of facets ?? []) {
-    if (!Object.hasOwn(kind.facets ?? {}, facet)) {
-      throw invalid(`The kind ${kind.name} has no facet ${facet}.`);
-    }
-  }
-  return facets ?? [];
-}
-
-function assertCount(value: number, low: number, high: number, label: string): void {
-  if (!Number.isSafeInteger(value) || value < low || value > high) {
-    const range = high === Number.MAX_SAFE_INTEGER ? `at least ${low}` : `${low} to ${high}`;
-    throw invalid(`${label} must be a whole number, ${range}, not ${String(value)}.`);
-  }
-}
-
-function assertNotAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new KeelsonError('ABORTED', 'The search was aborted.', { cause: signal.reason });
-  }
-}
-
-function invalid(message: string): KeelsonError {
-  return new KeelsonError('INVALID', message);
 }

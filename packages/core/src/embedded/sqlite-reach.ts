@@ -1,16 +1,6 @@
 import type { Reach } from '../contracts/metadata-store.ts';
-import { recordColumn, recordTable } from '../sql/index.ts';
+import { type ReachRequest, recordColumn, recordTable } from '../sql/index.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
-
-/** What to follow. */
-export interface ReachRequest {
-  readonly workspace: string;
-  readonly ids: readonly string[];
-  readonly direction: 'forward' | 'backward';
-  readonly depth: number;
-  readonly limit: number;
-  readonly roles: readonly string[] | undefined;
-}
 
 /**
  * Walks the edges breadth first, one statement a level, inside one read transaction. Stops reading as

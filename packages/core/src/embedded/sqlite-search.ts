@@ -1,4 +1,3 @@
-import type { Order, Predicate } from '../contracts/query.ts';
 import type { KindDeclaration } from '../contracts/record.ts';
 import {
   figureColumn,
@@ -55,34 +54,5 @@ export function runSearch<T>(db: SqliteDatabase, steps: SearchSteps<T>): T {
     const step = rows === undefined ? steps.next() : steps.next(rows);
     if (step.done === true) return step.value;
     rows = db.prepare(step.value.text).all(...step.value.values);
-  }
-}
-
-/** Whether a query looks at a projected facet: then series must be folded before it runs. */
-export function readsProjected(
-  kind: KindDeclaration,
-  query: {
-    readonly where?: Predicate | undefined;
-    readonly orderBy?: readonly Order[] | undefined;
-    readonly facets?: readonly string[] | undefined;
-  },
-): boolean {
-  const projected = (facet: string): boolean => kind.facets?.[facet]?.source === 'projected';
-  return (
-    (query.facets ?? []).some(projected) ||
-    (query.orderBy ?? []).some(({ by }) => by.from === 'facet' && projected(by.facet)) ||
-    (query.where !== undefined && mentions(query.where, projected))
-  );
-}
-
-function mentions(predicate: Predicate, projected: (facet: string) => boolean): boolean {
-  switch (predicate.op) {
-    case 'and':
-    case 'or':
-      return predicate.of.some((part) => mentions(part, projected));
-    case 'not':
-      return mentions(predicate.of, projected);
-    default:
-      return predicate.left.from === 'facet' && projected(predicate.left.facet);
   }
 }

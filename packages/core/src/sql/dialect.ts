@@ -56,6 +56,16 @@ export interface SqlDialect {
    */
   lookUp(how: 'inner' | 'left', table: string, alias: string, condition: string): string;
   /**
+   * How declared text columns are indexed where an index does not take long texts: by a beginning. Texts
+   * sort by their beginnings as they do by themselves; those of one beginning are told apart by the column.
+   */
+  readonly beginnings?: {
+    /** What the index holds of a column. */
+    expression(column: string): string;
+    /** The same of a text that a column is compared with. */
+    of(text: string): string;
+  };
+  /**
    * The words for statements that read large sets, where the database chooses better by itself; the same
    * ones when left out.
    */

@@ -26,6 +26,23 @@ export type { SqlDialect, SqlRow, SqlStatement, SqlValue } from './dialect.ts';
 export { type FacetValue, facetValue, prefixLength } from './facet-value.ts';
 export { mergePages } from './merge-pages.ts';
 export { type CursorScope, type PagePosition, readCursor, writeCursor } from './page-cursor.ts';
+export { predicateSql } from './predicate-sql.ts';
+export {
+  assertCount,
+  assertNotAborted,
+  type CheckedClaim,
+  type CheckedQuery,
+  checkClaim,
+  checkCount,
+  checkFind,
+  checkHistory,
+  checkQuery,
+  checkReach,
+  type FacetKey,
+  facetKeys,
+  type ReachRequest,
+  readsProjected,
+} from './query-input.ts';
 export {
   checkKind,
   columnOf,
@@ -52,7 +69,7 @@ export {
   type SearchSteps,
   searchPage,
 } from './search-plan.ts';
-export { SqlBuilder } from './sql-builder.ts';
+export { allOf, always, SqlBuilder } from './sql-builder.ts';
 export {
   exactLast,
   figureColumn,

@@ -1,9 +1,9 @@
 import type { Literal, Predicate, Selector } from '../contracts/query.ts';
-import type { ColumnType } from '../contracts/record.ts';
+import type { ColumnType, KindDeclaration } from '../contracts/record.ts';
 import { readNumber } from '../language/stored-value.ts';
 import type { SqlDialect } from './dialect.ts';
 import { type Leaf, leafSql } from './predicate-sql.ts';
-import { columnOf, recordIndexes, recordTable } from './record-tables.ts';
+import { columnOf, recordColumn, recordIndexes, recordTable } from './record-tables.ts';
 import type { SearchContext } from './search-context.ts';
 import { allOf, never, type SqlBuilder } from './sql-builder.ts';
 import { facetSource, isProjected, keyCondition, valueAt } from './value-sql.ts';
@@ -102,9 +102,44 @@ function columnSet(context: SearchContext, leaf: Leaf, name: string): RecordSet 
   const rows = (builder: SqlBuilder): RowSource =>
     throughIndex(dialect, recordTable(kind.name), 'r', index.name, [
       `r.ws = ${builder.bind(workspace)}`,
+      ...beginningSql(context, builder, leaf, name),
       valueAt(context, builder, names, leaf.left)((value) => leafSql(builder, value, leaf)),
     ]);
   return { exact: true, alias: 'r', ranged: true, rows, atLeast: rows, inOrder: rows };
+}
+
+/**
+ * What follows from a leaf for the beginning of its column, where that is what an index holds: enough to
+ * find the rows, not to choose among them.
+ */
+export function beginningSql(
+  { dialect, kind }: SearchContext,
+  builder: SqlBuilder,
+  leaf: Leaf,
+  name: string,
+): readonly string[] {
+  const expression = beginningOf(dialect, kind, name, 'r');
+  const literals = rangeLiterals(leaf)?.map(String);
+  if (expression === undefined || literals === undefined) return [];
+  const texts = literals.map((text) => dialect.beginnings?.of(text) ?? text);
+  if (leaf.op === 'in') {
+    return [dialect.isAnyOf(expression, builder.bind(dialect.list([...new Set(texts)])))];
+  }
+  const at = (cmp: string, text = ''): string => `${expression} ${cmp} ${builder.bind(text)}`;
+  if (leaf.op === 'between') return [at('>=', texts[0]), at('<=', texts[1])];
+  const cmp = leaf.op === 'compare' ? leaf.cmp : '=';
+  return [at(cmp === '=' ? '=' : cmp.startsWith('>') ? '>=' : '<=', texts[0])];
+}
+
+/** What an index holds of a text column in place of the column; undefined where it holds the column. */
+export function beginningOf(
+  { beginnings }: SqlDialect,
+  kind: KindDeclaration,
+  name: string,
+  alias: string,
+): string | undefined {
+  if (name === 'id' || columnOf(kind, name)?.type !== 'text') return undefined;
+  return beginnings?.expression(`${alias}.${recordColumn(name)}`);
 }
 
 const nativeLiteral = {

@@ -263,9 +263,11 @@ function* walkPage(
     request.after === undefined ? always : afterSql(builder, names, keys, request.after),
   ]);
   if (where === never) return [];
-  const order = range.byId
+  const keyed = range.byId
     ? `${range.expression} ${range.direction}`
     : orderBySql(keys.slice(phase), names);
+  const order =
+    range.beginning === undefined ? keyed : `${range.beginning} ${range.direction}, ${keyed}`;
   const text = `${selectSql(keys, names)} FROM ${from} ${sorting.joins}
     WHERE ${where} ORDER BY ${order} LIMIT ${builder.bind(request.limit)}`;
   return entriesOf(keys, yield builder.statement(text));

@@ -3,7 +3,13 @@ import type { KindDeclaration } from '../contracts/record.ts';
 import type { SqlStatement, SqlValue } from './dialect.ts';
 import type { PagePosition } from './page-cursor.ts';
 import { type Leaf, leafSql, predicateSql } from './predicate-sql.ts';
-import { isOneRange, type RowSource, throughIndex } from './record-set.ts';
+import {
+  beginningOf,
+  beginningSql,
+  isOneRange,
+  type RowSource,
+  throughIndex,
+} from './record-set.ts';
 import { columnOf, recordColumn, recordIndexes, recordTable } from './record-tables.ts';
 import type { RowNames, SearchContext } from './search-context.ts';
 import type { SortKey } from './sort-keys.ts';
@@ -18,6 +24,8 @@ export interface WalkRange {
   readonly alias: 'r' | 'w';
   /** What it is ordered by, and how. */
   readonly expression: string;
+  /** What the index holds of it, where that is a beginning of it only: ordered by this first. */
+  readonly beginning: string | undefined;
   readonly direction: 'asc' | 'desc';
   /** It is ordered by id: nothing is left to settle. */
   readonly byId: boolean;
@@ -59,9 +67,10 @@ export function edgeStatement(
 ): SqlStatement {
   const builder = new SqlBuilder(context.dialect);
   const { from, conditions } = range.rows(builder);
+  const ordered = range.beginning ?? range.expression;
   return builder.statement(
-    `SELECT ${range.expression} AS v FROM ${from} WHERE ${allOf(conditions)}
-     ORDER BY ${range.expression} ${range.direction} LIMIT 1 OFFSET ${builder.bind(budget)}`,
+    `SELECT ${ordered} AS v FROM ${from} WHERE ${allOf(conditions)}
+     ORDER BY ${ordered} ${range.direction} LIMIT 1 OFFSET ${builder.bind(budget)}`,
   );
 }
 
@@ -77,7 +86,7 @@ export function rowsBefore(
   const before =
     edge === undefined
       ? always
-      : `${range.expression} ${range.direction === 'asc' ? '<' : '>'} ${builder.bind(edge)}`;
+      : `${range.beginning ?? range.expression} ${range.direction === 'asc' ? '<' : '>'} ${builder.bind(edge)}`;
   if (range.alias === 'r') {
     return {
       from,
@@ -111,9 +120,10 @@ function columnRange(
   const { index, at } = best;
   const prefix = index.columns.slice(0, at);
   const expression = `r.${recordColumn(name)}`;
+  const beginning = beginningOf(dialect, kind, name, 'r');
   const type = columnOf(kind, name)?.type ?? 'text';
   const covered = conjuncts.filter(
-    (part) =>
+    (part): part is Leaf =>
       isLeaf(part) &&
       part.left.from === 'column' &&
       part.left.name === name &&
@@ -122,18 +132,38 @@ function columnRange(
   return {
     alias: 'r',
     expression,
+    beginning,
     direction,
     byId: name === 'id',
     covered,
     rows: (builder) =>
       throughIndex(dialect, recordTable(kind.name), 'r', index.name, [
         `r.ws = ${builder.bind(workspace)}`,
-        ...prefix.map((c) => `r.${recordColumn(c)} = ${builder.bind(fixed.get(c) ?? null)}`),
-        `${expression} IS NOT NULL`,
-        ...covered.map((part) => predicateSql(context, builder, recordNames, part)),
-        ...seekCondition(builder, expression, direction, from),
+        ...prefix.flatMap((c) => fixedSql(context, builder, c, fixed.get(c) ?? null)),
+        `${beginning ?? expression} IS NOT NULL`,
+        ...covered.flatMap((part) => [
+          ...beginningSql(context, builder, part, name),
+          predicateSql(context, builder, recordNames, part),
+        ]),
+        ...(beginning === undefined || typeof from !== 'string'
+          ? seekCondition(builder, expression, direction, from)
+          : seekCondition(builder, beginning, direction, dialect.beginnings?.of(from))),
       ]),
   };
+}
+
+/** A column of the index that is fixed to a value. */
+function fixedSql(
+  context: SearchContext,
+  builder: SqlBuilder,
+  name: string,
+  value: SqlValue,
+): readonly string[] {
+  const same = `r.${recordColumn(name)} = ${builder.bind(value)}`;
+  const beginning = beginningOf(context.dialect, context.kind, name, 'r');
+  if (beginning === undefined || typeof value !== 'string') return [same];
+  const text = context.dialect.beginnings?.of(value) ?? value;
+  return [`${beginning} = ${builder.bind(text)}`, same];
 }
 
 const recordNames: RowNames = { record: 'r', rid: 'r.rid' };
@@ -192,6 +222,7 @@ function facetRange(
   return {
     alias: 'w',
     expression,
+    beginning: undefined,
     direction: key.direction,
     byId: false,
     covered: leaves,

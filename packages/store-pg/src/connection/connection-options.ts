@@ -19,6 +19,12 @@ export type PgConnectionOptions = (
   readonly schema?: string;
   /** A streaming standby that answers searches; one that lags behind is waited for, or passed over. */
   readonly replica?: { readonly url: string } | { readonly pool: PgPool };
+  /**
+   * Whether one connection is kept to be woken by events; without it they are looked for 20 times a
+   * second while somebody waits. True for a `url`, false for a `pool` (which may be a small one) when
+   * left out. A pooler in transaction mode cannot do it.
+   */
+  readonly listen?: boolean;
   /** Bounds one statement; 30,000 when left out. TIMEOUT afterwards. */
   readonly statementTimeoutMs?: number;
   /** Bounds the wait for another transaction's lock; 5,000 when left out. */
@@ -35,6 +41,7 @@ const known: ReadonlySet<string> = new Set([
   'maxConnections',
   'schema',
   'replica',
+  'listen',
   'statementTimeoutMs',
   'lockTimeoutMs',
   'connectTimeoutMs',
@@ -57,6 +64,8 @@ export function checkConnectionOptions(options: PgConnectionOptions): PgConnecti
   }
   checkTarget({ url, pool }, '');
   if (replica !== undefined) checkTarget(replica as { url?: unknown; pool?: unknown }, 'replica.');
+  const listen: unknown = options.listen ?? true;
+  if (typeof listen !== 'boolean') throw invalid('needs true or false as listen.');
   const schema: unknown = options.schema ?? 'keelson';
   if (typeof schema !== 'string' || !/^[a-z][a-z0-9_]{0,47}$/.test(schema)) {
     throw invalid(

@@ -61,6 +61,7 @@ export class PgDatabase implements AsyncDisposable {
   readonly #pool: PgPool;
   readonly #replica: PgPool | undefined;
   readonly #control: PgPool;
+  readonly #listening: PgPool | undefined;
   readonly #owned: { end(): Promise<void> }[] = [];
   readonly #logger: Logger | undefined;
   #closed: Promise<void> | undefined;
@@ -74,6 +75,8 @@ export class PgDatabase implements AsyncDisposable {
     this.#pool = this.#open(given, this.#options.maxConnections);
     // A cancel must not wait for a connection that the statements to be cancelled hold.
     this.#control = 'url' in given ? this.#open(given, 1) : given.pool;
+    const listens = given.listen ?? 'url' in given;
+    this.#listening = !listens ? undefined : 'url' in given ? this.#open(given, 1) : given.pool;
     this.#replica =
       given.replica === undefined
         ? undefined
@@ -117,6 +120,14 @@ export class PgDatabase implements AsyncDisposable {
     return await this.#snapshot(this.#pool, work, options);
   }
 
+  /** {@link snapshot} for searches: of the replica, if there is one that has what was committed before. */
+  async search<T>(
+    work: (transaction: PgTransaction) => Promise<T>,
+    options: OperationOptions = {},
+  ): Promise<T> {
+    return await this.#snapshot(this.#pool, work, options);
+  }
+
   /**
    * A transaction that writes. `work` may run again after a transient fault: it must depend on nothing
    * but what it reads in there. Each of its statements sees what was committed before that statement.
@@ -134,10 +145,15 @@ export class PgDatabase implements AsyncDisposable {
     });
   }
 
-  /** A connection that is the caller's until it releases it: to listen, say. */
-  async connect(): Promise<PgPoolClient> {
+  /** How long a statement waits for another transaction's lock. */
+  get lockTimeoutMs(): number {
+    return this.#options.lockTimeoutMs;
+  }
+
+  /** A connection to keep, for LISTEN; undefined where it was switched off. Errors are those of `pg`. */
+  async connectListener(): Promise<PgPoolClient | undefined> {
     this.#assertOpen();
-    return await this.#connect(this.#pool);
+    return this.#listening === undefined ? undefined : await this.#connect(this.#listening);
   }
 
   /** How the pool stands; what the pool does not tell is left out. */

@@ -19,6 +19,8 @@ export interface PgPoolClient {
   on(event: 'notification', listener: (message: PgNotification) => void): unknown;
   removeListener(event: 'error', listener: (error: Error) => void): unknown;
   removeListener(event: 'notification', listener: (message: PgNotification) => void): unknown;
+  /** From now on it keeps no process alive. */
+  unref?(): void;
   /** The server's process behind the connection; what a cancel is addressed to. */
   readonly processID?: number | null;
 }

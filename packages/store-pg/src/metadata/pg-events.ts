@@ -1,0 +1,182 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import {
+  decodeJson,
+  type EventFilter,
+  type JsonObject,
+  KeelsonError,
+  type StoredEvent,
+} from '@keelson/core';
+import type { PgDatabase } from '../connection/pg-database.ts';
+import type { PgRow } from '../connection/pg-session.ts';
+import { subjectKey } from './pg-commit.ts';
+
+/** A place in the order of events: behind the event of this transaction and number. */
+export interface EventPlace {
+  readonly tx: number;
+  readonly seq: number;
+}
+
+/** The place in a cursor. INVALID for a text that is none. */
+export function eventPlace(cursor: string | undefined): EventPlace {
+  if (cursor === undefined) return { tx: 0, seq: 0 };
+  const parts = typeof cursor === 'string' ? /^([0-9]{1,15})\.([0-9]{1,15})$/.exec(cursor) : null;
+  if (parts === null) {
+    throw new KeelsonError('INVALID', `'${String(cursor)}' is no cursor of events.`);
+  }
+  return { tx: Number(parts[1]), seq: Number(parts[2]) };
+}
+
+function cursorOf({ tx, seq }: EventPlace): string {
+  return `${tx}.${seq}`;
+}
+
+/** How far readers may go, and how far they could if nobody were writing. */
+interface EventBound {
+  /** All events of transactions below it are there. */
+  readonly bound: number;
+  /** Transactions from here on had not begun. */
+  readonly ahead: number;
+}
+
+/** Looks at how far readers may go now. */
+async function readBound(database: PgDatabase): Promise<EventBound> {
+  const [row] = await database.read(`SELECT bound, ahead FROM ${database.name('event_bound()')}`);
+  return { bound: Number(row?.['bound']), ahead: Number(row?.['ahead']) };
+}
+
+/** So long a reader waits at most for commits that were under way when it came. */
+const settleMs = 1_000;
+
+/**
+ * Waits until what was being committed at `first` is there or is not: whoever commits an event and then
+ * reads sees it, whatever else is committed at the same time. Gives up after a second.
+ */
+async function settledBound(database: PgDatabase, first: EventBound): Promise<number> {
+  const startedAt = performance.now();
+  let { bound } = first;
+  for (let pauseMs = 1; bound < first.ahead; pauseMs = Math.min(2 * pauseMs, 50)) {
+    if (performance.now() - startedAt > settleMs) break;
+    await wait(pauseMs);
+    bound = (await readBound(database)).bound;
+  }
+  return bound;
+}
+
+/** What to read. */
+export interface EventRequest {
+  readonly workspace: string | undefined;
+  readonly after: EventPlace;
+  readonly filter: EventFilter;
+  readonly limit: number;
+}
+
+/** Events behind a place, and the cursor to go on from. */
+export async function readEvents(
+  database: PgDatabase,
+  request: EventRequest,
+): Promise<{ readonly events: readonly StoredEvent[]; readonly cursor: string }> {
+  const first = await readBound(database);
+  const events = await readUpTo(database, request, first.bound);
+  if (events.length === request.limit) return pageOf(events, request);
+  // The page is not full: what was committed before this call, yet behind the bound, belongs to it.
+  const settled = await settledBound(database, first);
+  if (settled > first.bound) {
+    const after = later(request.after, { tx: first.bound, seq: 0 });
+    const limit = request.limit - events.length;
+    events.push(...(await readUpTo(database, { ...request, after, limit }, settled)));
+    if (events.length === request.limit) return pageOf(events, request);
+  }
+  return { events, cursor: cursorOf(later(request.after, { tx: settled, seq: 0 })) };
+}
+
+function pageOf(
+  events: readonly StoredEvent[],
+  { after }: EventRequest,
+): { readonly events: readonly StoredEvent[]; readonly cursor: string } {
+  return { events, cursor: events.at(-1)?.cursor ?? cursorOf(after) };
+}
+
+function later(a: EventPlace, b: EventPlace): EventPlace {
+  return a.tx > b.tx || (a.tx === b.tx && a.seq > b.seq) ? a : b;
+}
+
+/** The cursor behind the newest event. */
+export async function latestEventCursor(database: PgDatabase): Promise<string> {
+  const settled = await settledBound(database, await readBound(database));
+  return cursorOf({ tx: settled, seq: 0 });
+}
+
+/** Whether an event behind a place can be read; `soon` when one is there that cannot yet. */
+export async function hasEvents(
+  database: PgDatabase,
+  after: EventPlace,
+): Promise<'yes' | 'soon' | 'no'> {
+  const { bound } = await readBound(database);
+  const [row] = await database.read(
+    `SELECT tx FROM ${database.name('event')} WHERE (tx, seq) > ($1::bigint, $2::bigint)
+     ORDER BY tx, seq LIMIT 1`,
+    [after.tx, after.seq],
+  );
+  if (row === undefined) return 'no';
+  return Number(row['tx']) < bound ? 'yes' : 'soon';
+}
+
+async function readUpTo(
+  database: PgDatabase,
+  request: EventRequest,
+  bound: number,
+): Promise<StoredEvent[]> {
+  const { workspace, after, filter, limit } = request;
+  const values: unknown[] = [after.tx, after.seq, bound];
+  const conditions = ['(tx, seq) > ($1::bigint, $2::bigint)', 'tx < $3::bigint'];
+  const where = (condition: (place: string) => string, value: unknown): void => {
+    values.push(value);
+    conditions.push(condition(`$${values.length}`));
+  };
+  if (workspace !== undefined) where((place) => `ws = ${place}`, workspace);
+  const { ids, types, subjects, correlationId, since } = filter;
+  if (ids !== undefined) where((place) => `id = ANY (${place}::text[])`, ids);
+  if (types !== undefined) where((place) => `type = ANY (${place}::text[])`, types);
+  if (subjects !== undefined) {
+    where((place) => `subject = ANY (${place}::text[])`, subjects);
+    if (workspace !== undefined) {
+      const keys = subjects.map((subject) => subjectKey(workspace, subject));
+      where((place) => `subject_key = ANY (${place}::uuid[])`, keys);
+    }
+  }
+  if (correlationId !== undefined) {
+    const digest = database.name('digest_of');
+    where(
+      (place) => `correlation = ${place} AND ${digest}(correlation) = ${digest}(${place})`,
+      correlationId,
+    );
+  }
+  if (since !== undefined) where((place) => `at >= ${place}::double precision`, since);
+  values.push(limit);
+  const rows = await database.read(
+    `SELECT tx, seq, ws, id, type, subject, subject_seq, source, at, schema_version, correlation,
+       causation, principal, payload
+     FROM ${database.name('event')} WHERE ${conditions.join(' AND ')}
+     ORDER BY tx, seq LIMIT $${values.length}`,
+    values,
+  );
+  return rows.map(readEvent);
+}
+
+function readEvent(row: PgRow): StoredEvent {
+  return {
+    id: String(row['id']),
+    type: String(row['type']),
+    subject: String(row['subject']),
+    source: String(row['source']),
+    at: Number(row['at']),
+    payload: decodeJson(String(row['payload'])) as JsonObject,
+    schemaVersion: Number(row['schema_version']),
+    correlationId: String(row['correlation']),
+    ...(row['causation'] === null ? {} : { causationId: String(row['causation']) }),
+    principal: String(row['principal']),
+    workspace: String(row['ws']),
+    subjectSequence: Number(row['subject_seq']),
+    cursor: cursorOf({ tx: Number(row['tx']), seq: Number(row['seq']) }),
+  };
+}
