@@ -54,6 +54,8 @@ export const valueFunctions: readonly string[] = [
       parts text[];
       digits text;
       point integer;
+      lower numeric;
+      fits boolean[];
       sign text := CASE WHEN value < 0 THEN '-' ELSE '' END;
     BEGIN
       IF value = 0 THEN RETURN '0'; END IF;
@@ -64,6 +66,22 @@ export const valueFunctions: readonly string[] = [
       point := length(parts[1]) + coalesce(parts[3], '0')::integer;
       point := point - (length(digits) - length(ltrim(digits, '0')));
       digits := trim(BOTH '0' FROM digits);
+      -- PostgreSQL leaves out a shorter text that lies exactly between two numbers, even where it is read
+      -- back as this one; JavaScript does not. Only near 2^54 there are such texts of so few digits.
+      WHILE length(digits) >= 15 AND point BETWEEN 15 AND 30 LOOP
+        lower := left(digits, -1)::numeric;
+        SELECT array_agg(
+            (n || 'e' || (point - length(digits) + 1))::double precision = abs(value) ORDER BY n)
+          INTO fits FROM (VALUES (lower), (lower + 1)) AS v (n);
+        EXIT WHEN NOT (fits[1] OR fits[2]);
+        lower := CASE
+          WHEN NOT fits[1] THEN lower + 1
+          WHEN NOT fits[2] OR right(digits, 1) < '5' THEN lower
+          WHEN right(digits, 1) > '5' THEN lower + 1
+          ELSE lower + lower % 2 END;
+        point := point + length(lower::text) - (length(digits) - 1);
+        digits := rtrim(lower::text, '0');
+      END LOOP;
       IF point BETWEEN length(digits) AND 21 THEN
         RETURN sign || rpad(digits, point, '0');
       ELSIF point BETWEEN 1 AND 21 THEN
