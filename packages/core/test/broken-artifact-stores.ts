@@ -8,9 +8,11 @@ import type {
   ByteSource,
 } from '../src/contracts/artifact-store.ts';
 import { isKeelsonError, KeelsonError } from '../src/errors.ts';
+import { bytesOf, sha256Of } from '../src/testing/artifacts/scene.ts';
 import type { Disguise } from './file-artifact-harness.ts';
 
 const mebibyte = 1024 * 1024;
+const someDigest = sha256Of(bytesOf(2_000, 6));
 
 interface SpaceContext {
   readonly workspace: string;
@@ -33,6 +35,7 @@ function breakSpace(
           open: (...args) => space.open(...args),
           find: (...args) => space.find(...args),
           verify: (...args) => space.verify(...args),
+          keep: (...args) => space.keep(...args),
           remove: (...args) => space.remove(...args),
           list: (...args) => space.list(...args),
         };
@@ -303,14 +306,69 @@ export const brokenArtifactStores: Readonly<Record<string, Disguise>> = {
     },
   })),
   'remove: what is removed is gone': breakSpace((space) => ({
-    remove: async (sha256) => {
-      await space.find(sha256);
+    remove: async (sha256, options) => {
+      const found = await space.find(sha256);
+      if (found?.sizeBytes !== 2_000) return await space.remove(sha256, options);
+      return true;
+    },
+  })),
+  'remove: says whether it removed anything': breakSpace((space) => ({
+    remove: async (sha256, options) => {
+      const removed = await space.remove(sha256, options);
+      return options?.storedBefore === undefined ? true : removed;
+    },
+  })),
+  'remove: with storedBefore, only older content goes': breakSpace((space) => ({
+    remove: async (sha256, options) => {
+      const found = await space.find(sha256);
+      return await space.remove(sha256, found?.sizeBytes === 2_002 ? {} : options);
+    },
+  })),
+  'remove: content put again is as new': breakSpace((space, { memory }) => ({
+    // "It is there already."
+    put: async (source, options) => {
+      const key =
+        source instanceof Uint8Array && source.length === 2_003
+          ? Buffer.from(source).toString('hex', 0, 500)
+          : '';
+      if (key !== '' && memory.has(key)) {
+        for await (const { sha256, sizeBytes } of space.list()) {
+          if (sizeBytes === 2_003) return { sha256, sizeBytes };
+        }
+      }
+      const info = await space.put(source, options);
+      if (key !== '') memory.set(key, 1);
+      return info;
+    },
+  })),
+  'keep: answers whether the content is there': breakSpace((space) => ({
+    keep: async (sha256) => {
+      await space.keep(sha256);
+      return true;
+    },
+  })),
+  'keep: what is kept is as new': breakSpace((space) => ({
+    keep: async (sha256) => {
+      const found = await space.find(sha256);
+      return found?.sizeBytes === 2_005 || (await space.keep(sha256));
+    },
+  })),
+  'remove: a put at the same time wins': breakSpace((space) => ({
+    // Looked at first, removed later.
+    remove: async (sha256, options) => {
+      if (!/^[0-9a-f]{64}$/.test(sha256)) return await space.remove(sha256);
+      const [entry] = await Array.fromAsync(space.list({ prefix: sha256 }));
+      const before = options?.storedBefore;
+      if (entry === undefined || (before !== undefined && entry.storedAt >= before)) return false;
+      if (before !== undefined) await new Promise((resolve) => setTimeout(resolve, 100));
+      return await space.remove(sha256);
     },
   })),
   'remove: what is not there is no error': breakSpace((space) => ({
-    remove: async (sha256) => {
-      if ((await space.find(sha256)) === undefined) throw refused('NOT_FOUND');
-      await space.remove(sha256);
+    remove: async (sha256, options) => {
+      const found = await space.find(sha256);
+      if (found === undefined && sha256 === someDigest) throw refused('NOT_FOUND');
+      return await space.remove(sha256, options);
     },
   })),
   'list: shows everything by digest': breakSpace((space) => ({
@@ -340,7 +398,8 @@ export const brokenArtifactStores: Readonly<Record<string, Disguise>> = {
   'list: says when a content was stored': breakSpace((space) => ({
     list: async function* (options) {
       for await (const entry of space.list(options)) {
-        yield { ...entry, storedAt: Math.floor(entry.storedAt / 1000) };
+        const inSeconds = Math.floor(entry.storedAt / 1000);
+        yield entry.sizeBytes === 2_000 ? { ...entry, storedAt: inSeconds } : entry;
       }
     },
   })),
@@ -351,10 +410,11 @@ export const brokenArtifactStores: Readonly<Record<string, Disguise>> = {
     // A cache that forgot the workspace in its key.
     find: async (sha256) => (await space.find(sha256)) ?? (await store.space('home').find(sha256)),
   })),
-  'spaces: removing in one leaves the others': breakSpace((space, { store }) => ({
-    remove: async (sha256) => {
-      await space.remove(sha256);
-      await store.space('home').remove(sha256);
+  'spaces: removing in one leaves the others': breakSpace((space, { store, workspace }) => ({
+    remove: async (sha256, options) => {
+      const removed = await space.remove(sha256, options);
+      if (workspace !== 'home') await store.space('home').remove(sha256);
+      return removed;
     },
   })),
   'spaces: hostile names stay apart': breakStore((store) => ({

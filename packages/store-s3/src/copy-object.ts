@@ -35,6 +35,9 @@ export async function copyObject(
         Bucket: requests.bucket,
         Key: to,
         CopySource: source,
+        // Onto itself an object is copied only with metadata of its own.
+        MetadataDirective: 'REPLACE',
+        Metadata: copy.metadata,
         ...encryptionHeaders(medium.serverSideEncryption),
       }),
     { doing, key: to, signal },

@@ -9,6 +9,7 @@ import {
   type PutOptions,
 } from '@keelson/core';
 import { assertDigest, type OngoingWork, verifiedStream } from '@keelson/core/content';
+import { keepContent } from './content-keep.ts';
 import { putContent } from './content-put.ts';
 import { openContent, type ReadContent, readFault, readVerified } from './content-read.ts';
 import { type ContentState, listStates, stateOf, storedAt } from './content-state.ts';
@@ -71,11 +72,18 @@ export class S3ArtifactSpace implements ArtifactSpace {
     return await this.#work.run(signal, async (own) => await this.#readThrough(sha256, own));
   }
 
-  async remove(sha256: string): Promise<void> {
+  async keep(sha256: string): Promise<boolean> {
     assertDigest(sha256);
-    await this.#work.run(undefined, async (signal) => {
-      await removeContent(this.#medium, this.#space, sha256, { signal });
-    });
+    return await this.#work.run(undefined, (signal) =>
+      keepContent(this.#medium, this.#space, sha256, signal),
+    );
+  }
+
+  async remove(sha256: string, options: { readonly storedBefore?: number } = {}): Promise<boolean> {
+    assertDigest(sha256);
+    return await this.#work.run(undefined, (signal) =>
+      removeContent(this.#medium, this.#space, sha256, { ...options, signal }),
+    );
   }
 
   async *list(

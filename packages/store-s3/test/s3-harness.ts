@@ -39,6 +39,7 @@ export async function openS3Harness(
   return {
     store,
     reopen: another,
+    clockStepMs: 1_000,
     async damage(workspace, sha256, offset) {
       const key = store.uri(workspace, sha256).slice(`s3://${place.bucket}/`.length);
       const suffix = options.keys === undefined ? '' : '.sealed';

@@ -56,9 +56,22 @@ export interface ArtifactSpace {
   find(sha256: string): Promise<ContentInfo | undefined>;
   /** Reads all of it; rejects with CORRUPT when it does not match. */
   verify(sha256: string, signal?: AbortSignal): Promise<ContentInfo>;
-  /** Removing what is not there succeeds. */
-  remove(sha256: string): Promise<void>;
-  /** Everything, by digest ascending, after `after`; content whose put has not finished never shows. */
+  /**
+   * As if the bytes were put again, without them: answers whether the content is there, and if so
+   * protects it as a put does. For whoever is about to refer to content put a while ago.
+   */
+  keep(sha256: string): Promise<boolean>;
+  /**
+   * Answers whether there was anything to remove. With `storedBefore`, content that was last put or kept
+   * at that time or later stays: a put, or a keep that answered true, is never undone by such a removal,
+   * however they race. Times are those of the medium's clock, as in `list`; content may stay that was put
+   * within the same step of that clock.
+   */
+  remove(sha256: string, options?: { readonly storedBefore?: number }): Promise<boolean>;
+  /**
+   * Everything, by digest ascending, after `after`; content whose put has not finished never shows.
+   * `storedAt` is when it was last put or kept.
+   */
   list(options?: {
     readonly after?: string;
     readonly prefix?: string;

@@ -4,13 +4,19 @@ import { join } from 'node:path';
 export interface ArtifactLayout {
   /** What is being written; never read. */
   readonly incoming: string;
+  /** What is being removed: put back unless its removal is over. */
+  readonly removing: string;
   /** One directory a workspace, in each one a directory for the first two digits of the digests. */
   readonly spaces: string;
 }
 
 /** The files of an artifact directory. */
 export function artifactLayout(dir: string): ArtifactLayout {
-  return { incoming: join(dir, 'incoming'), spaces: join(dir, 'spaces') };
+  return {
+    incoming: join(dir, 'incoming'),
+    removing: join(dir, 'removing'),
+    spaces: join(dir, 'spaces'),
+  };
 }
 
 /** The file of a content below the directory of its workspace. */

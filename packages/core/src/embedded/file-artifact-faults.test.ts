@@ -332,7 +332,7 @@ describe('workspaces', () => {
       await store.space(name).put(large);
     }
     expect(await readdir(root)).toEqual(['artifacts']);
-    expect((await readdir(dir)).sort()).toEqual(['incoming', 'spaces']);
+    expect((await readdir(dir)).sort()).toEqual(['incoming', 'removing', 'spaces']);
     expect((await readdir(join(dir, 'spaces'))).every((name) => /^=[0-9a-f]{64}$/.test(name))).toBe(
       true,
     );

@@ -1,4 +1,4 @@
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { openByteReader } from '../content/byte-reader.ts';
 import { assertDigest, isDigest } from '../content/digest.ts';
@@ -13,10 +13,11 @@ import type {
   PutOptions,
 } from '../contracts/artifact-store.ts';
 import { KeelsonError } from '../errors.ts';
-import { type ArtifactLayout, contentPath, manifestPath } from './artifact-layout.ts';
+import { type ArtifactLayout, contentPath } from './artifact-layout.ts';
 import { giveBack, type OpenContent, openContent, readVerified } from './content-reader.ts';
+import { awaitRemoval, keepContent, removeContent } from './content-removal.ts';
 import { writeContent } from './content-writer.ts';
-import { type DurableDirectories, syncPath } from './durable-file.ts';
+import type { DurableDirectories } from './durable-file.ts';
 
 /** What a space shares with its store. */
 export interface FileArtifactSpaceParts {
@@ -107,7 +108,11 @@ export class FileArtifactSpace implements ArtifactSpace {
   async find(sha256: string): Promise<ContentInfo | undefined> {
     assertDigest(sha256);
     return await this.#parts.work.run(undefined, async () => {
-      const entry = await this.#stat(sha256);
+      const { layout, space } = this.#parts;
+      let entry = await this.#stat(sha256);
+      if (entry === undefined && (await awaitRemoval(layout, space, sha256))) {
+        entry = await this.#stat(sha256);
+      }
       return entry && { sha256, sizeBytes: entry.sizeBytes };
     });
   }
@@ -128,17 +133,21 @@ export class FileArtifactSpace implements ArtifactSpace {
     });
   }
 
-  async remove(sha256: string): Promise<void> {
+  async keep(sha256: string): Promise<boolean> {
     assertDigest(sha256);
-    const path = contentPath(this.#parts.space, sha256);
-    await this.#parts.work.run(undefined, async () => {
+    return await this.#parts.work.run(undefined, () =>
+      keepContent(this.#parts.layout, this.#parts.space, sha256),
+    );
+  }
+
+  async remove(sha256: string, options: { readonly storedBefore?: number } = {}): Promise<boolean> {
+    assertDigest(sha256);
+    const { layout, space, work } = this.#parts;
+    return await work.run(undefined, async () => {
       try {
-        // The content first: without its manifest it would still be there, and get a new one.
-        await rm(path, { force: true });
-        await rm(manifestPath(this.#parts.space, sha256), { force: true });
-        await syncPath(dirname(path));
+        return await removeContent(layout, space, sha256, options.storedBefore);
       } catch (error) {
-        if (!isMissing(error)) throw fromFileError(error, 'removing an artifact', path);
+        throw fromFileError(error, 'removing an artifact', contentPath(space, sha256));
       }
     });
   }
@@ -170,6 +179,9 @@ export class FileArtifactSpace implements ArtifactSpace {
     let content: OpenContent | undefined;
     try {
       content = await openContent(layout, space, sha256, signal);
+      if (content === undefined && (await awaitRemoval(layout, space, sha256))) {
+        content = await openContent(layout, space, sha256, signal);
+      }
     } catch (error) {
       throw fromFileError(error, 'opening an artifact', contentPath(space, sha256));
     }

@@ -8,6 +8,7 @@ import { workspaceDirectory } from '../content/workspace-directory.ts';
 import type { ArtifactSpace, ArtifactStore } from '../contracts/artifact-store.ts';
 import { KeelsonError } from '../errors.ts';
 import { type ArtifactLayout, artifactLayout, contentPath } from './artifact-layout.ts';
+import { restoreRemovals } from './content-removal.ts';
 import { DurableDirectories } from './durable-file.ts';
 import { FileArtifactSpace } from './file-artifact-space.ts';
 import { collectIncoming, collectOrphans } from './incoming-files.ts';
@@ -37,6 +38,7 @@ export class FileArtifactStore implements ArtifactStore {
     try {
       await mkdir(dirname(store.#dir), { recursive: true });
       await store.#directories.make(store.#layout.incoming);
+      await store.#directories.make(store.#layout.removing);
       await store.#directories.make(store.#layout.spaces);
     } catch (error) {
       throw fromFileError(error, 'opening the artifact directory', store.#dir);
@@ -59,6 +61,7 @@ export class FileArtifactStore implements ArtifactStore {
     }
     return await this.#work.run(undefined, async () => {
       try {
+        await restoreRemovals(this.#layout);
         const incoming = await collectIncoming(this.#layout.incoming, olderThanMs);
         return incoming + (await collectOrphans(this.#layout.spaces, olderThanMs));
       } catch (error) {

@@ -10,6 +10,8 @@ export interface ArtifactStoreHarness extends AsyncDisposable {
   reopen(): Promise<ArtifactStore>;
   /** Flips bits of the byte at that offset of a stored content, behind the store's back. */
   damage(workspace: string, sha256: string, offset: number): Promise<void>;
+  /** How coarse the medium's times are, in ms; 1 when left out. */
+  readonly clockStepMs?: number;
 }
 
 /** What a case is given. */
@@ -35,6 +37,7 @@ export function promised(
         space: harness.store.space('home'),
         reopen: () => harness.reopen(),
         damage: (workspace, sha256, offset) => harness.damage(workspace, sha256, offset),
+        ...(harness.clockStepMs === undefined ? {} : { clockStepMs: harness.clockStepMs }),
         [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose](),
       }),
   };

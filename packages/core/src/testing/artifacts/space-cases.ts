@@ -1,10 +1,14 @@
-import { equal, ok, rejects } from '../assertions.ts';
+import { setTimeout as rest } from 'node:timers/promises';
+import type { ArtifactSpace } from '../../contracts/artifact-store.ts';
+import { BrokenPromise, equal, ok, rejects } from '../assertions.ts';
 import type { Case } from '../suite.ts';
 import {
+  type ArtifactScene,
   type ArtifactStoreHarness,
   assertNothingThere,
   bytesOf,
   listAll,
+  mebibyte,
   promised,
   readAll,
   sha256Of,
@@ -70,6 +74,93 @@ export const spaceCases: readonly Case<ArtifactStoreHarness>[] = [
       await space.put(some);
       await space.remove(digest);
       await space.remove(digest);
+    },
+  ),
+  promised(
+    'remove: says whether it removed anything',
+    'remove answers true where there was content, false where there was none.',
+    async ({ space }) => {
+      const bytes = bytesOf(2_001, 61);
+      equal(await space.remove(sha256Of(bytes)), false, 'Of what is not there');
+      await space.put(bytes);
+      equal(await space.remove(sha256Of(bytes)), true, 'Of what is there');
+    },
+  ),
+  promised(
+    'remove: with storedBefore, only older content goes',
+    'Content that was last put at storedBefore or later stays; what was put before goes.',
+    async (scene) => {
+      const { space } = scene;
+      const { sha256 } = await space.put(bytesOf(2_002, 62));
+      const storedAt = await storedAtOf(space, sha256);
+      equal(await space.remove(sha256, { storedBefore: storedAt }), false, 'At its own time');
+      ok((await space.find(sha256)) !== undefined, 'It should still be there');
+      const later = await clockPast(scene, storedAt);
+      equal(await space.remove(sha256, { storedBefore: later }), true, 'Later');
+      await assertGone(space, sha256);
+    },
+  ),
+  promised(
+    'remove: content put again is as new',
+    'Putting content again protects it from removal by storedBefore.',
+    async (scene) => {
+      const { space } = scene;
+      for (const bytes of [bytesOf(2_003, 63), bytesOf(1.5 * mebibyte, 63)]) {
+        const { sha256 } = await space.put(bytes);
+        const later = await clockPast(scene, await storedAtOf(space, sha256));
+        await space.put(bytes);
+        equal(await space.remove(sha256, { storedBefore: later }), false, 'What it answers');
+        equal(sha256Of(await readAll(await space.open(sha256))), sha256, 'What is there');
+      }
+    },
+  ),
+  promised(
+    'keep: answers whether the content is there',
+    'keep answers true for content that is there, false for what is not.',
+    async ({ space }) => {
+      const bytes = bytesOf(2_004, 64);
+      equal(await space.keep(sha256Of(bytes)), false, 'Before it is there');
+      await space.put(bytes);
+      equal(await space.keep(sha256Of(bytes)), true, 'Afterwards');
+      await assertSound(space, bytes);
+    },
+  ),
+  promised(
+    'keep: what is kept is as new',
+    'Keeping content protects it from removal by storedBefore.',
+    async (scene) => {
+      const { space } = scene;
+      const other = (await scene.reopen()).space('home');
+      for (const bytes of [bytesOf(2_005, 65), bytesOf(1.5 * mebibyte, 65)]) {
+        const { sha256 } = await space.put(bytes);
+        const later = await clockPast(scene, await storedAtOf(space, sha256));
+        await other.keep(sha256);
+        equal(await space.remove(sha256, { storedBefore: later }), false, 'What it answers');
+        await assertSound(space, bytes);
+      }
+    },
+  ),
+  promised(
+    'remove: a put at the same time wins',
+    'A removal by storedBefore never undoes a put, or a keep that answered true, that races with it.',
+    async (scene) => {
+      const { space } = scene;
+      const other = (await scene.reopen()).space('home');
+      const contents = [100, 5_000, 1.25 * mebibyte].flatMap((size) =>
+        [1, 2, 3].map((seed) => bytesOf(size + seed, 660 + seed)),
+      );
+      for (const bytes of contents) await space.put(bytes);
+      const last = await storedAtOf(space, sha256Of(contents.at(-1) as Uint8Array));
+      const storedBefore = await clockPast(scene, last);
+      for (const [index, bytes] of contents.entries()) {
+        const sha256 = sha256Of(bytes);
+        const [kept] = await Promise.all([
+          index % 3 === 0 ? space.keep(sha256) : space.put(bytes).then(() => true),
+          other.remove(sha256, { storedBefore }),
+          space.remove(sha256, { storedBefore }),
+        ]);
+        if (kept) await assertSound(space, bytes);
+      }
     },
   ),
   promised(
@@ -149,6 +240,7 @@ export const spaceCases: readonly Case<ArtifactStoreHarness>[] = [
         await rejects('INVALID', () => space.open(sha256), `open of ${sha256}`);
         await rejects('INVALID', () => space.verify(sha256), `verify of ${sha256}`);
         await rejects('INVALID', () => space.remove(sha256), `remove of ${sha256}`);
+        await rejects('INVALID', () => space.keep(sha256), `keep of ${sha256}`);
         await rejects('INVALID', () => listAll(space, { after: sha256 }), `list after ${sha256}`);
         await rejects('INVALID', () => space.put(some, { sha256 }), `put with ${sha256}`);
       }
@@ -241,6 +333,7 @@ export const spaceCases: readonly Case<ArtifactStoreHarness>[] = [
       await rejects('CLOSED', () => space.find(digest), 'find');
       await rejects('CLOSED', () => space.verify(digest), 'verify');
       await rejects('CLOSED', () => space.remove(digest), 'remove');
+      await rejects('CLOSED', () => space.keep(digest), 'keep');
       await rejects('CLOSED', () => listAll(space), 'list');
       await rejects('CLOSED', () => store.collectLeftovers(0), 'collectLeftovers');
     },
@@ -276,4 +369,30 @@ async function putMany(
   const all = Array.from({ length: count }, (_, i) => bytesOf(50, 2_000 + i));
   for (const bytes of all) await space.put(bytes);
   return all.map(sha256Of).toSorted();
+}
+
+async function storedAtOf(space: ArtifactSpace, sha256: string): Promise<number> {
+  const [entry] = await listAll(space, { prefix: sha256 });
+  return entry?.storedAt ?? Number.NaN;
+}
+
+/** A time of the medium's clock that is behind `at` by more than a step of that clock. */
+async function clockPast({ space, clockStepMs = 1 }: ArtifactScene, at: number): Promise<number> {
+  for (let seed = 1; seed <= 1_000; seed += 1) {
+    const { sha256 } = await space.put(bytesOf(40, 70_000 + seed));
+    const now = await storedAtOf(space, sha256);
+    if (now >= at + 2 * clockStepMs) return now;
+    await rest(Math.min(50, clockStepMs));
+  }
+  throw new BrokenPromise('storedAt should move on', `more than ${at}`, 'no later time');
+}
+
+async function assertGone(space: ArtifactSpace, sha256: string): Promise<void> {
+  equal(await space.find(sha256), undefined, 'find should see nothing');
+  await rejects('NOT_FOUND', () => space.open(sha256), 'open should see nothing');
+}
+
+async function assertSound(space: ArtifactSpace, bytes: Uint8Array): Promise<void> {
+  const sha256 = sha256Of(bytes);
+  equal(sha256Of(await readAll(await space.open(sha256))), sha256, 'What is there');
 }
