@@ -1,10 +1,7 @@
 import type { Change } from '@keelson/core';
 import { uuidV7 } from '@keelson/core';
 import { type SeededRandom, seededRandom } from '@keelson/core/statistics';
-import {
-  type EmbeddedStores,
-  openEmbeddedStores,
-} from '../packages/core/src/embedded/open-embedded-stores.ts';
+import { openStores, type PlatformStores } from '../packages/core/src/embedded/open-stores.ts';
 import { platformKinds } from '../packages/core/src/open-platform.ts';
 
 const experiments = 150;
@@ -35,7 +32,7 @@ export async function storeRuns(
   count: number,
   tell: (share: number) => void,
 ): Promise<void> {
-  const stores = await openEmbeddedStores({ dir, kinds: platformKinds });
+  const stores = await openStores({ dir, kinds: platformKinds });
   const random = seededRandom('runs');
   await stores.metadata.commit(commitOf(experimentRecords()));
   for (let from = 0; from < count; from += runsPerCommit) {
@@ -144,7 +141,7 @@ function experimentId(n: number): string {
 }
 
 async function appendMetrics(
-  stores: EmbeddedStores,
+  stores: PlatformStores,
   runs: readonly RunData[],
   sequence: number,
 ): Promise<void> {

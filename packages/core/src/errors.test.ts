@@ -7,7 +7,7 @@ import { openTestScope } from '../test/open-test-scope.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
 import { trackingKinds } from './contracts/kinds/tracking-kinds.ts';
 import type { Change } from './contracts/metadata-store.ts';
-import { openEmbeddedStores } from './embedded/open-embedded-stores.ts';
+import { openStores } from './embedded/open-stores.ts';
 import { type ErrorCode, errorCodes, isKeelsonError, KeelsonError } from './errors.ts';
 import { decodeJson } from './json.ts';
 import { openPlatform } from './open-platform.ts';
@@ -181,20 +181,20 @@ const provocations: Readonly<Record<Exclude<ErrorCode, 'INTERNAL'>, (() => unkno
   UNAVAILABLE: [
     async () => {
       const dir = await temporaryDirectory();
-      await openEmbeddedStores({ dir, kinds: [], fileSystem: refusing('EACCES') });
+      await openStores({ dir, kinds: [], fileSystem: refusing('EACCES') });
     },
   ],
   EXHAUSTED: [
     async () => {
       const dir = await temporaryDirectory();
-      await openEmbeddedStores({ dir, kinds: [], fileSystem: refusing('ENOSPC') });
+      await openStores({ dir, kinds: [], fileSystem: refusing('ENOSPC') });
     },
   ],
   UNSUPPORTED: [
     async () => {
       const dir = await temporaryDirectory();
       const nfs = { type: async () => 0x6969, mountType: async () => undefined };
-      await openEmbeddedStores({ dir, kinds: [], fileSystem: nfs });
+      await openStores({ dir, kinds: [], fileSystem: nfs });
     },
   ],
   INCOMPATIBLE: [

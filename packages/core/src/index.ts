@@ -1,4 +1,5 @@
 export type * from './contracts/artifact-store.ts';
+export type * from './contracts/backend.ts';
 export type * from './contracts/caretaker.ts';
 export type * from './contracts/event.ts';
 export type * from './contracts/evidence-source.ts';
@@ -7,6 +8,7 @@ export type * from './contracts/loop.ts';
 export type * from './contracts/metadata-store.ts';
 export type * from './contracts/metric-writer.ts';
 export type * from './contracts/model-runtime.ts';
+export type * from './contracts/point-target.ts';
 export type * from './contracts/ports.ts';
 export type * from './contracts/prediction-sink.ts';
 export type * from './contracts/query.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ChildProgram, childFile } from '../test/child-program.ts';
 import { openTestPlatform, temporaryDirectory, until } from '../test/open-test-platform.ts';
-import { openEmbeddedStores } from './embedded/open-embedded-stores.ts';
+import { openStores } from './embedded/open-stores.ts';
 import { openPlatform, type Platform } from './open-platform.ts';
 import { definePipeline } from './pipelines/define-pipeline.ts';
 import type { PlatformOptions } from './platform-options.ts';
@@ -87,7 +87,7 @@ describe('a directory that cannot be used', () => {
     const parent = await temporaryDirectory();
     const nfs = { type: async () => 0x6969, mountType: async () => undefined };
     await expect(
-      openEmbeddedStores({ dir: join(parent, '.keelson'), kinds: [], fileSystem: nfs }),
+      openStores({ dir: join(parent, '.keelson'), kinds: [], fileSystem: nfs }),
     ).rejects.toMatchObject({
       code: 'UNSUPPORTED',
       message: expect.stringMatching(/network file system \(NFS\).*local disk/),

@@ -10,7 +10,7 @@ import type { Authorizer, Logger, Principal } from './contracts/ports.ts';
 import type { KindDeclaration } from './contracts/record.ts';
 import type { Scope } from './contracts/scope.ts';
 import { createDeployments, type Deployments } from './deployments/deployments.ts';
-import { type EmbeddedStores, openEmbeddedStores } from './embedded/open-embedded-stores.ts';
+import { openStores, type PlatformStores } from './embedded/open-stores.ts';
 import { KeelsonError } from './errors.ts';
 import { createEvents, type Events } from './events/events.ts';
 import type { Owners } from './events/subscription-loop.ts';
@@ -53,7 +53,7 @@ export interface Services {
 
 /** An open platform. */
 export interface Platform extends Services, AsyncDisposable {
-  /** The directory of the embedded default. */
+  /** The directory of the embedded default, and of what is local. */
   readonly dir: string;
   /** The same services for another workspace or person. */
   as(other: ServicesOptions): Services;
@@ -71,16 +71,20 @@ export interface Platform extends Services, AsyncDisposable {
 }
 
 /**
- * Opens a platform: on a directory (`.keelson` when left out), or on adapters. INVALID for options that
- * it does not know, INCOMPATIBLE for a directory of a newer format, UNAVAILABLE for one that cannot be
- * used; each says what to do.
+ * Opens a platform: on a directory (`.keelson` when left out), or on backends that are handed over.
+ * INVALID for options that it does not know, INCOMPATIBLE for what a newer version has written,
+ * UNAVAILABLE for a directory or a server that cannot be used; each says what to do.
  */
 export async function openPlatform(options: PlatformOptions = {}): Promise<Platform> {
   const given = checkPlatformOptions(options);
   const { memoryBytes, ...points } = given.metrics ?? {};
-  const stores = await openEmbeddedStores({
+  const stores = await openStores({
     dir: given.dir ?? '.keelson',
     kinds: platformKinds,
+    metadata: given.metadata,
+    series: given.series,
+    artifacts: given.artifacts,
+    logger: given.logger ?? stderrLogger,
     points: {
       ...points,
       heartbeatMs: Math.ceil((given.heartbeatTimeoutMs ?? heartbeatTimeoutMs) / 6),
@@ -96,7 +100,7 @@ const reapedAtOpening = 20;
 
 class OpenPlatform implements Platform {
   readonly dir: string;
-  readonly #stores: EmbeddedStores;
+  readonly #stores: PlatformStores;
   readonly #options: PlatformOptions;
   readonly #functions = new StepFunctions();
   readonly #bound = new Map<string, BoundServices>();
@@ -106,7 +110,7 @@ class OpenPlatform implements Platform {
   #runner: LoopRunner | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(options: PlatformOptions, stores: EmbeddedStores) {
+  constructor(options: PlatformOptions, stores: PlatformStores) {
     this.dir = stores.dir;
     this.#options = options;
     this.#stores = stores;
@@ -255,7 +259,7 @@ interface BoundServices extends Services {
 function bindServices(
   scope: Scope,
   parts: {
-    readonly stores: EmbeddedStores;
+    readonly stores: PlatformStores;
     readonly options: PlatformOptions;
     readonly functions: StepFunctions;
     drive(loop: Loop): () => Promise<void>;

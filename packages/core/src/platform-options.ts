@@ -1,11 +1,24 @@
 import { z } from 'zod';
 import { checkOptions, having } from './check-options.ts';
+import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contracts/backend.ts';
 import type { Authorizer, Clock, Ids, Logger, Principal } from './contracts/ports.ts';
 
 /** How a platform is opened. Everything has a default: `openPlatform()` uses `.keelson/` here. */
 export interface PlatformOptions {
-  /** The directory of the embedded default (SQLite and files); `.keelson` when left out. */
+  /**
+   * The directory of the embedded default (SQLite and files), and of what is local by nature: points that
+   * wait for the store, copies of artifacts. `.keelson` when left out.
+   */
   readonly dir?: string;
+  /** Records, events and claims; in `dir` when left out. Such as `pgBackend` of `@keelson/store-pg`. */
+  readonly metadata?: MetadataBackend;
+  /**
+   * Metric points, predictions and labels; in `dir` when left out. One object as `metadata` and `series`
+   * lets searches look at params and metrics at once.
+   */
+  readonly series?: SeriesBackend;
+  /** Contents; in `dir` when left out. Such as `s3Backend` of `@keelson/store-s3`. */
+  readonly artifacts?: ArtifactBackend;
   /** `default` when left out. */
   readonly workspace?: string;
   /** Who acts; the user of the operating system, with all roles, when left out. */
@@ -70,6 +83,9 @@ const servicesSchema = z.strictObject(services satisfies Record<keyof ServicesOp
 const schema = z.strictObject({
   ...services,
   dir: name.optional(),
+  metadata: having<MetadataBackend>('a backend for metadata', 'openMetadata').optional(),
+  series: having<SeriesBackend>('a backend for series', 'openSeries').optional(),
+  artifacts: having<ArtifactBackend>('a backend for artifacts', 'openArtifacts').optional(),
   clock: having<Clock>('a Clock', 'now').optional(),
   ids: having<Ids>('Ids', 'next').optional(),
   logger: having<Logger>('a Logger', 'debug', 'info', 'warn', 'error').optional(),

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import type { Clock, Logger } from '../src/contracts/ports.ts';
 import type { KindDeclaration } from '../src/contracts/record.ts';
 import type { Scope } from '../src/contracts/scope.ts';
-import { type EmbeddedStores, openEmbeddedStores } from '../src/embedded/open-embedded-stores.ts';
+import { openStores, type PlatformStores } from '../src/embedded/open-stores.ts';
 import { uuidV7 } from '../src/uuid.ts';
 
 /** What a test works with: a scope over the embedded stores of a directory. */
 export interface TestScope extends AsyncDisposable {
   readonly scope: Scope;
-  readonly stores: EmbeddedStores;
+  readonly stores: PlatformStores;
   readonly dir: string;
   /** What was logged, oldest first. */
   readonly logs: readonly { readonly level: string; readonly message: string }[];
@@ -25,7 +25,7 @@ export async function openTestScope(options: {
 }): Promise<TestScope> {
   const own = options.dir === undefined;
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'keelson-test-')));
-  const stores = await openEmbeddedStores({ dir, kinds: options.kinds });
+  const stores = await openStores({ dir, kinds: options.kinds });
   const workspace = options.workspace ?? 'default';
   const logs: { level: string; message: string }[] = [];
   const log = (level: string) => (_fields: object, message: string) => {

@@ -1,2 +1,9 @@
-export { PgDatabase } from './connection/pg-database.ts';
-export { PgMetadataStore, type PgMetadataStoreOptions } from './metadata/pg-metadata-store.ts';
+export type { PgConnectionOptions } from './connection/connection-options.ts';
+export type {
+  PgNotification,
+  PgPool,
+  PgPoolClient,
+  PgQuery,
+  PgResult,
+} from './connection/pg-pool.ts';
+export { type PgBackend, pgBackend } from './pg-backend.ts';

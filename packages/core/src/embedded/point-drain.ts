@@ -1,9 +1,9 @@
+import type { PointTarget, RunAddress } from '../contracts/point-target.ts';
 import type { SeriesKey } from '../contracts/series-store.ts';
 import { isKeelsonError } from '../errors.ts';
 import { type PointBlock, takeBlock } from './point-block.ts';
 import { distance, type PointRing, reached } from './point-ring.ts';
 import { PointSpool } from './point-spool.ts';
-import type { PointTarget, RunAddress } from './point-target.ts';
 import { RunPulse } from './run-pulse.ts';
 import { StepNumbers } from './step-numbers.ts';
 import { thinPoints } from './thin-points.ts';

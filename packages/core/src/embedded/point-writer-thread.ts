@@ -1,7 +1,8 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { PointTargetDescription } from '../contracts/point-target.ts';
 import { type DrainMessage, type DrainOptions, PointDrain } from './point-drain.ts';
 import { PointRing } from './point-ring.ts';
-import { openPointTarget, type PointTargetDescription } from './point-target.ts';
+import { openPointTarget } from './point-target.ts';
 
 /** What `PointWriter` starts this thread with. */
 export interface PointThreadData {

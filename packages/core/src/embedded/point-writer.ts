@@ -7,13 +7,13 @@ import {
   Worker,
 } from 'node:worker_threads';
 import type { MetricWriter, MetricWriterHealth } from '../contracts/metric-writer.ts';
+import type { PointTargetDescription } from '../contracts/point-target.ts';
 import type { SeriesKey } from '../contracts/series-store.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertSeriesKey } from '../sql/series-input.ts';
 import { uuidV7 } from '../uuid.ts';
 import type { DrainMessage, DrainReport } from './point-drain.ts';
 import { distance, PointRing, reached } from './point-ring.ts';
-import type { PointTargetDescription } from './point-target.ts';
 import type { PointThreadData } from './point-writer-thread.ts';
 
 /** How a {@link PointWriter} works. */

@@ -1,4 +1,4 @@
-import type { PointTarget, RunAddress } from './point-target.ts';
+import type { PointTarget, RunAddress } from '../contracts/point-target.ts';
 
 /** Keeps the heartbeats of the runs that are open in this process. */
 export class RunPulse {

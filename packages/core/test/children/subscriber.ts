@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Scope } from '../../src/contracts/scope.ts';
-import { openEmbeddedStores } from '../../src/embedded/open-embedded-stores.ts';
+import { openStores } from '../../src/embedded/open-stores.ts';
 import { createEvents } from '../../src/events/events.ts';
 import { LoopRunner } from '../../src/operations/loop-runner.ts';
 import { ownerFromText, ownerState, ownerText } from '../../src/process-owner.ts';
@@ -13,7 +13,7 @@ import { uuidV7 } from '../../src/uuid.ts';
 import { eventTestKinds } from './event-test-kinds.ts';
 
 const [dir = '', how = ''] = process.argv.slice(2);
-const stores = await openEmbeddedStores({ dir, kinds: eventTestKinds });
+const stores = await openStores({ dir, kinds: eventTestKinds });
 const { metadata, series } = stores;
 const quiet = () => undefined;
 const logger = {

@@ -1,8 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import {
-  openPointTarget as openTarget,
-  type PointTarget,
-} from '../../src/embedded/point-target.ts';
+import type { PointTarget } from '../../src/contracts/point-target.ts';
+import { openPointTarget as openTarget } from '../../src/embedded/point-target.ts';
 import { type ErrorCode, KeelsonError } from '../../src/errors.ts';
 import type { Json } from '../../src/json.ts';
 

@@ -61,6 +61,8 @@ export interface PgMetadataStoreOptions {
    * where the series are elsewhere: then such reads are UNSUPPORTED.
    */
   readonly beforeProjectedQuery?: () => Promise<unknown>;
+  /** Called once, when the store has been closed. */
+  readonly onClose?: () => Promise<void>;
 }
 
 /** A {@link MetadataStore} on PostgreSQL, in a schema of its own, which many processes may share. */
@@ -72,10 +74,13 @@ export class PgMetadataStore implements MetadataStore {
   readonly #numbers: KeyNumbers;
   readonly #waiters: EventWaiters;
   readonly #notifier: EventNotifier;
-  #closed = false;
+  readonly #onClose: () => Promise<void>;
+  #closing: Promise<void> | undefined;
 
-  private constructor({ database, kinds, logger, beforeProjectedQuery }: PgMetadataStoreOptions) {
+  private constructor(options: PgMetadataStoreOptions) {
+    const { database, kinds, logger, beforeProjectedQuery, onClose } = options;
     this.#db = database;
+    this.#onClose = onClose ?? (async () => undefined);
     this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]));
     this.#beforeProjectedQuery = beforeProjectedQuery;
     this.#tables = new Map(kinds.map((kind) => [kind.name, new PgRecordTable(kind)]));
@@ -288,12 +293,9 @@ export class PgMetadataStore implements MetadataStore {
     await this.#db.read(`SELECT count(*) FROM ${this.#db.name('kind')}`, [], options);
   }
 
-  async close(): Promise<void> {
-    if (!this.#closed) {
-      this.#closed = true;
-      this.#waiters.close();
-    }
-    await this.#notifier.close();
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -315,6 +317,12 @@ export class PgMetadataStore implements MetadataStore {
       const ordered = ids.flatMap((id) => rids.get(id) ?? []);
       return await readRecords(transaction, table, ordered, facets);
     });
+  }
+
+  async #close(): Promise<void> {
+    this.#waiters.close();
+    await this.#notifier.close();
+    await this.#onClose();
   }
 
   #table(kind: string): PgRecordTable {
@@ -339,7 +347,7 @@ export class PgMetadataStore implements MetadataStore {
   }
 
   #assertOpen(): void {
-    if (this.#closed || this.#db.closed) {
+    if (this.#closing !== undefined || this.#db.closed) {
       throw new KeelsonError('CLOSED', 'The metadata store has been closed.');
     }
   }

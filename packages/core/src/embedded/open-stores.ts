@@ -1,0 +1,194 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ArtifactStore } from '../contracts/artifact-store.ts';
+import type {
+  ArtifactBackend,
+  MetadataBackend,
+  OpenedSeries,
+  SeriesBackend,
+} from '../contracts/backend.ts';
+import type { MetadataStore } from '../contracts/metadata-store.ts';
+import type { Heartbeats, MetricWriter } from '../contracts/metric-writer.ts';
+import type { Logger } from '../contracts/ports.ts';
+import type { KindDeclaration } from '../contracts/record.ts';
+import type { SeriesStore } from '../contracts/series-store.ts';
+import { KeelsonError } from '../errors.ts';
+import { FileArtifactStore } from './file-artifact-store.ts';
+import { MetadataBesideSeries } from './metadata-beside-series.ts';
+import type { FileSystemFacts } from './network-file-system.ts';
+import { openPlatformDirectory, type PlatformDirectory } from './platform-directory.ts';
+import { PointWriter, type PointWriterOptions } from './point-writer.ts';
+import { SqliteDatabase } from './sqlite-database.ts';
+import { SqliteHeartbeats } from './sqlite-heartbeats.ts';
+import { SqliteMetadataStore } from './sqlite-metadata-store.ts';
+import { SqliteSeriesStore } from './sqlite-series-store.ts';
+
+/** The stores of one platform, and what goes with them. */
+export interface PlatformStores {
+  /** What is local: the embedded stores, the spool of points, copies of artifacts. */
+  readonly dir: string;
+  readonly metadata: MetadataStore;
+  readonly series: SeriesStore;
+  readonly artifacts: ArtifactStore;
+  readonly heartbeats: Heartbeats;
+  /** The process's metric writer; its thread starts with the first point or open run. */
+  writer(): MetricWriter;
+  close(options: { readonly timeoutMs: number }): Promise<void>;
+}
+
+/** Which stores a platform has, and where the embedded ones lie. */
+export interface StoresOptions {
+  readonly dir: string;
+  readonly kinds: readonly KindDeclaration[];
+  /** In place of the embedded stores, which are opened for what is left out. */
+  readonly metadata?: MetadataBackend | undefined;
+  readonly series?: SeriesBackend | undefined;
+  readonly artifacts?: ArtifactBackend | undefined;
+  readonly logger?: Logger | undefined;
+  readonly points?: Omit<PointWriterOptions, 'target'>;
+  /** What is asked about the file system that holds the directory; the system when left out. */
+  readonly fileSystem?: FileSystemFacts;
+}
+
+/** Opens a part, to be closed with the others in the opposite order. */
+type Open = <T extends AsyncDisposable>(part: Promise<T>) => Promise<T>;
+
+/**
+ * Opens the stores of a platform: those that were handed over, and for what was left out the embedded
+ * default in a directory (one SQLite file, artifact files), which also holds a spool. What was opened is
+ * closed again when a later part cannot be.
+ */
+export async function openStores(options: StoresOptions): Promise<PlatformStores> {
+  const { fileSystem } = options;
+  const opened: (() => Promise<void>)[] = [];
+  const open: Open = async (part) => {
+    const done = await part;
+    opened.unshift(async () => done[Symbol.asyncDispose]());
+    return done;
+  };
+  try {
+    const directory = await open(
+      openPlatformDirectory(options.dir, fileSystem === undefined ? {} : { fileSystem }),
+    );
+    const database =
+      options.metadata === undefined || options.series === undefined
+        ? await open(SqliteDatabase.open(directory.databasePath))
+        : undefined;
+    const artifacts = await openArtifacts(options, directory, open);
+    const { series, fold } = await openSeries(options, directory, database, open);
+    const metadata = await openMetadata(options, database, series.store, fold, open);
+    const { store, heartbeats, points } = series;
+    return platformStores(directory, { metadata, series: store, artifacts, heartbeats }, opened, {
+      spoolDir: directory.spoolPath,
+      ...options.points,
+      target: points,
+    });
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
+  }
+}
+
+const silent = (): void => undefined;
+const silentLogger: Logger = { debug: silent, info: silent, warn: silent, error: silent };
+
+async function openArtifacts(
+  { artifacts, logger = silentLogger }: StoresOptions,
+  directory: PlatformDirectory,
+  open: Open,
+): Promise<ArtifactStore> {
+  if (artifacts === undefined) {
+    return await open(FileArtifactStore.open({ dir: directory.artifactsPath }));
+  }
+  const cacheDir = join(directory.path, 'cache');
+  await mkdir(cacheDir, { recursive: true });
+  return await open(artifacts.openArtifacts({ logger, cacheDir }));
+}
+
+/** The series, and what folds those that lie in the database of the embedded metadata. */
+async function openSeries(
+  { series, logger = silentLogger }: StoresOptions,
+  directory: PlatformDirectory,
+  database: SqliteDatabase | undefined,
+  open: Open,
+): Promise<{ readonly series: OpenedSeries; readonly fold?: () => Promise<void> }> {
+  if (series !== undefined) {
+    const given = await series.openSeries({ logger });
+    await open(Promise.resolve(given.store));
+    return { series: given };
+  }
+  if (database === undefined) throw new KeelsonError('INTERNAL', 'No database for the series.');
+  const store = await open(SqliteSeriesStore.open({ database }));
+  return {
+    series: {
+      store,
+      heartbeats: new SqliteHeartbeats(database),
+      points: { kind: 'sqlite', path: directory.databasePath },
+    },
+    fold: async () => {
+      if (store.hasPending()) await store.fold();
+    },
+  };
+}
+
+async function openMetadata(
+  options: StoresOptions,
+  database: SqliteDatabase | undefined,
+  series: SeriesStore,
+  fold: (() => Promise<void>) | undefined,
+  open: Open,
+): Promise<MetadataStore> {
+  const { metadata, kinds, logger = silentLogger } = options;
+  if (metadata !== undefined) {
+    const store = await open(metadata.openMetadata({ kinds, logger }));
+    const same = (metadata as unknown) === options.series;
+    return same ? store : new MetadataBesideSeries(store, series, kinds);
+  }
+  if (database === undefined) throw new KeelsonError('INTERNAL', 'No database for the metadata.');
+  const beforeProjectedQuery = fold ?? (async () => undefined);
+  const store = await open(SqliteMetadataStore.open({ database, kinds, beforeProjectedQuery }));
+  return fold === undefined ? new MetadataBesideSeries(store, series, kinds) : store;
+}
+
+function platformStores(
+  directory: PlatformDirectory,
+  stores: Pick<PlatformStores, 'metadata' | 'series' | 'artifacts' | 'heartbeats'>,
+  opened: readonly (() => Promise<void>)[],
+  points: PointWriterOptions,
+): PlatformStores {
+  let writer: PointWriter | undefined;
+  let closing: Promise<void> | undefined;
+  return {
+    ...stores,
+    dir: directory.path,
+
+    writer() {
+      if (closing !== undefined) {
+        throw new KeelsonError(
+          'CLOSED',
+          'This platform is closed; open another with openPlatform().',
+        );
+      }
+      writer ??= PointWriter.open(points);
+      return writer;
+    },
+
+    close({ timeoutMs }) {
+      closing ??= closeAll([async () => writer?.close({ timeoutMs }), ...opened]);
+      return closing;
+    },
+  };
+}
+
+/** Closes one after another, also when one cannot be closed; then rejects with what the first said. */
+async function closeAll(parts: readonly (() => Promise<void>)[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const close of parts) {
+    try {
+      await close();
+    } catch (fault) {
+      faults.push(fault);
+    }
+  }
+  if (faults.length > 0) throw faults[0];
+}

@@ -1,0 +1,64 @@
+import type { KindDeclaration, Logger, MetadataBackend, MetadataStore } from '@keelson/core';
+import {
+  checkConnectionOptions,
+  type PgConnectionOptions,
+} from './connection/connection-options.ts';
+import { PgDatabase } from './connection/pg-database.ts';
+import { PgMetadataStore } from './metadata/pg-metadata-store.ts';
+
+/** PostgreSQL as a backend of platforms: `openPlatform({ metadata: pg })`. */
+export interface PgBackend extends MetadataBackend {
+  /** The schema that holds everything. */
+  readonly schema: string;
+}
+
+/**
+ * PostgreSQL 14 or newer as a backend, by its address or through a pool of yours. Makes no connection;
+ * INVALID, by name, for options that it cannot use.
+ */
+export function pgBackend(options: PgConnectionOptions): PgBackend {
+  return new SharedPgBackend(options);
+}
+
+/** What is open is shared by the stores of one backend, and closed with the last of them. */
+class SharedPgBackend implements PgBackend {
+  readonly schema: string;
+  readonly #options: PgConnectionOptions;
+  #database: PgDatabase | undefined;
+  #users = 0;
+
+  constructor(options: PgConnectionOptions) {
+    this.#options = checkConnectionOptions(options);
+    this.schema = options.schema ?? 'keelson';
+  }
+
+  async openMetadata(context: {
+    readonly kinds: readonly KindDeclaration[];
+    readonly logger: Logger;
+  }): Promise<MetadataStore> {
+    const { database, leave } = this.#enter(context.logger);
+    try {
+      return await PgMetadataStore.open({ ...context, database, onClose: leave });
+    } catch (error) {
+      await leave();
+      throw error;
+    }
+  }
+
+  /** A share in the database, which is closed when the last one leaves. */
+  #enter(logger: Logger): { readonly database: PgDatabase; readonly leave: () => Promise<void> } {
+    const database = this.#database ?? new PgDatabase(this.#options, logger);
+    this.#database = database;
+    this.#users += 1;
+    let inside = true;
+    const leave = async (): Promise<void> => {
+      if (!inside) return;
+      inside = false;
+      this.#users -= 1;
+      if (this.#users > 0) return;
+      this.#database = undefined;
+      await database.close();
+    };
+    return { database, leave };
+  }
+}
