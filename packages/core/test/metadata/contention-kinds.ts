@@ -28,8 +28,11 @@ export const poolCount = 20;
 export const startAmount = 100;
 export const workspace = 'arena';
 
-/** What a process says of a commit that was resolved. */
+/**
+ * What a process says of a commit: its event, seat or tag is there; or, the store being away, the event is
+ * there or not (`perhaps`), or certainly not.
+ */
 export type Said =
-  | { readonly did: 'event'; readonly id: string }
+  | { readonly did: 'event' | 'perhaps' | 'not'; readonly id: string }
   | { readonly did: 'seat'; readonly code: string; readonly id: string }
   | { readonly did: 'tag'; readonly pool: string; readonly key: string };
