@@ -53,6 +53,8 @@ export type { Monitoring } from './monitoring/monitoring.ts';
 export type { Accuracy, Performance } from './monitoring/performance.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
+export type { GarbageOptions, GarbageProgress, GarbageReport } from './operations/garbage.ts';
+export type { Operations } from './operations/operations.ts';
 export {
   definePipeline,
   type Pipeline,

@@ -16,8 +16,10 @@ import { createEvents, type Events } from './events/events.ts';
 import type { Owners } from './events/subscription-loop.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
+import { createOperations, type Operations } from './operations/operations.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
+import { createOutputReferences } from './pipelines/step-outputs.ts';
 import {
   checkPlatformOptions,
   checkServicesOptions,
@@ -25,7 +27,9 @@ import {
   type ServicesOptions,
 } from './platform-options.ts';
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
+import { createModelReferences } from './registry/references.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
+import { artifactReferences, createPurge } from './tracking/purging.ts';
 import { createTracking, type Tracking } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';
 
@@ -49,6 +53,7 @@ export interface Services {
   readonly deployments: Deployments;
   readonly monitoring: Monitoring;
   readonly events: Events;
+  readonly operations: Operations;
 }
 
 /** An open platform. */
@@ -148,6 +153,10 @@ class OpenPlatform implements Platform {
 
   get events(): Events {
     return this.#home.events;
+  }
+
+  get operations(): Operations {
+    return this.#home.operations;
   }
 
   as(other: ServicesOptions): Services {
@@ -280,6 +289,14 @@ function bindServices(
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });
   const deployments = createDeployments(scope, registry, () => monitoring.evidence);
+  const operations = createOperations(scope, {
+    caretakers: [
+      { component: 'tracking', purge: createPurge(scope), references: artifactReferences(scope) },
+      { component: 'registry', references: createModelReferences(scope) },
+      { component: 'pipelines', references: createOutputReferences(scope) },
+    ],
+    collectLeftovers: (olderThanMs) => stores.artifacts.collectLeftovers(olderThanMs),
+  });
   const reaper: Loop = {
     name: 'reaper',
     idleMs: 10_000,
@@ -295,6 +312,7 @@ function bindServices(
     deployments,
     monitoring,
     events,
+    operations,
     loops: () => [reaper, ...events.loops, ...pipelines.loops, ...deployments.loops],
     async close() {
       await pipelines.close();

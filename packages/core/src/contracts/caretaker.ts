@@ -41,13 +41,34 @@ export interface Finding {
   readonly mended: boolean;
 }
 
+/** Removes records that were deleted before a time. Killed anywhere it can be run again. */
+export type Purge = (options: {
+  readonly deletedBefore: number;
+  /** Names what would go, and touches nothing. */
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  /** Told of each record that went (or would go), such as `run:0198…`. */
+  onRemoved(subject: string): void;
+}) => Promise<void>;
+
+/** Which digests of content records refer to. */
+export interface References {
+  /** Those of the digests that are referred to; all that were when it was opened are answered. */
+  among(digests: readonly string[]): Promise<ReadonlySet<string>>;
+}
+
+/** Opens {@link References}; a room may look through its records here, once for many questions. */
+export type OpenReferences = (signal: AbortSignal) => Promise<References>;
+
 /** What a room hands to operations: checks, recoveries, retention, reconciliation. */
 export interface Caretaker {
   readonly component: string;
   readonly checks?: readonly HealthCheck[];
   readonly recoveries?: readonly Recovery[];
-  /** Removes what retention no longer keeps; bounded work per call. */
-  retain?(signal: AbortSignal): Promise<{ readonly removed: number; readonly more: boolean }>;
+  /** What retention no longer keeps goes, with all that is theirs; the dependent parts first. */
+  readonly purge?: Purge;
+  /** What the records of the room refer to, as of now. */
+  readonly references?: OpenReferences;
   reconcile?(options: {
     readonly mend: boolean;
     readonly signal: AbortSignal;

@@ -20,6 +20,8 @@ import { maxArtifacts } from './transitions.ts';
 
 /** JSON outputs up to this size lie in the step's record; larger ones are content. */
 const inlineBytes = 16_384;
+/** So long after its put no collection takes content that nothing refers to. */
+const unguardedMs = 60_000;
 /** The name of the content that holds a large JSON output; no artifact may take it. */
 const valueName = 'output.json';
 
@@ -61,6 +63,7 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
 
   function sink(where: Where, signal: AbortSignal): OutputSink {
     const artifacts = new Map<string, ArtifactFacts>();
+    const begunAt = performance.now();
 
     async function store(
       name: string,
@@ -114,6 +117,7 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
         const text = canonicalJson(packValue(value) ?? null, 'output');
         const bytes = Buffer.from(text);
         const digest = digestOf(text);
+        if (performance.now() - begunAt > unguardedMs) await keepAll(artifacts.values());
         const complete = () => [...artifacts.values()].filter((each) => each.sha256 !== '');
         if (bytes.length <= inlineBytes) {
           return { output: { digest, value: decodeJson(text) }, artifacts: complete() };
@@ -122,6 +126,18 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
         return { output: { digest, content: content.toJSON() }, artifacts: complete() };
       },
     };
+  }
+
+  /** What a long step put out at its beginning may have been garbage to others until now. */
+  async function keepAll(artifacts: Iterable<ArtifactFacts>): Promise<void> {
+    for (const { path, sha256 } of artifacts) {
+      if (sha256 === '' || (await space.keep(sha256))) continue;
+      throw new KeelsonError(
+        'FAILED',
+        `The content of ${path} was collected as garbage before its step ended; let gc wait longer than steps take (graceMs).`,
+        { details: { path, sha256 } },
+      );
+    }
   }
 
   /** The packed output, proved to be what was stored. */

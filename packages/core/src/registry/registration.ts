@@ -8,6 +8,7 @@ import { draftEvent } from '../events/draft-event.ts';
 import { asJson, assertText, digestJson, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { normaliseArtifactPath } from '../tracking/artifact-path.ts';
+import type { Artifact } from '../tracking/artifacts.ts';
 import type { Tracking } from '../tracking/tracking.ts';
 import {
   type ModelFile,
@@ -263,9 +264,15 @@ async function gatherFiles(
 ): Promise<readonly ModelFile[]> {
   const files: ModelFile[] = [];
   if ('runId' in from) {
-    const { artifacts } = await tracking.listArtifacts(from.runId, { prefix: from.path });
-    for (const artifact of artifacts) {
+    for await (const artifact of artifactsBelow(tracking, from.runId, from.path)) {
       const { sha256, sizeBytes } = await scope.artifacts.verify(artifact.sha256);
+      // From here on it is as if it had just been put: no collection of garbage takes it.
+      if (!(await scope.artifacts.keep(sha256))) {
+        throw new KeelsonError(
+          'NOT_FOUND',
+          `The content of ${artifact.path} of run ${from.runId} has just been removed; log it again.`,
+        );
+      }
       const inside = artifact.path.slice(normaliseArtifactPath(from.path).length + 1);
       const path = inside === '' ? (artifact.path.split('/').at(-1) ?? artifact.path) : inside;
       files.push({ path, sha256, sizeBytes });
@@ -283,6 +290,20 @@ async function gatherFiles(
     if (files.length === 0) throw new KeelsonError('INVALID', 'A model version needs files.');
   }
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+async function* artifactsBelow(
+  tracking: Tracking,
+  runId: string,
+  prefix: string,
+): AsyncIterable<Artifact> {
+  let cursor: string | undefined;
+  do {
+    const from = cursor === undefined ? {} : { cursor };
+    const page = await tracking.listArtifacts(runId, { prefix, ...from });
+    yield* page.artifacts;
+    cursor = page.cursor;
+  } while (cursor !== undefined);
 }
 
 /** The record of a model by its name. */

@@ -92,6 +92,8 @@ export interface Artifacts {
 
 const facets = ['metadata'] as const;
 const attempts = 30;
+/** So long after its put no collection takes content that nothing refers to; far less than it waits. */
+const unguardedMs = 60_000;
 
 /** Artifacts of runs: content goes to the artifact store first, then one record names it. */
 export function createArtifacts(
@@ -133,7 +135,9 @@ export function createArtifacts(
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
     });
+    const putAt = performance.now();
     for (let attempt = 1; ; attempt += 1) {
+      if (performance.now() - putAt > unguardedMs) await assertKept(runId, path, content);
       const run = await records.loggable(runId);
       const place = await findPlace(scope, { runId, path, sha256: content.sha256, onConflict });
       if ('found' in place) return toArtifact(place.found);
@@ -151,6 +155,16 @@ export function createArtifacts(
         if (!isKeelsonError(error, 'CONFLICT', 'STALE') || attempt === attempts) throw error;
       }
     }
+  }
+
+  /** For a process that slept between content and record: nobody may have collected it meanwhile. */
+  async function assertKept(runId: string, path: string, content: ContentInfo): Promise<void> {
+    if (await scope.artifacts.keep(content.sha256)) return;
+    throw new KeelsonError(
+      'FAILED',
+      `The content of ${path} was collected as garbage before run ${runId} could refer to it; log it again.`,
+      { details: { runId, path, sha256: content.sha256 } },
+    );
   }
 
   async function write(

@@ -47,7 +47,9 @@ export function createExperiments(
   async function find(idOrName: string): Promise<Experiment | undefined> {
     assertText(idOrName, 'An experiment id or name');
     const byId = await metadata.find(workspace, 'experiment', idOrName.slice(0, 1000), { facets });
-    if (byId?.id === idOrName) return experimentFromRecord(byId);
+    if (byId?.id === idOrName && byId.columns['lifecycle'] !== 'purging') {
+      return experimentFromRecord(byId);
+    }
     const where = compare('liveName', idOrName);
     const { records } = await metadata.query(workspace, 'experiment', { where, limit: 1, facets });
     return records[0] && experimentFromRecord(records[0]);
@@ -203,7 +205,12 @@ export function createExperiments(
       let cursor: string | undefined;
       do {
         const page = await metadata.query(workspace, 'experiment', {
-          where: compare('lifecycle', 'deleted'),
+          // Those that are being removed for good hide their runs too.
+          where: {
+            op: 'in',
+            left: { from: 'column', name: 'lifecycle' },
+            values: ['deleted', 'purging'],
+          },
           limit: 1000,
           ...(cursor === undefined ? {} : { cursor }),
         });

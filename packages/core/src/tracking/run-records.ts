@@ -48,7 +48,9 @@ export function createRunRecords(
   const { metadata, workspace } = scope;
 
   async function find(id: string): Promise<StoredRecord | undefined> {
-    return metadata.find(workspace, 'run', assertText(id, 'A run id'), { facets });
+    const record = await metadata.find(workspace, 'run', assertText(id, 'A run id'), { facets });
+    // What is being removed for good is gone for everybody else.
+    return record?.columns['lifecycle'] === 'purging' ? undefined : record;
   }
 
   async function get(id: string): Promise<StoredRecord> {

@@ -78,6 +78,8 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     try {
       await commitChanges(scope, starting(checked, { id, name, experiment, captured }));
     } catch (error) {
+      // The experiment was edited, or deleted, in between.
+      if (isKeelsonError(error, 'STALE')) return start(options);
       // Two processes may start the run of one id at once: the second takes what the first made.
       const raced = checked.id !== undefined && isKeelsonError(error, 'CONFLICT');
       const other = raced ? await records.find(id) : undefined;
@@ -115,6 +117,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       environment: captured.facts,
     });
     return [
+      { op: 'assert', kind: 'experiment', id: experiment.id, expect: experiment.revision },
       { op: 'create', kind: 'run', id, columns, body, facets: { tags, params } },
       ...paramEntry(scope, id, params),
       emitOfRun(scope, id, 'run.started', { experimentId: experiment.id, name }),
