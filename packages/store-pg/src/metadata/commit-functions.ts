@@ -86,6 +86,7 @@ export const commitFunctions: readonly string[] = [
       v_before double precision;
       v_after double precision;
       v_details jsonb;
+      v_tries integer := 0;
     BEGIN
       EXECUTE format('SELECT rid, rev, %I, %s FROM %I WHERE ws = $1 AND id = $2 FOR UPDATE',
         v_column, CASE WHEN v_real THEN format('%I', p ->> 'flag') ELSE 'NULL::smallint' END, p ->> 'table')
@@ -108,13 +109,17 @@ export const commitFunctions: readonly string[] = [
           p ->> 'table', v_column, p ->> 'flag')
         USING CASE v_flag WHEN 1 THEN NULL WHEN 2 THEN 0 ELSE v_after END, v_flag, v_rid;
       ELSE
-        BEGIN
-          EXECUTE format('UPDATE %I SET %I = $1 WHERE rid = $2', p ->> 'table', v_column)
-          USING v_after::bigint, v_rid;
-        EXCEPTION WHEN unique_violation THEN
-          EXECUTE format('SELECT taken_%s($1, $2, $3, $4, false)', p ->> 'kind')
-          USING p_ws, v_rid, p ->> 'id', jsonb_build_object(v_column, v_after::bigint);
-        END;
+        LOOP
+          BEGIN
+            EXECUTE format('UPDATE %I SET %I = $1 WHERE rid = $2', p ->> 'table', v_column)
+            USING v_after::bigint, v_rid;
+            EXIT;
+          EXCEPTION WHEN unique_violation THEN
+            v_tries := v_tries + 1;
+            EXECUTE format('SELECT taken_%s($1, $2, $3, $4, $5, false)', p ->> 'kind')
+            USING p_ws, v_rid, p ->> 'id', jsonb_build_object(v_column, v_after::bigint), v_tries;
+          END;
+        END LOOP;
       END IF;
       RETURN v_rev;
     END $fn$`,

@@ -101,8 +101,12 @@ function createSql(kind: KindDeclaration): string {
       ].join(', ')})
       ON CONFLICT DO NOTHING`;
   return `v_rid := lock_entity(p_ws, v_id);
-      ${kept(kind, insert, 'r.rev', false)}
-      IF NOT FOUND THEN PERFORM taken_${kind.name}(p_ws, v_rid, v_id, v_cols, true); END IF;
+      LOOP
+        ${kept(kind, insert, 'r.rev', false)}
+        EXIT WHEN FOUND;
+        v_tries := v_tries + 1;
+        PERFORM taken_${kind.name}(p_ws, v_rid, v_id, v_cols, v_tries, true);
+      END LOOP;
       PERFORM write_facets(v_rid, p);
       RETURN 1;`;
 }
@@ -152,11 +156,15 @@ function guarded(kind: KindDeclaration, update: string, rid: string): string {
   );
   if (moving.length === 0) return update;
   return `IF v_cols ?| ARRAY[${moving.map(({ name }) => keyOf(name)).join(', ')}] THEN
-        BEGIN
-          ${update}
-        EXCEPTION WHEN unique_violation THEN
-          PERFORM taken_${kind.name}(p_ws, ${rid}, v_id, v_cols, false);
-        END;
+        LOOP
+          BEGIN
+            ${update}
+            EXIT;
+          EXCEPTION WHEN unique_violation THEN
+            v_tries := v_tries + 1;
+            PERFORM taken_${kind.name}(p_ws, ${rid}, v_id, v_cols, v_tries, false);
+          END;
+        END LOOP;
       ELSE
         ${update}
       END IF;`;
@@ -214,7 +222,10 @@ function assertSql(kind: KindDeclaration): string {
       RETURN v_rev;`;
 }
 
-/** Says which key is taken, and by whom; where nobody has it any more, the commit is to be repeated. */
+/**
+ * Says which key is taken, and by whom. Where nobody has it any more it returns, and the change is tried
+ * again; where that does not help, a key is taken which no declaration has any more.
+ */
 function takenSql(kind: KindDeclaration): string {
   const table = recordTable(kind.name);
   const keys = (kind.unique ?? []).map((key) => {
@@ -237,7 +248,7 @@ function takenSql(kind: KindDeclaration): string {
       END IF;`;
   });
   return `CREATE OR REPLACE FUNCTION taken_${kind.name}(
-      p_ws text, p_rid bigint, p_id text, p_cols jsonb, p_new boolean)
+      p_ws text, p_rid bigint, p_id text, p_cols jsonb, p_tries integer, p_new boolean)
     RETURNS void LANGUAGE plpgsql AS $fn$
     DECLARE
       v_taker text;
@@ -246,8 +257,9 @@ function takenSql(kind: KindDeclaration): string {
         PERFORM refuse('there', jsonb_build_object('kind', ${literal(kind.name)}, 'id', p_id));
       END IF;
       ${keys.join('\n      ')}
-      RAISE EXCEPTION USING ERRCODE = 'serialization_failure',
-        MESSAGE = 'a unique key of ${kind.name} was taken for a moment';
+      IF p_tries > 3 THEN
+        PERFORM refuse('taken', jsonb_build_object('kind', ${literal(kind.name)}, 'id', p_id));
+      END IF;
     END $fn$`;
 }
 
@@ -263,6 +275,7 @@ export function kindFunctions(kind: KindDeclaration): readonly string[] {
       v_cols jsonb := coalesce(p -> 'columns', '{}');
       v_rid bigint;
       v_rev bigint;
+      v_tries integer := 0;
       v_old record;
     BEGIN
       CASE p ->> 'op'

@@ -73,9 +73,16 @@ export async function prepareKinds(
 
 /** What is declared, and what only another version of the program has declared: that stays. */
 function joined(stored: KindDeclaration, kind: KindDeclaration): KindDeclaration {
+  const unique = [...(stored.unique ?? []), ...(kind.unique ?? [])];
+  const indexes = [...(stored.indexes ?? []), ...(kind.indexes ?? [])];
+  const once = <T>(all: readonly T[], of: (one: T) => unknown): readonly T[] => [
+    ...new Map(all.map((one) => [canonicalJson(of(one)), one])).values(),
+  ];
   return {
     ...kind,
     columns: { ...stored.columns, ...kind.columns },
+    unique: once(unique, ({ columns }) => columns),
+    indexes: once(indexes, (columns) => columns),
     facets: { ...stored.facets, ...kind.facets },
   };
 }

@@ -277,7 +277,7 @@ async function takenBySet(
   for (const row of rows) {
     try {
       await database.transaction((transaction) =>
-        transaction.query(`SELECT taken_${kind}($1, $2, $3, $4, false)`, [
+        transaction.query(`SELECT taken_${kind}($1, $2, $3, $4, 0, false)`, [
           ...[row['ws'], row['rid'], row['id'], columns],
         ]),
       );
