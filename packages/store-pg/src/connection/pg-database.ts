@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { KeelsonError, type Logger } from '@keelson/core';
 import {
   checkConnectionOptions,
@@ -9,7 +8,7 @@ import {
 import { fromPgError, isConnectionFault, isRolledBack, sqlState } from './pg-error.ts';
 import type { PgPool, PgPoolClient } from './pg-pool.ts';
 import { type PgRow, PgSession, type SessionLimits } from './pg-session.ts';
-import { withRetry } from './retry.ts';
+import { aborted, withRetry } from './retry.ts';
 
 /** Statements of one transaction. */
 export interface PgTransaction {
@@ -211,7 +210,10 @@ export class PgDatabase implements AsyncDisposable {
     const attempt = async (): Promise<T> => {
       this.#assertOpen();
       sent = false;
-      const session = new PgSession(await this.#connect(pool), this.#limits(options));
+      const session = new PgSession(
+        await this.#connect(pool, options.signal),
+        this.#limits(options),
+      );
       try {
         return await work(session, sending);
       } catch (error) {
@@ -257,9 +259,9 @@ export class PgDatabase implements AsyncDisposable {
       SET LOCAL jit TO off`;
   }
 
-  async #connect(pool: PgPool): Promise<PgPoolClient> {
+  async #connect(pool: PgPool, signal?: AbortSignal): Promise<PgPoolClient> {
     try {
-      return await pool.connect();
+      return await unlessAborted(pool.connect(), signal);
     } catch (error) {
       if (error instanceof Error && error.message.startsWith('Cannot use a pool after')) {
         throw new KeelsonError('CLOSED', 'The pool that pgBackend was given has been ended.', {
@@ -271,18 +273,8 @@ export class PgDatabase implements AsyncDisposable {
   }
 
   async #cancel(processId: number): Promise<void> {
-    const connecting = this.#control.connect();
-    const client = await Promise.race([
-      connecting,
-      wait(cancelConnectMs, undefined, { ref: false }),
-    ]);
-    if (client === undefined) {
-      connecting.then(
-        (late) => late.release(),
-        () => undefined,
-      );
-      throw new Error('No connection is free to send a cancel on.');
-    }
+    const signal = AbortSignal.timeout(cancelConnectMs);
+    const client = await unlessAborted(this.#control.connect(), signal);
     const session = new PgSession(client, { ...this.#limits({}), cancel: async () => undefined });
     try {
       await session.query('SELECT pg_cancel_backend($1)', [processId]);
@@ -318,5 +310,27 @@ export class PgDatabase implements AsyncDisposable {
   #assertOpen(): void {
     if (this.#closed === undefined) return;
     throw new KeelsonError('CLOSED', 'The store has been closed.');
+  }
+}
+
+/** The connection, unless the signal comes first: then a late one goes back, and this is ABORTED. */
+async function unlessAborted(
+  connecting: Promise<PgPoolClient>,
+  signal: AbortSignal | undefined,
+): Promise<PgPoolClient> {
+  if (signal === undefined) return await connecting;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(aborted(signal));
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([connecting, promise]);
+  } catch (error) {
+    connecting.then(
+      (late) => late.release(),
+      () => undefined,
+    );
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }

@@ -13,7 +13,10 @@ export const eventFunctions: readonly string[] = [
   // number's lock and not the lock of the table, which an emitting one takes before it has a number.
   // Others (of other databases too) would hold up all readers for as long as they last. A number that
   // was given out after the locks were looked at counts as one that emits.
-  `CREATE FUNCTION event_bound(OUT bound bigint, OUT ahead bigint)
+  //
+  // The place answered is that of the newest event below the bound. Cursors are places of events, never
+  // the bound itself: a number that no event has would not be known where a dump is put back.
+  `CREATE FUNCTION event_bound(OUT bound bigint, OUT ahead bigint, OUT tx bigint, OUT seq bigint)
     LANGUAGE plpgsql VOLATILE SET search_path FROM CURRENT AS $fn$
     DECLARE
       given bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
@@ -37,6 +40,8 @@ export const eventFunctions: readonly string[] = [
       SELECT coalesce(min(x), pg_snapshot_xmax(running)::text::bigint) + tx_offset() INTO bound
       FROM (SELECT xip::text::bigint AS x FROM pg_snapshot_xip(running) AS xip) AS each
       WHERE x >= given OR (x & 4294967295) <> ALL (coalesce(silent, '{}'));
+      SELECT e.tx, e.seq INTO tx, seq FROM event e
+      WHERE e.tx < bound ORDER BY e.tx DESC, e.seq DESC LIMIT 1;
     END $fn$`,
   `CREATE FUNCTION lock_subjects(subjects integer[]) RETURNS void LANGUAGE plpgsql AS $fn$
     DECLARE

@@ -36,12 +36,18 @@ interface EventBound {
   readonly bound: number;
   /** Transactions from here on had not begun. */
   readonly ahead: number;
+  /** The newest event below the bound. */
+  readonly newest: EventPlace;
 }
 
 /** Looks at how far readers may go now. */
 async function readBound(database: PgDatabase): Promise<EventBound> {
-  const [row] = await database.read(`SELECT bound, ahead FROM ${database.name('event_bound()')}`);
-  return { bound: Number(row?.['bound']), ahead: Number(row?.['ahead']) };
+  const [row] = await database.read(`SELECT * FROM ${database.name('event_bound()')}`);
+  return {
+    bound: Number(row?.['bound']),
+    ahead: Number(row?.['ahead']),
+    newest: { tx: Number(row?.['tx'] ?? 0), seq: Number(row?.['seq'] ?? 0) },
+  };
 }
 
 /** So long a reader waits at most for commits that were under way when it came. */
@@ -51,15 +57,15 @@ const settleMs = 1_000;
  * Waits until what was being committed at `first` is there or is not: whoever commits an event and then
  * reads sees it, whatever else is committed at the same time. Gives up after a second.
  */
-async function settledBound(database: PgDatabase, first: EventBound): Promise<number> {
+async function settled(database: PgDatabase, first: EventBound): Promise<EventBound> {
   const startedAt = performance.now();
-  let { bound } = first;
-  for (let pauseMs = 1; bound < first.ahead; pauseMs = Math.min(2 * pauseMs, 50)) {
+  let now = first;
+  for (let pauseMs = 1; now.bound < first.ahead; pauseMs = Math.min(2 * pauseMs, 50)) {
     if (performance.now() - startedAt > settleMs) break;
     await wait(pauseMs);
-    bound = (await readBound(database)).bound;
+    now = await readBound(database);
   }
-  return bound;
+  return now;
 }
 
 /** What to read. */
@@ -79,14 +85,14 @@ export async function readEvents(
   const events = await readUpTo(database, request, first.bound);
   if (events.length === request.limit) return pageOf(events, request);
   // The page is not full: what was committed before this call, yet behind the bound, belongs to it.
-  const settled = await settledBound(database, first);
-  if (settled > first.bound) {
+  const last = await settled(database, first);
+  if (last.bound > first.bound) {
     const after = later(request.after, { tx: first.bound, seq: 0 });
     const limit = request.limit - events.length;
-    events.push(...(await readUpTo(database, { ...request, after, limit }, settled)));
+    events.push(...(await readUpTo(database, { ...request, after, limit }, last.bound)));
     if (events.length === request.limit) return pageOf(events, request);
   }
-  return { events, cursor: cursorOf(later(request.after, { tx: settled, seq: 0 })) };
+  return { events, cursor: cursorOf(later(request.after, last.newest)) };
 }
 
 function pageOf(
@@ -96,14 +102,18 @@ function pageOf(
   return { events, cursor: events.at(-1)?.cursor ?? cursorOf(after) };
 }
 
+function isLater(a: EventPlace, b: EventPlace): boolean {
+  return a.tx > b.tx || (a.tx === b.tx && a.seq > b.seq);
+}
+
 function later(a: EventPlace, b: EventPlace): EventPlace {
-  return a.tx > b.tx || (a.tx === b.tx && a.seq > b.seq) ? a : b;
+  return isLater(a, b) ? a : b;
 }
 
 /** The cursor behind the newest event. */
 export async function latestEventCursor(database: PgDatabase): Promise<string> {
-  const settled = await settledBound(database, await readBound(database));
-  return cursorOf({ tx: settled, seq: 0 });
+  const { newest } = await settled(database, await readBound(database));
+  return cursorOf(newest);
 }
 
 /** Whether an event behind a place can be read; `soon` when one is there that cannot yet. */
@@ -111,14 +121,12 @@ export async function hasEvents(
   database: PgDatabase,
   after: EventPlace,
 ): Promise<'yes' | 'soon' | 'no'> {
-  const { bound } = await readBound(database);
-  const [row] = await database.read(
-    `SELECT tx FROM ${database.name('event')} WHERE (tx, seq) > ($1::bigint, $2::bigint)
-     ORDER BY tx, seq LIMIT 1`,
-    [after.tx, after.seq],
-  );
-  if (row === undefined) return 'no';
-  return Number(row['tx']) < bound ? 'yes' : 'soon';
+  const { bound, ahead, newest } = await readBound(database);
+  if (isLater(newest, after)) return 'yes';
+  if (bound >= ahead) return 'no';
+  const event = database.name('event');
+  const rows = await database.read(`SELECT 1 FROM ${event} WHERE tx >= $1 LIMIT 1`, [bound]);
+  return rows.length > 0 ? 'soon' : 'no';
 }
 
 async function readUpTo(

@@ -49,6 +49,7 @@ import { readHistory } from './pg-history.ts';
 import { readReach } from './pg-reach.ts';
 import { PgRecordTable, readRecords } from './pg-record-table.ts';
 import { runSearch, searchContext } from './pg-search.ts';
+import { eventsGoOn, letEventsGoOn } from './tx-offset.ts';
 
 /** Where the store keeps its records, and what it knows. */
 export interface PgMetadataStoreOptions {
@@ -98,8 +99,11 @@ export class PgMetadataStore implements MetadataStore {
     const { database, kinds } = options;
     checkKinds(kinds);
     await migrate(database, [sharedSchema, metadataSchema], {
-      isDone: () => kindsFit(database, kinds),
-      run: (transaction) => prepareKinds(transaction, kinds),
+      isDone: async () => (await kindsFit(database, kinds)) && (await eventsGoOn(database)),
+      run: async (transaction) => {
+        await prepareKinds(transaction, kinds);
+        await letEventsGoOn(transaction);
+      },
     });
     return new PgMetadataStore(options);
   }
