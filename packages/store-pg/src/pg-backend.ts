@@ -1,15 +1,27 @@
-import type { KindDeclaration, Logger, MetadataBackend, MetadataStore } from '@keelson/core';
+import {
+  type HealthCheck,
+  KeelsonError,
+  type KindDeclaration,
+  type Logger,
+  type MetadataBackend,
+  type MetadataStore,
+} from '@keelson/core';
 import {
   checkConnectionOptions,
   type PgConnectionOptions,
 } from './connection/connection-options.ts';
 import { PgDatabase } from './connection/pg-database.ts';
+import { healthChecks, type PgHealth, readHealth } from './connection/pg-health.ts';
 import { PgMetadataStore } from './metadata/pg-metadata-store.ts';
 
 /** PostgreSQL as a backend of platforms: `openPlatform({ metadata: pg })`. */
 export interface PgBackend extends MetadataBackend {
   /** The schema that holds everything. */
   readonly schema: string;
+  /** How the server, the pool and the replica are. CLOSED while no store of this backend is open. */
+  health(options?: { readonly signal?: AbortSignal }): Promise<PgHealth>;
+  /** The same as checks of a Caretaker. */
+  checks(): readonly HealthCheck[];
 }
 
 /**
@@ -43,6 +55,17 @@ class SharedPgBackend implements PgBackend {
       await leave();
       throw error;
     }
+  }
+
+  async health(options: { readonly signal?: AbortSignal } = {}): Promise<PgHealth> {
+    if (this.#database === undefined) {
+      throw new KeelsonError('CLOSED', 'No store of this backend is open.');
+    }
+    return await readHealth(this.#database, options.signal);
+  }
+
+  checks(): readonly HealthCheck[] {
+    return healthChecks(() => this.#database);
   }
 
   /** A share in the database, which is closed when the last one leaves. */

@@ -65,10 +65,10 @@ await describeOnPg('a platform whose metadata are in PostgreSQL', ({ url, freshS
     await pool.end();
     const own = await open(freshSchema());
     await own.close();
-    const left = await query(
-      "SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = 'keelson'",
-    );
-    expect(left).toEqual([{ n: 0 }]);
+    // The server notices a little later; what was left open would never go.
+    const left = `SELECT 1 FROM pg_stat_activity
+      WHERE application_name = 'keelson' AND datname = current_database()`;
+    while ((await query(left)).length > 0);
   });
 
   test('shows no secret to who inspects or logs a backend', () => {

@@ -2,6 +2,9 @@ import { KeelsonError } from '@keelson/core';
 import pg from 'pg';
 import type { PgPool } from './pg-pool.ts';
 
+/** A server, by its address or through a pool that is borrowed. */
+export type PgTarget = { readonly url: string } | { readonly pool: PgPool };
+
 /** How the database is reached, and how long it may take. */
 export type PgConnectionOptions = (
   | {
@@ -18,7 +21,7 @@ export type PgConnectionOptions = (
   /** The schema that holds everything of this platform; `keelson` when left out. */
   readonly schema?: string;
   /** A streaming standby that answers searches; one that lags behind is waited for, or passed over. */
-  readonly replica?: { readonly url: string } | { readonly pool: PgPool };
+  readonly replica?: PgTarget;
   /**
    * Whether one connection is kept to be woken by events; without it they are looked for 20 times a
    * second while somebody waits. True for a `url`, false for a `pool` (which may be a small one) when

@@ -44,7 +44,7 @@ const connectionMessages =
 export function isConnectionFault(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== undefined) {
-    return state.startsWith('08') || ['57P01', '57P02', '57P03', '57P05'].includes(state);
+    return state.startsWith('08') || ['40003', '57P01', '57P02', '57P03', '57P05'].includes(state);
   }
   if (!(error instanceof Error)) return false;
   if ('code' in error && socketFaults.has(String(error.code))) return true;
@@ -59,7 +59,7 @@ export function isConnectionFault(error: unknown): boolean {
 export function isRolledBack(error: unknown): boolean {
   const state = sqlState(error);
   if (state === undefined) return false;
-  return ['40001', '40P01', '55P03', '57014', '53300', '25P03', '25P04', '40003'].includes(state);
+  return ['40001', '40P01', '55P03', '57014', '53300', '25P03', '25P04'].includes(state);
 }
 
 /** Whether a unique index refused. */

@@ -1,6 +1,7 @@
 import { KeelsonError, type KindDeclaration } from '@keelson/core';
 import { type FacetKey, metricDict } from '@keelson/core/sql';
-import type { PgDatabase, PgTransaction } from '../connection/pg-database.ts';
+import type { PgDatabase } from '../connection/pg-database.ts';
+import type { PgTransaction } from '../connection/pg-server.ts';
 
 const cacheSize = 100_000;
 

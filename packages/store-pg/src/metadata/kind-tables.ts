@@ -10,8 +10,9 @@ import {
   recordIndexes,
   recordTable,
 } from '@keelson/core/sql';
-import type { PgDatabase, PgTransaction } from '../connection/pg-database.ts';
+import type { PgDatabase } from '../connection/pg-database.ts';
 import { isTakenKey } from '../connection/pg-error.ts';
+import type { PgTransaction } from '../connection/pg-server.ts';
 import {
   declaredColumns,
   dispatchFunction,

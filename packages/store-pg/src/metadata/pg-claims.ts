@@ -18,8 +18,9 @@ import {
   searchPage,
   takenKey,
 } from '@keelson/core/sql';
-import type { PgDatabase, PgTransaction } from '../connection/pg-database.ts';
+import type { PgDatabase } from '../connection/pg-database.ts';
 import { isTakenKey } from '../connection/pg-error.ts';
+import type { PgTransaction } from '../connection/pg-server.ts';
 import type { PgRow } from '../connection/pg-session.ts';
 import { commitRefusal } from './commit-refusal.ts';
 import type { KeyNumbers } from './key-numbers.ts';

@@ -1,6 +1,6 @@
 import type { Reach } from '@keelson/core';
 import { type ReachRequest, recordColumn, recordTable } from '@keelson/core/sql';
-import type { PgTransaction } from '../connection/pg-database.ts';
+import type { PgTransaction } from '../connection/pg-server.ts';
 import type { PgRow } from '../connection/pg-session.ts';
 import { beginningOf, indexedBeginning } from './pg-dialect.ts';
 

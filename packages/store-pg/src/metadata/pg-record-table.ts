@@ -15,7 +15,7 @@ import {
   recordColumn,
   recordTable,
 } from '@keelson/core/sql';
-import type { PgTransaction } from '../connection/pg-database.ts';
+import type { PgTransaction } from '../connection/pg-server.ts';
 import type { PgRow } from '../connection/pg-session.ts';
 import { isProjected } from './key-numbers.ts';
 

@@ -9,7 +9,7 @@ import {
   type SummaryTable,
   searchBudgets,
 } from '@keelson/core/sql';
-import type { PgTransaction } from '../connection/pg-database.ts';
+import type { PgTransaction } from '../connection/pg-server.ts';
 import type { KeyNumbers } from './key-numbers.ts';
 import { pgDialect } from './pg-dialect.ts';
 

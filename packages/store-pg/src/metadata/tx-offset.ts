@@ -1,4 +1,5 @@
-import type { PgDatabase, PgTransaction } from '../connection/pg-database.ts';
+import type { PgDatabase } from '../connection/pg-database.ts';
+import type { PgTransaction } from '../connection/pg-server.ts';
 
 /**
  * Whether new events would come after those that are stored. Not so where a dump was put back into a

@@ -1,5 +1,6 @@
 import { KeelsonError } from '@keelson/core';
-import type { PgDatabase, PgTransaction } from '../connection/pg-database.ts';
+import type { PgDatabase } from '../connection/pg-database.ts';
+import type { PgTransaction } from '../connection/pg-server.ts';
 
 /**
  * One step of a part's schema. Steps are applied in order, once, and never changed after a release: what

@@ -154,6 +154,24 @@ export class PgCluster implements AsyncDisposable {
     }
   }
 
+  /** A streaming standby of this one, started. */
+  async standby(): Promise<PgCluster> {
+    const directory = mkdtempSync(join(tmpdir(), 'keelson-pg-'));
+    const user = serverUser();
+    if (user !== undefined) chownSync(directory, user.uid, user.gid);
+    const standby = new PgCluster(directory, await freePort(), this.#bin, this.#settings);
+    try {
+      const from = `host=127.0.0.1 port=${this.port} user=keelson password=${clusterPassword}`;
+      const to = ['-D', standby.data, '--write-recovery-conf', '--checkpoint=fast', '--no-sync'];
+      await standby.#run('pg_basebackup', `--dbname=${from}`, ...to);
+      await standby.up();
+    } catch (error) {
+      await standby.stop();
+      throw error;
+    }
+    return standby;
+  }
+
   /** Ends the server: `INT` as an administrator does (sessions are ended), `QUIT` at once, as a crash. */
   async down(how: 'INT' | 'QUIT' = 'INT'): Promise<void> {
     const server = this.#server;
