@@ -134,5 +134,5 @@ export async function tellStories(
 
 /** The changes that stories must have made come to pass. */
 export const storyOps = [
-  ...['create', 'replace', 'merge', 'remove', 'assert', 'adjust', 'emit', 'hold'],
+  ...['create', 'restore', 'replace', 'merge', 'remove', 'assert', 'adjust', 'emit', 'hold'],
 ];

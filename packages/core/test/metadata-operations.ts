@@ -111,6 +111,41 @@ const create = fc.tuple(kindAndColumns, which, some(map), map).map(
     }),
 );
 
+const revisions = fc
+  .uniqueArray(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 3 })
+  .map((all) => all.toSorted((a, b) => a - b));
+
+/** A record as it was elsewhere, perhaps with its history. */
+const restoration = fc.tuple(kindAndColumns, which, map, map, some(revisions), some(text)).map(
+  ([{ kind, columns }, n, body, params, history, reason]): Plan =>
+    (where, told) => ({
+      op: 'restore',
+      record: {
+        kind,
+        id: freeId(told, where, kind, n),
+        revision: history?.at(-1) ?? 3,
+        createdAt: 1_000 + n,
+        updatedAt: 2_000 + n,
+        columns,
+        body,
+        facets: kind === 'item' ? { params } : {},
+      },
+      ...(history === undefined || kind === 'note'
+        ? {}
+        : {
+            history: history.map((revision) => ({
+              revision,
+              at: 1_000 + revision,
+              by: `person ${revision}`,
+              ...(reason === undefined ? {} : { reason, correlationId: reason }),
+              columns,
+              body: params,
+              removed: false,
+            })),
+          }),
+    }),
+);
+
 const replace = fc.tuple(kindAndColumns, which, off, some(map)).map(
   ([{ kind, columns }, n, wrong, body]): Plan =>
     (where, told) => {
@@ -207,6 +242,7 @@ const holding = fc.tuple(which, off, fc.nat(9)).map(
 
 const change: fc.Arbitrary<Plan> = fc.oneof(
   { weight: 6, arbitrary: create },
+  { weight: 3, arbitrary: restoration },
   { weight: 6, arbitrary: replace },
   { weight: 4, arbitrary: merge },
   { weight: 3, arbitrary: remove },

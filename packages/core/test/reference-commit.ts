@@ -3,6 +3,7 @@ import type { Change, Commit, CommitResult } from '../src/contracts/metadata-sto
 import type { KindDeclaration, StoredRecord } from '../src/contracts/record.ts';
 import { KeelsonError } from '../src/errors.ts';
 import { encodeJson, type JsonObject } from '../src/json.ts';
+import { restoredHistory } from './reference-restore.ts';
 import {
   checkFacet,
   checkText,
@@ -69,10 +70,13 @@ class Applying {
   /** The revision at which the change leaves its record. */
   apply(change: Change): number {
     if (change.op === 'emit') return this.#emit(change.event);
-    const kind = this.#kinds.get(change.kind);
-    if (kind === undefined) throw new KeelsonError('INVALID', `There is no kind ${change.kind}.`);
-    checkText(this.#world, 'id text', change.id, `The id of a ${change.kind}`);
+    const target = change.op === 'restore' ? change.record : change;
+    const kind = this.#kinds.get(target.kind);
+    if (kind === undefined) throw new KeelsonError('INVALID', `There is no kind ${target.kind}.`);
+    checkText(this.#world, 'id text', target.id, `The id of a ${target.kind}`);
     switch (change.op) {
+      case 'restore':
+        return this.#restore(kind, change);
       case 'create':
         return this.#create(kind, change);
       case 'replace':
@@ -109,6 +113,41 @@ class Applying {
       facets: Object.fromEntries(facets),
     });
     return 1;
+  }
+
+  #restore(kind: KindDeclaration, { record, history }: On<'restore'>): number {
+    const world = this.#world.ofRestored;
+    for (const number of [record.revision, record.createdAt, record.updatedAt]) {
+      if (Number.isSafeInteger(number)) continue;
+      world.refuse('numbers', 'INVALID', `${record.id} has ${number} as a number.`);
+    }
+    if (record.revision < 1) {
+      world.refuse('revision', 'INVALID', `${record.id} is at no revision.`);
+    }
+    const facets = Object.entries(record.facets).map(
+      ([name, map]) => [name, storeFacet(world, kind, name, map)] as const,
+    );
+    const restored: StoredRecord = {
+      ...record,
+      kind: kind.name,
+      workspace: this.#commit.workspace,
+      columns: storeColumns(world, kind, record.columns, true),
+      body: storeBody(world, record.body),
+      facets: Object.fromEntries(facets),
+    };
+    const entries = history && restoredHistory(world, kind, record, history);
+    if (this.#find(record) !== undefined) {
+      this.#refuse('taken id', 'CONFLICT', record, 'there is one already');
+    }
+    if (entries === undefined) {
+      this.#put(kind, restored);
+      return record.revision;
+    }
+    this.#state.records.set(this.#key(record), restored);
+    this.#takeKeys(kind, restored);
+    const before = this.#state.histories.get(this.#key(record)) ?? [];
+    this.#state.histories.set(this.#key(record), [...before, ...entries]);
+    return record.revision;
   }
 
   #replace(kind: KindDeclaration, change: On<'replace'>): number {

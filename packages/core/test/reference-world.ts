@@ -28,6 +28,12 @@ export interface ReferenceState {
   readonly events: StoredEvent[];
 }
 
+/** Refuses by label: those that are left out pass. */
+export interface Refusing {
+  readonly omitted: { has(label: string): boolean };
+  refuse(label: string, code: ErrorCode, message: string): void;
+}
+
 /** A store's content, shared by its handles, and its clock. */
 export class ReferenceWorld {
   state: ReferenceState = {
@@ -69,6 +75,15 @@ export class ReferenceWorld {
     };
   }
 
+  /** What is refused of restored records, apart from what is refused of new ones. */
+  get ofRestored(): Refusing {
+    const label = (name: string): string => `restored ${name}`;
+    return {
+      omitted: { has: (name) => this.omitted.has(label(name)) },
+      refuse: (name, code, message) => this.refuse(label(name), code, message),
+    };
+  }
+
   /** Throws, unless this refusal is left out. */
   refuse(
     label: string,
@@ -92,7 +107,7 @@ export function nameOf(kind: string, id: string): string {
 
 /** Columns as they are stored: checked against the declaration, missing ones left out. */
 export function storeColumns(
-  world: ReferenceWorld,
+  world: Refusing,
   kind: KindDeclaration,
   columns: Columns,
   complete: boolean,
@@ -126,7 +141,7 @@ export function storeColumns(
   return Object.fromEntries(out);
 }
 
-function checkValue(world: ReferenceWorld, label: string, type: string, value: unknown): void {
+function checkValue(world: Refusing, label: string, type: string, value: unknown): void {
   const expected =
     type === 'integer' || type === 'real' ? 'number' : type === 'text' ? 'string' : type;
   if (typeof value !== expected) {
@@ -139,12 +154,7 @@ function checkValue(world: ReferenceWorld, label: string, type: string, value: u
 }
 
 /** Refuses text that no store can keep, unless that is left out for this kind of text. */
-export function checkText(
-  world: ReferenceWorld,
-  place: string,
-  value: unknown,
-  label: string,
-): void {
+export function checkText(world: Refusing, place: string, value: unknown, label: string): void {
   try {
     assertText(value, label);
   } catch (error) {
@@ -154,7 +164,7 @@ export function checkText(
 
 /** A facet as it is stored. */
 export function storeFacet(
-  world: ReferenceWorld,
+  world: Refusing,
   kind: KindDeclaration,
   facet: string,
   map: FacetMap,
@@ -172,7 +182,7 @@ export function storeFacet(
 }
 
 function storeJson(
-  world: ReferenceWorld,
+  world: Refusing,
   place: string,
   value: unknown,
   label: string,
@@ -188,12 +198,12 @@ function storeJson(
 }
 
 /** A body as it is stored. */
-export function storeBody(world: ReferenceWorld, body: JsonObject): JsonObject {
+export function storeBody(world: Refusing, body: JsonObject): JsonObject {
   return storeJson(world, 'body text', body, 'body') as JsonObject;
 }
 
 /** Refuses a facet that the kind does not declare. */
-export function checkFacet(world: ReferenceWorld, kind: KindDeclaration, facet: string): void {
+export function checkFacet(world: Refusing, kind: KindDeclaration, facet: string): void {
   if (kind.facets !== undefined && Object.hasOwn(kind.facets, facet)) return;
   world.refuse('facet', 'INVALID', `The kind ${kind.name} has no facet ${facet}.`);
 }

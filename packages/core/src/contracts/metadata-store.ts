@@ -19,6 +19,19 @@ export type Change =
       readonly facets?: Readonly<Record<string, FacetMap>>;
     }
   /**
+   * Creates a record as it was in another store: at its revision, with its times. `history` are its
+   * kept revisions, oldest first, ending at that revision (those since its last removal, if there was
+   * one); without it, the kept revision is this commit's. Neither claims nor events come with it:
+   * subscribers are told what happens here. CONFLICT if the id or a unique key is taken; INVALID for
+   * what `create` would refuse, revisions below 1, and a history whose revisions do not ascend, that
+   * has a removal, does not end at the record's revision, or is of a kind that keeps none.
+   */
+  | {
+      readonly op: 'restore';
+      readonly record: Omit<StoredRecord, 'workspace'>;
+      readonly history?: readonly RevisionEntry[];
+    }
+  /**
    * Replaces the columns named (undefined clears) and, when given, the whole body. STALE unless the
    * record is at `expect`; NOT_FOUND if there is none; IMMUTABLE for a changed immutable part.
    */

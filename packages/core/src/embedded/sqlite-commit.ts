@@ -20,7 +20,7 @@ import type { SqliteDatabase } from './sqlite-database.ts';
 import { isTakenKey } from './sqlite-error.ts';
 import { appendEvent } from './sqlite-events.ts';
 import { removeFacets, writeFacet } from './sqlite-facets.ts';
-import { appendHistory } from './sqlite-history.ts';
+import { appendHistory, restoreHistory } from './sqlite-history.ts';
 import { mergedColumns, type RecordRow, type SqliteRecordTable } from './sqlite-record-table.ts';
 import { ridOf } from './sqlite-schema.ts';
 
@@ -42,8 +42,12 @@ export function applyCommit(
 
 function applyChange(context: CommitContext, change: CheckedChange): number {
   switch (change.op) {
-    case 'create':
-      return create(context, change);
+    case 'create': {
+      const { at } = context;
+      return insert(context, { ...change, revision: 1, createdAt: at, updatedAt: at });
+    }
+    case 'restore':
+      return insert(context, change);
     case 'replace':
       return replace(context, change);
     case 'merge':
@@ -64,26 +68,28 @@ function applyChange(context: CommitContext, change: CheckedChange): number {
 
 type Of<Op extends CheckedChange['op']> = Extract<CheckedChange, { op: Op }>;
 
-function create(context: CommitContext, change: Of<'create'>): number {
-  const { db, at } = context;
+/** A record to put in: a new one, or one as it was elsewhere. */
+type Inserted = Omit<Of<'restore'>, 'op' | 'history'> & Partial<Pick<Of<'restore'>, 'history'>>;
+
+function insert(context: CommitContext, record: Inserted): number {
+  const { db } = context;
   const { workspace } = context.commit;
-  const { kind, id, columns, body } = change;
+  const { kind, id, revision, createdAt, updatedAt, columns: inputs, body, history } = record;
   const table = context.table(kind);
   if (table.find(workspace, id) !== undefined) {
     throw takenId({ kind: kind.name, id });
   }
   const rid = ridOf(db, workspace, id);
   const owner = { workspace, kind, rid };
-  const facets = change.facets.map(
+  const facets = record.facets.map(
     (facet) => [facet.facet, writeFacet(db, owner, facet, '{}')] as const,
   );
-  const row = { rid, workspace, id, createdAt: at, body };
-  keepUnique(context, kind, { id, rid, columns: mergedColumns({}, columns) }, () =>
-    table.insert(row, columns, facets),
-  );
-  const after = { rid, revision: 1, columns: mergedColumns({}, columns), body };
-  appendHistory(context, kind, after, false);
-  return 1;
+  const row = { rid, workspace, id, revision, createdAt, updatedAt, body };
+  const columns = mergedColumns({}, inputs);
+  keepUnique(context, kind, { id, rid, columns }, () => table.insert(row, inputs, facets));
+  if (history === undefined) appendHistory(context, kind, { rid, revision, columns, body }, false);
+  else restoreHistory(db, { kind: kind.name, rid }, history);
+  return revision;
 }
 
 function replace(context: CommitContext, change: Of<'replace'>): number {

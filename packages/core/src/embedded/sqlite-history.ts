@@ -1,5 +1,6 @@
 import type { Columns, KindDeclaration, RevisionEntry } from '../contracts/record.ts';
 import { decodeJson, type JsonObject } from '../json.ts';
+import type { CheckedRevision } from '../sql/index.ts';
 import type { CommitContext } from './sqlite-commit.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { encodeColumns } from './sqlite-record-table.ts';
@@ -18,24 +19,49 @@ export function appendHistory(
 ): void {
   if (kind.history !== 'kept') return;
   const { principal, reason, correlationId } = context.commit;
-  context.db
-    .prepare(
-      `INSERT INTO history
-       (kind, rid, rev, at, principal, reason, correlation, columns, body, removed)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    )
-    .run(
-      kind.name,
-      record.rid,
-      record.revision,
-      context.at,
-      principal,
-      reason ?? null,
-      correlationId ?? null,
-      encodeColumns(record.columns),
-      record.body,
-      removed ? 1 : 0,
-    );
+  const entry = {
+    revision: record.revision,
+    at: context.at,
+    by: principal,
+    reason,
+    correlationId,
+    columns: encodeColumns(record.columns),
+    body: record.body,
+  };
+  insertRevision(context.db, { kind: kind.name, rid: record.rid }, entry, removed);
+}
+
+/** Keeps revisions that were made elsewhere, as they were made there. */
+export function restoreHistory(
+  db: SqliteDatabase,
+  record: { readonly kind: string; readonly rid: number },
+  entries: readonly CheckedRevision[],
+): void {
+  for (const entry of entries) insertRevision(db, record, entry, false);
+}
+
+function insertRevision(
+  db: SqliteDatabase,
+  { kind, rid }: { readonly kind: string; readonly rid: number },
+  entry: CheckedRevision,
+  removed: boolean,
+): void {
+  db.prepare(
+    `INSERT INTO history
+     (kind, rid, rev, at, principal, reason, correlation, columns, body, removed)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  ).run(
+    kind,
+    rid,
+    entry.revision,
+    entry.at,
+    entry.by,
+    entry.reason ?? null,
+    entry.correlationId ?? null,
+    entry.columns,
+    entry.body,
+    removed ? 1 : 0,
+  );
 }
 
 /** The revisions of a record that are greater than `after`, in the order in which they were made. */

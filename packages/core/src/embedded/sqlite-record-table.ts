@@ -71,7 +71,7 @@ export class SqliteRecordTable {
   }
 
   insert(
-    row: Pick<RecordRow, 'rid' | 'workspace' | 'id' | 'createdAt' | 'body'>,
+    row: Omit<RecordRow, 'columns'>,
     columns: readonly ColumnInput[],
     facets: readonly (readonly [facet: string, text: string])[],
   ): void {
@@ -79,9 +79,9 @@ export class SqliteRecordTable {
       ['rid', row.rid],
       ['ws', row.workspace],
       ['id', row.id],
-      ['rev', 1],
+      ['rev', row.revision],
       ['created_at', row.createdAt],
-      ['updated_at', row.createdAt],
+      ['updated_at', row.updatedAt],
       ['body', row.body],
     ];
     const all = [

@@ -1,9 +1,19 @@
 import type { EventDraft } from '../contracts/event.ts';
 import type { Change, Commit } from '../contracts/metadata-store.ts';
-import type { ColumnDeclaration, Columns, FacetMap, KindDeclaration } from '../contracts/record.ts';
+import type { ColumnDeclaration, KindDeclaration } from '../contracts/record.ts';
 import { KeelsonError } from '../errors.ts';
-import { asJson, assertText, encodeJson } from '../json.ts';
-import { assertColumn, type ColumnInput, columnInput } from './column-value.ts';
+import { assertText } from '../json.ts';
+import { assertColumn, type ColumnInput } from './column-value.ts';
+import {
+  allColumns,
+  assertName,
+  assertSafe,
+  type CheckedFacet,
+  checkFacets,
+  encodeBody,
+  namedColumns,
+} from './record-input.ts';
+import { type CheckedRestore, checkRestore } from './restore-input.ts';
 
 /** The declared kinds of a store. */
 export type Kinds = ReadonlyMap<string, KindDeclaration>;
@@ -18,6 +28,7 @@ export type CheckedChange =
       readonly body: string;
       readonly facets: readonly CheckedFacet[];
     }
+  | CheckedRestore
   | {
       readonly op: 'replace';
       readonly kind: KindDeclaration;
@@ -63,13 +74,6 @@ export type CheckedChange =
     }
   | { readonly op: 'emit'; readonly event: EventDraft; readonly payload: string };
 
-/** What to set and to remove of one facet. */
-export interface CheckedFacet {
-  readonly facet: string;
-  readonly set: FacetMap;
-  readonly unset: readonly string[];
-}
-
 const maxChanges = 500;
 const maxEventBytes = 1_000_000;
 
@@ -94,15 +98,9 @@ export function kindOf(kinds: Kinds, name: string): KindDeclaration {
   return kind;
 }
 
-/** Refuses, as INVALID, ids and names that are empty, long, or no text that every store keeps. */
-export function assertName(value: unknown, label: string): string {
-  const text = assertText(value, label, 1_000);
-  if (text === '') throw invalid(`${label} must not be empty.`);
-  return text;
-}
-
 function checkChange(kinds: Kinds, change: Change): CheckedChange {
   if (change.op === 'emit') return checkEmit(change.event);
+  if (change.op === 'restore') return checkRestore(kindOf(kinds, change.record.kind), change);
   const kind = kindOf(kinds, change.kind);
   const id = assertName(change.id, `The id of a ${change.kind}`);
   const label = `${kind.name} ${id}`;
@@ -153,28 +151,6 @@ export function assertClaimable(kind: KindDeclaration): void {
   if (kind.claimable !== true) throw invalid(`Records of the kind ${kind.name} are not claimable.`);
 }
 
-function allColumns(kind: KindDeclaration, columns: Columns, label: string): ColumnInput[] {
-  for (const [name, { optional }] of Object.entries(kind.columns)) {
-    const value = Object.hasOwn(columns, name) ? columns[name] : undefined;
-    if (optional !== true && value === undefined) {
-      throw invalid(`${label} must have the column ${name}.`);
-    }
-  }
-  return namedColumns(kind, columns, label);
-}
-
-/** Columns by name, checked against the kind and made storable. */
-export function namedColumns(
-  kind: KindDeclaration,
-  columns: Columns,
-  label: string,
-): ColumnInput[] {
-  return Object.entries(columns).map(([name, value]) => {
-    assertColumn(kind, name, label);
-    return columnInput(kind, name, value, label);
-  });
-}
-
 function checkAdjust(
   kind: KindDeclaration,
   id: string,
@@ -204,29 +180,6 @@ function checkAdjust(
   return { op: 'adjust', kind, id, column, declaration, by, min, max };
 }
 
-function checkFacets(
-  kind: KindDeclaration,
-  set: Readonly<Record<string, FacetMap>>,
-  unset: Readonly<Record<string, readonly string[]>>,
-  label: string,
-): CheckedFacet[] {
-  const names = new Set([...Object.keys(set), ...Object.keys(unset)]);
-  return [...names].map((facet) => {
-    const facets = kind.facets ?? {};
-    const declared = Object.hasOwn(facets, facet) ? facets[facet] : undefined;
-    if (declared === undefined) throw invalid(`${label} has no facet ${facet}.`);
-    if (declared.source !== 'merged') {
-      throw invalid(`The facet ${facet} of ${label} is projected; it cannot be written.`);
-    }
-    const values = Object.hasOwn(set, facet) ? (set[facet] ?? {}) : {};
-    const removed = Object.hasOwn(unset, facet) ? (unset[facet] ?? []) : [];
-    for (const key of [...Object.keys(values), ...removed]) {
-      assertText(key, `A key of ${facet} of ${label}`);
-    }
-    return { facet, set: asJson(values, `${facet} of ${label}`) as FacetMap, unset: removed };
-  });
-}
-
 function checkEmit(event: EventDraft): CheckedChange {
   assertName(event.id, 'The id of an event');
   assertName(event.type, 'The type of an event');
@@ -248,20 +201,8 @@ function checkEmit(event: EventDraft): CheckedChange {
   return { op: 'emit', event, payload };
 }
 
-function encodeBody(body: unknown, label: string): string {
-  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
-  if (!isObject) throw invalid(`${label} must have a JSON object, not ${typeof body}.`);
-  return encodeJson(body, label);
-}
-
 function assertRevision(expect: unknown, label: string): void {
   assertSafe(expect, `The revision expected of ${label}`);
-}
-
-function assertSafe(value: unknown, label: string): void {
-  if (!Number.isSafeInteger(value)) {
-    throw invalid(`${label} must be a safe integer, not ${String(value)}.`);
-  }
 }
 
 function invalid(message: string): KeelsonError {

@@ -1,13 +1,10 @@
 export { type ColumnInput, columnInput, columnOutput } from './column-value.ts';
 export {
   assertClaimable,
-  assertName,
   type CheckedChange,
-  type CheckedFacet,
   checkCommit,
   type Kinds,
   kindOf,
-  namedColumns,
 } from './commit-input.ts';
 export {
   emittedBefore,
@@ -43,6 +40,7 @@ export {
   type ReachRequest,
   readsProjected,
 } from './query-input.ts';
+export { assertName, type CheckedFacet, namedColumns } from './record-input.ts';
 export {
   checkKind,
   columnOf,
@@ -54,6 +52,7 @@ export {
   recordIndexes,
   recordTable,
 } from './record-tables.ts';
+export type { CheckedRevision } from './restore-input.ts';
 export {
   type RowNames,
   type SearchBudgets,

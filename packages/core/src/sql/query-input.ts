@@ -5,7 +5,8 @@ import { KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { checkOrder, checkPredicate } from '../language/check-predicate.ts';
 import type { ColumnInput } from './column-value.ts';
-import { assertClaimable, assertName, namedColumns } from './commit-input.ts';
+import { assertClaimable } from './commit-input.ts';
+import { assertName, namedColumns } from './record-input.ts';
 
 /** A query with what it leaves out put in. */
 export interface CheckedQuery {

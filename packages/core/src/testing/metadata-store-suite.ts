@@ -11,6 +11,7 @@ import { queryCases } from './metadata/queries.ts';
 import { queryRefusalCases } from './metadata/query-refusals.ts';
 import { recordCases } from './metadata/records.ts';
 import { refusalCases } from './metadata/refusals.ts';
+import { restoreCases } from './metadata/restores.ts';
 import type { MetadataStoreHarness } from './metadata/scene.ts';
 import { textQueryCases } from './metadata/text-queries.ts';
 import { uniqueKeyCases } from './metadata/unique-keys.ts';
@@ -28,6 +29,7 @@ export const metadataStoreSuite: Suite<MetadataStoreHarness> = {
     ...uniqueKeyCases,
     ...facetCases,
     ...historyCases,
+    ...restoreCases,
     ...commitCases,
     ...valueCases,
     ...refusalCases,

@@ -358,8 +358,8 @@ export const brokenHistories: readonly BrokenStore[] = [
     how: 'the correlation is not kept',
     wrap: (store) => ({
       history: async (...request) =>
-        (await store.history(...request)).map(
-          (entry) => without({ ...entry }, 'correlationId') as typeof entry,
+        (await store.history(...request)).map((entry) =>
+          entry.by === 'ada' ? (without({ ...entry }, 'correlationId') as typeof entry) : entry,
         ),
     }),
   },
@@ -369,7 +369,7 @@ export const brokenHistories: readonly BrokenStore[] = [
     wrap: (store) => ({
       history: async (...request) =>
         (await store.history(...request)).map((entry) =>
-          entry.revision === 1
+          entry.revision === 1 || !['bob', 'cyd'].includes(entry.by)
             ? entry
             : { ...entry, columns: without(entry.columns, 'count') as typeof entry.columns },
         ),
@@ -390,7 +390,9 @@ export const brokenHistories: readonly BrokenStore[] = [
     how: 'the removal is not marked',
     wrap: (store) => ({
       history: async (...request) =>
-        (await store.history(...request)).map((entry) => ({ ...entry, removed: false })),
+        (await store.history(...request)).map((entry) =>
+          entry.by === 'eve' ? { ...entry, removed: false } : entry,
+        ),
     }),
   },
   {

@@ -91,7 +91,7 @@ function elsewhere(
   commit: Commit,
   change: Change,
 ): StoredRecord | undefined {
-  if (change.op === 'emit') return undefined;
+  if (change.op === 'emit' || change.op === 'restore') return undefined;
   return [...world.state.records.values()].find(
     ({ workspace, kind, id }) =>
       workspace !== commit.workspace && kind === change.kind && id === change.id,

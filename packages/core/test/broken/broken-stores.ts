@@ -3,6 +3,7 @@ import { brokenCommits, brokenFacets, brokenHistories } from './broken-commits.t
 import { brokenEvents } from './broken-events.ts';
 import { brokenOrders, brokenQueries } from './broken-queries.ts';
 import { brokenRecords, brokenUniqueKeys } from './broken-records.ts';
+import { brokenRestores } from './broken-restores.ts';
 import { brokenEdges, brokenIsolation, brokenLifecycles } from './broken-scopes.ts';
 import type { BrokenStore } from './broken-store.ts';
 import { brokenRefusals, brokenValues } from './broken-values.ts';
@@ -13,6 +14,7 @@ export const brokenStores: readonly BrokenStore[] = [
   ...brokenUniqueKeys,
   ...brokenFacets,
   ...brokenHistories,
+  ...brokenRestores,
   ...brokenCommits,
   ...brokenValues,
   ...brokenRefusals,

@@ -9,7 +9,7 @@ import {
 import { indexedBeginning } from './pg-dialect.ts';
 
 /** Raised when what this file generates changes: then every kind gets its functions anew. */
-export const functionsVersion = 1;
+export const functionsVersion = 2;
 
 const sqlTypes = {
   text: 'text',
@@ -87,11 +87,32 @@ function kept(kind: KindDeclaration, statement: string, rev: string, removed: bo
         ${columnsJson(kind, 'r')}, r.body, ${removed} FROM r;`;
 }
 
-function createSql(kind: KindDeclaration): string {
+/** Of a restored record: each revision it comes with; this commit as one where it comes with none. */
+function restored(kind: KindDeclaration, insert: string): string {
+  if (kind.history !== 'kept') return `${insert};`;
+  return `WITH r AS (${insert} RETURNING *)
+      INSERT INTO history
+        (kind, rid, rev, at, principal, reason, correlation, columns, body, removed)
+      SELECT ${literal(kind.name)}, r.rid, h.rev, h.at, h.who, h.why, h.correlation,
+        h.columns, h.body, false
+      FROM r CROSS JOIN LATERAL (
+        SELECT r.rev AS rev, p_at AS at, p_by AS who, p_why AS why, p_correlation AS correlation,
+          ${columnsJson(kind, 'r')} AS columns, r.body AS body
+        WHERE NOT p ? 'history'
+        UNION ALL
+        SELECT e.* FROM jsonb_to_recordset(p -> 'history') AS e
+          (rev bigint, at bigint, who text, why text, correlation text, columns jsonb, body jsonb)
+      ) h ORDER BY h.rev;`;
+}
+
+function createSql(kind: KindDeclaration, restores: boolean): string {
   const columns = declaredColumns(kind);
   const facets = mergedFacets(kind).map(facetColumn);
   const names = ['rid', 'ws', 'id', 'rev', 'created_at', 'updated_at', 'body'];
-  const values = ['v_rid', 'p_ws', 'v_id', '1', 'p_at', 'p_at', "p -> 'body'"];
+  const made = restores
+    ? ['revision', 'createdAt', 'updatedAt'].map((name) => `(p ->> '${name}')::bigint`)
+    : ['1', 'p_at', 'p_at'];
+  const values = ['v_rid', 'p_ws', 'v_id', ...made, "p -> 'body'"];
   const insert = `INSERT INTO ${recordTable(kind.name)}
         (${[...names, ...columns.map(({ name }) => name), ...facets].join(', ')})
       VALUES (${[
@@ -102,13 +123,13 @@ function createSql(kind: KindDeclaration): string {
       ON CONFLICT DO NOTHING`;
   return `v_rid := lock_entity(p_ws, v_id);
       LOOP
-        ${kept(kind, insert, 'r.rev', false)}
+        ${restores ? restored(kind, insert) : kept(kind, insert, 'r.rev', false)}
         EXIT WHEN FOUND;
         v_tries := v_tries + 1;
         PERFORM taken_${kind.name}(p_ws, v_rid, v_id, v_cols, v_tries, true);
       END LOOP;
       PERFORM write_facets(v_rid, p);
-      RETURN 1;`;
+      RETURN ${restores ? made[0] : 1};`;
 }
 
 function replaceSql(kind: KindDeclaration): string {
@@ -280,7 +301,9 @@ export function kindFunctions(kind: KindDeclaration): readonly string[] {
     BEGIN
       CASE p ->> 'op'
       WHEN 'create' THEN
-      ${createSql(kind)}
+      ${createSql(kind, false)}
+      WHEN 'restore' THEN
+      ${createSql(kind, true)}
       WHEN 'replace' THEN
       ${replaceSql(kind)}
       WHEN 'merge' THEN

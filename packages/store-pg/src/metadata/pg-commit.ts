@@ -3,6 +3,7 @@ import { type Commit, type CommitResult, encodeJson, type KindDeclaration } from
 import {
   type CheckedChange,
   type CheckedFacet,
+  type CheckedRevision,
   type ColumnInput,
   type FacetKey,
   facetColumn,
@@ -64,7 +65,7 @@ async function allotKeys(
 ): Promise<KidOf> {
   const named = new Map<KindDeclaration, FacetKey[]>();
   for (const change of changes) {
-    if (change.op !== 'create' && change.op !== 'merge') continue;
+    if (change.op !== 'create' && change.op !== 'restore' && change.op !== 'merge') continue;
     const keys = named.get(change.kind) ?? [];
     named.set(change.kind, keys);
     for (const { facet, set, unset } of change.facets) {
@@ -94,6 +95,18 @@ function changeText(workspace: string, change: CheckedChange, kidOf: KidOf): str
       const facets = facetTexts(change.kind, change.facets, kidOf);
       return withTexts(json, { body: change.body, ...facets });
     }
+    case 'restore': {
+      const { revision, createdAt, updatedAt, history } = change;
+      const own = { revision, createdAt, updatedAt, columns: columnsJson(change.columns) };
+      return withTexts(
+        { ...record(change), ...own },
+        {
+          body: change.body,
+          ...facetTexts(change.kind, change.facets, kidOf),
+          ...(history === undefined ? {} : { history: historyText(history) }),
+        },
+      );
+    }
     case 'replace': {
       const json = { ...record(change), expect: change.expect };
       const columns = JSON.stringify(columnsJson(change.columns));
@@ -112,6 +125,16 @@ function changeText(workspace: string, change: CheckedChange, kidOf: KidOf): str
     case 'hold':
       return JSON.stringify({ ...record(change), owner: change.owner, fence: change.fence });
   }
+}
+
+function historyText(history: readonly CheckedRevision[]): string {
+  const entries = history.map(({ columns, body, revision, at, by, reason, correlationId }) =>
+    withTexts(
+      { rev: revision, at, who: by, why: reason, correlation: correlationId },
+      { columns, body },
+    ),
+  );
+  return `[${entries.join(',')}]`;
 }
 
 /** JSON of an object with properties that are JSON texts already. */
@@ -218,7 +241,8 @@ function recordLocks(changes: readonly CheckedChange[]): string | null {
   const ids = new Map<string, { readonly ids: Set<string>; share: boolean }>();
   let count = 0;
   for (const change of changes) {
-    if (change.op === 'emit' || change.op === 'create' || change.op === 'hold') continue;
+    if (change.op === 'create' || change.op === 'restore') continue;
+    if (change.op === 'emit' || change.op === 'hold') continue;
     if (change.op === 'assert' && change.expect === 'absent') continue;
     const table = recordTable(change.kind.name);
     const group = ids.get(table) ?? { ids: new Set(), share: true };
