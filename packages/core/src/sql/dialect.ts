@@ -66,6 +66,11 @@ export interface SqlDialect {
     of(text: string): string;
   };
   /**
+   * A named part of a statement that is made as a whole before anything else: so that neither the order
+   * nor the limit that follows decides how it is found. Left out where that cannot happen.
+   */
+  fence?(name: string, select: string): string;
+  /**
    * The words for statements that read large sets, where the database chooses better by itself; the same
    * ones when left out.
    */

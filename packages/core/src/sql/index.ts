@@ -60,14 +60,8 @@ export {
   type SummaryTable,
   searchBudgets,
 } from './search-context.ts';
-export {
-  countMatches,
-  type MatchCount,
-  type PageEntry,
-  type PageRequest,
-  type SearchSteps,
-  searchPage,
-} from './search-plan.ts';
+export { countMatches, type MatchCount, searchPage } from './search-plan.ts';
+export type { PageEntry, PageRequest, SearchSteps } from './search-steps.ts';
 export { allOf, always, SqlBuilder } from './sql-builder.ts';
 export {
   exactLast,

@@ -1,5 +1,5 @@
 import type { Comparison, Literal, Predicate } from '../contracts/query.ts';
-import { splitText } from './facet-value.ts';
+import { prefixLength, splitText } from './facet-value.ts';
 import type { RowNames, SearchContext } from './search-context.ts';
 import { allOf, anyOf, never, noneOf, type SqlBuilder } from './sql-builder.ts';
 import { type ValueSql, valueAt } from './value-sql.ts';
@@ -97,9 +97,10 @@ function sameText(builder: SqlBuilder, value: ValueSql, literal: string): string
   if (value.split !== undefined) {
     const { str, long } = splitText(literal);
     const prefix = `${value.split.str} = ${builder.bind(str)}`;
-    return long === null
-      ? `(${prefix} AND ${value.split.long} IS NULL)`
-      : `(${prefix} AND ${value.split.long} = ${builder.bind(long)})`;
+    if (long !== null) return `(${prefix} AND ${value.split.long} = ${builder.bind(long)})`;
+    // Only of texts that are cut is there a rest: this one is none, and an index alone can tell.
+    if (str.length < prefixLength) return prefix;
+    return `(${prefix} AND ${value.split.long} IS NULL)`;
   }
   if (value.text !== undefined) return `${value.text} = ${builder.bind(literal)}`;
   if (literal === 'NaN') return value.nan ?? never;

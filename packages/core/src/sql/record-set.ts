@@ -23,6 +23,8 @@ export interface RecordSet {
   readonly exact: boolean;
   /** Rows of the records' own table (alias `r`), or of another one (alias `d`). */
   readonly alias: 'r' | 'd';
+  /** The facet key whose rows they are, if it is one key's. */
+  readonly of?: { readonly facet: string; readonly key: string };
   /** Through an index that narrows it to the predicate: fit for small sets. */
   readonly ranged: boolean;
   rows(builder: SqlBuilder): RowSource;
@@ -207,15 +209,18 @@ function facetSet(
     from: context.dialect.clustered(source.table, 'd'),
     conditions: rowsOf(builder),
   });
+  const { facet, key } = selector;
+  const one = context.keyNumbers(facet, key).length === 1 ? { of: { facet, key } } : {};
   if (range === undefined) {
-    return { exact: true, alias: 'd', ranged: false, rows: inOrder, atLeast: inOrder, inOrder };
+    const ranged = false;
+    return { exact: true, alias: 'd', ...one, ranged, rows: inOrder, atLeast: inOrder, inOrder };
   }
   const rows = (builder: SqlBuilder): RowSource =>
     throughIndex(context.dialect, source.table, 'd', range.index, [
       ...range.conditions(builder),
       ...rowsOf(builder),
     ]);
-  return { exact: true, alias: 'd', ranged: true, rows, atLeast: rows, inOrder };
+  return { exact: true, alias: 'd', ...one, ranged: true, rows, atLeast: rows, inOrder };
 }
 
 /** A range of an index, by the conditions that let a database choose it. */

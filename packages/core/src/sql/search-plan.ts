@@ -1,37 +1,21 @@
-import type { Order, Predicate } from '../contracts/query.ts';
-import type { SqlRow, SqlStatement, SqlValue } from './dialect.ts';
+import type { Predicate } from '../contracts/query.ts';
+import type { SqlValue } from './dialect.ts';
 import type { PagePosition } from './page-cursor.ts';
 import { predicateSql } from './predicate-sql.ts';
-import { type RecordSet, type RowSource, recordSet } from './record-set.ts';
+import { type Conjunct, frameOf, readSet } from './read-set.ts';
+import { type RecordSet, recordSet } from './record-set.ts';
 import { recordTable } from './record-tables.ts';
-import type { RowNames, SearchContext } from './search-context.ts';
+import type { SearchContext } from './search-context.ts';
+import {
+  entriesOf,
+  type PageEntry,
+  type PageRequest,
+  type SearchSteps,
+  selectEntry,
+} from './search-steps.ts';
 import { afterSql, orderBySql, type SortKey, sortingSql } from './sort-keys.ts';
 import { allOf, always, never, SqlBuilder } from './sql-builder.ts';
 import { edgeStatement, rowsBefore, type WalkRange, walkRange } from './walk.ts';
-
-/** A step of a search: a statement to run in the search's read transaction, answered by its rows. */
-export type SearchSteps<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
-
-/** What to search for. */
-export interface PageRequest {
-  readonly where: Predicate | undefined;
-  readonly orderBy: readonly Order[];
-  readonly limit: number;
-  readonly after: PagePosition | undefined;
-  /** One more condition, such as that no claim holds the record. */
-  readonly also?: (builder: SqlBuilder, names: RowNames) => string;
-}
-
-/** A record found: its number, and where a page that ends with it ends. */
-export interface PageEntry extends PagePosition {
-  readonly rid: number;
-}
-
-/** A part of the predicate that must hold by itself, and the set of records it selects. */
-interface Conjunct {
-  readonly predicate: Predicate;
-  readonly set: RecordSet | undefined;
-}
 
 /**
  * Finds the records of a page, in order. Databases choose badly here (their statistics know nothing of
@@ -52,11 +36,13 @@ export function* searchPage(
   if (seen !== undefined) return seen;
   const small = yield* smallestSet(conjuncts, context, budgets.drive);
   if (small === 'empty') return [];
-  if (small !== undefined) return yield* readSet(context, request, conjuncts, small, 'rows');
+  if (small !== undefined) {
+    return yield* readSet(context, request, conjuncts, { set: small, how: 'rows', large: false });
+  }
   const walked = yield* walk(context, request, conjuncts, budgets.walk);
   if (walked !== undefined) return walked;
-  const { set, how } = yield* leastSet(conjuncts, context);
-  return yield* readSet(forLargeSets(context), request, conjuncts, set, how);
+  const least = yield* leastSet(conjuncts, context);
+  return yield* readSet(context, request, conjuncts, { ...least, large: true });
 }
 
 /** How many records match. */
@@ -77,17 +63,17 @@ export function* countMatches(
   const conjuncts = split(context, where);
   const small = yield* smallestSet(conjuncts, context, context.budgets.drive);
   if (small === 'empty') return { count: 0, exact: true };
-  const { set: driver, how } =
+  const { set, how } =
     small === undefined
       ? yield* leastSet(conjuncts, context)
       : { set: small, how: 'rows' as const };
-  const reading = small === undefined ? forLargeSets(context) : context;
-  const builder = new SqlBuilder(reading.dialect);
+  const large = small === undefined;
+  const builder = new SqlBuilder(context.dialect);
   // What is left of a small set is counted whole; an estimate needs the order of record numbers.
-  const bound = small === undefined ? upTo : undefined;
-  const frame = frameOf(reading, builder, driver, bound === undefined ? how : 'inOrder');
-  const conditions = [...frame.conditions, ...probes(reading, builder, frame, conjuncts, driver)];
-  const condition = allOf(conditions);
+  const bound = large ? upTo : undefined;
+  const driver = { set, how: bound === undefined ? how : ('inOrder' as const), large };
+  const frame = frameOf(withoutFences(context), builder, conjuncts, driver);
+  const condition = allOf(frame.conditions);
   if (condition === never) return { count: 0, exact: true };
   const matches = `FROM ${frame.from} WHERE ${condition}`;
   if (bound === undefined) {
@@ -114,8 +100,10 @@ function split(context: SearchContext, where: Predicate | undefined): readonly C
   return [{ predicate: where, set: recordSet(context, where) }];
 }
 
-function forLargeSets(context: SearchContext): SearchContext {
-  return { ...context, dialect: context.dialect.forLargeSets ?? context.dialect };
+/** Counting has neither order nor limit, but the one that an estimate needs. */
+function withoutFences(context: SearchContext): SearchContext {
+  const { fence: _, ...dialect } = context.dialect;
+  return { ...context, dialect };
 }
 
 /** Sets up to this many take part in the counting. */
@@ -164,31 +152,6 @@ function* countSets(
   return sets.map((set, i) => ({ set, size: Number(row?.[`n${i}`]) }));
 }
 
-/** Reads a set (or all records), drops what does not match, sorts. */
-function* readSet(
-  context: SearchContext,
-  request: PageRequest,
-  conjuncts: readonly Conjunct[],
-  driver: RecordSet | undefined,
-  how: 'rows' | 'inOrder',
-): SearchSteps<readonly PageEntry[]> {
-  const builder = new SqlBuilder(context.dialect);
-  const frame = frameOf(context, builder, driver, how);
-  const { names } = frame;
-  const sorting = sortingSql(context, builder, names, request.orderBy);
-  const conditions = [
-    ...frame.conditions,
-    ...probes(context, builder, frame, conjuncts, driver),
-    request.also?.(builder, names) ?? always,
-    request.after === undefined ? always : afterSql(builder, names, sorting.keys, request.after),
-  ];
-  const where = allOf(conditions);
-  if (where === never) return [];
-  const text = `${selectSql(sorting.keys, names)} FROM ${frame.from} ${sorting.joins}
-    WHERE ${where} ORDER BY ${orderBySql(sorting.keys, names)} LIMIT ${builder.bind(request.limit)}`;
-  return entriesOf(sorting.keys, yield builder.statement(text));
-}
-
 /**
  * Walks the indexes of the sort keys, one after another: the records that have the first key, then
  * those that miss it but have the second, and at last, by id, those that miss all. Undefined when a
@@ -206,7 +169,7 @@ function* walk(
   const { keys } = sortingSql(
     context,
     new SqlBuilder(context.dialect),
-    recordNames,
+    { record: 'r', rid: 'r.rid' },
     request.orderBy,
   );
   const first = firstPhase(keys, request.after);
@@ -248,7 +211,8 @@ function* walkPage(
 ): SearchSteps<readonly PageEntry[]> {
   const builder = new SqlBuilder(context.dialect);
   const { from, conditions, names } = rowsBefore(context, builder, range, edge);
-  const sorting = sortingSql(context, builder, names, request.orderBy);
+  const held = range.of === undefined ? undefined : { alias: range.alias, ...range.of };
+  const sorting = sortingSql(context, builder, names, request.orderBy, held);
   const keys = sorting.keys.map((key, i) =>
     i === phase ? { ...key, expression: range.expression, required: true } : key,
   );
@@ -268,59 +232,7 @@ function* walkPage(
     : orderBySql(keys.slice(phase), names);
   const order =
     range.beginning === undefined ? keyed : `${range.beginning} ${range.direction}, ${keyed}`;
-  const text = `${selectSql(keys, names)} FROM ${from} ${sorting.joins}
+  const text = `${selectEntry(keys, names)} FROM ${from} ${sorting.joins}
     WHERE ${where} ORDER BY ${order} LIMIT ${builder.bind(request.limit)}`;
   return entriesOf(keys, yield builder.statement(text));
-}
-
-const recordNames: RowNames = { record: 'r', rid: 'r.rid' };
-
-/** What follows FROM, the record's row being `r`. */
-interface Frame extends RowSource {
-  readonly names: RowNames;
-}
-
-function frameOf(
-  context: SearchContext,
-  builder: SqlBuilder,
-  driver: RecordSet | undefined,
-  how: 'rows' | 'inOrder',
-): Frame {
-  const table = recordTable(context.kind.name);
-  const own =
-    context.workspace === undefined ? always : `r.ws = ${builder.bind(context.workspace)}`;
-  if (driver === undefined) return { from: `${table} r`, conditions: [own], names: recordNames };
-  const { from, conditions } = driver[how](builder);
-  if (driver.alias === 'r') return { from, conditions: [...conditions, own], names: recordNames };
-  return {
-    from: `${from} ${context.dialect.lookUp('inner', table, 'r', 'r.rid = d.rid')}`,
-    conditions: [...conditions, own],
-    names: { record: 'r', rid: 'd.rid' },
-  };
-}
-
-/** The conditions that the driving set does not see to by itself. */
-function probes(
-  context: SearchContext,
-  builder: SqlBuilder,
-  frame: Frame,
-  conjuncts: readonly Conjunct[],
-  driver: RecordSet | undefined,
-): readonly string[] {
-  return conjuncts
-    .filter(({ set }) => set === undefined || set !== driver || !set.exact)
-    .map(({ predicate }) => predicateSql(context, builder, frame.names, predicate));
-}
-
-function selectSql(keys: readonly SortKey[], names: RowNames): string {
-  const values = keys.map((key, i) => `, ${key.expression} AS k${i}`);
-  return `SELECT ${names.rid} AS rid, ${names.record}.id AS id${values.join('')}`;
-}
-
-function entriesOf(keys: readonly SortKey[], rows: readonly SqlRow[]): readonly PageEntry[] {
-  return rows.map((row) => ({
-    rid: Number(row['rid']),
-    id: String(row['id']),
-    values: keys.map((_, i) => row[`k${i}`] as SqlValue),
-  }));
 }

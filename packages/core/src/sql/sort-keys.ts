@@ -35,12 +35,20 @@ export interface Sorting {
   readonly joins: string;
 }
 
+/** A row of a facet's key that a statement has at hand: it needs no join to be sorted by. */
+export interface HeldRow {
+  readonly alias: string;
+  readonly facet: string;
+  readonly key: string;
+}
+
 /** Translates `orderBy`, the first key under which ties are settled by id not included. */
 export function sortingSql(
   context: SearchContext,
   builder: SqlBuilder,
   names: RowNames,
   orderBy: readonly Order[],
+  held?: HeldRow,
 ): Sorting {
   const keys: SortKey[] = [];
   const joins: string[] = [];
@@ -65,6 +73,10 @@ export function sortingSql(
         break;
       }
       case 'facet': {
+        if (held?.facet === by.facet && held.key === by.key) {
+          keys.push(...facetKeys(context, held.alias, by, direction));
+          break;
+        }
         const alias = `o${i}`;
         const key = keyCondition(context, builder, alias, by);
         const table = isProjected(context, by) ? context.summary.table : 'facet';
@@ -75,6 +87,20 @@ export function sortingSql(
     }
   }
   return { keys, joins: joins.join(' ') };
+}
+
+/** The columns of the row at hand that are sorted by. */
+export function heldColumns(
+  context: SearchContext,
+  orderBy: readonly Order[],
+  held: HeldRow | undefined,
+): readonly string[] {
+  const columns = orderBy.flatMap(({ by }) => {
+    if (by.from !== 'facet' || by.facet !== held?.facet || by.key !== held.key) return [];
+    if (isProjected(context, by)) return [context.summary.column(by.figure ?? 'last')];
+    return ['num', 'nan', 'str', 'long'];
+  });
+  return [...new Set(columns)];
 }
 
 function facetKeys(

@@ -27,6 +27,8 @@ export interface WalkRange {
   /** What the index holds of it, where that is a beginning of it only: ordered by this first. */
   readonly beginning: string | undefined;
   readonly direction: 'asc' | 'desc';
+  /** The facet key whose rows they are. */
+  readonly of: { readonly facet: string; readonly key: string } | undefined;
   /** It is ordered by id: nothing is left to settle. */
   readonly byId: boolean;
   /** Parts of the predicate that its rows fulfil already. */
@@ -131,6 +133,7 @@ function columnRange(
   );
   return {
     alias: 'r',
+    of: undefined,
     expression,
     beginning,
     direction,
@@ -221,6 +224,7 @@ function facetRange(
   ) as readonly Leaf[];
   return {
     alias: 'w',
+    of: order,
     expression,
     beginning: undefined,
     direction: key.direction,

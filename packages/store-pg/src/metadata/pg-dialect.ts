@@ -29,6 +29,7 @@ const probing: SqlDialect = {
   exists: (select) => `EXISTS (${select} OFFSET 0)`,
   clustered: (table, alias) => `${table} ${alias}`,
   through: (table, alias) => `${table} ${alias}`,
+  fence: (name, select) => `${name} AS MATERIALIZED (${select})`,
   lookUp: (how, table, alias, condition) => {
     const row = `LATERAL (SELECT * FROM ${table} ${alias} WHERE ${condition} OFFSET 0) ${alias}`;
     return how === 'left' ? `LEFT JOIN ${row} ON true` : `CROSS JOIN ${row}`;
