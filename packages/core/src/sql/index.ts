@@ -19,6 +19,7 @@ export {
   takenKey,
   unsafeInteger,
 } from './commit-refusals.ts';
+export { countMatches, type MatchCount } from './count-matches.ts';
 export type { SqlDialect, SqlRow, SqlStatement, SqlValue } from './dialect.ts';
 export { type FacetValue, facetValue, prefixLength } from './facet-value.ts';
 export { mergePages } from './merge-pages.ts';
@@ -60,7 +61,7 @@ export {
   type SummaryTable,
   searchBudgets,
 } from './search-context.ts';
-export { countMatches, type MatchCount, searchPage } from './search-plan.ts';
+export { searchPage } from './search-plan.ts';
 export type { PageEntry, PageRequest, SearchSteps } from './search-steps.ts';
 export { allOf, always, SqlBuilder } from './sql-builder.ts';
 export {

@@ -122,7 +122,8 @@ export function frameOf(
         `SELECT ${['rid', ...columns].map((name) => `d.${name}`).join(', ')} FROM ${from} WHERE ${where}`,
       ),
     ],
-    from: `matched d ${lookUp('inner', table, 'r', 'r.rid = d.rid')}`,
+    // In the order of their numbers, whatever is cut after so many has looked up no more than that.
+    from: `(SELECT * FROM matched ORDER BY rid) d ${lookUp('inner', table, 'r', 'r.rid = d.rid')}`,
     conditions: [own, ...probe(names, outside, context)],
     names,
   };

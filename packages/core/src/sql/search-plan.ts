@@ -1,10 +1,9 @@
 import type { Predicate } from '../contracts/query.ts';
+import { leastSet, smallestSet, split } from './choose-set.ts';
 import type { SqlValue } from './dialect.ts';
 import type { PagePosition } from './page-cursor.ts';
 import { predicateSql } from './predicate-sql.ts';
-import { type Conjunct, frameOf, readSet } from './read-set.ts';
-import { type RecordSet, recordSet } from './record-set.ts';
-import { recordTable } from './record-tables.ts';
+import { type Conjunct, readSet } from './read-set.ts';
 import type { SearchContext } from './search-context.ts';
 import {
   entriesOf,
@@ -43,113 +42,6 @@ export function* searchPage(
   if (walked !== undefined) return walked;
   const least = yield* leastSet(conjuncts, context);
   return yield* readSet(context, request, conjuncts, { ...least, large: true });
-}
-
-/** How many records match. */
-export interface MatchCount {
-  readonly count: number;
-  readonly exact: boolean;
-}
-
-/**
- * Counts the records that match: exactly, or, where more than `upTo` do, estimated from how far in the
- * order of record numbers that many reach.
- */
-export function* countMatches(
-  context: SearchContext,
-  where: Predicate | undefined,
-  upTo: number | undefined,
-): SearchSteps<MatchCount> {
-  const conjuncts = split(context, where);
-  const small = yield* smallestSet(conjuncts, context, context.budgets.drive);
-  if (small === 'empty') return { count: 0, exact: true };
-  const { set, how } =
-    small === undefined
-      ? yield* leastSet(conjuncts, context)
-      : { set: small, how: 'rows' as const };
-  const large = small === undefined;
-  const builder = new SqlBuilder(context.dialect);
-  // What is left of a small set is counted whole; an estimate needs the order of record numbers.
-  const bound = large ? upTo : undefined;
-  const driver = { set, how: bound === undefined ? how : ('inOrder' as const), large };
-  const frame = frameOf(withoutFences(context), builder, conjuncts, driver);
-  const condition = allOf(frame.conditions);
-  if (condition === never) return { count: 0, exact: true };
-  const matches = `FROM ${frame.from} WHERE ${condition}`;
-  if (bound === undefined) {
-    const rows = yield builder.statement(`SELECT count(*) AS n ${matches}`);
-    return { count: Number(rows[0]?.['n']), exact: true };
-  }
-  const { rid } = frame.names;
-  const reached = `SELECT ${rid} AS rid ${matches} ORDER BY ${rid} LIMIT ${builder.bind(bound + 1)}`;
-  const table = recordTable(context.kind.name);
-  const [row] = yield builder.statement(
-    `SELECT count(*) AS n, max(rid) AS last, (SELECT min(rid) FROM ${table}) AS low,
-     (SELECT max(rid) FROM ${table}) AS high FROM (${reached}) m`,
-  );
-  const count = Number(row?.['n']);
-  if (count <= bound) return { count, exact: true };
-  const [low, high, last] = [row?.['low'], row?.['high'], row?.['last']].map(Number);
-  const share = (Number(last) - Number(low) + 1) / (Number(high) - Number(low) + 1);
-  return { count: Math.max(count, Math.round(count / share)), exact: false };
-}
-
-function split(context: SearchContext, where: Predicate | undefined): readonly Conjunct[] {
-  if (where === undefined) return [];
-  if (where.op === 'and') return where.of.flatMap((part) => split(context, part));
-  return [{ predicate: where, set: recordSet(context, where) }];
-}
-
-/** Counting has neither order nor limit, but the one that an estimate needs. */
-function withoutFences(context: SearchContext): SearchContext {
-  const { fence: _, ...dialect } = context.dialect;
-  return { ...context, dialect };
-}
-
-/** Sets up to this many take part in the counting. */
-const maxCounted = 20;
-
-/** The smallest set of at most `bound` records; 'empty' when one of them has none. */
-function* smallestSet(
-  conjuncts: readonly Conjunct[],
-  context: SearchContext,
-  bound: number,
-): SearchSteps<RecordSet | 'empty' | undefined> {
-  const sets = conjuncts.flatMap(({ set }) => (set?.ranged ? [set] : [])).slice(0, maxCounted);
-  const counted = yield* countSets(context, sets, bound + 1);
-  const [least] = counted.toSorted((a, b) => a.size - b.size);
-  if (least === undefined || least.size > bound) return undefined;
-  return least.size === 0 ? 'empty' : least.set;
-}
-
-/** The set to read when all are large, and how: the smallest as far as counting is cheap. */
-function* leastSet(
-  conjuncts: readonly Conjunct[],
-  context: SearchContext,
-): SearchSteps<{ readonly set: RecordSet | undefined; readonly how: 'rows' | 'inOrder' }> {
-  const sets = conjuncts.flatMap(({ set }) => (set === undefined ? [] : [set]));
-  const ranged = sets.filter((set) => set.ranged).slice(0, maxCounted);
-  const { compare } = context.budgets;
-  const counted = yield* countSets(context, ranged, compare);
-  const [least] = counted.toSorted((a, b) => a.size - b.size);
-  if (least === undefined) return { set: sets[0], how: 'inOrder' };
-  return { set: least.set, how: least.size < compare ? 'rows' : 'inOrder' };
-}
-
-function* countSets(
-  context: SearchContext,
-  sets: readonly RecordSet[],
-  bound: number,
-): SearchSteps<readonly { readonly set: RecordSet; readonly size: number }[]> {
-  if (sets.length === 0) return [];
-  const builder = new SqlBuilder(context.dialect);
-  const counts = sets.map((set, i) => {
-    const { from, conditions } = set.atLeast(builder);
-    const some = `SELECT 1 FROM ${from} WHERE ${allOf(conditions)} LIMIT ${builder.bind(bound)}`;
-    return `(SELECT count(*) FROM (${some}) s) AS n${i}`;
-  });
-  const [row] = yield builder.statement(`SELECT ${counts.join(', ')}`);
-  return sets.map((set, i) => ({ set, size: Number(row?.[`n${i}`]) }));
 }
 
 /**
