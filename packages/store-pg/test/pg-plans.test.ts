@@ -1,0 +1,252 @@
+import type {
+  Change,
+  KindDeclaration,
+  MetadataStore,
+  Order,
+  Predicate,
+  Selector,
+} from '@keelson/core';
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { runFilter, runOrder, trackingKinds } from '../../core/test/run-language.ts';
+import { PgDatabase } from '../src/connection/pg-database.ts';
+import { PgMetadataStore } from '../src/metadata/pg-metadata-store.ts';
+import { storeManyRuns } from './many-runs.ts';
+import { describeOnPg } from './server/test-database.ts';
+
+/** The long form, as the specification has it: `RUNS=100000 vitest run pg-plans`. */
+const runs = Number(process.env['RUNS'] ?? 10_000);
+
+const jobKind: KindDeclaration = {
+  name: 'job',
+  columns: { state: { type: 'text' }, dueAt: { type: 'integer' }, code: { type: 'text' } },
+  unique: [{ name: 'job code', columns: ['code'] }],
+  indexes: [['state', 'dueAt']],
+  facets: { params: { source: 'merged' } },
+  history: 'kept',
+  claimable: true,
+};
+const kinds = [...trackingKinds, jobKind];
+const workspace = 'default';
+const column = (name: string): Selector => ({ from: 'column', name });
+const job = (n: number): string => `job-${n}`;
+
+await describeOnPg(`plans, with ${runs} runs`, ({ url, freshSchema, query }) => {
+  const schema = freshSchema();
+
+  async function open(): Promise<{ store: MetadataStore; close: () => Promise<void> }> {
+    const database = new PgDatabase({ url, schema });
+    const beforeProjectedQuery = async (): Promise<void> => undefined;
+    const store = await PgMetadataStore.open({ database, kinds, beforeProjectedQuery });
+    const close = async (): Promise<void> => {
+      await store.close();
+      await database.close();
+    };
+    return { store, close };
+  }
+
+  test(
+    'the store is filled',
+    async () => {
+      await (await open()).close();
+      // A session of its own: what it has read is told at its end, and belongs to no act.
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      const fill = async (text: string): Promise<Record<string, unknown>[]> =>
+        (await client.query(text)).rows;
+      await storeManyRuns(fill, schema, runs);
+      await fill(fillOthers(schema, runs));
+      for (const table of ['rec_job', 'rec_edge', 'event', 'history', 'claim', 'entity']) {
+        await fill(`VACUUM (ANALYZE) ${schema}.${table}`);
+      }
+      await client.end();
+    },
+    60_000 + 10 * runs,
+  );
+
+  /** The large tables that were read from one end to the other, and how often, so far. */
+  async function wholeReads(): Promise<Readonly<Record<string, number>>> {
+    const rows = await query(
+      `SELECT s.relname AS name, s.seq_scan::int AS n
+       FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
+       WHERE s.schemaname = $1 AND c.relpages >= 100 ORDER BY 1`,
+      [schema],
+    );
+    return Object.fromEntries(rows.map((row) => [String(row['name']), Number(row['n'])]));
+  }
+
+  /** Everything that is to be answered through indexes: statements of the store, and inside its functions. */
+  const acts: Readonly<Record<string, (store: MetadataStore) => Promise<unknown>>> = {
+    'find by id': (store) => store.findMany(workspace, 'run', [runId(1), runId(77), 'none']),
+    'search by a metric': search('metrics.accuracy > 0.5', 'metrics.accuracy DESC'),
+    'search by a metric and a param': search(
+      `metrics.accuracy > 0.99 AND params.optimizer = 'adam'`,
+      'metrics.loss ASC',
+    ),
+    'search of few': search('metrics.accuracy > 0.9995', 'start_time DESC'),
+    'search of none': search('metrics.accuracy > 2', 'start_time DESC'),
+    'three wide, nearly disjoint': search(
+      'metrics.a > 0.6 AND metrics.b > 0.6 AND metrics.c > 0.6',
+      'start_time DESC',
+    ),
+    'three wide, by another metric': search(
+      'metrics.a > 0.6 AND metrics.b > 0.6 AND metrics.c > 0.6',
+      'metrics.loss ASC',
+    ),
+    'by a figure that has no index of its own': search(
+      'metrics.loss.min < 0.2',
+      'metrics.loss.min ASC',
+    ),
+    'either of two': search('metrics.accuracy > 0.999 OR metrics.loss < -0.1', 'start_time DESC'),
+    'a number among params': search('params.layers >= 7', 'params.layers DESC'),
+    'a text among params': search(`params.p3 = 'value-7'`, 'start_time DESC'),
+    'a tag of all experiments': search(
+      `tags.tag-1 = 'value-3'`.replace('tag-1', '"tag-1"'),
+      'start_time DESC',
+    ),
+    'an experiment, newest first': searchOf({
+      where: { op: 'compare', left: column('experimentId'), cmp: '=', value: experimentId(3) },
+      orderBy: [{ by: column('startedAt'), direction: 'desc' }],
+    }),
+    'children of a run': searchOf({
+      where: { op: 'compare', left: column('parentRunId'), cmp: '=', value: runId(3) },
+    }),
+    'failed runs, newest first': searchOf({
+      where: { op: 'compare', left: column('status'), cmp: '=', value: 'FAILED' },
+      orderBy: [{ by: column('startedAt'), direction: 'desc' }],
+    }),
+    'all, by id': searchOf({}),
+    history: (store) => store.history(workspace, 'job', job(5)),
+    lineage: async (store) => {
+      const options = { depth: 3, limit: 100 };
+      await store.reach(workspace, ['node-5'], { direction: 'forward', ...options });
+      await store.reach(workspace, ['node-50'], { direction: 'backward', ...options });
+    },
+    events: async (store) => {
+      const { cursor } = await store.readEvents({ limit: 100 });
+      await store.readEvents({ after: cursor, limit: 100 });
+      await store.latestEventCursor();
+      await store.waitForEvents(cursor, { timeoutMs: 0 });
+    },
+    'events of a subject, an id, a correlation': async (store) => {
+      await store.readEvents({ workspace, filter: { subjects: ['job:7'] }, limit: 10 });
+      await store.readEvents({ workspace, filter: { ids: ['event-7'] }, limit: 10 });
+      await store.readEvents({ workspace, filter: { correlationId: 'c7' }, limit: 10 });
+    },
+    claims: async (store) => {
+      const where: Predicate = { op: 'compare', left: column('state'), cmp: '=', value: 'due' };
+      const orderBy: readonly Order[] = [{ by: column('dueAt'), direction: 'asc' }];
+      const request = { where, orderBy, limit: 10, owner: 'me', leaseMs: 60_000 };
+      const claimed = [
+        ...(await store.claim('job', { ...request, workspace })),
+        ...(await store.claim('job', request)),
+      ];
+      expect(claimed.length).toBe(20);
+      const keys = claimed.map(({ record, owner, fence }) => {
+        return { workspace, kind: 'job', id: record.id, owner, fence };
+      });
+      expect((await store.renew(keys, 60_000)).length).toBe(20);
+      await store.release(keys);
+    },
+    commits: async (store) => {
+      const commit = (...changes: readonly Change[]): Promise<unknown> =>
+        store.commit({ workspace, principal: 'p', changes });
+      const columns = { state: 'new', dueAt: 1, code: 'new' };
+      const facets = { params: { p: 1, q: 'x' } };
+      const at = { kind: 'job', id: 'new' } as const;
+      await commit({ op: 'create', ...at, columns, facets }, emit('new'));
+      const again = { op: 'create', kind: 'job', id: 'other', columns } as const;
+      await expect(commit(again)).rejects.toMatchObject({ code: 'CONFLICT' });
+      await expect(commit({ ...again, id: 'new' })).rejects.toMatchObject({ code: 'CONFLICT' });
+      const taken = { op: 'replace', ...at, expect: 1, columns: { code: 'code-5' } } as const;
+      await expect(commit(taken)).rejects.toMatchObject({ code: 'CONFLICT' });
+      await commit(
+        { op: 'assert', kind: 'job', id: job(3), expect: 1 },
+        { op: 'assert', kind: 'job', id: 'absent', expect: 'absent' },
+        { op: 'replace', ...at, expect: 1, columns: { code: 'newer' }, body: { a: 1 } },
+        { op: 'merge', ...at, set: { params: { r: 2 } }, unset: { params: ['p'] } },
+        { op: 'adjust', ...at, column: 'dueAt', by: 3 },
+        emit('newer'),
+      );
+      await commit({ op: 'remove', ...at, expect: 2 });
+    },
+  };
+
+  test.each(Object.keys(acts))('%s: no large table is read whole', async (name) => {
+    const before = await wholeReads();
+    expect(Object.keys(before)).toEqual(expect.arrayContaining(large));
+    const { store, close } = await open();
+    await acts[name]?.(store);
+    // A server's process tells what it has read at its end.
+    await close();
+    while ((await query(sessions)).length > 0);
+    expect(await wholeReads()).toEqual(before);
+  });
+});
+
+/** What must be among the tables that are watched. */
+const large = ['rec_run', 'facet', 'summary', 'rec_job', 'rec_edge', 'event', 'history', 'entity'];
+
+const sessions = `SELECT 1 FROM pg_stat_activity
+  WHERE application_name = 'keelson' AND datname = current_database()`;
+
+function runId(n: number): string {
+  return `01990000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+}
+
+function experimentId(n: number): string {
+  return `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+}
+
+function searchOf(asked: {
+  readonly where?: Predicate;
+  readonly orderBy?: readonly Order[];
+}): (store: MetadataStore) => Promise<unknown> {
+  return async (store) => {
+    const page = { ...asked, limit: 20, facets: ['params', 'tags'] };
+    const { cursor } = await store.query(workspace, 'run', page);
+    if (cursor !== undefined) await store.query(workspace, 'run', { ...page, cursor });
+  };
+}
+
+/** A search of live runs as the filter language has it, its second page, and its total. */
+function search(filter: string, orderBy: string): (store: MetadataStore) => Promise<unknown> {
+  const live: Predicate = { op: 'compare', left: column('lifecycle'), cmp: '=', value: 'active' };
+  const asked = runFilter(filter);
+  const where: Predicate = { op: 'and', of: asked === undefined ? [live] : [live, asked] };
+  return async (store) => {
+    await searchOf({ where, orderBy: [runOrder(orderBy)] })(store);
+    await store.count(workspace, 'run', where);
+  };
+}
+
+function emit(id: string): Change {
+  const event = { id, type: 'job.changed', subject: 'job:new', source: 'test', at: 1, payload: {} };
+  const more = { schemaVersion: 1, correlationId: 'c', principal: 'p' };
+  return { op: 'emit', event: { ...event, ...more } };
+}
+
+/** Jobs, some of them held, with their history; a graph; events. */
+function fillOthers(schema: string, count: number): string {
+  const jobs = `generate_series(1, ${count}) AS n`;
+  return `BEGIN; SET LOCAL search_path TO ${schema};
+    INSERT INTO entity (ws, id) SELECT 'default', 'job-' || n FROM ${jobs};
+    INSERT INTO rec_job (rid, ws, id, rev, created_at, updated_at, c_state, "c_dueAt", c_code, body)
+      SELECT e.rid, 'default', e.id, 1, 1, 1, CASE WHEN n % 3 = 0 THEN 'due' ELSE 'done' END, n,
+        'code-' || n, '{}' FROM ${jobs} JOIN entity e ON e.ws = 'default' AND e.id = 'job-' || n;
+    INSERT INTO history (kind, rid, rev, at, principal, columns, body, removed)
+      SELECT 'job', rid, 1, 1, 'p', '{}', '{}', false FROM rec_job;
+    INSERT INTO claim (kind, rid, ws, id, owner, fence, expires_at)
+      SELECT 'job', rid, ws, id, 'another', nextval('claim_fence'),
+        CASE WHEN rid % 2 = 0 THEN now_ms() + 3600000 ELSE 1 END FROM rec_job WHERE rid % 5 = 0;
+    INSERT INTO entity (ws, id) SELECT 'default', 'edge-' || n FROM ${jobs};
+    INSERT INTO rec_edge (rid, ws, id, rev, created_at, updated_at, c_from, c_to, c_role, body)
+      SELECT e.rid, 'default', e.id, 1, 1, 1, 'node-' || n / 3, 'node-' || n, 'made', '{}'
+      FROM ${jobs} JOIN entity e ON e.ws = 'default' AND e.id = 'edge-' || n;
+    INSERT INTO event (tx, ws, id, type, subject, subject_key, subject_seq, source, at, schema_version,
+        correlation, principal, payload)
+      SELECT n / 10, 'default', 'event-' || n, 'job.changed', 'job:' || n,
+        encode(substring(sha256(convert_to('["default","job:' || n || '"]', 'UTF8')) FOR 16), 'hex')::uuid,
+        1, 'test', n, 1, 'c' || n, 'p', '{}' FROM ${jobs};
+    COMMIT`;
+}
