@@ -76,6 +76,11 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./contention.ts')).benchContention(context),
   },
   {
+    name: 'stores',
+    sentence: 'Commits, claims and searches on PostgreSQL, beside plain SQL on the same server.',
+    run: async (context) => (await import('./stores.ts')).benchStores(context),
+  },
+  {
     name: 'predictions',
     sentence:
       'Rows of the prediction log, appended and read, beside rows with JSON in node:sqlite.',

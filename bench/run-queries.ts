@@ -1,12 +1,17 @@
 import type { RunSearch } from '@keelson/core';
-import type { BareRuns } from './bare-runs.ts';
+
+/** Joins of what a run has, each under its own name. */
+export interface RunJoins {
+  metric(key: string): string;
+  param(key: string): string;
+}
 
 /** A search, and the same in plain SQL over the same tables. */
 export interface RunQuery {
   readonly name: string;
   readonly search: RunSearch;
   /** What joins `rec_run r`, what must hold, and the order; `id` breaks ties. */
-  readonly sql: (bare: BareRuns) => {
+  readonly sql: (bare: RunJoins) => {
     readonly joins: string;
     readonly where: string;
     readonly orderBy: string;

@@ -167,8 +167,9 @@ export class PgServer {
       statementTimeoutMs = this.#options.statementTimeoutMs,
       lockTimeoutMs = this.#options.lockTimeoutMs,
     } = options;
+    // What is not named comes first, pg_catalog: no table of the schema can stand for a type or a function.
     return `BEGIN ISOLATION LEVEL ${isolation};
-      SET LOCAL search_path TO "${this.#options.schema}", pg_catalog, pg_temp;
+      SET LOCAL search_path TO "${this.#options.schema}", pg_temp;
       SET LOCAL statement_timeout TO ${statementTimeoutMs + serverGraceMs};
       SET LOCAL lock_timeout TO ${lockTimeoutMs};
       SET LOCAL idle_in_transaction_session_timeout TO ${2 * statementTimeoutMs};

@@ -271,8 +271,8 @@ export class PgMetadataStore implements MetadataStore {
     const table = this.#table(kind);
     const search = checkClaim(table.kind, request);
     await this.#foldFor(table.kind, search);
-    const context = { database: this.#db, numbers: this.#numbers, table, kinds: this.#kinds };
-    return await claimRecords(context, search);
+    const context = { numbers: this.#numbers, table, kinds: this.#kinds };
+    return await claimRecords(this.#db, context, search);
   }
 
   async claimOwners(kind: string, workspace?: string): Promise<readonly string[]> {
