@@ -12,7 +12,8 @@ const mayImport: Record<string, readonly string[]> = {
   language: ['contracts'],
   sql: ['contracts', 'statistics', 'language'],
   events: ['contracts', 'statistics', 'language'],
-  operations: ['contracts', 'statistics', 'language', 'sql', 'events'],
+  archive: ['contracts', 'content'],
+  operations: ['contracts', 'statistics', 'language', 'sql', 'events', 'archive'],
   tracking: upTo('operations'),
   registry: upTo('tracking'),
   pipelines: upTo('registry'),
@@ -24,7 +25,8 @@ const mayImport: Record<string, readonly string[]> = {
 };
 
 function upTo(room: string): readonly string[] {
-  const order = 'contracts statistics language sql events operations tracking registry'.split(' ');
+  const order =
+    'contracts statistics language sql events archive operations tracking registry'.split(' ');
   return order.slice(0, order.indexOf(room) + 1);
 }
 

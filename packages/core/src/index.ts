@@ -1,3 +1,5 @@
+export type { ArchiveSource } from './archive/archive-reader.ts';
+export type { ArchiveTarget } from './archive/archive-writer.ts';
 export type * from './contracts/artifact-store.ts';
 export type * from './contracts/backend.ts';
 export type * from './contracts/caretaker.ts';
@@ -112,6 +114,7 @@ export type {
 } from './tracking/comparison.ts';
 export type { DatasetInput } from './tracking/dataset.ts';
 export type { Experiment, NewExperiment } from './tracking/experiment.ts';
+export type { ExportOptions, ExportProgress, ExportReport } from './tracking/export-experiments.ts';
 export {
   type EpochCallback,
   type EpochCallbackOptions,
@@ -126,9 +129,11 @@ export type {
   GroupSummary,
   GroupTest,
 } from './tracking/group-comparison.ts';
+export type { ImportOptions, ImportProgress, ImportReport } from './tracking/import-experiments.ts';
 export type { MetricDirection } from './tracking/metric-direction.ts';
 export type { MetricName } from './tracking/metric-name.ts';
 export type { NewMetricName } from './tracking/metric-names.ts';
+export type { MovedCounts } from './tracking/moved-counts.ts';
 export type { Run, RunStatus, SourceType } from './tracking/run.ts';
 export type { RunPage, RunSearch } from './tracking/search.ts';
 export type { MetricFigures } from './tracking/series-figures.ts';

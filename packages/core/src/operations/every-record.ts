@@ -1,4 +1,4 @@
-import type { Predicate } from '../contracts/query.ts';
+import type { Order, Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 
@@ -8,17 +8,19 @@ export async function* everyRecord(
   kind: string,
   query: {
     readonly where?: Predicate;
+    readonly orderBy?: readonly Order[];
+    readonly facets?: readonly string[];
     readonly limit?: number;
     readonly signal?: AbortSignal;
   } = {},
 ): AsyncGenerator<StoredRecord, void, undefined> {
-  const { where, limit = 500, signal } = query;
+  const { signal, limit = 500, ...rest } = query;
   let cursor: string | undefined;
   do {
     signal?.throwIfAborted();
     const page = await scope.metadata.query(scope.workspace, kind, {
+      ...rest,
       limit,
-      ...(where === undefined ? {} : { where }),
       ...(cursor === undefined ? {} : { cursor }),
     });
     yield* page.records;

@@ -6,6 +6,8 @@ import { type CompareOptions, createRunComparisons, type RunComparisons } from '
 import { renderComparisonPage } from './comparison-page.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
 import { createExperiments, type Experiments } from './experiments.ts';
+import { createExperimentExports, type ExperimentExports } from './export-experiments.ts';
+import { createExperimentImports, type ExperimentImports } from './import-experiments.ts';
 import { createMetricNameWatch } from './metric-name-watch.ts';
 import { createMetricNames, type MetricNames } from './metric-names.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -37,6 +39,8 @@ export interface Tracking
     Datasets,
     Metrics,
     MetricNames,
+    ExperimentExports,
+    ExperimentImports,
     RunPages {}
 
 /** What tracking needs beside its scope. */
@@ -91,6 +95,8 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
     ...names,
     ...comparisons,
     ...createTypedExperiments(runs),
+    ...createExperimentExports(scope, { experiments, reap: ending.reap }),
+    ...createExperimentImports(scope),
     comparisonPage: (ids, options) =>
       renderComparisonPage({ experiments, comparisons, metrics }, ids, options),
     runPage: (runId) =>

@@ -121,6 +121,14 @@ const metricNameKind: KindDeclaration = {
   history: 'kept',
 };
 
+/** Whose turn it is to import into the workspace: one record, claimed while an import writes. */
+const importTurnKind: KindDeclaration = {
+  name: 'import_turn',
+  columns: {},
+  history: 'none',
+  claimable: true,
+};
+
 /** The kinds that tracking keeps. */
 export const trackingKinds: readonly KindDeclaration[] = [
   experimentKind,
@@ -130,4 +138,5 @@ export const trackingKinds: readonly KindDeclaration[] = [
   datasetKind,
   edgeKind,
   metricNameKind,
+  importTurnKind,
 ];
