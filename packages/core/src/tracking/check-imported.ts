@@ -1,6 +1,8 @@
 import type { RecordLine } from '../archive/record-lines.ts';
+import { trackingKinds } from '../contracts/kinds/tracking-kinds.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
-import { assertText, isPlainObject } from '../json.ts';
+import { assertText, isPlainObject, storableText } from '../json.ts';
+import { checkRestore } from '../sql/restore-input.ts';
 import { normaliseArtifactPath } from './artifact-path.ts';
 import { datasetId } from './dataset.ts';
 import { assertExperimentName } from './experiment.ts';
@@ -40,12 +42,13 @@ export function checkImported(line: RecordLine, place: ImportedPlace): void {
   try {
     const check = place.kinds.includes(kind) ? checks[kind] : undefined;
     if (check === undefined) throw refused('is of a kind that it cannot have');
-    assertText(id, 'its id', 1_000);
+    const declared = trackingKinds.find(({ name }) => name === kind);
+    if (declared !== undefined) checkRestore(declared, { op: 'restore', ...line });
     check(line, place);
   } catch (error) {
     if (!isKeelsonError(error, 'INVALID')) throw error;
-    const what = `${kind.slice(0, 50)} ${id.slice(0, 100)}`;
-    throw new KeelsonError('INVALID', `${place.path} has a ${what} that ${error.message}`, {
+    const what = `${storableText(kind, 50)} ${storableText(id, 100)}`;
+    throw new KeelsonError('INVALID', `${place.path}, ${what}: ${error.message}`, {
       cause: error,
       details: { member: place.path, kind, id },
     });
@@ -121,5 +124,5 @@ function texts(facet: string, map: unknown): void {
 }
 
 function refused(why: string): KeelsonError {
-  return new KeelsonError('INVALID', `${why}; no export has one.`);
+  return new KeelsonError('INVALID', `it ${why}, as nothing in an export does.`);
 }
