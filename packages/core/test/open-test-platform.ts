@@ -5,6 +5,7 @@ import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import type { Logger } from '../src/contracts/ports.ts';
 import { openPlatform, type Platform, type Services } from '../src/open-platform.ts';
 import type { PlatformOptions } from '../src/platform-options.ts';
+import { testBackends } from './test-backends.ts';
 
 /** What a platform logged, oldest first. */
 export interface LogLine {
@@ -31,7 +32,13 @@ export async function temporaryDirectory(): Promise<string> {
 export async function openTestPlatform(options: PlatformOptions = {}): Promise<TestPlatform> {
   const dir = options.dir ?? join(await temporaryDirectory(), '.keelson');
   const logs: LogLine[] = [];
-  const platform = await openPlatform({ logger: loggerInto(logs), ...options, dir });
+  const backends = await testBackends(dir);
+  const platform = await openPlatform({
+    logger: loggerInto(logs),
+    ...backends,
+    ...options,
+    dir,
+  });
   onTestFinished(() => platform.close());
   return { platform, dir, logs };
 }
@@ -51,7 +58,8 @@ export function sharePlatform(): {
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
     const logger = loggerInto({ push: (line: LogLine) => logs.push(line) });
-    platform = await openPlatform({ dir: join(dir, '.keelson'), logger });
+    const own = join(dir, '.keelson');
+    platform = await openPlatform({ dir: own, logger, ...(await testBackends(own)) });
   });
   afterAll(async () => {
     await platform?.close();

@@ -6,6 +6,7 @@ import type { KindDeclaration } from '../src/contracts/record.ts';
 import type { Scope } from '../src/contracts/scope.ts';
 import { openStores, type PlatformStores } from '../src/embedded/open-stores.ts';
 import { uuidV7 } from '../src/uuid.ts';
+import { testBackends } from './test-backends.ts';
 
 /** What a test works with: a scope over the embedded stores of a directory. */
 export interface TestScope extends AsyncDisposable {
@@ -25,7 +26,7 @@ export async function openTestScope(options: {
 }): Promise<TestScope> {
   const own = options.dir === undefined;
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'keelson-test-')));
-  const stores = await openStores({ dir, kinds: options.kinds });
+  const stores = await openStores({ dir, kinds: options.kinds, ...(await testBackends(dir)) });
   const workspace = options.workspace ?? 'default';
   const logs: { level: string; message: string }[] = [];
   const log = (level: string) => (_fields: object, message: string) => {

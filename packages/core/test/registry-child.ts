@@ -3,9 +3,10 @@
  * of the registry's tests. Arguments: directory, name of this process, count.
  */
 import { openPlatform } from '../src/open-platform.ts';
+import { testBackends } from './test-backends.ts';
 
 const [dir = '', who = '', count = '1'] = process.argv.slice(2);
-const platform = await openPlatform({ dir });
+const platform = await openPlatform({ ...(await testBackends(dir)), dir });
 for (let i = 0; i < Number(count); i += 1) {
   const version = await platform.registry.register({
     model: 'shared',

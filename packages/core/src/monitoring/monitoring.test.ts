@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { testBackends } from '../../test/test-backends.ts';
 import type { PredictionRow } from '../contracts/prediction-sink.ts';
 import type { RowBatch } from '../contracts/series-store.ts';
 import type { Deployment } from '../deployments/deployment.ts';
@@ -45,7 +46,7 @@ let versionIds: readonly string[];
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'keelson-monitoring-'));
-  platform = await openPlatform({ dir });
+  platform = await openPlatform({ ...(await testBackends(dir)), dir });
   const versions = [];
   for (const text of ['one', 'two', 'three']) {
     const files = { 'model.mjs': Buffer.from(text) };
@@ -226,7 +227,7 @@ describe('analysis', () => {
       deployment.id,
       Array.from({ length: 100 }, (_, i) => label(i, 'c')),
     );
-    const other = await openPlatform({ dir });
+    const other = await openPlatform({ ...(await testBackends(dir)), dir });
     const at = begin + 200 * hour;
     const both = await Promise.all([
       platform.monitoring.evaluate(deployment.id, { at }),
@@ -323,7 +324,7 @@ describe('a rollout, by its evidence', () => {
   });
 
   test('one at a time, also for two processes at once; the same key answers the first', async () => {
-    const other = await openPlatform({ dir });
+    const other = await openPlatform({ ...(await testBackends(dir)), dir });
     const start = (who: Platform, versionId: string, requestKey: string) =>
       who.deployments.startRollout({ deployment: 'd', versionId, steps, reason: 'r', requestKey });
     const [one, two, three] = versionIds as [string, string, string];

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { testBackends } from '../../test/test-backends.ts';
 import type { ErrorCode } from '../errors.ts';
 import { openPlatform, type Platform, type Services } from '../open-platform.ts';
 import { seededRandom } from '../statistics/index.ts';
@@ -21,7 +22,11 @@ let ana: Services;
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'keelson-registry-'));
-  platform = await openPlatform({ dir, principal: { id: 'user:ben', roles: ['trainer'] } });
+  platform = await openPlatform({
+    ...(await testBackends(dir)),
+    dir,
+    principal: { id: 'user:ben', roles: ['trainer'] },
+  });
   ana = platform.as({ principal: { id: 'user:ana', roles: ['approver'] } });
 });
 
@@ -217,7 +222,11 @@ describe('stages', () => {
         }),
       );
     }
-    const other = await openPlatform({ dir, principal: { id: 'user:ceri', roles: ['approver'] } });
+    const other = await openPlatform({
+      ...(await testBackends(dir)),
+      dir,
+      principal: { id: 'user:ceri', roles: ['approver'] },
+    });
     await Promise.all(asked.map(({ id }, i) => (i % 2 === 0 ? ana : other).registry.approve(id)));
     await other.close();
     const stages = (await platform.registry.listVersions('m')).map((version) => version.stage);
@@ -306,7 +315,7 @@ describe('stages', () => {
       reason: 'r',
       requestKey: 'k',
     } as const;
-    const other = await openPlatform({ dir });
+    const other = await openPlatform({ ...(await testBackends(dir)), dir });
     const answers = await Promise.all([
       platform.registry.requestTransition(request),
       other.registry.requestTransition(request),
@@ -337,7 +346,7 @@ describe('damage', () => {
 
   test('what never changes cannot be changed through the store either', async () => {
     const version = await register('a');
-    const other = await openPlatform({ dir });
+    const other = await openPlatform({ ...(await testBackends(dir)), dir });
     const { DatabaseSync } = await import('node:sqlite');
     const database = new DatabaseSync(join(dir, 'keelson.db'));
     const update = (): void => void database.exec(`UPDATE rec_model_version SET c_sha256 = 'x'`);

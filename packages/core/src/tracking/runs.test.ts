@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { openTestPlatform, sharePlatform, until } from '../../test/open-test-platform.ts';
+import type { JsonObject } from '../json.ts';
 import { uuidV7 } from '../uuid.ts';
 import { currentRun } from './active-run.ts';
 import type { StartRunOptions } from './start-run-options.ts';
@@ -433,9 +434,12 @@ describe('run.completed', () => {
       status: 'COMPLETED',
       artifactPaths: ['a/a.txt', 'b.txt'],
     });
-    expect(JSON.stringify(event?.payload['finalMetrics'])).toBe(
-      '{"__proto__":7,"accuracy":0.9,"loss":null}',
-    );
+    const finalMetrics = event?.payload['finalMetrics'] as JsonObject;
+    expect(Object.entries(finalMetrics).toSorted()).toEqual([
+      ['__proto__', 7],
+      ['accuracy', 0.9],
+      ['loss', Number.NaN],
+    ]);
   });
 
   test('a run of 6,000 metrics with long names ends all the same', async () => {

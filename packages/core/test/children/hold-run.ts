@@ -4,9 +4,14 @@
  * the run.
  */
 import { openPlatform } from '../../src/open-platform.ts';
+import { testBackends } from '../test-backends.ts';
 
 const [dir = '', timeout = '', id] = process.argv.slice(2);
-const { tracking } = await openPlatform({ dir, heartbeatTimeoutMs: Number(timeout) });
+const { tracking } = await openPlatform({
+  ...(await testBackends(dir)),
+  dir,
+  heartbeatTimeoutMs: Number(timeout),
+});
 const run =
   id === undefined
     ? await tracking.startRun({ experiment: 'held', environment: false })

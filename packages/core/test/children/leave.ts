@@ -5,9 +5,10 @@
  * its run as it should, but does not close.
  */
 import { openPlatform } from '../../src/open-platform.ts';
+import { testBackends } from '../test-backends.ts';
 
 const [dir = '', how = ''] = process.argv.slice(2);
-const platform = await openPlatform({ dir });
+const platform = await openPlatform({ ...(await testBackends(dir)), dir });
 if (how === 'started') {
   await platform.events.subscribe('s', { types: ['run.started'] }, () => undefined);
   platform.start();

@@ -2,9 +2,10 @@
  * Logs a few equal artifacts to new runs and deletes most of them, for ever: `log-and-delete <dir> <who>`.
  */
 import { openPlatform } from '../../src/open-platform.ts';
+import { testBackends } from '../test-backends.ts';
 
 const [dir = '', who = ''] = process.argv.slice(2);
-const { tracking } = await openPlatform({ dir });
+const { tracking } = await openPlatform({ ...(await testBackends(dir)), dir });
 for (let round = 1; ; round += 1) {
   const id = await tracking.withRun({ experiment: `e-${who}`, environment: false }, async (run) => {
     for (let text = 0; text < 3; text += 1) {

@@ -5,9 +5,11 @@
  */
 import { writeSync } from 'node:fs';
 import { openPlatform } from '../../src/open-platform.ts';
+import { testBackends } from '../test-backends.ts';
 
 const [dir = '', heartbeat = '', flush = '', rate = ''] = process.argv.slice(2);
 const platform = await openPlatform({
+  ...(await testBackends(dir)),
   dir,
   heartbeatTimeoutMs: Number(heartbeat),
   metrics: { flushMs: Number(flush) },

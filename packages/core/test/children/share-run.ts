@@ -4,11 +4,12 @@
  */
 import { isKeelsonError } from '../../src/errors.ts';
 import { openPlatform } from '../../src/open-platform.ts';
+import { testBackends } from '../test-backends.ts';
 
 const [dir = '', id = '', who = '', rounds = ''] = process.argv.slice(2);
 const quiet = () => undefined;
 const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet };
-const { tracking } = await openPlatform({ dir, logger });
+const { tracking } = await openPlatform({ ...(await testBackends(dir)), dir, logger });
 const run = await tracking.resumeRun(id);
 let conflicts = 0;
 

@@ -10,10 +10,11 @@ import { createEvents } from '../../src/events/events.ts';
 import { LoopRunner } from '../../src/operations/loop-runner.ts';
 import { ownerFromText, ownerState, ownerText } from '../../src/process-owner.ts';
 import { uuidV7 } from '../../src/uuid.ts';
+import { testBackends } from '../test-backends.ts';
 import { eventTestKinds } from './event-test-kinds.ts';
 
 const [dir = '', how = ''] = process.argv.slice(2);
-const stores = await openStores({ dir, kinds: eventTestKinds });
+const stores = await openStores({ ...(await testBackends(dir)), dir, kinds: eventTestKinds });
 const { metadata, series } = stores;
 const quiet = () => undefined;
 const logger = {

@@ -6,12 +6,17 @@
 import { writeSync } from 'node:fs';
 import { openPlatform } from '../../src/open-platform.ts';
 import type { ActiveRun } from '../../src/tracking/active-run.ts';
+import { testBackends } from '../test-backends.ts';
 
 const [dir = '', seed = '', rounds = '3'] = process.argv.slice(2);
 const say = (line: string): number => writeSync(1, `${line}\n`);
 const ack = (what: object): number => say(`ack ${JSON.stringify(what)}`);
 
-const platform = await openPlatform({ dir, heartbeatTimeoutMs: 1_500 });
+const platform = await openPlatform({
+  ...(await testBackends(dir)),
+  dir,
+  heartbeatTimeoutMs: 1_500,
+});
 const { tracking } = platform;
 
 async function trainOne(run: ActiveRun, round: number): Promise<void> {

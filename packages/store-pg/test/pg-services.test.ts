@@ -1,0 +1,37 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { describeOnPg } from './server/test-database.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const vitest = fileURLToPath(new URL('../../../node_modules/vitest/vitest.mjs', import.meta.url));
+const backends = fileURLToPath(new URL('./pg-test-backends.ts', import.meta.url));
+
+/** The long form: `ROOMS=tracking,registry,pipelines,deployments,monitoring,events vitest run pg-services`. */
+const rooms = (
+  process.env['ROOMS'] ?? 'tracking/runs,tracking/search,tracking/experiments,tracking/params'
+).split(',');
+
+/** Searches by metrics need the series in the same database. */
+const others = '^(?!.*filters by metrics, params, tags)';
+
+await describeOnPg("core's own tests of its services", ({ url }) => {
+  test(`${rooms.join(', ')} pass them with their metadata in PostgreSQL`, async () => {
+    const { code, output } = await run([
+      ...['run', ...rooms.map((room) => `packages/core/src/${room}`)],
+      ...['--testTimeout=120000', '--maxWorkers=1', '--testNamePattern', others],
+    ]);
+    expect(output).toMatch(/\d{2,} passed, 0 failed/);
+    expect(code, output).toBe(0);
+  }, 900_000);
+
+  function run(args: readonly string[]): Promise<{ code: unknown; output: string }> {
+    const env = { ...process.env, KEELSON_TEST_PG_URL: url, KEELSON_TEST_BACKENDS: backends };
+    const options = { cwd: root, env, maxBuffer: 2 ** 26 };
+    return new Promise((resolve) => {
+      execFile(process.execPath, [vitest, ...args], options, (error, stdout, stderr) => {
+        resolve({ code: error?.code ?? 0, output: stdout + stderr });
+      });
+    });
+  }
+});
