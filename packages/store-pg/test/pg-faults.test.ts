@@ -298,6 +298,27 @@ await describeOnPg('a server that is not there', ({ url }) => {
     });
   });
 
+  test('a user who may create nothing is refused by name, one who has the schema is not', async () => {
+    const admin = await session(url);
+    const role = `limited_${process.pid}`;
+    await admin.query(`CREATE ROLE ${role} LOGIN PASSWORD 'limited'`);
+    onTestFinished(async () => {
+      await admin.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    });
+    const limited = new URL(url);
+    limited.username = role;
+    limited.password = 'limited';
+    await expect(open({ url: limited.href, schema: 'theirs' })).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+      message: expect.stringContaining('lacks a privilege'),
+    });
+    await admin.query(`CREATE SCHEMA theirs AUTHORIZATION ${role}`);
+    const store = await open({ url: limited.href, schema: 'theirs' });
+    await commit(store, create('a'), emit('e'));
+    expect((await store.readEvents({ limit: 1 })).events.length).toBe(1);
+    await store.close();
+  });
+
   test('events go on after a dump was put back into a server that counts from the beginning', async () => {
     await using cluster = await PgCluster.start();
     const database = await createTestDatabase(cluster.url());

@@ -172,6 +172,24 @@ await describeOnPg(`plans, with ${runs} runs`, ({ url, freshSchema, query }) => 
     },
   };
 
+  test('totals that are estimated are near what is there, and the same each time', async () => {
+    const { store, close } = await open();
+    for (const [filter, share] of [
+      [`metrics.accuracy > 0.375 AND params.optimizer = 'adam'`, 0.5],
+      [`metrics.accuracy > 0.75 AND params.optimizer = 'adam'`, 0.2],
+      [`params.optimizer = 'adam'`, 0.8],
+    ] as const) {
+      const where = runFilter(filter);
+      const exact = await store.count(workspace, 'run', where, { exact: true });
+      expect(exact).toMatchObject({ exact: true });
+      expect(Math.abs(exact.count / runs - share)).toBeLessThan(0.05);
+      const estimate = await store.count(workspace, 'run', where);
+      expect(Math.abs(estimate.count / exact.count - 1)).toBeLessThan(0.1);
+      expect(await store.count(workspace, 'run', where)).toEqual(estimate);
+    }
+    await close();
+  });
+
   test.each(Object.keys(acts))('%s: no large table is read whole', async (name) => {
     const before = await wholeReads();
     expect(Object.keys(before)).toEqual(expect.arrayContaining(large));

@@ -42,11 +42,17 @@ export async function migrate(
   await database.transaction(async (transaction) => {
     await assertServer(transaction, database);
     await lockSchema(transaction, database.schema);
-    await transaction.query(`CREATE SCHEMA IF NOT EXISTS "${database.schema}"`);
+    await createSchema(transaction, database.schema);
     await transaction.query(migrationTable);
     for (const part of parts) await migratePart(transaction, database, part);
     await then?.run(transaction);
   }, limits);
+}
+
+// IF NOT EXISTS would ask for the privilege to create one also where there is one.
+async function createSchema(transaction: PgTransaction, schema: string): Promise<void> {
+  const [row] = await transaction.query('SELECT to_regnamespace($1) IS NULL AS missing', [schema]);
+  if (row?.['missing'] === true) await transaction.query(`CREATE SCHEMA "${schema}"`);
 }
 
 /** One holder at a time, until its transaction ends; also before the schema exists. */
