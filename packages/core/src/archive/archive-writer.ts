@@ -40,6 +40,8 @@ export class ArchiveWriter implements AsyncDisposable {
   readonly #aside: string;
   readonly #written: ArchiveMember[] = [];
   readonly #contents = new Map<string, PackedMember>();
+  /** Members that are being written. */
+  readonly #open = new Set<FileHandle>();
 
   private constructor(target: ArchiveTarget, shape: Shape, holds: string, aside: string) {
     this.#target = target;
@@ -58,8 +60,8 @@ export class ArchiveWriter implements AsyncDisposable {
     const path = resolve(target);
     await orFault(path, assertFree(path, shape));
     await orFault(path, mkdir(dirname(path), { recursive: true }));
-    await orFault(path, removeLeftovers(path));
-    const aside = join(dirname(path), `${partPrefix(path)}${uploadName()}`);
+    await orFault(path, removeLeftovers(dirname(path)));
+    const aside = join(dirname(path), `.${basename(path)}${partMark}${uploadName()}`);
     await orFault(path, mkdir(aside));
     return new ArchiveWriter(path, shape, holds, aside);
   }
@@ -69,6 +71,7 @@ export class ArchiveWriter implements AsyncDisposable {
     const file = join(this.#aside, assertMemberPath(path, 'An export'));
     await orFault(file, mkdir(dirname(file), { recursive: true }));
     const handle = await orFault(file, open(file, 'wx'));
+    this.#open.add(handle);
     const hash = createHash('sha256');
     let sizeBytes = 0;
     return {
@@ -78,6 +81,7 @@ export class ArchiveWriter implements AsyncDisposable {
         await orFault(file, writeAll(handle, bytes));
       },
       close: async () => {
+        this.#open.delete(handle);
         await orFault(file, synced(handle));
         this.#written.push({ path, sizeBytes, sha256: hash.digest('hex') });
       },
@@ -113,32 +117,30 @@ export class ArchiveWriter implements AsyncDisposable {
         onProgress(Math.max(0, done), sizeBytes);
       },
     };
-    if (this.#shape === 'directory') await this.#intoDirectory(manifest, how);
+    if (this.#shape === 'directory') await this.#intoDirectory(manifest, own, how);
     else await this.#intoTar(manifest, members, how);
     return { members: members.length, sizeBytes };
   }
 
   async #intoDirectory(
     manifest: Buffer,
+    own: readonly ArchiveMember[],
     how: { readonly signal: AbortSignal; onBytes(bytes: number): void },
   ): Promise<void> {
     const target = String(this.#target);
-    for (const { sizeBytes } of this.#written) how.onBytes(sizeBytes);
-    for (const member of this.#contents.values()) {
+    for (const { sizeBytes } of own) how.onBytes(sizeBytes);
+    for (const { path, open: openMember } of this.#contents.values()) {
       how.signal.throwIfAborted();
-      const file = join(this.#aside, member.path);
-      await orFault(file, mkdir(dirname(file), { recursive: true }));
-      const handle = await orFault(file, open(file, 'wx'));
-      for await (const piece of member.open(how.signal)) {
-        await orFault(file, writeAll(handle, piece));
+      const sink = await this.member(path);
+      for await (const piece of openMember(how.signal)) {
+        await sink.write(piece);
         how.onBytes(piece.length);
       }
-      await orFault(file, synced(handle));
+      await sink.close();
     }
-    const file = join(this.#aside, manifestPath);
-    const handle = await orFault(file, open(file, 'wx'));
-    await orFault(file, writeAll(handle, manifest));
-    await orFault(file, synced(handle));
+    const sink = await this.member(manifestPath);
+    await sink.write(manifest);
+    await sink.close();
     await orFault(target, syncTree(this.#aside));
     how.signal.throwIfAborted();
     await this.#place(this.#aside, target);
@@ -187,6 +189,7 @@ export class ArchiveWriter implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const handle of this.#open) await handle.close();
     await rm(this.#aside, { recursive: true, force: true });
   }
 }
@@ -219,16 +222,16 @@ async function assertFree(path: string, shape: Shape): Promise<void> {
   );
 }
 
-function partPrefix(path: string): string {
-  return `.${basename(path)}.part-`;
-}
+const partMark = '.part-';
 
-/** What exports to the same place left aside when they were killed. */
-async function removeLeftovers(path: string): Promise<void> {
-  const prefix = partPrefix(path);
-  for (const name of await readdir(dirname(path))) {
-    if (!name.startsWith(prefix) || uploaderState(name.slice(prefix.length)) !== 'dead') continue;
-    await rm(join(dirname(path), name), { recursive: true, force: true });
+/** What exports into the same directory left aside when they were killed. */
+async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const mark = name.lastIndexOf(partMark);
+    if (!name.startsWith('.') || mark < 0) continue;
+    // Only what is certain to be of an export that is over.
+    if (uploaderState(name.slice(mark + partMark.length)) !== 'dead') continue;
+    await rm(join(directory, name), { recursive: true, force: true });
   }
 }
 

@@ -91,7 +91,7 @@ function assertKnownFormat(value: unknown, where: string): void {
     return;
   throw new KeelsonError(
     'INCOMPATIBLE',
-    `${where} has format ${format}; this version of @keelson/core reads format ${archiveFormat}. Install a newer version, or export again with this one.`,
+    `${manifestPath} of ${where} has format ${format}; this version of @keelson/core reads format ${archiveFormat}. Install a newer version, or export again with this one.`,
     { details: { archive: where, format, known: archiveFormat } },
   );
 }

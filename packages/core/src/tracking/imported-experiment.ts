@@ -42,9 +42,25 @@ export async function* readExperiment(
   const pointsPath = pointsBeside(path);
   const bytes = archive.find(pointsPath) === undefined ? [] : archive.open(pointsPath, signal);
   const blocks = readPointBlocks(all(bytes), pointsPath)[Symbol.asyncIterator]();
+  try {
+    yield* readItems(archive.open(path, signal), { ...place, path }, blocks);
+    if ((await blocks.next()).done !== true) throw invalid(pointsPath, 'has points of no run');
+  } finally {
+    await blocks.return?.();
+  }
+}
+
+type Blocks = AsyncIterator<PointBlock & { readonly bytes: Uint8Array }>;
+
+async function* readItems(
+  bytes: AsyncIterable<Uint8Array>,
+  place: Pick<ImportedPlace, 'path' | 'contentBytes' | 'hasDataset'>,
+  blocks: Blocks,
+): AsyncGenerator<ImportedItem, void, undefined> {
+  const { path } = place;
   let experimentId: string | undefined;
   let runId: string | undefined;
-  for await (const line of readRecordLines(archive.open(path, signal), path)) {
+  for await (const line of readRecordLines(bytes, path)) {
     const { kind, id, columns } = line.record;
     if (experimentId === undefined) {
       if (kind !== 'experiment' || experimentPaths(id).records !== path) {
@@ -58,7 +74,7 @@ export async function* readExperiment(
     if (kind === 'experiment') throw invalid(path, 'has two experiments');
     const owner = kind === 'run' ? id : String(columns[kind === 'edge' ? 'to' : 'runId']);
     runId ??= owner;
-    checkImported(line, { ...place, path, kinds: partKinds, experimentId, runId });
+    checkImported(line, { ...place, kinds: partKinds, experimentId, runId });
     if (kind !== 'run') {
       yield { what: 'part', line };
       continue;
@@ -66,10 +82,9 @@ export async function* readExperiment(
     if (id !== runId) throw invalid(path, `has parts of a run ${runId} before run ${id}`);
     runId = undefined;
     const points = pointsOf(line, path);
-    yield { what: 'run', line, points, blocks: () => blocksOf(blocks, id, points, pointsPath) };
+    yield { what: 'run', line, points, blocks: () => blocksOf(blocks, id, points, path) };
   }
   if (experimentId === undefined || runId !== undefined) throw invalid(path, 'ends too early');
-  if ((await blocks.next()).done !== true) throw invalid(pointsPath, 'has points of no run');
 }
 
 /** The points of one run, anew: those of all others are passed over. */
@@ -99,7 +114,7 @@ function pointsOf({ record, more }: RecordLine, path: string): RunPoints {
 }
 
 async function* blocksOf(
-  blocks: AsyncIterator<PointBlock & { readonly bytes: Uint8Array }>,
+  blocks: Blocks,
   runId: string,
   points: RunPoints,
   path: string,
@@ -121,7 +136,8 @@ async function* blocksOf(
   if (!same) throw otherPoints(path, runId);
 }
 
-function otherPoints(path: string, runId: string): KeelsonError {
+function otherPoints(records: string, runId: string): KeelsonError {
+  const path = pointsBeside(records);
   return new KeelsonError(
     'INVALID',
     `${path} has other points of run ${runId} than its record says.`,

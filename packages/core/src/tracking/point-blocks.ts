@@ -41,27 +41,41 @@ export async function* readPointBlocks(
   path: string,
 ): AsyncGenerator<PointBlock & { readonly bytes: Uint8Array }, void, undefined> {
   const reader = new Pieces(source);
-  const refuse = (why: string): KeelsonError => new KeelsonError('INVALID', `${path} ${why}.`);
-  for (;;) {
-    const length = await reader.take(4);
-    if (length.length === 0) return;
-    const headerBytes = length.length < 4 ? 0 : length.readUInt32LE(0);
-    if (headerBytes === 0 || headerBytes > maxHeaderBytes)
-      throw refuse('has a block without a header');
-    const head = await reader.take(headerBytes);
-    const { run, key, count } = headerOf(head, refuse);
-    const body = await reader.take(columnNames.length * count * 8);
-    if (body.length < columnNames.length * count * 8) throw refuse('ends within a block');
-    const column = (i: number): Float64Array => doublesOf(body.subarray(i * count * 8), count);
-    yield {
-      runId: run,
-      key,
-      steps: column(0),
-      timestamps: column(1),
-      values: column(2),
-      bytes: Buffer.concat([length, head, body]),
-    };
+  try {
+    for (;;) {
+      const block = await nextBlock(reader, path);
+      if (block === undefined) return;
+      yield block;
+    }
+  } finally {
+    await reader.close();
   }
+}
+
+async function nextBlock(
+  reader: Pieces,
+  path: string,
+): Promise<(PointBlock & { readonly bytes: Uint8Array }) | undefined> {
+  const refuse = (why: string): KeelsonError => new KeelsonError('INVALID', `${path} ${why}.`);
+  const length = await reader.take(4);
+  if (length.length === 0) return undefined;
+  const headerBytes = length.length < 4 ? 0 : length.readUInt32LE(0);
+  if (headerBytes === 0 || headerBytes > maxHeaderBytes) {
+    throw refuse('has a block without a header');
+  }
+  const head = await reader.take(headerBytes);
+  const { run, key, count } = headerOf(head, refuse);
+  const body = await reader.take(columnNames.length * count * 8);
+  if (body.length < columnNames.length * count * 8) throw refuse('ends within a block');
+  const column = (i: number): Float64Array => doublesOf(body.subarray(i * count * 8), count);
+  return {
+    runId: run,
+    key,
+    steps: column(0),
+    timestamps: column(1),
+    values: column(2),
+    bytes: Buffer.concat([length, head, body]),
+  };
 }
 
 function headerOf(
@@ -126,5 +140,10 @@ class Pieces {
       this.#rest = this.#rest.subarray(part.length);
     }
     return taken.subarray(0, at);
+  }
+
+  /** Tells a source that is not at its end to stop. */
+  async close(): Promise<void> {
+    await this.#iterator.return?.();
   }
 }

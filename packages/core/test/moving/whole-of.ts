@@ -1,8 +1,14 @@
 import type { Services } from '../../src/open-platform.ts';
 
-/** A mean is a sum in order of arrival, which a move does not keep: equal but for rounding. */
-function meanOf(mean: number | undefined): unknown {
-  return mean === undefined || !Number.isFinite(mean) ? mean : mean.toPrecision(12);
+/**
+ * A mean is a sum in order of arrival, which a move does not keep: equal but for rounding, and where the
+ * sum leaves the doubles.
+ */
+function meanOf(mean: number | undefined, values: Float64Array): unknown {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0);
+  if (largest > 1e300 && Number.isFinite(largest)) return 'too large to tell';
+  if (mean === undefined || !Number.isFinite(mean) || largest === 0) return mean;
+  return (mean / largest).toFixed(10);
 }
 
 /** Everything that tracking can be asked, but for what names the platform itself (addresses of files). */
@@ -45,7 +51,7 @@ async function wholeOfRun(tracking: Services['tracking'], id: string): Promise<u
     metrics.push({
       key,
       summary,
-      mean: meanOf(mean),
+      mean: meanOf(mean, values),
       points: [steps, timestamps, values].map((column) => [...column]),
       drawn: await tracking.downsampleMetric(id, key, { buckets: 3 }),
     });
