@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ByteSource } from '../contracts/artifact-store.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
@@ -63,10 +64,13 @@ function readBlob(blob: Blob): ByteReader {
   };
 }
 
+// A pipe that nobody writes to would keep the opening waiting for ever; files do not mind.
+const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
 async function readFile(path: string): Promise<ByteReader> {
   let handle: FileHandle;
   try {
-    handle = await open(path, 'r');
+    handle = await open(path, flags);
   } catch (error) {
     if (!isMissing(error)) throw fromFileError(error, 'reading a file to store', path);
     throw new KeelsonError('NOT_FOUND', `There is no file ${path} to store.`, {

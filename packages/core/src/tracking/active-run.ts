@@ -30,6 +30,7 @@ export interface RunBackend {
   /** Told of each key that a handle logs for the first time. */
   metricSeen(experimentId: string, key: string): void;
   finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
+  warn(message: string, fields: object): void;
   readonly artifacts: ArtifactLog;
 }
 
@@ -128,7 +129,11 @@ export class ActiveRun {
     return this.#backend.artifacts.log(this.id, path, source, options);
   }
 
-  /** Stores every file of a local directory, below `prefix`, by path ascending. NOT_FOUND without one. */
+  /**
+   * Stores every file of a local directory, below `prefix`, by path ascending. NOT_FOUND without one. Links
+   * (also those that lead to files within), pipes, sockets and devices are left out, and a warning says
+   * so: nothing outside the directory is read.
+   */
   async logArtifacts(
     directory: string,
     options: LogArtifactOptions & { readonly prefix?: string } = {},
@@ -136,7 +141,9 @@ export class ActiveRun {
     this.#assertOpen();
     const { prefix, ...rest } = options;
     const logged: Artifact[] = [];
-    for (const { file, relative } of await filesBelow(directory)) {
+    const { files, leftOut } = await filesBelow(directory);
+    if (leftOut.length > 0) this.#backend.warn(leftOutText(directory, leftOut), { runId: this.id });
+    for (const { file, relative } of files) {
       const path = prefix === undefined ? relative : `${prefix.replace(/\/$/, '')}/${relative}`;
       logged.push(await this.logArtifact(path, { path: file }, rest));
     }
@@ -237,6 +244,12 @@ export class ActiveRun {
       { details: { runId: this.id } },
     );
   }
+}
+
+function leftOutText(directory: string, paths: readonly string[]): string {
+  const some = paths.slice(0, 5).join(', ');
+  const more = paths.length > 5 ? ` and ${paths.length - 5} more` : '';
+  return `Left out of ${directory}, being links or no plain files: ${some}${more}. Log what they lead to by its own path.`;
 }
 
 // Each check is a few nanoseconds: logMetric runs in the innermost loop of a training.

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -299,6 +300,42 @@ describe('logText, logJson, logFigure and logArtifacts', () => {
     expect(await readFile(join(back, 'in/b.txt'), 'utf8')).toBe('b');
     await expect(run.logArtifacts(join(dir, 'none'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(run.logArtifacts(join(dir, 'data', 'b.txt'))).rejects.toMatchObject({
+      code: 'INVALID',
+    });
+  });
+});
+
+describe('what is no plain file', () => {
+  test('links, pipes and sockets in a directory are neither followed nor opened, and told of', async () => {
+    const { platform, logs } = shared.fresh();
+    const run = await platform.tracking.startRun(quick);
+    const base = await temporaryDirectory();
+    const secret = join(base, 'secret');
+    await mkdir(secret);
+    await writeFile(join(secret, 'key'), 'secret');
+    const dir = join(base, 'data');
+    await mkdir(join(dir, 'sub'), { recursive: true });
+    await writeFile(join(dir, 'sub', 'a.txt'), 'a');
+    await symlink(join(secret, 'key'), join(dir, 'file-out'));
+    await symlink(secret, join(dir, 'directory-out'));
+    await symlink('../../secret', join(dir, 'sub', 'relative-out'));
+    await symlink('sub/a.txt', join(dir, 'within'));
+    await symlink('.', join(dir, 'cycle'));
+    await symlink('nowhere', join(dir, 'broken'));
+    execFileSync('mkfifo', [join(dir, 'pipe')]);
+    const logged = await run.logArtifacts(dir);
+    expect(logged.map(({ path }) => path)).toEqual(['sub/a.txt']);
+    const warning = logs.find(({ message }) => message.includes('Left out'));
+    expect(warning?.message).toContain('broken, cycle, directory-out, file-out, pipe and 2 more');
+  });
+
+  test('a pipe that is named is refused, not waited for', async () => {
+    const { platform } = shared.fresh();
+    const run = await platform.tracking.startRun(quick);
+    const path = join(await temporaryDirectory(), 'pipe');
+    execFileSync('mkfifo', [path]);
+    await expect(run.logArtifact('x', { path })).rejects.toMatchObject({ code: 'INVALID' });
+    await expect(run.logArtifact('x', { path: '/dev/null' })).rejects.toMatchObject({
       code: 'INVALID',
     });
   });

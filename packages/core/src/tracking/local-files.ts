@@ -3,17 +3,30 @@ import { dirname, join, relative as relativePath, sep } from 'node:path';
 import { type ErrorCode, isKeelsonError, KeelsonError } from '../errors.ts';
 import { uuidV7 } from '../uuid.ts';
 
-/** The files below a local directory, by path ascending; `relative` has `/` between its parts. */
-export async function filesBelow(
-  directory: string,
-): Promise<readonly { readonly file: string; readonly relative: string }[]> {
+/** What lies below a local directory. */
+export interface LocalTree {
+  /** By path ascending; `relative` has `/` between its parts. */
+  readonly files: readonly { readonly file: string; readonly relative: string }[];
+  /** Links, pipes, sockets and devices, by path ascending: they are neither followed nor opened. */
+  readonly leftOut: readonly string[];
+}
+
+/** The files below a local directory, and what else is there. */
+export async function filesBelow(directory: string): Promise<LocalTree> {
   try {
     const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name))
-      .map((file) => ({ file, relative: relativePath(directory, file).split(sep).join('/') }))
+    const placed = entries
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => {
+        const file = join(entry.parentPath, entry.name);
+        const relative = relativePath(directory, file).split(sep).join('/');
+        return { file, relative, plain: entry.isFile() };
+      })
       .sort((a, b) => (a.relative < b.relative ? -1 : 1));
+    return {
+      files: placed.filter(({ plain }) => plain).map(({ file, relative }) => ({ file, relative })),
+      leftOut: placed.filter(({ plain }) => !plain).map(({ relative }) => relative),
+    };
   } catch (error) {
     throw asKeelsonError(error, `The directory ${String(directory)} cannot be read`);
   }

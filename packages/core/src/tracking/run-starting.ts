@@ -57,6 +57,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     setTags: logging.setTags,
     logDataset: parts.datasets.logDataset,
     metricSeen: parts.metricSeen,
+    warn: (message, fields) => scope.logger.warn({ component: 'tracking', ...fields }, message),
     async finish(id, status, reason) {
       await ending.finish(id, status, reason);
       gates.delete(id);
