@@ -18,6 +18,10 @@ function open(...options: ConstructorParameters<typeof PgDatabase>): PgDatabase 
   return database;
 }
 
+function raising(state: string): string {
+  return `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${state}'; END $$`;
+}
+
 async function codeOf(act: Promise<unknown>): Promise<string> {
   try {
     await act;
@@ -106,6 +110,67 @@ await describeOnPg('PgDatabase', ({ url, freshSchema, query }) => {
       code: 'INCOMPATIBLE',
       details: { stored: 99, known: sharedSchema.migrations.length },
     });
+  });
+
+  const told: Readonly<Record<string, string>> = {
+    ...{ '53100': 'EXHAUSTED', '53200': 'EXHAUSTED', XX001: 'CORRUPT', XX002: 'CORRUPT' },
+    ...{ '42501': 'FORBIDDEN', '22021': 'INVALID', '54000': 'INVALID', '54001': 'INVALID' },
+    ...{ '25006': 'UNAVAILABLE', P0001: 'INTERNAL', '42P01': 'INTERNAL' },
+  };
+  test.each(Object.entries(told))('what the server says as %s is %s', async (state, code) => {
+    const database = open({ url });
+    const failing = database.write(raising(state));
+    await expect(failing).rejects.toMatchObject({ code, details: { sqlState: state } });
+    await expect(failing).rejects.not.toMatchObject({ details: { outcome: 'unknown' } });
+  });
+
+  const passing = ['40001', '40P01', '55P03', '57014', '53300'];
+  test.each(passing)('a write that the server undid with %s is made again', async (state) => {
+    const database = open({ url });
+    await database.write(`CREATE SEQUENCE public.tried_${state}`);
+    // The third time it passes; a sequence counts also what is undone.
+    await database.write(`DO $$ BEGIN
+      IF nextval('public.tried_${state}') < 3 THEN RAISE EXCEPTION USING ERRCODE = '${state}'; END IF;
+    END $$`);
+    const [row] = await database.read(`SELECT last_value AS n FROM public.tried_${state}`);
+    expect(row).toEqual({ n: 3 });
+  });
+
+  test('what the server keeps undoing is given up at last, nothing having changed', async () => {
+    const database = open({ url, retryMs: 100 });
+    await expect(database.write(raising('40001'))).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('nothing was changed'),
+      details: { sqlState: '40001' },
+    });
+  });
+
+  test('a write that was sent when the server ended the session is not made again', async () => {
+    const database = open({ url });
+    await database.write('CREATE SEQUENCE public.ended');
+    const ending = `DO $$ BEGIN
+      PERFORM nextval('public.ended'), pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(9);
+    END $$`;
+    await expect(database.write(ending)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      details: { outcome: 'unknown' },
+    });
+    expect(await database.read('SELECT last_value AS n FROM public.ended')).toEqual([{ n: 1 }]);
+  });
+
+  test('an abort is heeded though the pool has no connection for a cancel', async () => {
+    const pool = new pg.Pool({ connectionString: url, max: 1 });
+    pool.on('error', () => undefined);
+    const database = open({ pool });
+    const abort = new AbortController();
+    const sleeping = database.read('SELECT pg_sleep(60)', [], { signal: abort.signal });
+    const asleep = `SELECT 1 FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event = 'PgSleep'`;
+    while ((await query(asleep)).length === 0);
+    abort.abort();
+    expect(await codeOf(sleeping)).toBe('ABORTED');
+    expect(await database.read('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await pool.end();
   });
 
   test('no secret is in an error, nor where one looks', async () => {

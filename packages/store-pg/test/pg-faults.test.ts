@@ -158,6 +158,34 @@ await describeOnPg('faults', ({ url, freshSchema, query }) => {
     expect(codes.filter((code) => code === 'CONFLICT').length).toBe(30);
   });
 
+  test('two commits of which each relies on what the other does not do are never both made', async () => {
+    const store = await open({ url, schema: freshSchema() });
+    const absent = (id: string): Change => {
+      return { op: 'assert', kind: 'thing', id, expect: 'absent' };
+    };
+    const at = (id: string): Change => ({ op: 'assert', kind: 'thing', id, expect: 1 });
+    const change = (id: string): Change => {
+      return { op: 'replace', kind: 'thing', id, expect: 1, columns: { n: 7 } };
+    };
+    await commit(store, ...Array.from({ length: 60 }, (_, i) => create(`there-${i}`)));
+    const both = Array.from({ length: 30 }, (_, round) => {
+      const [a, b] = [`new-${round}-a`, `new-${round}-b`];
+      const [c, d] = [`there-${2 * round}`, `there-${2 * round + 1}`];
+      return [
+        Promise.allSettled([
+          commit(store, absent(a), create(b)),
+          commit(store, absent(b), create(a)),
+        ]),
+        Promise.allSettled([commit(store, at(c), change(d)), commit(store, at(d), change(c))]),
+      ];
+    });
+    for (const pair of both.flat()) {
+      const ended = await pair;
+      const codes = ended.map((one) => (one.status === 'fulfilled' ? 'passed' : one.reason.code));
+      expect(codes.toSorted()).toEqual(['STALE', 'passed']);
+    }
+  });
+
   test('an aborted search is ABORTED at once, and nothing of it goes on on the server', async () => {
     const schema = freshSchema();
     const store = await open({ url, schema });

@@ -71,6 +71,19 @@ await describeOnPg('a platform whose metadata are in PostgreSQL', ({ url, freshS
     while ((await query(left)).length > 0);
   });
 
+  test('one backend serves two platforms; the last one closes it', async () => {
+    const schema = freshSchema();
+    const backend = pgBackend({ url, schema });
+    const [one, other] = [await open(schema, backend), await open(schema, backend)];
+    await one.tracking.createExperiment({ name: 'shared' });
+    await one.close();
+    expect((await other.tracking.getExperiment('shared')).name).toBe('shared');
+    await other.close();
+    await expect(backend.health()).rejects.toMatchObject({ code: 'CLOSED' });
+    const again = await open(schema, backend);
+    expect((await again.tracking.getExperiment('shared')).name).toBe('shared');
+  });
+
   test('shows no secret to who inspects or logs a backend', () => {
     const backend = pgBackend({ url: 'postgres://ana:not-the-secret@localhost/db' });
     expect(inspect(backend, { depth: 10, showHidden: true })).not.toContain('not-the-secret');

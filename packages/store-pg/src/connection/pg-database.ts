@@ -124,6 +124,11 @@ export class PgDatabase implements AsyncDisposable {
     return this.#options.lockTimeoutMs;
   }
 
+  /** How long transient faults are borne. */
+  get retryMs(): number {
+    return this.#options.retryMs;
+  }
+
   /** A connection to keep, for LISTEN; undefined where it was switched off. Errors are those of `pg`. */
   async connectListener(): Promise<PgPoolClient | undefined> {
     return this.#listening === undefined ? undefined : await this.#primary.connect(this.#listening);

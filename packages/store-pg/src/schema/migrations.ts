@@ -18,6 +18,9 @@ export interface SchemaPart {
   readonly migrations: readonly Migration[];
 }
 
+/** How long a server that cannot be reached is tried when a store opens. */
+const firstRetryMs = 2_000;
+
 /** How long a starter waits for the one that migrates, and what a statement of it may take. */
 const migrationTimeoutMs = 600_000;
 
@@ -92,9 +95,12 @@ const migrationTable = `CREATE TABLE IF NOT EXISTS migration (
 )`;
 
 async function isCurrent(database: PgDatabase, parts: readonly SchemaPart[]): Promise<boolean> {
-  const [made] = await database.read('SELECT to_regclass($1) IS NOT NULL AS made', [
-    database.name('migration'),
-  ]);
+  // The first thing that is asked of a server: a wrong address shall be told soon.
+  const [made] = await database.read(
+    'SELECT to_regclass($1) IS NOT NULL AS made',
+    [database.name('migration')],
+    { retryMs: Math.min(database.retryMs, firstRetryMs) },
+  );
   if (made?.['made'] !== true) return false;
   const rows = await database.read(
     `SELECT part, max(version) AS version FROM ${database.name('migration')} GROUP BY part`,
