@@ -75,8 +75,11 @@ await describeOnPg('a replica', ({ url, freshSchema }) => {
     const store = await backend.openMetadata({ kinds, logger: silentLogger });
     expect(await check?.run(AbortSignal.timeout(10_000))).toMatchObject({ status: 'HEALTHY' });
     const client = new pg.Client({ connectionString: url });
+    client.on('error', () => undefined);
     await client.connect();
-    await client.query(`BEGIN; LOCK TABLE ${schema}.event IN ROW EXCLUSIVE MODE`);
+    await client.query(
+      `BEGIN; LOCK TABLE ${schema}.event IN ROW EXCLUSIVE MODE; SELECT pg_sleep(0.01)`,
+    );
     const health = await backend.health();
     expect(health).toMatchObject({ pool: { total: expect.any(Number), waiting: 0 } });
     expect(health.oldestEmitterMs).toBeGreaterThan(0);

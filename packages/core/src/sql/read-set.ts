@@ -130,7 +130,7 @@ export function frameOf(
 }
 
 /** The same context, with the words for large sets. */
-export function forLargeSets(context: SearchContext): SearchContext {
+function forLargeSets(context: SearchContext): SearchContext {
   return { ...context, dialect: context.dialect.forLargeSets ?? context.dialect };
 }
 

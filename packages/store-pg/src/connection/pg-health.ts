@@ -33,11 +33,12 @@ export async function readHealth(database: PgDatabase, signal?: AbortSignal): Pr
     `WITH snapshot AS (SELECT pg_current_snapshot() AS s)
      SELECT
        (pg_snapshot_xmax(s)::text::bigint - pg_snapshot_xmin(s)::text::bigint) AS xmin_age,
-       coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start)) FROM pg_stat_activity
+       coalesce((SELECT max(extract(epoch FROM statement_timestamp() - xact_start)) FROM pg_stat_activity
          WHERE pid <> pg_backend_pid()), 0)::float8 * 1000 AS oldest,
-       coalesce((SELECT max(extract(epoch FROM clock_timestamp() - a.xact_start))
+       coalesce((SELECT max(extract(epoch FROM statement_timestamp() - a.xact_start))
          FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
          WHERE l.locktype = 'relation' AND l.relation = to_regclass($1) AND l.granted
+           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
            AND l.mode = 'RowExclusiveLock'), 0)::float8 * 1000 AS emitter
      FROM snapshot`,
     [database.name('event')],
@@ -46,11 +47,16 @@ export async function readHealth(database: PgDatabase, signal?: AbortSignal): Pr
   return {
     roundTripMs,
     pool: database.poolFigures(),
-    oldestTransactionMs: Math.round(Number(row?.['oldest'])),
+    oldestTransactionMs: wholeMs(row?.['oldest']),
     xminAge: Number(row?.['xmin_age']),
-    oldestEmitterMs: Math.round(Number(row?.['emitter'])),
+    oldestEmitterMs: wholeMs(row?.['emitter']),
     ...(database.replica === undefined ? {} : { replica: await replicaOf(database, signal) }),
   };
+}
+
+/** A transaction may have begun after the statement that looks for it. */
+function wholeMs(value: unknown): number {
+  return Math.max(0, Math.round(Number(value)));
 }
 
 async function replicaOf(
