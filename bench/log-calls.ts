@@ -46,10 +46,10 @@ export async function benchLogCalls(context: BenchContext): Promise<Row[]> {
     },
   );
   await run.flush();
-  const { dropped } = run.health;
+  const { lostPoints } = run.health;
   await run.finish();
   await platform.close();
-  if (dropped.length > 0) throw new Error('The benchmark lost points.');
+  if (Object.keys(lostPoints).length > 0) throw new Error('The benchmark lost points.');
   return [
     ...rowsOf('logMetric at 10,000 points/s', measured.pacedLog, measured.pacedPush),
     ...rowsOf('logMetric as fast as it goes', measured.fastLog, measured.fastPush),

@@ -113,6 +113,7 @@ export type {
   Gap,
 } from './tracking/comparison.ts';
 export type { DatasetInput } from './tracking/dataset.ts';
+export type { EnvironmentOptions } from './tracking/environment.ts';
 export type { Experiment, NewExperiment } from './tracking/experiment.ts';
 export type { ExportOptions, ExportProgress, ExportReport } from './tracking/export-experiments.ts';
 export {
@@ -135,9 +136,12 @@ export type { MetricName } from './tracking/metric-name.ts';
 export type { NewMetricName } from './tracking/metric-names.ts';
 export type { MovedCounts } from './tracking/moved-counts.ts';
 export type { Run, RunStatus, SourceType } from './tracking/run.ts';
+export type { RunHealth } from './tracking/run-health.ts';
+export type { RunRevision } from './tracking/runs.ts';
 export type { RunPage, RunSearch } from './tracking/search.ts';
 export type { MetricFigures } from './tracking/series-figures.ts';
 export type { StartRunOptions } from './tracking/start-run-options.ts';
+export type { SystemMetricsOption } from './tracking/system-metrics.ts';
 export {
   type TfModelArtifacts,
   type TfSaveResult,
@@ -145,7 +149,8 @@ export {
   tfLoadHandler,
   tfSaveHandler,
 } from './tracking/tf-model.ts';
-export type { Tracking } from './tracking/tracking.ts';
+export type { Threshold } from './tracking/threshold.ts';
+export type { Tracking, TrackingOptions } from './tracking/tracking.ts';
 export type {
   ExperimentTypes,
   TypedExperiment,

@@ -30,6 +30,7 @@ import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
 import { createModelReferences } from './registry/references.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { artifactReferences, createPurge } from './tracking/purging.ts';
+import { optional } from './tracking/run.ts';
 import { createTracking, type Tracking } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';
 
@@ -161,8 +162,8 @@ class OpenPlatform implements Platform {
 
   as(other: ServicesOptions): Services {
     this.#assertOpen();
-    const { workspace, principal } = checkServicesOptions(other);
-    return this.#bind(workspace ?? this.workspace, principal ?? this.principal);
+    const { workspace, principal, tracking } = checkServicesOptions(other);
+    return this.#bind(workspace ?? this.workspace, principal ?? this.principal, tracking);
   }
 
   start(): void {
@@ -220,14 +221,14 @@ class OpenPlatform implements Platform {
     };
   }
 
-  #bind(workspace: string, principal: Principal): BoundServices {
-    const key = JSON.stringify([workspace, principal.id, principal.roles]);
+  #bind(workspace: string, principal: Principal, tracking = this.#options.tracking): BoundServices {
+    const key = JSON.stringify([workspace, principal.id, principal.roles, tracking]);
     let bound = this.#bound.get(key);
     if (bound === undefined) {
       const scope = this.#scope(workspace, principal);
       bound = bindServices(scope, {
         stores: this.#stores,
-        options: this.#options,
+        options: tracking === undefined ? this.#options : { ...this.#options, tracking },
         functions: this.#functions,
         drive: (loop) => this.#drive(loop),
       });
@@ -279,6 +280,8 @@ function bindServices(
     writer: () => stores.writer(),
     heartbeats: stores.heartbeats,
     heartbeatTimeoutMs: options.heartbeatTimeoutMs ?? heartbeatTimeoutMs,
+    ...optional('options', options.tracking),
+    ...optional('systemMetrics', options.systemMetrics),
   });
   const events = createEvents(scope, owners, parts.drive);
   const registry = createRegistry(scope, tracking);

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { checkOptions, having } from './check-options.ts';
 import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contracts/backend.ts';
 import type { Authorizer, Clock, Ids, Logger, Principal } from './contracts/ports.ts';
+import { type SystemMetricsOption, systemMetricsOption } from './tracking/system-metrics.ts';
+import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
 
 /** How a platform is opened. Everything has a default: `openPlatform()` uses `.keelson/` here. */
 export interface PlatformOptions {
@@ -30,6 +32,12 @@ export interface PlatformOptions {
   readonly authorizer?: Authorizer;
   readonly metrics?: MetricOptions;
   readonly monitoring?: MonitoringOptions;
+  readonly tracking?: TrackingOptions;
+  /**
+   * Samples of machine and process, as `system/*` metrics of runs that do not say otherwise: every ten
+   * seconds with `true`. None when left out.
+   */
+  readonly systemMetrics?: SystemMetricsOption;
   /**
    * Runs of this process that are silent for this long are dead; 30,000 when left out. Their heartbeats
    * come six times as often.
@@ -41,6 +49,8 @@ export interface PlatformOptions {
 export interface ServicesOptions {
   readonly workspace?: string;
   readonly principal?: Principal;
+  /** As the platform's when left out. */
+  readonly tracking?: TrackingOptions;
 }
 
 /** How metric points are buffered. */
@@ -76,6 +86,7 @@ const name = z
 const services = {
   workspace: name.max(255).optional(),
   principal: z.strictObject({ id: name.max(255), roles: z.array(name) }).optional(),
+  tracking: trackingOptions.optional(),
 };
 
 const servicesSchema = z.strictObject(services satisfies Record<keyof ServicesOptions, z.ZodType>);
@@ -105,6 +116,7 @@ const schema = z.strictObject({
       maxLabelDelayMs: z.number().int().min(1).optional(),
     })
     .optional(),
+  systemMetrics: systemMetricsOption.optional(),
   heartbeatTimeoutMs: z.number().int().min(100).optional(),
 } satisfies Record<keyof PlatformOptions, z.ZodType>);
 

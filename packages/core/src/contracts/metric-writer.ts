@@ -22,7 +22,15 @@ export interface MetricWriter extends AsyncDisposable {
   seriesIndex(key: SeriesKey): number;
   /** `step` left out: per series and writer, going on from the last one stored. */
   log(index: number, step: number | undefined, timestamp: number, value: number): void;
-  openRun(workspace: string, runId: string): void;
+  /**
+   * Keeps the run's heartbeat until `closeRun`. With `sampleMs`, machine and process are sampled so often
+   * into its `system/*` metrics, also in a loop that never yields.
+   */
+  openRun(
+    workspace: string,
+    runId: string,
+    options?: { readonly sampleMs?: number | undefined },
+  ): void;
   closeRun(workspace: string, runId: string): void;
   /** Resolves when all points logged before are durable; TIMEOUT after `timeoutMs`. */
   flush(options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<void>;

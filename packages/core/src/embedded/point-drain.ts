@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type { PointTarget, RunAddress } from '../contracts/point-target.ts';
 import type { SeriesKey } from '../contracts/series-store.ts';
 import { isKeelsonError } from '../errors.ts';
@@ -6,6 +7,8 @@ import { distance, type PointRing, reached } from './point-ring.ts';
 import { PointSpool } from './point-spool.ts';
 import { RunPulse } from './run-pulse.ts';
 import { StepNumbers } from './step-numbers.ts';
+import { SystemReader } from './system-reading.ts';
+import { SystemSampling } from './system-sampling.ts';
 import { thinPoints } from './thin-points.ts';
 
 /** How a writer thread works. */
@@ -22,7 +25,9 @@ export interface DrainOptions {
 /** What the main thread tells besides points. */
 export type DrainMessage =
   | { readonly do: 'series'; readonly index: number; readonly series: SeriesKey }
-  | { readonly do: 'open-run' | 'close-run'; readonly run: RunAddress };
+  /** `sampleMs`: how often the system is sampled into the run's metrics; never when left out. */
+  | { readonly do: 'open-run'; readonly run: RunAddress; readonly sampleMs?: number }
+  | { readonly do: 'close-run'; readonly run: RunAddress };
 
 /** What the thread tells of faults: all points dropped so far by series index, the latest error. */
 export interface DrainReport {
@@ -78,6 +83,7 @@ export class PointDrain {
   readonly #waiting: Waiting[] = [];
   readonly #steps: StepNumbers;
   readonly #pulse: RunPulse;
+  readonly #sampling: SystemSampling;
   #target: PointTarget | undefined;
   #opening: Promise<PointTarget> | undefined;
   #spool: PointSpool | undefined;
@@ -106,6 +112,17 @@ export class PointDrain {
     this.#world = world;
     this.#steps = new StepNumbers((series) => findLastSteps(this.#target as PointTarget, series));
     this.#pulse = new RunPulse(options.heartbeatMs, () => this.#open());
+    const reader = new SystemReader(dirname(options.spoolDir));
+    this.#sampling = new SystemSampling({
+      writer: `${options.writer}:system`,
+      read: () => reader.read(),
+      open: () => this.#open(),
+      findLastSteps,
+      stored: () => {
+        this.#appendedAt = performance.now();
+        this.#unfolded = true;
+      },
+    });
   }
 
   /** Works until the main thread asks for the end and everything is in the store or the spool. */
@@ -120,10 +137,14 @@ export class PointDrain {
         ring.touchAhead(batchPoints);
         this.#receive();
         this.#pulse.beat(now);
+        this.#sampling.sample(now);
         this.#work(now);
         this.#relieve(now);
         this.#report();
-        const busy = [this.#working, this.#pulse.beating].filter((one) => one !== undefined);
+        const { beating } = this.#pulse;
+        const busy = [this.#working, beating, this.#sampling.working].filter(
+          (one) => one !== undefined,
+        );
         if (busy.length > 0) await Promise.race([...busy, pause(busyMs)]);
         else ring.waitForWake(wakes, this.#idleMs(performance.now()));
       }
@@ -141,9 +162,17 @@ export class PointDrain {
       message = this.#world.receive()
     ) {
       if (message.do === 'series') this.#series[message.index] = message.series;
-      else if (message.do === 'open-run') this.#pulse.open(message.run);
-      else this.#pulse.close(message.run);
+      else if (message.do === 'open-run') this.#openRun(message.run, message.sampleMs);
+      else {
+        this.#pulse.close(message.run);
+        this.#sampling.close(message.run);
+      }
     }
+  }
+
+  #openRun(run: RunAddress, sampleMs: number | undefined): void {
+    this.#pulse.open(run);
+    if (sampleMs !== undefined) this.#sampling.open(run, sampleMs, performance.now());
   }
 
   #work(now: number): void {
@@ -388,7 +417,7 @@ export class PointDrain {
   #isOver(): boolean {
     if (!this.#isFinal() || this.#working !== undefined) return false;
     this.#receive();
-    if (this.#pulse.hasWork && this.#failures === 0) return false;
+    if ((this.#pulse.hasWork || this.#sampling.hasWork) && this.#failures === 0) return false;
     if (this.#ring.used > 0) return false;
     if (this.#waiting.some((one) => !one.spooled)) return false;
     return this.#failures > 0 || (this.#waiting.length === 0 && !this.#unfolded);
@@ -401,7 +430,7 @@ export class PointDrain {
   }
 
   #idleMs(now: number): number {
-    const times = [now + this.#options.flushMs / 2, this.#pulse.nextAt];
+    const times = [now + this.#options.flushMs / 2, this.#pulse.nextAt, this.#sampling.nextAt];
     if (this.#retryAt > now) times.push(this.#retryAt);
     return Math.max(1, Math.min(...times) - now);
   }

@@ -114,8 +114,14 @@ export class PointWriter implements MetricWriter {
     else ring.put(head, -1 - index, this.#nextOrdinal(index), timestamp, value);
   }
 
-  openRun(workspace: string, runId: string): void {
-    this.#send({ do: 'open-run', run: { workspace, runId } });
+  openRun(
+    workspace: string,
+    runId: string,
+    options: { readonly sampleMs?: number | undefined } = {},
+  ): void {
+    const { sampleMs } = options;
+    const sampled = sampleMs === undefined ? {} : { sampleMs };
+    this.#send({ do: 'open-run', run: { workspace, runId }, ...sampled });
   }
 
   closeRun(workspace: string, runId: string): void {

@@ -172,7 +172,7 @@ describe('logMetric', () => {
     const run = await platform.tracking.startRun(quick);
     run.logMetric('m', 1);
     await run.flush();
-    expect(run.health).toMatchObject({ pendingPoints: 0, spooledPoints: 0, dropped: [] });
+    expect(run.health).toMatchObject({ pendingPoints: 0, spooledPoints: 0, lostPoints: {} });
   });
 });
 

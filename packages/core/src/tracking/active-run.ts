@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ByteSource } from '../contracts/artifact-store.ts';
-import type { MetricWriter, MetricWriterHealth } from '../contracts/metric-writer.ts';
+import type { MetricWriter } from '../contracts/metric-writer.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, encodeJson, type Json } from '../json.ts';
 import { mimeTypeOf } from './artifact-path.ts';
@@ -10,6 +10,9 @@ import { figureContent } from './figure.ts';
 import { filesBelow } from './local-files.ts';
 import { assertParamKey, flattenParams } from './params.ts';
 import type { RunStatus } from './run.ts';
+import type { RunGate } from './run-gate.ts';
+import type { RunHealth } from './run-health.ts';
+import type { Crossing } from './threshold.ts';
 
 /** How one metric point is placed; left out, the step goes on from the last one. */
 export interface MetricOptions {
@@ -29,14 +32,29 @@ export interface RunBackend {
   logDataset(runId: string, dataset: DatasetInput): Promise<string>;
   /** Told of each key that a handle logs for the first time. */
   metricSeen(experimentId: string, key: string): void;
+  /** Told of a metric that crosses a bound. Returns at once. */
+  crossed(run: RunIdentity, crossing: Crossing, place: PointPlace): void;
+  /** Told, once, of metrics that are logged after the end. Returns at once. */
+  lateMetrics(runId: string): void;
+  /** Resolves when what was told above is written down. */
+  settle(): Promise<void>;
+  health(runId: string): RunHealth;
   finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
   warn(message: string, fields: object): void;
   readonly artifacts: ArtifactLog;
 }
 
-/** Whether a run takes what is logged: one for all handles that a process has of the run. */
-export interface RunGate {
-  closed: boolean;
+/** What a handle knows of its run. */
+export interface RunIdentity {
+  readonly id: string;
+  readonly name: string;
+  readonly experimentId: string;
+}
+
+/** Where a point lies. */
+export interface PointPlace {
+  readonly step: number | undefined;
+  readonly timestamp: number;
 }
 
 /**
@@ -52,11 +70,7 @@ export class ActiveRun {
   readonly #gate: RunGate;
   readonly #series = new Map<string, number>();
 
-  constructor(
-    run: { readonly id: string; readonly name: string; readonly experimentId: string },
-    backend: RunBackend,
-    gate: RunGate,
-  ) {
+  constructor(run: RunIdentity, backend: RunBackend, gate: RunGate) {
     this.id = run.id;
     this.name = run.name;
     this.experimentId = run.experimentId;
@@ -184,14 +198,18 @@ export class ActiveRun {
     return this.#backend.logDataset(this.id, dataset);
   }
 
-  /** Resolves when every point logged before is durable. */
+  /**
+   * Resolves when every point logged before is durable, and every crossing of a bound told. TIMEOUT after
+   * `timeoutMs` (30,000 when left out).
+   */
   async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     await this.#backend.writer().flush(options);
+    await this.#backend.settle();
   }
 
-  /** What is pending, what was lost, and the last error of the metric writer. */
-  get health(): MetricWriterHealth {
-    return this.#backend.writer().health();
+  /** What waits to be durable, which of this run's points were lost, and the last fault. */
+  get health(): RunHealth {
+    return this.#backend.health(this.id);
   }
 
   /**
@@ -215,6 +233,18 @@ export class ActiveRun {
   #log(key: string, value: number, step: number | undefined, timestamp: number): void {
     const index = this.#series.get(key) ?? this.#addSeries(key);
     this.#backend.writer().log(index, step, timestamp, value);
+    const gate = this.#gate;
+    if (gate.closed) this.#tellLate();
+    const crossings = gate.watches?.get(key)?.look(value);
+    if (crossings === undefined) return;
+    for (const each of crossings) this.#backend.crossed(this, each, { step, timestamp });
+  }
+
+  /** Reached only where late logging is allowed. */
+  #tellLate(): void {
+    if (this.#gate.lateTold) return;
+    this.#gate.lateTold = true;
+    this.#backend.lateMetrics(this.id);
   }
 
   #addSeries(key: string): number {
@@ -237,7 +267,7 @@ export class ActiveRun {
   }
 
   #assertOpen(): void {
-    if (!this.#gate.closed) return;
+    if (!this.#gate.closed || this.#gate.lateLogging) return;
     throw new KeelsonError(
       'CONFLICT',
       `Run ${this.id} is finished; log before it ends, or reopen it with tracking.resumeRun(id).`,

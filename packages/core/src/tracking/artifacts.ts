@@ -98,7 +98,7 @@ const unguardedMs = 60_000;
 /** Artifacts of runs: content goes to the artifact store first, then one record names it. */
 export function createArtifacts(
   scope: Scope,
-  records: Pick<RunRecords, 'get' | 'loggable'>,
+  records: Pick<RunRecords, 'get' | 'loggable' | 'guard'>,
   warn: (message: string, fields: object) => void,
 ): Artifacts & ArtifactLog {
   const { metadata, workspace } = scope;
@@ -191,8 +191,9 @@ export function createArtifacts(
               columns: { livePath: undefined },
             },
           ];
-    const { at } = await commitChanges(scope, [
-      { op: 'assert', kind: 'run', id: run.id, expect: run.revision },
+    const { change, reason } = records.guard(run, `artifact ${path}`);
+    const changes: Change[] = [
+      change,
       ...moved,
       {
         op: 'create',
@@ -210,7 +211,8 @@ export function createArtifacts(
           payload: { runId: run.id, path, sha256, sizeBytes, artifactType: type },
         }),
       },
-    ]);
+    ];
+    const { at } = await commitChanges(scope, changes, reason);
     const uri = scope.artifactUri(sha256);
     const known = { id, runId: run.id, path, uri, sha256, sizeBytes, type, mimeType };
     return { ...known, metadata: metadataOf, createdAt: at };

@@ -29,7 +29,7 @@ export interface DatasetLog {
 /** Datasets of runs, bound to a scope. */
 export function createDatasets(
   scope: Scope,
-  records: Pick<RunRecords, 'get' | 'whileRunning'>,
+  records: Pick<RunRecords, 'get' | 'whileLoggable'>,
 ): Datasets & DatasetLog {
   const { metadata, workspace } = scope;
 
@@ -45,7 +45,7 @@ export function createDatasets(
       { ...edge, columns: { from: id, to: runId, role } },
     ];
     for (const change of changes) {
-      await once(records.whileRunning(runId, () => [change]));
+      await once(records.whileLoggable(runId, `dataset ${name}`, () => [change]));
     }
     return id;
   }

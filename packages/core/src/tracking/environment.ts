@@ -1,60 +1,89 @@
-import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { availableParallelism, hostname, totalmem, userInfo } from 'node:os';
-import { basename, join, relative } from 'node:path';
-import { type JsonObject, storableText } from '../json.ts';
+import { hostname, userInfo } from 'node:os';
+import { basename, relative } from 'node:path';
+import { z } from 'zod';
+import type { Json, JsonObject } from '../json.ts';
+import { captureDependencies } from './environment-dependencies.ts';
+import { captureGit } from './environment-git.ts';
+import { captureContainer, captureGpus, machine } from './environment-machine.ts';
 
 /** What may be captured about where a run runs; each may be switched off. */
 export interface EnvironmentOptions {
+  /** Commit, branch, remote (without what could be a secret), and whether the tree is dirty. */
   readonly git?: boolean;
+  /** What a dirty tree has over its commit, as the artifact `environment/uncommitted.patch`. */
+  readonly patch?: boolean;
+  /** Versions of Node and the system, CPU, memory. */
   readonly machine?: boolean;
+  readonly gpu?: boolean;
+  /** The hash of the lock file, and the installed versions of what package.json names. */
   readonly dependencies?: boolean;
+  /** The script, and the names of its flags. */
   readonly command?: boolean;
+  /** Image and id of the container around the process. */
+  readonly container?: boolean;
+  /** The user of the operating system, and the host's name. */
+  readonly user?: boolean;
 }
+
+/** The shape of {@link EnvironmentOptions}; `false` captures nothing. */
+export const environmentOption: z.ZodType = z.union([
+  z.literal(false),
+  z.strictObject({
+    git: z.boolean().optional(),
+    patch: z.boolean().optional(),
+    machine: z.boolean().optional(),
+    gpu: z.boolean().optional(),
+    dependencies: z.boolean().optional(),
+    command: z.boolean().optional(),
+    container: z.boolean().optional(),
+    user: z.boolean().optional(),
+  } satisfies Record<keyof EnvironmentOptions, z.ZodType>),
+]);
 
 /** What was captured, and what it says about the source. */
 export interface Environment {
   readonly facts: JsonObject;
   readonly sourceName?: string;
   readonly gitCommit?: string;
+  /** What the tree has over its commit, where it is dirty. */
+  readonly patch?: Uint8Array;
 }
 
+/** Where the patch of a dirty tree lies among a run's artifacts. */
+export const patchPath = 'environment/uncommitted.patch';
 /**
- * Git state, machine, versions and lock file of this process. An allow-list: environment variables and
- * the values of command-line arguments are never read into it. What cannot be found out is left out.
+ * Git state, machine, GPUs, container, versions and lock file of this process. An allow-list: of the
+ * environment variables only `KEELSON_IMAGE` is read, and the values of command-line arguments never are.
+ * What cannot be found out is left out.
  */
 export async function captureEnvironment(options: EnvironmentOptions = {}): Promise<Environment> {
   const script = process.argv[1];
-  const facts: Record<string, JsonObject> = {};
-  const [git, dependencies] = await Promise.all([
-    options.git === false ? undefined : captureGit(),
-    options.dependencies === false ? undefined : captureLockFile(),
+  const from = workingDirectory();
+  const wants = (part: keyof EnvironmentOptions): boolean => options[part] !== false;
+  const [git, dependencies, gpus, container] = await Promise.all([
+    wants('git') ? captureGit(wants('patch')) : undefined,
+    wants('dependencies') && from !== undefined ? captureDependencies(from) : undefined,
+    wants('gpu') ? captureGpus() : undefined,
+    wants('container') ? captureContainer() : undefined,
   ]);
-  if (git !== undefined) facts['git'] = git;
+  const facts: Record<string, Json> = {};
+  if (git !== undefined) facts['git'] = git.facts;
   if (dependencies !== undefined) facts['dependencies'] = dependencies;
-  if (options.machine !== false) {
-    facts['machine'] = {
-      node: process.versions.node,
-      platform: `${process.platform}-${process.arch}`,
-      cpus: availableParallelism(),
-      memoryBytes: totalmem(),
-      host: hostname(),
-      user: userName(),
-    };
-  }
-  if (options.command !== false && script !== undefined) {
-    const from = workingDirectory();
+  if (wants('machine')) facts['machine'] = machine();
+  if (gpus !== undefined) facts['gpus'] = gpus;
+  if (container !== undefined) facts['container'] = container;
+  if (wants('user')) facts['user'] = { name: userName(), host: hostname() };
+  if (wants('command') && script !== undefined) {
     facts['command'] = {
       script: from === undefined ? basename(script) : relative(from, script),
       flags: flagNames(process.argv.slice(2)),
     };
   }
-  const commit = git?.['commit'];
   return {
     facts,
     ...(script === undefined ? {} : { sourceName: basename(script) }),
-    ...(typeof commit === 'string' ? { gitCommit: commit } : {}),
+    ...(git === undefined ? {} : { gitCommit: git.commit }),
+    ...(git?.patch === undefined ? {} : { patch: git.patch }),
   };
 }
 
@@ -77,44 +106,6 @@ function workingDirectory(): string | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-async function captureGit(): Promise<JsonObject | undefined> {
-  const commit = await git(['rev-parse', 'HEAD']);
-  if (commit === undefined) return undefined;
-  const [branch, status] = await Promise.all([
-    git(['rev-parse', '--abbrev-ref', 'HEAD']),
-    git(['status', '--porcelain', '--untracked-files=no']),
-  ]);
-  return { commit, ...(branch ? { branch } : {}), dirty: status !== undefined && status !== '' };
-}
-
-function git(args: readonly string[]): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const done = (error: Error | null, stdout: string): void =>
-      // No git, no repository, no commit yet, no time: an ordinary answer, not a fault.
-      resolve(error === null ? storableText(stdout.trim(), 1000) : undefined);
-    try {
-      execFile('git', [...args], { timeout: 2000, maxBuffer: 1 << 20 }, done);
-    } catch (error) {
-      done(error as Error, '');
-    }
-  });
-}
-
-async function captureLockFile(): Promise<JsonObject | undefined> {
-  const from = workingDirectory();
-  if (from === undefined) return undefined;
-  for (const name of ['package-lock.json', 'pnpm-lock.yaml', 'yarn.lock', 'bun.lock']) {
-    try {
-      const bytes = await readFile(join(from, name));
-      return { lockFile: name, sha256: createHash('sha256').update(bytes).digest('hex') };
-    } catch (error) {
-      // One that is not there, or may not be read, does not keep a run from starting.
-      if (typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
-    }
-  }
-  return undefined;
 }
 
 function userName(): string {

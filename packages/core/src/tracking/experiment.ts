@@ -3,6 +3,12 @@ import { checkOptions } from '../check-options.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, type Json } from '../json.ts';
+import {
+  assertThresholds,
+  type Threshold,
+  thresholdsFromJson,
+  thresholdsOption,
+} from './threshold.ts';
 
 /** A named group of runs. */
 export interface Experiment {
@@ -11,11 +17,18 @@ export interface Experiment {
   readonly description: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly lifecycle: 'active' | 'archived' | 'deleted';
+  /** Bounds that all of its runs are held to, beside their own. */
+  readonly thresholds: readonly Threshold[];
   readonly createdBy: string;
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly revision: number;
+  /** Its runs that are not deleted, counted as it was read. */
+  readonly runCount: number;
 }
+
+/** An experiment as its record has it: without what is counted. */
+export type StoredExperiment = Omit<Experiment, 'runCount'>;
 
 /** What a new experiment is. */
 export interface NewExperiment {
@@ -25,6 +38,8 @@ export interface NewExperiment {
   readonly description?: string;
   /** At most 20. */
   readonly tags?: Readonly<Record<string, string>>;
+  /** Bounds for its runs' metrics; a crossing is told by the event `metric.threshold_exceeded`. */
+  readonly thresholds?: readonly Threshold[];
   /** When the name is taken: an error (the default), the one that has it, or a name with the time. */
   readonly ifExists?: 'error' | 'reuse' | 'suffix';
 }
@@ -35,6 +50,7 @@ const newShape = z.strictObject({
   name: z.string(),
   description: z.string().optional(),
   tags: tagsShape.optional(),
+  thresholds: thresholdsOption.optional(),
   ifExists: z.enum(['error', 'reuse', 'suffix']).optional(),
 } satisfies Record<keyof NewExperiment, z.ZodType>);
 
@@ -43,6 +59,8 @@ export interface ExperimentChange {
   readonly name?: string;
   readonly description?: string;
   readonly lifecycle?: 'active' | 'archived';
+  /** In place of all that there were; for runs that start from now on. */
+  readonly thresholds?: readonly Threshold[];
   /** CONFLICT if the experiment is no longer at this revision. */
   readonly revision?: number;
 }
@@ -51,6 +69,7 @@ const changeShape = z.strictObject({
   name: z.string().optional(),
   description: z.string().optional(),
   lifecycle: z.enum(['active', 'archived']).optional(),
+  thresholds: thresholdsOption.optional(),
   revision: z.number().optional(),
 } satisfies Record<keyof ExperimentChange, z.ZodType>);
 
@@ -60,6 +79,7 @@ export function assertNewExperiment(options: NewExperiment): void {
   assertExperimentName(options.name);
   assertText(options.description ?? '', 'A description', 2048);
   assertTags(options.tags ?? {}, 20);
+  assertThresholds(options.thresholds ?? []);
 }
 
 /** Refuses, as INVALID, what an experiment cannot become. */
@@ -67,6 +87,7 @@ export function assertExperimentChange(change: ExperimentChange): void {
   checkOptions(changeShape, change, 'A change of an experiment');
   if (change.name !== undefined) assertExperimentName(change.name);
   assertText(change.description ?? '', 'A description', 2048);
+  assertThresholds(change.thresholds ?? []);
 }
 
 /** Refuses what an experiment's name may not be. */
@@ -111,7 +132,7 @@ export function disambiguatedName(name: string, now: number): string {
 }
 
 /** An experiment out of its record. */
-export function experimentFromRecord(record: StoredRecord): Experiment {
+export function experimentFromRecord(record: StoredRecord): StoredExperiment {
   const description: Json | undefined = record.body['description'];
   return {
     id: record.id,
@@ -119,6 +140,7 @@ export function experimentFromRecord(record: StoredRecord): Experiment {
     description: typeof description === 'string' ? description : '',
     tags: (record.facets['tags'] ?? {}) as Record<string, string>,
     lifecycle: record.columns['lifecycle'] as Experiment['lifecycle'],
+    thresholds: thresholdsFromJson(record.body['thresholds']),
     createdBy: record.columns['createdBy'] as string,
     createdAt: record.createdAt,
     updatedAt: record.updatedAt,

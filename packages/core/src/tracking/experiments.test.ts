@@ -212,3 +212,30 @@ describe('listExperiments', () => {
     });
   });
 });
+
+describe('runCount', () => {
+  test('counts the runs that are not deleted, wherever an experiment is read', async () => {
+    const { platform } = shared.fresh();
+    const { tracking } = platform;
+    const quick = { environment: false } as const;
+    expect((await tracking.createExperiment({ name: 'e' })).runCount).toBe(0);
+    const runs = await Promise.all(
+      ['e', 'e', 'e', 'other'].map((experiment) => tracking.startRun({ ...quick, experiment })),
+    );
+    const [first] = runs;
+    await tracking.deleteRun(first?.id as string);
+    expect((await tracking.getExperiment('e')).runCount).toBe(2);
+    expect((await tracking.findExperiment('e'))?.runCount).toBe(2);
+    const { experiments } = await tracking.listExperiments();
+    expect(experiments.map(({ name, runCount }) => [name, runCount])).toEqual([
+      ['e', 2],
+      ['other', 1],
+    ]);
+    await tracking.restoreRun(first?.id as string);
+    expect((await tracking.updateExperiment('e', { description: 'd' })).runCount).toBe(3);
+    await tracking.deleteExperiment('e');
+    const { id } = runs[0] as { readonly id: string };
+    const restored = await tracking.restoreExperiment((await tracking.getRun(id)).experimentId);
+    expect(restored.runCount).toBe(3);
+  });
+});

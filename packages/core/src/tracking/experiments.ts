@@ -14,7 +14,9 @@ import {
   type ExperimentChange,
   experimentFromRecord,
   type NewExperiment,
+  type StoredExperiment,
 } from './experiment.ts';
+import { type Threshold, thresholdsToJson } from './threshold.ts';
 
 const facets = ['tags'] as const;
 
@@ -38,13 +40,32 @@ export interface Experiments {
   restoreExperiment(id: string): Promise<Experiment>;
 }
 
-/** The verbs on experiments, bound to a scope; with `deletedExperimentIds`, which search needs. */
-export function createExperiments(
-  scope: Scope,
-): Experiments & { deletedExperimentIds(): Promise<readonly string[]> } {
+/** Experiments for those who start and search runs: nothing is counted. */
+export interface StoredExperiments {
+  /** As `createExperiment` with `ifExists: 'reuse'`. */
+  reuse(name: string): Promise<StoredExperiment>;
+  /** As `getExperiment`. */
+  get(idOrName: string): Promise<StoredExperiment>;
+  deletedExperimentIds(): Promise<readonly string[]>;
+}
+
+/** The verbs on experiments, bound to a scope. */
+export function createExperiments(scope: Scope): {
+  readonly experiments: Experiments;
+  readonly stored: StoredExperiments;
+} {
   const { metadata, workspace } = scope;
 
-  async function find(idOrName: string): Promise<Experiment | undefined> {
+  async function counted(stored: StoredExperiment): Promise<Experiment> {
+    const where: Predicate = {
+      op: 'and',
+      of: [compare('experimentId', stored.id), compare('lifecycle', 'active')],
+    };
+    const { count } = await metadata.count(workspace, 'run', where, { exact: true });
+    return { ...stored, runCount: count };
+  }
+
+  async function find(idOrName: string): Promise<StoredExperiment | undefined> {
     assertText(idOrName, 'An experiment id or name');
     const byId = await metadata.find(workspace, 'experiment', idOrName.slice(0, 1000), { facets });
     if (byId?.id === idOrName && byId.columns['lifecycle'] !== 'purging') {
@@ -55,7 +76,7 @@ export function createExperiments(
     return records[0] && experimentFromRecord(records[0]);
   }
 
-  async function get(idOrName: string): Promise<Experiment> {
+  async function get(idOrName: string): Promise<StoredExperiment> {
     const found = await find(idOrName);
     if (found !== undefined) return found;
     throw new KeelsonError(
@@ -65,7 +86,7 @@ export function createExperiments(
     );
   }
 
-  async function insert(name: string, options: NewExperiment): Promise<Experiment> {
+  async function insert(name: string, options: NewExperiment): Promise<StoredExperiment> {
     const id = scope.ids.next();
     await commitChanges(scope, [
       {
@@ -73,14 +94,14 @@ export function createExperiments(
         kind: 'experiment',
         id,
         columns: { name, liveName: name, lifecycle: 'active', createdBy: scope.principal.id },
-        body: { description: options.description ?? '' },
+        body: bodyOf(options.description, options.thresholds),
         facets: { tags: options.tags ?? {} },
       },
     ]);
     return get(id);
   }
 
-  async function create(options: NewExperiment): Promise<Experiment> {
+  async function create(options: NewExperiment): Promise<StoredExperiment> {
     assertNewExperiment(options);
     const { name, ifExists = 'error' } = options;
     await assertAllowed(scope, 'experiment.create', `experiment:${name}`);
@@ -102,13 +123,13 @@ export function createExperiments(
   /** Nothing is committed where `decide` answers nothing. */
   async function change(
     id: string,
-    decide: (experiment: Experiment) =>
+    decide: (experiment: StoredExperiment) =>
       | {
           readonly columns?: Readonly<Record<string, string | number | undefined>>;
           readonly body?: JsonObject;
         }
       | undefined,
-  ): Promise<Experiment> {
+  ): Promise<StoredExperiment> {
     await decideAndCommit(scope, async () => {
       const experiment = await get(id);
       const decided = decide(experiment);
@@ -131,10 +152,13 @@ export function createExperiments(
     return get(id);
   }
 
-  return {
-    createExperiment: create,
-    getExperiment: get,
-    findExperiment: find,
+  const experiments: Experiments = {
+    createExperiment: async (options) => counted(await create(options)),
+    getExperiment: async (idOrName) => counted(await get(idOrName)),
+    async findExperiment(idOrName) {
+      const found = await find(idOrName);
+      return found && counted(found);
+    },
 
     async listExperiments(options = {}) {
       checkOptions(listShape, options, 'listExperiments');
@@ -145,8 +169,10 @@ export function createExperiments(
         facets,
         ...(options.cursor === undefined ? {} : { cursor: options.cursor }),
       });
-      const experiments = records.map(experimentFromRecord);
-      return cursor === undefined ? { experiments } : { experiments, cursor };
+      const page = await Promise.all(
+        records.map((record) => counted(experimentFromRecord(record))),
+      );
+      return cursor === undefined ? { experiments: page } : { experiments: page, cursor };
     },
 
     async updateExperiment(idOrName, update) {
@@ -154,7 +180,7 @@ export function createExperiments(
       const experiment = await get(idOrName);
       await assertAllowed(scope, 'experiment.update', `experiment:${experiment.id}`);
       try {
-        return await change(experiment.id, (current) => changed(current, update));
+        return await counted(await change(experiment.id, (current) => changed(current, update)));
       } catch (error) {
         if (!isKeelsonError(error, 'CONFLICT') || error.details['unique'] === undefined)
           throw error;
@@ -189,37 +215,47 @@ export function createExperiments(
       await assertAllowed(scope, 'experiment.delete', `experiment:${id}`);
       const { id: found, name } = await get(id);
       try {
-        return await change(found, (current) =>
+        const restored = await change(found, (current) =>
           current.lifecycle === 'deleted'
             ? { columns: { lifecycle: 'active', liveName: current.name, deletedAt: undefined } }
             : undefined,
         );
+        return await counted(restored);
       } catch (error) {
         if (!isKeelsonError(error, 'CONFLICT')) throw error;
         throw taken(name, error);
       }
     },
+  };
 
-    async deletedExperimentIds() {
-      const ids: string[] = [];
-      let cursor: string | undefined;
-      do {
-        const page = await metadata.query(workspace, 'experiment', {
-          // Those that are being removed for good hide their runs too.
-          where: {
-            op: 'in',
-            left: { from: 'column', name: 'lifecycle' },
-            values: ['deleted', 'purging'],
-          },
-          limit: 1000,
-          ...(cursor === undefined ? {} : { cursor }),
-        });
-        ids.push(...page.records.map((record) => record.id));
-        cursor = page.cursor;
-      } while (cursor !== undefined);
-      return ids;
+  return {
+    experiments,
+    stored: {
+      reuse: (name) => create({ name, ifExists: 'reuse' }),
+      get,
+      deletedExperimentIds,
     },
   };
+
+  async function deletedExperimentIds(): Promise<readonly string[]> {
+    const ids: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await metadata.query(workspace, 'experiment', {
+        // Those that are being removed for good hide their runs too.
+        where: {
+          op: 'in',
+          left: { from: 'column', name: 'lifecycle' },
+          values: ['deleted', 'purging'],
+        },
+        limit: 1000,
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      ids.push(...page.records.map((record) => record.id));
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    return ids;
+  }
 }
 
 const attempts = 20;
@@ -231,7 +267,7 @@ const listShape = z.strictObject({
 
 /** What an update makes of an experiment. */
 function changed(
-  current: Experiment,
+  current: StoredExperiment,
   update: ExperimentChange,
 ): { readonly columns: Readonly<Record<string, string>>; readonly body: JsonObject } {
   if (update.revision !== undefined && update.revision !== current.revision) {
@@ -251,8 +287,19 @@ function changed(
   const name = update.name ?? current.name;
   return {
     columns: { name, liveName: name, lifecycle: update.lifecycle ?? current.lifecycle },
-    body: { description: update.description ?? current.description },
+    body: bodyOf(
+      update.description ?? current.description,
+      update.thresholds ?? current.thresholds,
+    ),
   };
+}
+
+function bodyOf(
+  description: string | undefined,
+  thresholds: readonly Threshold[] = [],
+): JsonObject {
+  const held = thresholds.length === 0 ? {} : { thresholds: thresholdsToJson(thresholds) };
+  return { description: description ?? '', ...held };
 }
 
 function taken(name: string, cause: unknown): KeelsonError {

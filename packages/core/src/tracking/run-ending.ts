@@ -9,6 +9,7 @@ import { commitChanges, decideAndCommit } from '../operations/decide-and-commit.
 import type { Artifacts } from './artifacts.ts';
 import { emitOfRun } from './emit-of-run.ts';
 import { assertMove, isPresumedDead, optional, type RunStatus } from './run.ts';
+import { lostOfRun } from './run-health.ts';
 import { type RunRecords, replaceRun } from './run-records.ts';
 
 /** How runs end: by their process, or because it died. */
@@ -70,7 +71,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
   }
 
   /** Makes the run's points durable; a store that is away does not keep a run from ending. */
-  async function settlePoints(runId: string): Promise<Record<string, number>> {
+  async function settlePoints(runId: string): Promise<Readonly<Record<string, number>>> {
     const writer = parts.writer();
     try {
       await writer.flush({ timeoutMs: flushMs });
@@ -79,8 +80,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
       const why = error instanceof Error ? error.message : String(error);
       parts.warn(`Metric points of run ${runId} are not durable yet: ${why}`, { runId });
     }
-    const lost = writer.health().dropped.filter((each) => each.series.owner === runId);
-    return Object.fromEntries(lost.map((each) => [each.series.key, each.points]));
+    return lostOfRun(writer.health().dropped, workspace, runId);
   }
 
   async function ending(

@@ -36,7 +36,7 @@ export function createRunLogging(
   async function logParams(runId: string, params: ReadonlyMap<string, Json>): Promise<void> {
     const set = Object.fromEntries(params);
     let overwritten: ReturnType<typeof overwriting> = [];
-    await records.whileRunning(runId, (record) => {
+    await records.whileLoggable(runId, 'params', (record) => {
       if (params.size === 0) return [];
       overwritten = overwriting(record.facets['params'] ?? {}, params);
       return [

@@ -55,10 +55,10 @@ async function openRace(): Promise<{
 
 function recordsOf(scope: Scope, heartbeatTimeoutMs = 30_000) {
   const heartbeats = { read: async () => new Map<string, number>() };
-  return createRunRecords(scope, { heartbeats, heartbeatTimeoutMs });
+  return createRunRecords(scope, { heartbeats, heartbeatTimeoutMs, lateLogging: false });
 }
 
-describe('whileRunning', () => {
+describe('whileLoggable', () => {
   const params = (key: string): Change => ({
     op: 'merge',
     kind: 'run',
@@ -70,7 +70,9 @@ describe('whileRunning', () => {
     const race = await openRace();
     const records = recordsOf(race.scope);
     race.before(race.end);
-    await expect(records.whileRunning('r', () => [params('late')])).rejects.toMatchObject({
+    await expect(
+      records.whileLoggable('r', 'params', () => [params('late')]),
+    ).rejects.toMatchObject({
       code: 'CONFLICT',
       message: expect.stringContaining('is COMPLETED'),
     });
@@ -82,7 +84,7 @@ describe('whileRunning', () => {
     const records = recordsOf(race.scope);
     race.before(() => race.rename('new name'));
     const names: unknown[] = [];
-    await records.whileRunning('r', (record) => {
+    await records.whileLoggable('r', 'params', (record) => {
       names.push(record.columns['name']);
       return [params('a')];
     });
@@ -94,7 +96,9 @@ describe('whileRunning', () => {
     const race = await openRace();
     const records = recordsOf(race.scope);
     await race.end();
-    await expect(records.whileRunning('r', () => [])).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(records.whileLoggable('r', 'params', () => [])).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
   });
 });
 

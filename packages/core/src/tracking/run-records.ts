@@ -25,15 +25,24 @@ export interface RunRecords {
   /** Which of the runs read RUNNING and are dead. */
   deaths(records: readonly StoredRecord[]): Promise<ReadonlyMap<string, Death>>;
   /**
-   * A run that takes params and artifacts. CONFLICT for one that has ended. One that others took for
-   * dead is reopened: whoever asks has a handle of it, and lives.
+   * A run that takes params and artifacts. CONFLICT for one that has ended, unless late logging is
+   * allowed. One that others took for dead is reopened: whoever asks has a handle of it, and lives.
    */
   loggable(id: string): Promise<StoredRecord>;
-  /** Commits changes that are right only while the run takes them. */
-  whileRunning(
+  /**
+   * What holds a commit of `what` to a run that is {@link loggable}: STALE when the run changes in
+   * between. Of a run that has ended it makes an entry in the run's history.
+   */
+  guard(record: StoredRecord, what: string): { readonly change: Change; readonly reason?: string };
+  /** Commits changes that are right only while the run takes them. None commits nothing. */
+  whileLoggable(
     id: string,
+    what: string,
     decide: (record: StoredRecord) => readonly Change[] | Promise<readonly Change[]>,
   ): Promise<void>;
+  /** Writes into the history of a run that has ended that `what` is logged to it. */
+  noteLate(id: string, what: string): Promise<void>;
+  readonly lateLogging: boolean;
   /** What the body of a run says of the process that runs it. */
   owned(body: JsonObject): JsonObject;
 }
@@ -43,9 +52,14 @@ const facets = ['params', 'tags'] as const;
 /** The records of runs of a scope. */
 export function createRunRecords(
   scope: Scope,
-  parts: { readonly heartbeats: Heartbeats; readonly heartbeatTimeoutMs: number },
+  parts: {
+    readonly heartbeats: Heartbeats;
+    readonly heartbeatTimeoutMs: number;
+    readonly lateLogging: boolean;
+  },
 ): RunRecords {
   const { metadata, workspace } = scope;
+  const { lateLogging } = parts;
 
   async function find(id: string): Promise<StoredRecord | undefined> {
     const record = await metadata.find(workspace, 'run', assertText(id, 'A run id'), { facets });
@@ -113,7 +127,7 @@ export function createRunRecords(
   async function loggable(id: string): Promise<StoredRecord> {
     const record = await get(id);
     if (!isPresumedDead(record)) {
-      assertLoggable(record);
+      if (!lateLogging) assertLoggable(record);
       return record;
     }
     await decideAndCommit(scope, async () => reopening(await get(id)));
@@ -129,6 +143,18 @@ export function createRunRecords(
     };
   }
 
+  function guard(
+    record: StoredRecord,
+    what: string,
+  ): { readonly change: Change; readonly reason?: string } {
+    const { id, revision, body } = record;
+    if (record.columns['status'] === 'RUNNING') {
+      return { change: { op: 'assert', kind: 'run', id, expect: revision } };
+    }
+    const change = replaceRun(record, {}, { ...body, lateLoggedAt: scope.clock.now() });
+    return { change, reason: `${what} logged after the end` };
+  }
+
   function owned(body: JsonObject): JsonObject {
     return { ...body, owner: describeOwner(), heartbeatTimeoutMs: parts.heartbeatTimeoutMs };
   }
@@ -140,12 +166,21 @@ export function createRunRecords(
     deaths,
     loggable,
     owned,
-    whileRunning: (id, decide) =>
+    guard,
+    lateLogging,
+    whileLoggable: (id, what, decide) =>
       decideAndCommit(scope, async () => {
         const record = await loggable(id);
         const changes = await decide(record);
-        const assert = { op: 'assert', kind: 'run', id, expect: record.revision } as const;
-        return { changes: changes.length === 0 ? [] : [assert, ...changes], result: undefined };
+        if (changes.length === 0) return { changes, result: undefined };
+        const { change, ...reason } = guard(record, what);
+        return { changes: [change, ...changes], result: undefined, ...reason };
+      }),
+    noteLate: (id, what) =>
+      decideAndCommit(scope, async () => {
+        const record = await get(id);
+        const { change, ...reason } = guard(record, what);
+        return { changes: [change], result: undefined, ...reason };
       }),
   };
 }

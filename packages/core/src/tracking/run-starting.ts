@@ -3,28 +3,39 @@ import type { MetricWriter } from '../contracts/metric-writer.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
+import type { Json, JsonObject } from '../json.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { ownerState } from '../process-owner.ts';
-import { ActiveRun, currentRun, type RunBackend, type RunGate } from './active-run.ts';
+import { ActiveRun, currentRun, type RunBackend, type RunIdentity } from './active-run.ts';
 import type { ArtifactLog } from './artifacts.ts';
+import { BesideTheLoop } from './beside-the-loop.ts';
 import type { DatasetLog } from './datasets.ts';
 import { emitOfRun } from './emit-of-run.ts';
-import { captureEnvironment, type Environment } from './environment.ts';
-import type { Experiment } from './experiment.ts';
-import type { Experiments } from './experiments.ts';
-import { isPresumedDead } from './run.ts';
+import {
+  captureEnvironment,
+  type Environment,
+  type EnvironmentOptions,
+  patchPath,
+} from './environment.ts';
+import type { StoredExperiment } from './experiment.ts';
+import type { StoredExperiments } from './experiments.ts';
+import { isPresumedDead, optional } from './run.ts';
 import type { RunEnding } from './run-ending.ts';
+import { gateOf, type RunGate } from './run-gate.ts';
+import { healthOfRun } from './run-health.ts';
 import { paramEntry, type RunLogging } from './run-logging.ts';
 import { runNameFor } from './run-name.ts';
 import { type RunRecords, replaceRun } from './run-records.ts';
 import { type CheckedStart, checkStart, type StartRunOptions } from './start-run-options.ts';
+import { type SystemMetricsOption, sampleMs } from './system-metrics.ts';
+import { thresholdsToJson } from './threshold.ts';
 
 /** How this process comes to hold runs. */
 export interface RunStarting {
   /** A RUNNING run to log to; or, of an id that there is, the run of that id. */
   start(options: StartRunOptions): Promise<ActiveRun>;
   /** A handle of a run, whoever began it. One that has ended for good takes nothing more. */
-  join(record: StoredRecord): Promise<ActiveRun>;
+  join(record: StoredRecord, options?: JoinOptions): Promise<ActiveRun>;
   /** The run around this call, where it is one of this workspace. */
   surrounding(): Promise<string | undefined>;
 }
@@ -32,14 +43,20 @@ export interface RunStarting {
 /** What starting a run needs beside the scope. */
 export interface RunStartingParts {
   readonly writer: () => MetricWriter;
-  readonly experiments: Pick<Experiments, 'createExperiment'>;
+  readonly experiments: Pick<StoredExperiments, 'reuse'>;
   readonly artifacts: ArtifactLog;
   readonly records: RunRecords;
   readonly logging: RunLogging;
   readonly datasets: DatasetLog;
   readonly ending: RunEnding;
   metricSeen(experimentId: string, key: string): void;
+  /** For runs that do not say otherwise. */
+  readonly systemMetrics?: SystemMetricsOption;
+  readonly environment?: EnvironmentOptions | false;
 }
+
+/** What a process may choose of a run that another began. */
+export type JoinOptions = Pick<StartRunOptions, 'systemMetrics'>;
 
 /** How this process comes to hold runs of a scope. */
 export function createRunStarting(scope: Scope, parts: RunStartingParts): RunStarting {
@@ -47,6 +64,9 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
   const { records, logging, ending } = parts;
   const gates = new Map<string, RunGate>();
   let environment: Promise<Environment> | undefined;
+  const warn: RunBackend['warn'] = (message, fields) =>
+    scope.logger.warn({ component: 'tracking', ...fields }, message);
+  const beside = new BesideTheLoop(warn);
 
   const backend: RunBackend = {
     workspace,
@@ -57,8 +77,31 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     setTags: logging.setTags,
     logDataset: parts.datasets.logDataset,
     metricSeen: parts.metricSeen,
-    warn: (message, fields) => scope.logger.warn({ component: 'tracking', ...fields }, message),
+    warn,
+    crossed(run, crossing, { step, timestamp }) {
+      const { metric, bound, threshold, value, last } = crossing;
+      const event = emitOfRun(scope, run.id, 'metric.threshold_exceeded', {
+        experimentId: run.experimentId,
+        metric,
+        bound,
+        value,
+        timestamp,
+        ...optional('threshold', threshold),
+        ...optional('step', step),
+        ...(last ? { last } : {}),
+      });
+      beside.add(`That ${metric} of run ${run.id} crossed a bound`, async () => {
+        await commitChanges(scope, [event]);
+      });
+    },
+    lateMetrics(runId) {
+      const what = `That metrics were logged after the end of run ${runId}`;
+      beside.add(what, () => records.noteLate(runId, 'metrics'));
+    },
+    settle: () => beside.settle(),
+    health: (runId) => healthOfRun(parts.writer().health(), workspace, runId),
     async finish(id, status, reason) {
+      await beside.settle();
       await ending.finish(id, status, reason);
       gates.delete(id);
     },
@@ -67,7 +110,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
   async function start(options: StartRunOptions): Promise<ActiveRun> {
     const checked = checkStart(options);
     const existing = checked.id === undefined ? undefined : await records.find(checked.id);
-    if (existing !== undefined) return join(existing);
+    if (existing !== undefined) return join(existing, checked);
     if (checked.parentRunId !== undefined) await records.get(checked.parentRunId);
     const [experiment, captured] = await Promise.all([
       experimentFor(checked.experiment),
@@ -76,8 +119,13 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     await assertAllowed(scope, 'run.create', `experiment:${experiment.id}`);
     const id = checked.id ?? scope.ids.next();
     const name = checked.name ?? runNameFor(id);
+    const body = records.owned({
+      description: checked.description ?? '',
+      environment: captured.facts,
+      ...optional('thresholds', thresholdsOf(experiment, checked)),
+    });
     try {
-      await commitChanges(scope, starting(checked, { id, name, experiment, captured }));
+      await commitChanges(scope, starting(checked, { id, name, experiment, captured, body }));
     } catch (error) {
       // The experiment was edited, or deleted, in between.
       if (isKeelsonError(error, 'STALE')) return start(options);
@@ -85,9 +133,26 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       const raced = checked.id !== undefined && isKeelsonError(error, 'CONFLICT');
       const other = raced ? await records.find(id) : undefined;
       if (other === undefined) throw error;
-      return join(other);
+      return join(other, checked);
     }
-    return activate({ id, name, experimentId: experiment.id });
+    const active = activate({ id, name, experimentId: experiment.id }, body, checked);
+    if (captured.patch !== undefined) await keepPatch(id, captured.patch);
+    return active;
+  }
+
+  /** Never a reason for a training not to start. */
+  async function keepPatch(runId: string, patch: Uint8Array): Promise<void> {
+    try {
+      await parts.artifacts.log(runId, patchPath, patch, {
+        type: 'OTHER',
+        mimeType: 'text/x-diff',
+      });
+    } catch (error) {
+      warn(`The patch of the uncommitted changes could not be kept for run ${runId}.`, {
+        runId,
+        error,
+      });
+    }
   }
 
   function starting(
@@ -95,11 +160,12 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     run: {
       readonly id: string;
       readonly name: string;
-      readonly experiment: Experiment;
+      readonly experiment: StoredExperiment;
       readonly captured: Environment;
+      readonly body: JsonObject;
     },
   ): Change[] {
-    const { id, name, experiment, captured } = run;
+    const { id, name, experiment, captured, body } = run;
     const { params, tags } = options;
     const columns = {
       experimentId: experiment.id,
@@ -113,10 +179,6 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       userId: scope.principal.id,
       lifecycle: 'active',
     };
-    const body = records.owned({
-      description: options.description ?? '',
-      environment: captured.facts,
-    });
     return [
       { op: 'assert', kind: 'experiment', id: experiment.id, expect: experiment.revision },
       { op: 'create', kind: 'run', id, columns, body, facets: { tags, params } },
@@ -125,8 +187,8 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     ];
   }
 
-  async function experimentFor(name: string): Promise<Experiment> {
-    const experiment = await parts.experiments.createExperiment({ name, ifExists: 'reuse' });
+  async function experimentFor(name: string): Promise<StoredExperiment> {
+    const experiment = await parts.experiments.reuse(name);
     if (experiment.lifecycle !== 'deleted') return experiment;
     throw new KeelsonError(
       'CONFLICT',
@@ -135,39 +197,38 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     );
   }
 
-  async function join(record: StoredRecord): Promise<ActiveRun> {
-    if (isPresumedDead(record)) return handle(await records.loggable(record.id));
-    if (record.columns['status'] !== 'RUNNING') return handle(record, { closed: true });
+  async function join(record: StoredRecord, options: JoinOptions = {}): Promise<ActiveRun> {
+    if (isPresumedDead(record)) return handle(await records.loggable(record.id), options);
+    if (record.columns['status'] !== 'RUNNING') {
+      const closed = { closed: true, lateLogging: records.lateLogging };
+      return new ActiveRun(identityOf(record), backend, gateOf(record.body, closed));
+    }
     await decideAndCommit(scope, async () => {
       const current = await records.get(record.id);
       const adopted = ownerState(current.body['owner']) === 'dead';
       const change = replaceRun(current, {}, records.owned(current.body));
       return { changes: adopted ? [change] : [], result: undefined, reason: 'its process died' };
     });
-    return handle(record);
+    return handle(record, options);
   }
 
-  function handle(record: StoredRecord, gate?: RunGate): ActiveRun {
-    const { name, experimentId } = record.columns as { name: string; experimentId: string };
-    const run = { id: record.id, name, experimentId };
-    return gate === undefined ? activate(run) : new ActiveRun(run, backend, gate);
+  function handle(record: StoredRecord, options: JoinOptions): ActiveRun {
+    return activate(identityOf(record), record.body, options);
   }
 
-  function activate(run: {
-    readonly id: string;
-    readonly name: string;
-    readonly experimentId: string;
-  }): ActiveRun {
-    parts.writer().openRun(workspace, run.id);
+  function activate(run: RunIdentity, body: JsonObject, options: JoinOptions): ActiveRun {
+    const every = sampleMs(options.systemMetrics ?? parts.systemMetrics);
+    parts.writer().openRun(workspace, run.id, { sampleMs: every });
     let gate = gates.get(run.id);
     if (gate === undefined || gate.closed) {
-      gate = { closed: false };
+      gate = gateOf(body, { closed: false, lateLogging: records.lateLogging });
       gates.set(run.id, gate);
     }
     return new ActiveRun(run, backend, gate);
   }
 
-  async function capture(options: StartRunOptions['environment']): Promise<Environment> {
+  async function capture(own: StartRunOptions['environment']): Promise<Environment> {
+    const options = own ?? parts.environment;
     if (options === false) return { facts: {} };
     if (options !== undefined) return captureEnvironment(options);
     environment ??= captureEnvironment();
@@ -180,4 +241,14 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
   }
 
   return { start, join, surrounding };
+}
+
+function identityOf(record: StoredRecord): RunIdentity {
+  const { name, experimentId } = record.columns as { name: string; experimentId: string };
+  return { id: record.id, name, experimentId };
+}
+
+function thresholdsOf(experiment: StoredExperiment, options: CheckedStart): Json[] | undefined {
+  const all = [...experiment.thresholds, ...(options.thresholds ?? [])];
+  return all.length === 0 ? undefined : thresholdsToJson(all);
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
-import type { StoredRecord } from '../contracts/record.ts';
+import type { RevisionEntry, StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, type Json, type JsonObject } from '../json.ts';
@@ -9,7 +9,7 @@ import { assertAllowed, type Decision, decideAndCommit } from '../operations/dec
 import { type ActiveRun, enterRun } from './active-run.ts';
 import { emitOfRun } from './emit-of-run.ts';
 import { unflattenParams } from './params.ts';
-import type { Run } from './run.ts';
+import { optional, type Run, type RunStatus } from './run.ts';
 import type { RunEnding } from './run-ending.ts';
 import type { RunLogging } from './run-logging.ts';
 import { type RunRecords, reopen, replaceRun } from './run-records.ts';
@@ -22,6 +22,18 @@ export interface RunChange {
   readonly description?: string;
   /** CONFLICT if the run is no longer at this revision. */
   readonly revision?: number;
+}
+
+/** One change of a run. */
+export interface RunRevision {
+  readonly revision: number;
+  readonly at: number;
+  /** The principal. */
+  readonly by: string;
+  readonly reason?: string;
+  readonly status: RunStatus;
+  readonly name: string;
+  readonly lifecycle: Run['lifecycle'];
 }
 
 /** The verbs on runs. */
@@ -43,6 +55,11 @@ export interface Runs {
   getParamHistory(
     id: string,
   ): Promise<readonly { readonly at: number; readonly params: Readonly<Record<string, Json>> }[]>;
+  /**
+   * Who changed the run's state, name, description or owner, when and why, oldest first: its start, its
+   * end, reopenings, and what was logged after the end. Params, tags and metrics are not among them.
+   */
+  getRunHistory(id: string): Promise<readonly RunRevision[]>;
   /** Reopens a finished run, or joins one that runs; the run's history tells who did and when. */
   resumeRun(id: string): Promise<ActiveRun>;
   updateRun(id: string, change: RunChange): Promise<Run>;
@@ -166,6 +183,17 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
       }));
     },
 
+    async getRunHistory(id) {
+      await records.get(id);
+      const all: RunRevision[] = [];
+      for (let page: readonly RevisionEntry[]; ; ) {
+        const after = all.at(-1)?.revision ?? 0;
+        page = await metadata.history(workspace, 'run', id, { after, limit: 1000 });
+        all.push(...page.map(toRevision));
+        if (page.length < 1000) return all;
+      }
+    },
+
     async resumeRun(id) {
       await edit(
         id,
@@ -221,6 +249,19 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
       checkOptions(reapShape, options, 'reap');
       return ending.reap(options.limit ?? 100);
     },
+  };
+}
+
+function toRevision(entry: RevisionEntry): RunRevision {
+  const { revision, at, by, columns } = entry;
+  return {
+    revision,
+    at,
+    by,
+    status: columns['status'] as RunStatus,
+    name: columns['name'] as string,
+    lifecycle: columns['lifecycle'] as Run['lifecycle'],
+    ...optional('reason', entry.reason),
   };
 }
 

@@ -4,7 +4,7 @@ import type { Order, Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { parseFilter, parseOrder } from '../language/parse-filter.ts';
-import type { Experiments } from './experiments.ts';
+import type { StoredExperiments } from './experiments.ts';
 import type { Run } from './run.ts';
 import { runVocabulary } from './run-vocabulary.ts';
 
@@ -58,9 +58,7 @@ export interface RunSearches {
 
 /** What searches need beside the scope. */
 export interface RunSearchParts {
-  readonly experiments: Pick<Experiments, 'getExperiment'> & {
-    deletedExperimentIds(): Promise<readonly string[]>;
-  };
+  readonly experiments: Pick<StoredExperiments, 'get' | 'deletedExperimentIds'>;
   read(records: readonly StoredRecord[]): Promise<readonly Run[]>;
   /** Marks runs whose process died, so that a search by status finds them. */
   sweep(): Promise<void>;
@@ -79,7 +77,7 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
       if (values.length > 0) of.push({ op: 'not', of: { op: 'in', left, values } });
     } else {
       const names = [search.experiment].flat();
-      const found = await Promise.all(names.map((name) => experiments.getExperiment(name)));
+      const found = await Promise.all(names.map((name) => experiments.get(name)));
       const ids = found.map((experiment) => experiment.id);
       of.push(
         ids.length === 1

@@ -2,10 +2,12 @@ import { z } from 'zod';
 import { checkOptions, signalOption } from '../check-options.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, type Json } from '../json.ts';
-import type { EnvironmentOptions } from './environment.ts';
+import { type EnvironmentOptions, environmentOption } from './environment.ts';
 import { assertTags } from './experiment.ts';
 import { flattenParams } from './params.ts';
 import type { SourceType } from './run.ts';
+import { type SystemMetricsOption, systemMetricsOption } from './system-metrics.ts';
+import { assertThresholds, type Threshold, thresholdsOption } from './threshold.ts';
 
 /** How a run begins. */
 export interface StartRunOptions {
@@ -20,6 +22,13 @@ export interface StartRunOptions {
   readonly sourceType?: SourceType;
   /** What is captured about where it runs; false for nothing. */
   readonly environment?: EnvironmentOptions | false;
+  /**
+   * Bounds, beside those of the experiment: a metric that crosses one is told of by the event
+   * `metric.threshold_exceeded`, at the latest when the run ends.
+   */
+  readonly thresholds?: readonly Threshold[];
+  /** Samples of machine and process as `system/*` metrics; as the platform says when left out. */
+  readonly systemMetrics?: SystemMetricsOption;
   /**
    * An id of the caller's: starting it again answers the same run, so that a restart leaves no strays.
    * A handle of one that has ended takes nothing more; `resumeRun` reopens it.
@@ -37,17 +46,9 @@ const shape = z.strictObject({
   tags: z.looseObject({}).optional(),
   parentRunId: z.string().optional(),
   sourceType: z.enum(['NOTEBOOK', 'SCRIPT', 'PIPELINE', 'SERVICE']).optional(),
-  environment: z
-    .union([
-      z.literal(false),
-      z.strictObject({
-        git: z.boolean().optional(),
-        machine: z.boolean().optional(),
-        dependencies: z.boolean().optional(),
-        command: z.boolean().optional(),
-      } satisfies Record<keyof EnvironmentOptions, z.ZodType>),
-    ])
-    .optional(),
+  environment: environmentOption.optional(),
+  thresholds: thresholdsOption.optional(),
+  systemMetrics: systemMetricsOption.optional(),
   id: z.string().optional(),
   signal: signalOption.optional(),
 } satisfies Record<keyof StartRunOptions, z.ZodType>);
@@ -64,6 +65,7 @@ export function checkStart(options: StartRunOptions): CheckedStart {
   if (options.name !== undefined) assertRunName(options.name);
   assertText(options.description ?? '', 'A description', 2048);
   if (options.id !== undefined) assertId(options.id, 'A run id');
+  assertThresholds(options.thresholds ?? []);
   if (options.parentRunId !== undefined) assertId(options.parentRunId, 'A parent run id');
   return {
     ...options,

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Heartbeats, MetricWriter } from '../contracts/metric-writer.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
@@ -5,12 +6,14 @@ import { type Artifacts, createArtifacts } from './artifacts.ts';
 import { type CompareOptions, createRunComparisons, type RunComparisons } from './compare-runs.ts';
 import { renderComparisonPage } from './comparison-page.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
+import { type EnvironmentOptions, environmentOption } from './environment.ts';
 import { createExperiments, type Experiments } from './experiments.ts';
 import { createExperimentExports, type ExperimentExports } from './export-experiments.ts';
 import { createExperimentImports, type ExperimentImports } from './import-experiments.ts';
 import { createMetricNameWatch } from './metric-name-watch.ts';
 import { createMetricNames, type MetricNames } from './metric-names.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { optional } from './run.ts';
 import { createRunEnding, type RunEnding } from './run-ending.ts';
 import { createRunLogging } from './run-logging.ts';
 import { renderRunPage } from './run-page.ts';
@@ -18,6 +21,7 @@ import { createRunRecords } from './run-records.ts';
 import { createRunStarting } from './run-starting.ts';
 import { createRuns, type Runs } from './runs.ts';
 import { createRunSearches, type RunSearches } from './search.ts';
+import type { SystemMetricsOption } from './system-metrics.ts';
 import { createTypedExperiments, type TypedExperiments } from './typed-experiment.ts';
 
 /** Shows runs to people. */
@@ -50,16 +54,36 @@ export interface TrackingParts {
   readonly heartbeats: Heartbeats;
   /** A run without a sign of life for this long is dead; 30,000 when left out. */
   readonly heartbeatTimeoutMs?: number;
+  readonly options?: TrackingOptions;
+  readonly systemMetrics?: SystemMetricsOption;
 }
+
+/** How tracking behaves. */
+export interface TrackingOptions {
+  /**
+   * Whether runs that have ended take params, metrics, artifacts and datasets: `refuse` when left out.
+   * With `allow` each is told of in the run's history; metrics once for each process that logs them.
+   */
+  readonly lateLogging?: 'refuse' | 'allow';
+  /** What is captured where runs do not say otherwise; all of it when left out. */
+  readonly environment?: EnvironmentOptions | false;
+}
+
+/** The shape of {@link TrackingOptions}. */
+export const trackingOptions: z.ZodType = z.strictObject({
+  lateLogging: z.enum(['refuse', 'allow']).optional(),
+  environment: environmentOption.optional(),
+} satisfies Record<keyof TrackingOptions, z.ZodType>);
 
 /** Tracking, bound to a workspace and a principal. */
 export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
-  const { writer, heartbeats, heartbeatTimeoutMs = 30_000 } = parts;
+  const { writer, heartbeats, heartbeatTimeoutMs = 30_000, options = {}, systemMetrics } = parts;
+  const lateLogging = options.lateLogging === 'allow';
   const warn = (message: string, fields: object): void =>
     scope.logger.warn({ component: 'tracking', ...fields }, message);
 
-  const { deletedExperimentIds, ...experiments } = createExperiments(scope);
-  const records = createRunRecords(scope, { heartbeats, heartbeatTimeoutMs });
+  const { experiments, stored } = createExperiments(scope);
+  const records = createRunRecords(scope, { heartbeats, heartbeatTimeoutMs, lateLogging });
   const artifactLog = createArtifacts(scope, records, warn);
   const { log: _, ...artifacts } = artifactLog;
   const { logDataset, ...datasets } = createDatasets(scope, records);
@@ -72,13 +96,15 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
     ...common,
     datasets: { logDataset },
     writer,
-    experiments,
+    experiments: stored,
     artifacts: artifactLog,
     metricSeen: watch.seen,
+    ...optional('systemMetrics', systemMetrics),
+    ...optional('environment', options.environment),
   });
   const runs = createRuns(scope, { ...common, starting });
   const searches = createRunSearches(scope, {
-    experiments: { getExperiment: experiments.getExperiment, deletedExperimentIds },
+    experiments: stored,
     read: records.read,
     sweep: createSweep(ending, warn),
   });

@@ -1,0 +1,37 @@
+import type { MetricWriterHealth } from '../contracts/metric-writer.ts';
+
+/** How the metrics of a run fare in this process. */
+export interface RunHealth {
+  /** Points of all runs of this process that are logged and not yet durable. */
+  readonly pendingPoints: number;
+  /** Of those, in the spool file, because the store is away. */
+  readonly spooledPoints: number;
+  /** Points of this run that were lost because memory and spool were full, by metric; empty in health. */
+  readonly lostPoints: Readonly<Record<string, number>>;
+  /** What is wrong with the store; left out while nothing is. */
+  readonly lastError?: string;
+  /** When points were last made durable, in epoch ms. */
+  readonly lastFlushAt?: number;
+}
+
+/** What a writer's health says of one run. */
+export function healthOfRun(
+  writer: MetricWriterHealth,
+  workspace: string,
+  runId: string,
+): RunHealth {
+  const { dropped, ...rest } = writer;
+  return { ...rest, lostPoints: lostOfRun(dropped, workspace, runId) };
+}
+
+/** Of what was dropped, the points of one run, by metric. */
+export function lostOfRun(
+  dropped: MetricWriterHealth['dropped'],
+  workspace: string,
+  runId: string,
+): Readonly<Record<string, number>> {
+  const of = dropped.filter(
+    ({ series }) => series.owner === runId && series.workspace === workspace,
+  );
+  return Object.fromEntries(of.map(({ series, points }) => [series.key, points]));
+}
