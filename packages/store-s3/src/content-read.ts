@@ -273,7 +273,7 @@ function cut(length: number, wanted: number): Error {
 }
 
 /** The fault of a damaged content; keeps beside it that it was found, so that the next put mends it. */
-export async function damaged(
+async function damaged(
   content: Pick<ReadContent, 'medium' | 'space' | 'sha256' | 'role'>,
   start: number,
   end: number,

@@ -6,7 +6,7 @@ import { contentKey, type ObjectRole } from './s3-keys.ts';
 import type { S3Medium } from './s3-medium.ts';
 
 /** Whether there are bytes of the content. */
-export function isStored(state: ContentState): boolean {
+function isStored(state: ContentState): boolean {
   return state.objects.plain !== undefined || state.objects.sealed !== undefined;
 }
 

@@ -17,7 +17,7 @@ export interface SourcePart {
 }
 
 /** Parts grow, so that 10,000 of them hold a content of any size: twice as large each 2,500 parts. */
-export function partBytesOf(number: number, partBytes: number): number {
+function partBytesOf(number: number, partBytes: number): number {
   return partBytes * 2 ** Math.floor((number - 1) / 2_500);
 }
 
