@@ -62,6 +62,7 @@ const roomsAndTheRoot = rooms.flatMap((room) => [
   plant(`${core}/${room}/to-face.ts`, '../index.ts', false),
   plant(`${core}/${room}/model/to-face.ts`, '../../index.ts', false),
   plant(`${core}/${room}/to-root.ts`, '../open-platform.ts', false),
+  plant(`${core}/${room}/to-backups.ts`, '../backups.ts', false),
   plant(`${core}/${room}/model/to-root.ts`, '../../open-platform.ts', false),
   plant(`${core}/${room}/to-options.ts`, '../platform-options.ts', false),
   plant(`${core}/${room}/to-own-package.ts`, '@keelson/core', false),
@@ -125,7 +126,7 @@ describe('import directions', () => {
     expectHeld(plants);
   });
 
-  it.each(['open-platform', 'platform-options', 'index'])(
+  it.each(['backups', 'open-platform', 'platform-options', 'index'])(
     'of %s.ts are held by the linter',
     (file) => {
       for (const { text, legal } of compositionRoot) {

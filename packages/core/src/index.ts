@@ -1,7 +1,14 @@
 export type { ArchiveSource } from './archive/archive-reader.ts';
 export type { ArchiveTarget } from './archive/archive-writer.ts';
+export {
+  type RestoreBackupOptions,
+  restoreBackup,
+  type VerifyBackupOptions,
+  verifyBackup,
+} from './backups.ts';
 export type * from './contracts/artifact-store.ts';
 export type * from './contracts/backend.ts';
+export type { BackupProgress, BackupReport } from './contracts/backup.ts';
 export type * from './contracts/caretaker.ts';
 export type * from './contracts/event.ts';
 export type * from './contracts/evidence-source.ts';
@@ -28,6 +35,8 @@ export type {
   RolloutStep,
 } from './deployments/rollout.ts';
 export type { Rollouts, StartRollout } from './deployments/rollouts.ts';
+export type { BackupCheck, BackupFinding } from './embedded/backup-check.ts';
+export type { RestoreReport } from './embedded/backup-restore.ts';
 export {
   type ErrorClass,
   type ErrorCode,
@@ -56,7 +65,8 @@ export type { Accuracy, Performance } from './monitoring/performance.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
 export type { GarbageOptions, GarbageProgress, GarbageReport } from './operations/garbage.ts';
-export type { Operations } from './operations/operations.ts';
+export type { BackupOptions, Operations } from './operations/operations.ts';
+export type { VerifyOptions, VerifyReport } from './operations/verification.ts';
 export {
   definePipeline,
   type Pipeline,

@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import { namedContents } from './backups.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
 import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
@@ -10,16 +11,22 @@ import type { Authorizer, Logger, Principal } from './contracts/ports.ts';
 import type { KindDeclaration } from './contracts/record.ts';
 import type { Scope } from './contracts/scope.ts';
 import { createDeployments, type Deployments } from './deployments/deployments.ts';
+import { writeBackup } from './embedded/backup.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
+import { checkDatabase } from './embedded/sqlite-snapshot.ts';
 import { KeelsonError } from './errors.ts';
 import { createEvents, type Events } from './events/events.ts';
 import type { Owners } from './events/subscription-loop.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
-import { createOperations, type Operations } from './operations/operations.ts';
+import {
+  createOperations,
+  type Operations,
+  type OperationsParts,
+} from './operations/operations.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
-import { createOutputReferences } from './pipelines/step-outputs.ts';
+import { createOutputReferences, outputContents } from './pipelines/step-outputs.ts';
 import {
   checkPlatformOptions,
   checkServicesOptions,
@@ -27,9 +34,9 @@ import {
   type ServicesOptions,
 } from './platform-options.ts';
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
-import { createModelReferences } from './registry/references.ts';
+import { createModelReferences, modelContents } from './registry/references.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
-import { artifactReferences, createPurge } from './tracking/purging.ts';
+import { artifactContents, artifactReferences, createPurge } from './tracking/purging.ts';
 import { optional } from './tracking/run.ts';
 import { createTracking, type Tracking } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';
@@ -294,11 +301,25 @@ function bindServices(
   const deployments = createDeployments(scope, registry, () => monitoring.evidence);
   const operations = createOperations(scope, {
     caretakers: [
-      { component: 'tracking', purge: createPurge(scope), references: artifactReferences(scope) },
-      { component: 'registry', references: createModelReferences(scope) },
-      { component: 'pipelines', references: createOutputReferences(scope) },
+      {
+        component: 'tracking',
+        purge: createPurge(scope),
+        references: artifactReferences(scope),
+        contents: artifactContents,
+      },
+      {
+        component: 'registry',
+        references: createModelReferences(scope),
+        contents: modelContents,
+      },
+      {
+        component: 'pipelines',
+        references: createOutputReferences(scope),
+        contents: outputContents,
+      },
     ],
     collectLeftovers: (olderThanMs) => stores.artifacts.collectLeftovers(olderThanMs),
+    ...careForDatabase(scope, stores),
   });
   const reaper: Loop = {
     name: 'reaper',
@@ -320,6 +341,25 @@ function bindServices(
     async close() {
       await pipelines.close();
       await monitoring.close();
+    },
+  };
+}
+
+/** Backup and check of the embedded database; nothing where records or series lie elsewhere. */
+function careForDatabase(
+  scope: Scope,
+  stores: PlatformStores,
+): Pick<OperationsParts, 'backUp' | 'checkDatabase'> {
+  const { databasePath } = stores;
+  if (databasePath === undefined) return {};
+  return {
+    checkDatabase: (signal) =>
+      checkDatabase(databasePath, { immutable: false, ...optional('signal', signal) }),
+    async backUp(dir, options) {
+      // What this process has logged before is in it; others' points are up to their flush interval behind.
+      await stores.writer().flush(optional('signal', options.signal));
+      const source = { databasePath, artifacts: stores.artifacts, named: namedContents };
+      return await writeBackup(source, dir, { ...options, now: () => scope.clock.now() });
     },
   };
 }

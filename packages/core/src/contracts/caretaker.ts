@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.ts';
+import type { StoredRecord } from './record.ts';
 
 /** How well something is. */
 export type HealthStatus = 'HEALTHY' | 'DEGRADED' | 'UNHEALTHY' | 'UNKNOWN';
@@ -60,6 +61,12 @@ export interface References {
 /** Opens {@link References}; a room may look through its records here, once for many questions. */
 export type OpenReferences = (signal: AbortSignal) => Promise<References>;
 
+/** Which contents the records of a kind name: for whoever looks whether all of them are there. */
+export interface NamedContents {
+  readonly kind: string;
+  digests(record: Pick<StoredRecord, 'columns' | 'body'>): readonly string[];
+}
+
 /** What a room hands to operations: checks, recoveries, retention, reconciliation. */
 export interface Caretaker {
   readonly component: string;
@@ -69,6 +76,7 @@ export interface Caretaker {
   readonly purge?: Purge;
   /** What the records of the room refer to, as of now. */
   readonly references?: OpenReferences;
+  readonly contents?: NamedContents;
   reconcile?(options: {
     readonly mend: boolean;
     readonly signal: AbortSignal;

@@ -31,6 +31,8 @@ export interface PlatformStores {
   readonly series: SeriesStore;
   readonly artifacts: ArtifactStore;
   readonly heartbeats: Heartbeats;
+  /** The SQLite file with all records and series; undefined where some of them lie elsewhere. */
+  readonly databasePath: string | undefined;
   /** The process's metric writer; its thread starts with the first point or open run. */
   writer(): MetricWriter;
   close(options: { readonly timeoutMs: number }): Promise<void>;
@@ -78,7 +80,10 @@ export async function openStores(options: StoresOptions): Promise<PlatformStores
     const { series, fold } = await openSeries(options, directory, database, open);
     const metadata = await openMetadata(options, database, series.store, fold, open);
     const { store, heartbeats, points } = series;
-    return platformStores(directory, { metadata, series: store, artifacts, heartbeats }, opened, {
+    const whole = options.metadata === undefined && options.series === undefined;
+    const databasePath = whole ? directory.databasePath : undefined;
+    const parts = { metadata, series: store, artifacts, heartbeats, databasePath };
+    return platformStores(directory, parts, opened, {
       spoolDir: directory.spoolPath,
       ...options.points,
       target: points,
@@ -152,7 +157,7 @@ async function openMetadata(
 
 function platformStores(
   directory: PlatformDirectory,
-  stores: Pick<PlatformStores, 'metadata' | 'series' | 'artifacts' | 'heartbeats'>,
+  stores: Pick<PlatformStores, 'metadata' | 'series' | 'artifacts' | 'heartbeats' | 'databasePath'>,
   opened: readonly (() => Promise<void>)[],
   points: PointWriterOptions,
 ): PlatformStores {

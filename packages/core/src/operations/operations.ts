@@ -1,6 +1,13 @@
+import { z } from 'zod';
+import { checkOptions, signalOption } from '../check-options.ts';
+import type { BackupProgress, BackupReport } from '../contracts/backup.ts';
 import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
+import { KeelsonError } from '../errors.ts';
+import { assertText } from '../json.ts';
+import { assertAllowed } from './decide-and-commit.ts';
 import { collectGarbage, type GarbageOptions, type GarbageReport } from './garbage.ts';
+import { type VerifyOptions, type VerifyReport, verifyPlatform } from './verification.ts';
 
 /** Care for what the platform keeps. */
 export interface Operations {
@@ -10,18 +17,57 @@ export interface Operations {
    * uploads. In this workspace, while others work.
    */
   gc(options?: GarbageOptions): Promise<GarbageReport>;
+  /**
+   * Writes a backup of all workspaces into a directory that is absent or empty, while others work: what was
+   * durable when it began, and every content that its records name. `verifyBackup` and `restoreBackup` read
+   * it. A backup that was broken off is none, and goes on when it is made again into the same directory.
+   * CONFLICT for a directory with a finished one; EXHAUSTED when the disk is full; UNSUPPORTED where the
+   * records lie on a server, which has backups of its own.
+   */
+  backup(dir: string, options?: BackupOptions): Promise<BackupReport>;
+  /**
+   * Looks whether the database is whole and every content that records of this workspace name is there
+   * (or, with `contents: 'read'`, is what was stored byte by byte), and names what is not.
+   */
+  verify(options?: VerifyOptions): Promise<VerifyReport>;
 }
+
+/** How a backup is made. */
+export interface BackupOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: BackupProgress) => void;
+}
+
+const backupShape = z.strictObject({
+  signal: signalOption.optional(),
+  onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
+} satisfies Record<keyof BackupOptions, z.ZodType>);
 
 /** What operations need beside their scope. */
 export interface OperationsParts {
   /** One for each room that keeps records. */
   readonly caretakers: readonly Caretaker[];
   collectLeftovers(olderThanMs: number): Promise<number>;
+  /** Left out where the records are not ours to copy. */
+  readonly backUp?: (dir: string, options: BackupOptions) => Promise<BackupReport>;
+  /** Problems of the database; left out where it is not ours to check. */
+  readonly checkDatabase?: (signal: AbortSignal | undefined) => Promise<readonly string[]>;
 }
 
 /** Operations, bound to a workspace and a principal. */
 export function createOperations(scope: Scope, parts: OperationsParts): Operations {
   return {
     gc: (options) => collectGarbage(scope, parts, options),
+    verify: (options) => verifyPlatform(scope, parts, options),
+    async backup(dir, options = {}) {
+      checkOptions(backupShape, options, 'backup');
+      assertText(dir, 'The directory of a backup');
+      await assertAllowed(scope, 'platform.backup', 'platform');
+      if (parts.backUp !== undefined) return await parts.backUp(dir, options);
+      throw new KeelsonError(
+        'UNSUPPORTED',
+        'Records or series of this platform lie on a server that it was handed; back that up with its own tools (pg_dump, snapshots), and then the artifacts.',
+      );
+    },
   };
 }

@@ -1,4 +1,4 @@
-import type { OpenReferences, Purge } from '../contracts/caretaker.ts';
+import type { NamedContents, OpenReferences, Purge } from '../contracts/caretaker.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
@@ -43,6 +43,12 @@ export function createPurge(scope: Scope): Purge {
 export function artifactReferences(scope: Scope): OpenReferences {
   return async () => ({ among: (digests) => referredBy(scope, 'artifact', digests) });
 }
+
+/** The same, as the records name them; those that another has taken the path of too. */
+export const artifactContents: NamedContents = {
+  kind: 'artifact',
+  digests: ({ columns }) => [columns['sha256'] as string],
+};
 
 /** Deleted before the time, or marked by a collection that did not come to its end. */
 async function* purgeable(
