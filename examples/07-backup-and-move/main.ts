@@ -35,7 +35,7 @@ const exported = await tracking.exportExperiments({ to: tar, experiments: ['frau
 await using elsewhere = await openPlatform({ dir: join(scratch, 'elsewhere') });
 const imported = await elsewhere.tracking.importExperiments({ from: tar });
 console.log(
-  `Exported ${exported.runs} runs as a tar, imported ${imported.runs} elsewhere, ids kept`,
+  `Exported ${exported.runs} runs as a tar, imported ${imported.added.runs} elsewhere, ids kept`,
 );
 for (const run of runs) {
   const there = await elsewhere.tracking.getRun(run.id);

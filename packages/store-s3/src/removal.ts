@@ -2,6 +2,7 @@ import { setTimeout as rest } from 'node:timers/promises';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { KeelsonError } from '@keelson/core';
 import { type ContentState, stateOf, storedAt } from './content-state.ts';
+import { isMissing } from './s3-fault.ts';
 import { contentKey, type ObjectRole } from './s3-keys.ts';
 import type { S3Medium } from './s3-medium.ts';
 
@@ -82,11 +83,13 @@ export async function removeObject(
   signal: AbortSignal,
 ): Promise<void> {
   const { requests } = medium;
-  await requests.send(() => new DeleteObjectCommand({ Bucket: requests.bucket, Key: key }), {
-    doing: 'removing a content',
-    key,
-    signal,
-  });
+  const how = { doing: 'removing a content', key, signal, expected: isMissing };
+  try {
+    await requests.send(() => new DeleteObjectCommand({ Bucket: requests.bucket, Key: key }), how);
+  } catch (error) {
+    // By S3's own rules removing nothing succeeds; some services answer 404 when two remove at once.
+    if (!isMissing(error)) throw error;
+  }
 }
 
 /** How long a put waits for a removal that is going on. */

@@ -89,7 +89,7 @@ export class S3ArtifactStore implements ArtifactStore {
 }
 
 function mediumOf(options: S3Options): S3Medium {
-  const { keys: provider, partBytes = 8 * mebibyte, parallelParts = 4 } = options;
+  const { keys: provider, partBytes = 8 * mebibyte, parallelParts = 3 } = options;
   if (partBytes < 5 * mebibyte || partBytes % mebibyte !== 0) {
     throw new KeelsonError('INVALID', 'partBytes must be whole MiB, 5 at least.');
   }

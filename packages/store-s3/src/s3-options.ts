@@ -22,7 +22,7 @@ export interface S3Options {
   readonly forcePathStyle?: boolean;
   /** 8 MiB when left out, 5 MiB at least; parts of very large contents grow with their number. */
   readonly partBytes?: number;
-  /** How many parts of one content are on their way at once; 4 when left out. */
+  /** How many parts of one content are on their way at once; 3 when left out: with that the memory of an upload stays within 64 MiB. */
   readonly parallelParts?: number;
   readonly serverSideEncryption?: ServerSideEncryption;
   /**
