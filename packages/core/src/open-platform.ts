@@ -283,7 +283,7 @@ function bindServices(
   },
 ): BoundServices {
   const { stores, options, functions } = parts;
-  const tracking = createTracking(scope, {
+  const { noteLostPoints, ...tracking } = createTracking(scope, {
     writer: () => stores.writer(),
     heartbeats: stores.heartbeats,
     heartbeatTimeoutMs: options.heartbeatTimeoutMs ?? heartbeatTimeoutMs,
@@ -341,6 +341,7 @@ function bindServices(
     async close() {
       await pipelines.close();
       await monitoring.close();
+      if (stores.hasWriter()) await noteLostPoints();
     },
   };
 }

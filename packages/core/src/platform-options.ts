@@ -57,7 +57,10 @@ export interface ServicesOptions {
 export interface MetricOptions {
   /** 250 when left out. */
   readonly flushMs?: number;
-  /** Bound of the points that wait in memory, 32 bytes each; 32 MiB when left out. */
+  /**
+   * Bound of the points that wait in memory, 32 bytes each; 32 MiB when left out: with what the writer's
+   * thread needs besides (the block on its way, the database's cache), 64 MiB in all.
+   */
   readonly memoryBytes?: number;
   /** What happens when memory and spool are full; `drop` (thinned, counted, told) when left out. */
   readonly onFull?: 'drop' | 'block';

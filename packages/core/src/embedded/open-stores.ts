@@ -35,6 +35,8 @@ export interface PlatformStores {
   readonly databasePath: string | undefined;
   /** The process's metric writer; its thread starts with the first point or open run. */
   writer(): MetricWriter;
+  /** Whether it has been asked for. */
+  hasWriter(): boolean;
   close(options: { readonly timeoutMs: number }): Promise<void>;
 }
 
@@ -83,7 +85,8 @@ export async function openStores(options: StoresOptions): Promise<PlatformStores
     const whole = options.metadata === undefined && options.series === undefined;
     const databasePath = whole ? directory.databasePath : undefined;
     const parts = { metadata, series: store, artifacts, heartbeats, databasePath };
-    return platformStores(directory, parts, opened, {
+    const logger = options.logger ?? silentLogger;
+    return platformStores(directory, parts, opened, logger, {
       spoolDir: directory.spoolPath,
       ...options.points,
       target: points,
@@ -159,10 +162,20 @@ function platformStores(
   directory: PlatformDirectory,
   stores: Pick<PlatformStores, 'metadata' | 'series' | 'artifacts' | 'heartbeats' | 'databasePath'>,
   opened: readonly (() => Promise<void>)[],
+  logger: Logger,
   points: PointWriterOptions,
 ): PlatformStores {
-  let writer: PointWriter | undefined;
+  let writer: PointWriter | undefined = PointWriter.open(points);
+  // Points that a process which died could not store come to the store also when nothing is logged here.
+  if (!writer.adoptSpools()) writer = undefined;
   let closing: Promise<void> | undefined;
+  const closeWriter = async (timeoutMs: number): Promise<void> => {
+    try {
+      await writer?.close({ timeoutMs });
+    } finally {
+      if (writer !== undefined) tellLoss(writer, logger);
+    }
+  };
   return {
     ...stores,
     dir: directory.path,
@@ -178,11 +191,29 @@ function platformStores(
       return writer;
     },
 
+    hasWriter: () => writer !== undefined,
+
     close({ timeoutMs }) {
-      closing ??= closeAll([async () => writer?.close({ timeoutMs }), ...opened]);
+      closing ??= closeAll([() => closeWriter(timeoutMs), ...opened]);
       return closing;
     },
   };
+}
+
+const namedSeries = 5;
+
+/** What was lost is told at the end too: nobody may have looked at the health of a run. */
+function tellLoss(writer: PointWriter, logger: Logger): void {
+  const { dropped } = writer.health();
+  if (dropped.length === 0) return;
+  const points = dropped.reduce((sum, each) => sum + each.points, 0);
+  const most = dropped.toSorted((a, b) => b.points - a.points).slice(0, namedSeries);
+  const named = most.map(({ series, points: of }) => `${series.key} of run ${series.owner}: ${of}`);
+  const more = dropped.length > namedSeries ? `, and ${dropped.length - namedSeries} more` : '';
+  logger.warn(
+    { component: 'metrics', lostPoints: points },
+    `${points} metric points were lost, because memory and spool were full (${named.join(', ')}${more}).`,
+  );
 }
 
 /** Closes one after another, also when one cannot be closed; then rejects with what the first said. */

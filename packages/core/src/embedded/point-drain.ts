@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import type { PointTarget, RunAddress } from '../contracts/point-target.ts';
 import type { SeriesKey } from '../contracts/series-store.ts';
 import { isKeelsonError } from '../errors.ts';
+import { AdoptedSpools } from './adopted-spools.ts';
 import { type PointBlock, takeBlock } from './point-block.ts';
 import { distance, type PointRing, reached } from './point-ring.ts';
 import { PointSpool } from './point-spool.ts';
@@ -87,7 +88,7 @@ export class PointDrain {
   #target: PointTarget | undefined;
   #opening: Promise<PointTarget> | undefined;
   #spool: PointSpool | undefined;
-  #adopted: PointSpool[] = [];
+  #adopted: AdoptedSpools | undefined;
   #sequence = 0;
   /** The append under way, and since when. */
   #working: Promise<void> | undefined;
@@ -111,7 +112,13 @@ export class PointDrain {
     this.#options = options;
     this.#world = world;
     this.#steps = new StepNumbers((series) => findLastSteps(this.#target as PointTarget, series));
-    this.#pulse = new RunPulse(options.heartbeatMs, () => this.#open());
+    this.#pulse = new RunPulse(options.heartbeatMs, {
+      open: () => this.#open(),
+      beaten: () => {
+        if (this.#failures === 0) this.#recover();
+      },
+      failed: (error) => this.#note(error),
+    });
     const reader = new SystemReader(dirname(options.spoolDir));
     this.#sampling = new SystemSampling({
       writer: `${options.writer}:system`,
@@ -130,7 +137,7 @@ export class PointDrain {
     const ring = this.#ring;
     ring.start();
     try {
-      this.#adopt();
+      this.#adopted = this.#adopt();
       while (!this.#isOver()) {
         const wakes = ring.wakes;
         const now = performance.now();
@@ -190,7 +197,7 @@ export class PointDrain {
     const ring = this.#ring;
     const used = ring.used;
     if (used === 0 && this.#waiting.length === 0) {
-      if (this.#adopted.length > 0) return true;
+      if (this.#adopted?.isEmpty === false) return true;
       return this.#unfolded && (this.#isFinal() || now - this.#appendedAt > idleFoldMs);
     }
     return (
@@ -216,7 +223,7 @@ export class PointDrain {
       // A store that answers in microtasks, and points without end, would let no timer run: no heartbeat.
       await nextTurn();
     }
-    await this.#carryAdopted(target);
+    await this.#adopted?.carry(target);
     const now = performance.now();
     if (this.#unfolded && (this.#isFinal() || now - this.#appendedAt > idleFoldMs)) {
       this.#unfolded = false;
@@ -338,26 +345,17 @@ export class PointDrain {
     this.#toReport = true;
   }
 
-  #adopt(): void {
-    const { spools, faults } = PointSpool.adopt(this.#options.spoolDir);
-    this.#adopted = [...spools];
-    for (const fault of faults) this.#note(fault);
-  }
-
-  /** Carries what earlier writers left in their spools when they died. */
-  async #carryAdopted(target: PointTarget): Promise<void> {
-    for (let spool = this.#adopted[0]; spool !== undefined; spool = this.#adopted[0]) {
-      const steps = new StepNumbers((series) => findLastSteps(target, series));
-      for (let block = spool.first(); block !== undefined; block = spool.first()) {
-        if (this.#isFinal() || this.#ring.used >= earlyPoints) return;
-        await nextTurn();
-        await target.store.appendPoints(await steps.resolve(block));
-        spool.remove(block.sequence, block.steps.length);
+  #adopt(): AdoptedSpools {
+    return AdoptedSpools.in(this.#options.spoolDir, {
+      mustWait: () => this.#isFinal() || this.#ring.used >= earlyPoints,
+      findLastSteps: (target) => (series) => findLastSteps(target, series),
+      stored: () => {
+        this.#appendedAt = performance.now();
+        this.#unfolded = true;
         this.#recover();
-      }
-      spool.close();
-      this.#adopted.shift();
-    }
+      },
+      note: (error) => this.#note(error),
+    });
   }
 
   async #open(): Promise<PointTarget> {
@@ -425,7 +423,8 @@ export class PointDrain {
 
   async #leave(): Promise<void> {
     this.#showProgress();
-    for (const spool of [this.#spool, ...this.#adopted]) spool?.close();
+    this.#spool?.close();
+    this.#adopted?.close();
     await this.#target?.close().catch((error: unknown) => this.#note(error));
   }
 

@@ -31,6 +31,11 @@ export class PointSpool {
     return PointSpool.#open(join(directory, `${writer}${suffix}`), bytes);
   }
 
+  /** Whether there are spools in a directory, of writers that live or not. */
+  static isIn(directory: string): boolean {
+    return existsSync(directory) && readdirSync(directory).some((name) => name.endsWith(suffix));
+  }
+
   /** Takes over the spools in a directory whose writers are gone; says which cannot be read, and why. */
   static adopt(directory: string): {
     readonly spools: readonly PointSpool[];
@@ -104,12 +109,48 @@ export class PointSpool {
     this.#points -= points;
   }
 
+  /**
+   * Puts the block with the least number aside, for people: it stays in the file, which is then never
+   * empty, and is no block any more. Answers how many points it has.
+   */
+  setFirstAside(why: string): number {
+    const row = this.#get('SELECT sequence, n FROM block ORDER BY sequence LIMIT 1');
+    if (row === undefined) return 0;
+    const points = Number(row['n']);
+    this.#exec('CREATE TABLE IF NOT EXISTS aside AS SELECT *, NULL AS why FROM block WHERE false');
+    this.#exec('BEGIN');
+    try {
+      const place = [row['sequence'] as number];
+      this.#run('INSERT INTO aside SELECT *, ? FROM block WHERE sequence = ?', [why, ...place]);
+      this.#run('DELETE FROM block WHERE sequence = ?', place);
+      this.#exec('COMMIT');
+    } catch (error) {
+      if (this.#database.isTransaction) this.#exec('ROLLBACK');
+      throw error;
+    }
+    this.#points -= points;
+    return points;
+  }
+
   /** Lets go of the file, and removes it when it is empty. */
   close(): void {
-    const empty = this.#get('SELECT 1 FROM block LIMIT 1') === undefined;
+    const empty = this.#isEmpty();
     this.#statements.clear();
     this.#database.close();
     if (empty) rmSync(this.path, { force: true });
+  }
+
+  #isEmpty(): boolean {
+    if (this.#get('SELECT 1 FROM block LIMIT 1') !== undefined) return false;
+    return this.#get("SELECT 1 FROM sqlite_schema WHERE name = 'aside'") === undefined;
+  }
+
+  #exec(sql: string): void {
+    try {
+      this.#database.exec(sql);
+    } catch (error) {
+      throw fromSqliteError(error, this.path);
+    }
   }
 
   #run(sql: string, values: readonly (string | number | null | Uint8Array)[]): void {

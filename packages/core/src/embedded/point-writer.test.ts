@@ -256,6 +256,15 @@ describe('heartbeats', () => {
 });
 
 describe('when the store is away', () => {
+  test('heartbeats that cannot be kept are told of until they can again', async () => {
+    breakStore({ code: 'UNAVAILABLE', part: 'beats' });
+    const writer = openFaulty({ heartbeatMs: 20 });
+    writer.openRun('w', 'run-1');
+    await until('the fault', () => writer.health().lastError?.includes('away') === true);
+    mendStore();
+    await until('the recovery', () => writer.health().lastError === undefined);
+  });
+
   test('points wait in the spool, in a file, and go to the store when it is back', async () => {
     breakStore({ code: 'UNAVAILABLE' });
     const writer = openFaulty({ ringBytes: 2 ** 16 });

@@ -14,6 +14,7 @@ import { assertSeriesKey } from '../sql/series-input.ts';
 import { uuidV7 } from '../uuid.ts';
 import type { DrainMessage, DrainReport } from './point-drain.ts';
 import { distance, PointRing, reached } from './point-ring.ts';
+import { PointSpool } from './point-spool.ts';
 import type { PointThreadData } from './point-writer-thread.ts';
 
 /** How a {@link PointWriter} works. */
@@ -87,6 +88,17 @@ export class PointWriter implements MetricWriter {
   /** Does no I/O and starts no thread yet. */
   static open(options: PointWriterOptions): PointWriter {
     return new PointWriter(options);
+  }
+
+  /**
+   * Starts the thread now if processes that died have left spools: it carries them to the store. Answers
+   * whether there are any.
+   */
+  adoptSpools(): boolean {
+    const { spoolDir } = this.#drainOptions();
+    if (this.#closed || !PointSpool.isIn(spoolDir)) return false;
+    if (this.#ring === undefined) this.#start();
+    return true;
   }
 
   seriesIndex(key: SeriesKey): number {

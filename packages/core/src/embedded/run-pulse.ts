@@ -1,17 +1,24 @@
 import type { PointTarget, RunAddress } from '../contracts/point-target.ts';
 
+/** What a pulse works with, and whom it tells how it goes. */
+export interface RunPulseParts {
+  open(): Promise<PointTarget>;
+  beaten(): void;
+  failed(error: unknown): void;
+}
+
 /** Keeps the heartbeats of the runs that are open in this process. */
 export class RunPulse {
   readonly #intervalMs: number;
-  readonly #open: () => Promise<PointTarget>;
+  readonly #parts: RunPulseParts;
   readonly #runs = new Map<string, RunAddress>();
   #ended: RunAddress[] = [];
   #beating: Promise<void> | undefined;
   #nextAt: number = Number.POSITIVE_INFINITY;
 
-  constructor(intervalMs: number, open: () => Promise<PointTarget>) {
+  constructor(intervalMs: number, parts: RunPulseParts) {
     this.#intervalMs = intervalMs;
-    this.#open = open;
+    this.#parts = parts;
   }
 
   /** The beat under way. It never rejects: a beat that fails is made up for by the next. */
@@ -48,15 +55,17 @@ export class RunPulse {
     this.#nextAt = idle ? Number.POSITIVE_INFINITY : now + this.#intervalMs;
     if (idle) return;
     this.#beating = this.#beatNow()
-      // The reader of heartbeats sees that they are missing; the writer's health says why.
-      .catch(() => undefined)
+      .then(
+        () => this.#parts.beaten(),
+        (error: unknown) => this.#parts.failed(error),
+      )
       .finally(() => {
         this.#beating = undefined;
       });
   }
 
   async #beatNow(): Promise<void> {
-    const target = await this.#open();
+    const target = await this.#parts.open();
     const ended = this.#ended;
     if (ended.length > 0) {
       await target.endBeats(ended);

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { KeelsonError } from '../errors.ts';
-import { fromSqliteError, isInputOutput } from './sqlite-error.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { FileIdentity } from './file-identity.ts';
+import { fromSqliteError, isInputOutput, sqliteResultCode } from './sqlite-error.ts';
 
 /** How a part of a transaction went. */
 export type Attempt =
@@ -13,12 +14,14 @@ export class SqliteTransactions {
   readonly #path: string;
   readonly #connection: DatabaseSync;
   readonly #committed: () => void;
+  readonly #file: FileIdentity;
   #afterCommit: (() => void)[] = [];
   #running = false;
   #writing = false;
 
   /** `committed` is called after each commit of a write. */
   constructor(path: string, connection: DatabaseSync, committed: () => void) {
+    this.#file = new FileIdentity(path);
     this.#path = path;
     this.#connection = connection;
     this.#committed = committed;
@@ -45,6 +48,7 @@ export class SqliteTransactions {
     if (this.#running) {
       throw new KeelsonError('INTERNAL', `A write on ${this.#path} was started inside another.`);
     }
+    this.#rollBack();
     this.#connection.exec(writing ? 'BEGIN IMMEDIATE' : 'BEGIN');
     this.#running = true;
     this.#writing = writing;
@@ -61,8 +65,7 @@ export class SqliteTransactions {
     } catch (error) {
       this.#afterCommit.length = announcements;
       // A full disk, say, undoes the whole of it at once.
-      const undoneAll = !savepoint || !this.#connection.isTransaction;
-      if (!undoneAll) this.#connection.exec('ROLLBACK TO part; RELEASE part');
+      const undoneAll = !savepoint || !this.#undoPart();
       return { done: false, error, undoneAll };
     }
   }
@@ -76,15 +79,39 @@ export class SqliteTransactions {
       return error;
     }
     const { announcements, writing } = this.#end();
+    const replaced = writing ? this.#file.fault() : undefined;
+    if (replaced !== undefined) return replaced;
     if (writing) this.#committed();
     for (const announce of announcements) announce();
     return undefined;
   }
 
+  /** A rollback that the disk refuses is made up for by the next transaction. */
   rollback(): undefined {
+    try {
+      this.#rollBack();
+    } catch (error) {
+      if (sqliteResultCode(error) === undefined) throw error;
+    } finally {
+      this.#end();
+    }
+  }
+
+  #rollBack(): void {
     // After some errors SQLite has done it by itself.
     if (this.#connection.isTransaction) this.#connection.exec('ROLLBACK');
-    this.#end();
+  }
+
+  /** Whether only the part that failed was undone. */
+  #undoPart(): boolean {
+    if (!this.#connection.isTransaction) return false;
+    try {
+      this.#connection.exec('ROLLBACK TO part; RELEASE part');
+      return true;
+    } catch (error) {
+      if (sqliteResultCode(error) === undefined) throw error;
+      return false;
+    }
   }
 
   /** Runs a whole transaction. Throws what `work` throws, and SQLite's own errors. */
@@ -104,7 +131,7 @@ export class SqliteTransactions {
 
   /** What a commit that failed is told its caller as. */
   commitError(cause: unknown): unknown {
-    if (!isInputOutput(cause)) return fromSqliteError(cause, this.#path);
+    if (isKeelsonError(cause) || !isInputOutput(cause)) return fromSqliteError(cause, this.#path);
     return new KeelsonError(
       'UNAVAILABLE',
       `Writing a commit to ${this.#path} failed on the disk; after a crash it may be there or not. Check the disk, then read before trying again.`,

@@ -1,3 +1,4 @@
+import { isKeelsonError } from '../errors.ts';
 import {
   defaultLockTimeoutMs,
   type LockOptions,
@@ -130,7 +131,8 @@ export class WriteQueue {
     const undone = group.some(({ attempt }) => undidAll(attempt));
     const keep = !undone && group.some(({ attempt }) => attempt.done);
     const failure = keep ? this.#transactions.commit() : this.#transactions.rollback();
-    const lost = undone || (failure !== undefined && !isInputOutput(failure));
+    const kept = isKeelsonError(failure) || isInputOutput(failure);
+    const lost = undone || (failure !== undefined && !kept);
     if (lost && group.length > 1) {
       this.#tryAgain(group);
       return true;

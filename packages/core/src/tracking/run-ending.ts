@@ -9,7 +9,7 @@ import { commitChanges, decideAndCommit } from '../operations/decide-and-commit.
 import type { Artifacts } from './artifacts.ts';
 import { emitOfRun } from './emit-of-run.ts';
 import { assertMove, isPresumedDead, optional, type RunStatus } from './run.ts';
-import { lostOfRun } from './run-health.ts';
+import { lostOfRun, withLost } from './run-health.ts';
 import { type RunRecords, replaceRun } from './run-records.ts';
 
 /** How runs end: by their process, or because it died. */
@@ -18,6 +18,8 @@ export interface RunEnding {
   finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
   /** Marks runs whose process died as FAILED, at most `limit`; answers how many. */
   reap(limit: number): Promise<number>;
+  /** Writes down, on their runs, the points that this process has lost. */
+  noteLost(): Promise<void>;
 }
 
 /** What ending a run needs beside the scope. */
@@ -50,24 +52,39 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
         `A run ends as ${ends.join(', ')}, not as ${JSON.stringify(status)}.`,
       );
     }
-    const lostPoints = await settlePoints(runId);
-    const facts = {
-      ...optional(
-        'statusReason',
-        reason === undefined ? undefined : storableText(reason, maxReason),
-      ),
-      ...(Object.keys(lostPoints).length === 0 ? {} : { lostPoints }),
-    };
+    const lost = await settlePoints(runId);
+    const facts = optional(
+      'statusReason',
+      reason === undefined ? undefined : storableText(reason, maxReason),
+    );
     await decideAndCommit(scope, async () => {
       const found = await records.get(runId);
       const record = isPresumedDead(found) ? await records.loggable(runId) : found;
       const from = record.columns['status'] as RunStatus;
       if (from === status) return { changes: [], result: undefined };
       assertMove(runId, from, status);
-      const changes = await ending(record, status, scope.clock.now(), facts);
+      const told = { ...facts, ...withLost(record.body, lost) };
+      const changes = await ending(record, status, scope.clock.now(), told);
       return { changes, result: undefined };
     });
     parts.writer().closeRun(workspace, runId);
+  }
+
+  async function noteLost(): Promise<void> {
+    const { dropped } = parts.writer().health();
+    const here = dropped.filter(({ series }) => series.workspace === workspace);
+    for (const runId of new Set(here.map(({ series }) => series.owner))) {
+      const lost = lostOfRun(here, workspace, runId);
+      await decideAndCommit(scope, async () => {
+        const record = await records.find(runId);
+        const facts = record === undefined ? {} : withLost(record.body, lost);
+        if (record === undefined || Object.keys(facts).length === 0) {
+          return { changes: [], result: undefined };
+        }
+        const change = replaceRun(record, {}, { ...record.body, ...facts });
+        return { changes: [change], result: undefined, reason: 'metric points were lost' };
+      });
+    }
   }
 
   /** Makes the run's points durable; a store that is away does not keep a run from ending. */
@@ -147,7 +164,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
     } while (cursor !== undefined);
   }
 
-  return { finish, reap };
+  return { finish, reap, noteLost };
 }
 
 /** Final metrics and artifact paths, as many as an event may carry; `truncated` where there are more. */

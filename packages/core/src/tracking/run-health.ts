@@ -1,4 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { MetricWriterHealth } from '../contracts/metric-writer.ts';
+import type { JsonObject } from '../json.ts';
+import { describeOwner } from '../process-owner.ts';
 
 /** How the metrics of a run fare in this process. */
 export interface RunHealth {
@@ -34,4 +37,27 @@ export function lostOfRun(
     ({ series }) => series.owner === runId && series.workspace === workspace,
   );
   return Object.fromEntries(of.map(({ series, points }) => [series.key, points]));
+}
+
+/**
+ * What the body of a run is to say of the points that this process has lost of it. Each process counts for
+ * itself, from its start on: several may log to one run. Empty when it says so already.
+ */
+export function withLost(body: JsonObject, lost: Readonly<Record<string, number>>): JsonObject {
+  if (Object.keys(lost).length === 0) return {};
+  const all = (body['lostPoints'] ?? {}) as JsonObject;
+  const process = String(describeOwner()['instance']);
+  if (isDeepStrictEqual(all[process], lost)) return {};
+  return { lostPoints: { ...all, [process]: { ...lost } } };
+}
+
+/** The points that were lost of a run, by metric, all its processes together. */
+export function lostFromBody(body: JsonObject): Readonly<Record<string, number>> {
+  const sums = new Map<string, number>();
+  for (const of of Object.values((body['lostPoints'] ?? {}) as Record<string, JsonObject>)) {
+    for (const [key, points] of Object.entries(of)) {
+      sums.set(key, (sums.get(key) ?? 0) + Number(points));
+    }
+  }
+  return Object.fromEntries(sums);
 }

@@ -2,6 +2,7 @@ import type { StoredRecord } from '../contracts/record.ts';
 import type { SeriesSummary } from '../contracts/series-store.ts';
 import { KeelsonError } from '../errors.ts';
 import type { Json, JsonObject } from '../json.ts';
+import { lostFromBody } from './run-health.ts';
 
 /** Where a run stands. Only RUNNING is left, by one of the other three. */
 export type RunStatus = 'RUNNING' | 'COMPLETED' | 'FAILED' | 'KILLED';
@@ -133,7 +134,7 @@ export function runFromRecord(
     tags: (record.facets['tags'] ?? {}) as Record<string, string>,
     metrics: lastValues(life.summaries),
     environment: (body['environment'] ?? {}) as JsonObject,
-    lostPoints: (body['lostPoints'] ?? {}) as Record<string, number>,
+    lostPoints: lostFromBody(body),
     revision: record.revision,
     ...optional('parentRunId', c['parentRunId'] as string | undefined),
     ...optional('statusReason', death?.reason ?? text(body['statusReason'])),

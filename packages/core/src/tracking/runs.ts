@@ -43,7 +43,9 @@ export interface Runs {
   /**
    * Runs `work` with a run: COMPLETED when it returns, FAILED with the message when it throws, KILLED
    * when the signal was aborted or `work` throws an AbortError. What `work` throws is thrown on. Nested
-   * calls make nested runs. A run that `work` has finished itself stays as it is.
+   * calls make nested runs. A run that `work` has finished itself stays as it is. Where the end cannot be
+   * written down (the disk is full, say), what `work` answered is answered all the same, and the logger is
+   * told: hours of training are not lost for a line in a database.
    */
   withRun<T>(options: StartRunOptions, work: (run: ActiveRun) => Promise<T> | T): Promise<T>;
   /** NOT_FOUND when there is none. A RUNNING run whose process died reads as FAILED, with the reason. */
@@ -129,6 +131,20 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
     }
   }
 
+  /** Ends a run whose work is done. What came of it is worth more than what is known about it. */
+  async function endWell(run: ActiveRun, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      if (signal?.aborted) await run.finish('KILLED', messageOf(signal.reason));
+      else await run.finish('COMPLETED');
+    } catch (error) {
+      const fields = { component: 'tracking', runId: run.id, error };
+      scope.logger.error(
+        fields,
+        `The work of run ${run.id} is done, and its end could not be written down; call finish() again, or it will read as FAILED.`,
+      );
+    }
+  }
+
   return {
     startRun: starting.start,
     getRun: get,
@@ -147,9 +163,7 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
         await endFailed(run, error, options.signal);
         throw error;
       }
-      if (run.finished) return result;
-      if (options.signal?.aborted) await run.finish('KILLED', messageOf(options.signal.reason));
-      else await run.finish('COMPLETED');
+      if (!run.finished) await endWell(run, options.signal);
       return result;
     },
 

@@ -76,7 +76,10 @@ export const trackingOptions: z.ZodType = z.strictObject({
 } satisfies Record<keyof TrackingOptions, z.ZodType>);
 
 /** Tracking, bound to a workspace and a principal. */
-export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
+export function createTracking(
+  scope: Scope,
+  parts: TrackingParts,
+): Tracking & { noteLostPoints(): Promise<void> } {
   const { writer, heartbeats, heartbeatTimeoutMs = 30_000, options = {}, systemMetrics } = parts;
   const lateLogging = options.lateLogging === 'allow';
   const warn = (message: string, fields: object): void =>
@@ -112,6 +115,7 @@ export function createTracking(scope: Scope, parts: TrackingParts): Tracking {
   const comparisons = createRunComparisons(scope, { records, artifacts, names });
 
   return {
+    noteLostPoints: () => ending.noteLost(),
     ...experiments,
     ...runs,
     ...searches,

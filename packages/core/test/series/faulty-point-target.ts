@@ -7,6 +7,8 @@ import type { Json } from '../../src/json.ts';
 /** What is wrong, as it stands in the fault file; without the file nothing is. */
 export interface Fault {
   readonly code: ErrorCode;
+  /** What fails: points and their summaries (the default), or heartbeats. */
+  readonly part?: 'points' | 'beats';
   /** Fails after the store has stored: nobody knows the outcome. */
   readonly afterwards?: boolean;
   /** Epoch ms; the fault is over then. */
@@ -22,14 +24,18 @@ export async function openPointTarget(options: Json): Promise<PointTarget> {
     const fault = JSON.parse(readFileSync(faultFile, 'utf8')) as Fault;
     return fault.until !== undefined && Date.now() >= fault.until ? undefined : fault;
   };
-  const failing = async <T>(work: () => Promise<T>): Promise<T> => {
+  const failing = async <T>(
+    work: () => Promise<T>,
+    part: 'points' | 'beats' = 'points',
+  ): Promise<T> => {
     const fault = current();
-    if (fault === undefined) return await work();
+    if (fault === undefined || (fault.part ?? 'points') !== part) return await work();
     if (fault.afterwards === true) await work();
     throw new KeelsonError(fault.code, 'The store is away, says the test.');
   };
   return {
     ...target,
+    beat: (runs, at) => failing(() => target.beat(runs, at), 'beats'),
     store: {
       appendPoints: (batch) => failing(() => target.store.appendPoints(batch)),
       summaries: (...question) => failing(() => target.store.summaries(...question)),
