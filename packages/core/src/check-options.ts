@@ -35,3 +35,19 @@ export const signalOption: z.ZodType<AbortSignal> = z.custom<AbortSignal>(
   (value) => value instanceof AbortSignal,
   'must be an AbortSignal',
 );
+
+/** Refuses, as INVALID, what is no object where one of options or facts is meant. */
+export function assertObject<T>(value: T, what: string): T {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  const given = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+  throw new KeelsonError('INVALID', `${what} takes an object, not ${given}.`);
+}
+
+/** Refuses, as INVALID, what is no list. */
+export function assertList<T>(value: readonly T[], what: string): readonly T[] {
+  if (Array.isArray(value)) return value;
+  throw new KeelsonError(
+    'INVALID',
+    `${what} must be an array, not ${value === null ? 'null' : `a ${typeof value}`}.`,
+  );
+}

@@ -232,3 +232,9 @@ describe('the examples of the page', () => {
     }
   });
 });
+
+test('a message that carries a megabyte is cut in its middle', () => {
+  const { message } = new KeelsonError('INVALID', `No ${'y'.repeat(1_000_000)} here; do that.`);
+  expect(message.length).toBeLessThan(4_100);
+  expect(message).toMatch(/^No y+ … \(\d+ characters\) … y+ here; do that\.$/);
+});

@@ -73,7 +73,7 @@ export class KeelsonError extends Error {
     message: string,
     options: { readonly cause?: unknown; readonly details?: ErrorDetails } = {},
   ) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    super(readable(message), 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.details = options.details ?? {};
     Object.defineProperty(this, brand, { value: true });
@@ -100,4 +100,14 @@ export function isKeelsonError(
 ): value is KeelsonError {
   if (typeof value !== 'object' || value === null || !(brand in value)) return false;
   return codes.length === 0 || codes.includes((value as KeelsonError).code);
+}
+
+const maxMessage = 4_000;
+
+/** What was given stands in messages, and may be a megabyte: its middle is nothing that people read. */
+function readable(message: string): string {
+  if (message.length <= maxMessage) return message;
+  const end = 1_000;
+  const head = message.slice(0, maxMessage - end - 50).toWellFormed();
+  return `${head} … (${message.length - maxMessage} characters) … ${message.slice(-end).toWellFormed()}`;
 }

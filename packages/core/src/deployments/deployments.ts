@@ -1,3 +1,4 @@
+import { assertObject } from '../check-options.ts';
 import type { EvidenceSource } from '../contracts/evidence-source.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
@@ -47,7 +48,11 @@ export function createDeployments(
   const { loop, ...rollouts } = createRollouts(scope, registry, records, evidence);
 
   async function create(options: Parameters<Deployments['create']>[0]): Promise<Deployment> {
-    const name = assertText(options.name, 'A deployment name', 255);
+    const name = assertText(
+      assertObject(options, 'deployments.create').name,
+      'A deployment name',
+      255,
+    );
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) {
       throw new KeelsonError(
         'INVALID',
@@ -129,6 +134,7 @@ export function createDeployments(
     },
 
     async setVersion(name, versionId, reason) {
+      assertText(name, 'A deployment name');
       await assertAllowed(scope, 'deployment.rollout', `deployment:${name}`);
       const version = await registry.getVersionById(versionId);
       await decideAndCommit(scope, async () => {

@@ -1,3 +1,4 @@
+import { assertObject } from '../check-options.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
@@ -124,9 +125,9 @@ export function assertSteps(steps: readonly RolloutStep[]): readonly RolloutStep
   const refuse = (why: string): never => {
     throw new KeelsonError('INVALID', `The rollout's steps ${why}.`);
   };
-  if (steps.length === 0) refuse('are missing; give at least one');
+  if (!Array.isArray(steps) || steps.length === 0) refuse('are missing; give at least one');
   steps.forEach((step, i) => {
-    const { weightPercent } = step;
+    const { weightPercent } = assertObject(step, 'A step of a rollout');
     if (!(weightPercent >= 0 && weightPercent <= 100))
       refuse(`want ${weightPercent} % in step ${i + 1}`);
     if (weightPercent < (steps[i - 1]?.weightPercent ?? 0))

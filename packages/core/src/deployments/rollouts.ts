@@ -1,3 +1,4 @@
+import { assertObject } from '../check-options.ts';
 import type { EvidenceSource } from '../contracts/evidence-source.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Change } from '../contracts/metadata-store.ts';
@@ -64,7 +65,8 @@ export function createRollouts(
   const { get, getById, routeRecord, replaceDeployment, shift, emit, edge } = records;
 
   async function startRollout(options: StartRollout): Promise<Rollout> {
-    const steps = assertSteps(options.steps);
+    const steps = assertSteps(assertObject(options, 'startRollout').steps);
+    assertText(options.deployment, 'A deployment');
     await assertAllowed(scope, 'deployment.rollout', `deployment:${options.deployment}`);
     const asked = await findByKey(options.requestKey);
     if (asked !== undefined) return asked;
@@ -329,7 +331,8 @@ export function createRollouts(
       return rolloutsWhere('deploymentId', (await get(name)).id);
     },
 
-    evaluateRollout: (id, options = {}) => evaluate(id, options.at ?? scope.clock.now()),
+    evaluateRollout: async (id, options = {}) =>
+      evaluate(id, assertObject(options, 'evaluateRollout').at ?? scope.clock.now()),
 
     async abortRollout(id, reason) {
       const { correlationId } = await getRollout(id);

@@ -73,6 +73,7 @@ export interface Events {
   readonly loops: readonly Loop[];
 }
 
+const deliverShape = z.strictObject({ signal: signalOption });
 const subscribeShape = z.strictObject({
   types: z.array(z.string().min(1)).min(1),
   from: z.enum(['now', 'start']).optional(),
@@ -153,6 +154,7 @@ export function createEvents(
   }
 
   async function deliver(signal: AbortSignal = new AbortController().signal): Promise<boolean> {
+    checkOptions(deliverShape, { signal }, 'deliver');
     await metadata.ping();
     let any = false;
     for (let more = true; more && !signal.aborted; ) {

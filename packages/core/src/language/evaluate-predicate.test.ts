@@ -156,10 +156,9 @@ describe('matchesLike', () => {
   });
 
   test('a hostile pattern on a long text takes no exponential time', () => {
-    const startedAt = performance.now();
+    // With backtracking this would not end before the test's time is up.
     expect(matchesLike('a'.repeat(100_000), `${'%a'.repeat(400)}b`, true)).toBe(false);
     expect(matchesLike('a'.repeat(100_000), `%${'_a'.repeat(100)}b%`, false)).toBe(false);
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 });
 

@@ -1,8 +1,9 @@
+import { assertList, assertObject } from '../check-options.ts';
 import type { EvidenceSource } from '../contracts/evidence-source.ts';
 import type { PredictionSink } from '../contracts/prediction-sink.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
-import { asJson, type JsonObject } from '../json.ts';
+import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Alert } from './alert.ts';
 import { createAlerts } from './alerts.ts';
@@ -105,7 +106,8 @@ export function createMonitoring(
   }
 
   async function watch(given: WatchOptions): Promise<Monitor> {
-    const { id, name } = given.deployment;
+    const { id, name } = deploymentOf(given, 'monitoring.watch');
+    assertReference(given);
     const existing = await findMonitor(id);
     if (existing !== undefined) return existing;
     await assertAllowed(scope, 'monitor.create', `deployment:${name}`);
@@ -140,7 +142,8 @@ export function createMonitoring(
   async function rebaseline(
     given: Omit<WatchOptions, 'rules'> & { readonly reason: string },
   ): Promise<Monitor> {
-    const { id, name } = given.deployment;
+    const { id, name } = deploymentOf(given, 'monitoring.rebaseline');
+    assertReference(given);
     await assertAllowed(scope, 'monitor.update', `deployment:${name}`);
     await decideAndCommit(scope, async () => {
       const monitor = await getMonitor(id);
@@ -206,12 +209,17 @@ export function createMonitoring(
     watch,
     getMonitor,
     rebaseline,
-    async evaluate(deploymentId, { at }) {
+    async evaluate(deploymentId, options) {
+      const { at } = assertObject(options, 'monitoring.evaluate');
+      assertTime(at, 'at');
       await predictions.flush();
       return analyses.evaluate(deploymentId, at);
     },
 
     async logLabels(deploymentId, labels) {
+      assertText(deploymentId, 'A deployment id');
+      assertList(labels, 'Labels');
+      for (const label of labels) assertObject(label, 'A label');
       await predictions.flush();
       return appendLabels(scope, deploymentId, labels, maxDelayMs, labelNumbers);
     },
@@ -232,6 +240,7 @@ export function createMonitoring(
     getAlert: (id) => alerts.get(id),
 
     async performance(deploymentId, range) {
+      assertRange(range, 'monitoring.performance');
       // By the time of the request: labels may come as late as they are joined at all.
       const labels = { from: range.from - 1, to: range.to + maxDelayMs };
       const labelled = await readLabelled(scope, deploymentId, labels, maxDelayMs);
@@ -239,6 +248,8 @@ export function createMonitoring(
     },
 
     async labelledRows(deploymentId, range, rowOptions = {}) {
+      assertRange(range, 'monitoring.labelledRows');
+      assertObject(rowOptions, 'monitoring.labelledRows');
       await predictions.flush();
       const labelled = await readLabelled(scope, deploymentId, range, maxDelayMs);
       return knownRows(labelled, rowOptions.versionId);
@@ -246,4 +257,33 @@ export function createMonitoring(
 
     close: () => predictions.flush({ timeoutMs: 10_000 }),
   };
+}
+
+/** The deployment that a monitor is of. INVALID, naming the call, where none is given. */
+function deploymentOf(
+  given: Pick<WatchOptions, 'deployment'>,
+  call: string,
+): WatchOptions['deployment'] {
+  const { deployment } = assertObject(given, call);
+  const { id, name } = assertObject(deployment, `deployment of ${call}`);
+  assertText(id, 'The id of a deployment');
+  assertText(name, 'The name of a deployment');
+  return deployment;
+}
+
+function assertReference({ reference, at, versionId }: Omit<WatchOptions, 'rules'>): void {
+  assertText(versionId, 'A version id');
+  assertList(reference, 'The reference');
+  assertTime(at, 'at');
+}
+
+function assertRange(range: { readonly from: number; readonly to: number }, call: string): void {
+  const { from, to } = assertObject(range, call);
+  assertTime(from, 'from');
+  assertTime(to, 'to');
+}
+
+function assertTime(at: unknown, name: string): void {
+  if (typeof at === 'number' && Number.isFinite(at)) return;
+  throw new KeelsonError('INVALID', `${name} must be a time in epoch milliseconds.`);
 }

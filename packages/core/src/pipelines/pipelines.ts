@@ -1,3 +1,4 @@
+import { assertObject } from '../check-options.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
@@ -173,10 +174,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     parameters: JsonObject = {},
     settings: StartOptions = {},
   ): Promise<Execution> {
+    const asked = typeof pipeline === 'string' ? pipeline : assertPipeline(pipeline);
+    assertObject(settings, 'pipelines.start');
     assertKnown(settings, ['version', 'idempotencyKey', 'trigger', 'tags'], 'pipelines.start');
-    const name = typeof pipeline === 'string' ? pipeline : pipeline.definition.name;
-    const version = typeof pipeline === 'string' ? settings.version : pipeline.definition.version;
-    if (typeof pipeline !== 'string') functions.add(pipeline);
+    const name = typeof asked === 'string' ? asked : asked.definition.name;
+    const version = typeof asked === 'string' ? settings.version : asked.definition.version;
+    if (typeof asked !== 'string') functions.add(asked);
     await assertAllowed(scope, 'pipeline.start', `pipeline:${assertText(name, 'A pipeline', 100)}`);
     const loaded = await startable(name, version);
     const execution = await createExecution(scope, loaded, parameters, settings);
@@ -204,9 +207,10 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
 
   return {
     start: start as Pipelines['start'],
-    add: (pipeline) => functions.add(pipeline),
+    add: (pipeline) => functions.add(assertPipeline(pipeline)),
 
     async putDefinition(pipeline) {
+      assertObject(pipeline, 'pipelines.putDefinition');
       const definition = checkDefinition('definition' in pipeline ? pipeline.definition : pipeline);
       await assertAllowed(scope, 'pipeline.define', `pipeline:${definition.name}`);
       return (await definitions.put(definition, digestDefinition(definition))).digest;
@@ -226,7 +230,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     },
 
     async list(query = {}) {
-      const { limit, cursor: after, ...wanted } = query;
+      const { limit, cursor: after, ...wanted } = assertObject(query, 'pipelines.list');
       const of: Predicate[] = Object.entries(wanted).map(([name, value]) => equals(name, value));
       const { records: found, cursor } = await metadata.query(workspace, 'execution', {
         where: { op: 'and', of },
@@ -247,8 +251,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     },
 
     async wait<O>(target: string | TypedExecution<O>, settings: WaitOptions = {}) {
+      assertObject(settings, 'pipelines.wait');
       assertKnown(settings, ['signal', 'timeoutMs', 'onProgress'], 'pipelines.wait');
-      const id = typeof target === 'string' ? target : target.id;
+      const id =
+        typeof target === 'string'
+          ? target
+          : assertObject(target, 'pipelines.wait of an execution').id;
       const parts = { records, engine, leases, settling, link, functions };
       const ended = await waitForExecution(scope, parts, id, settings);
       const { definition } = await definitions.get(ended.definition);
@@ -287,7 +295,8 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       }),
 
     async outputs(executionId, step) {
-      const state = await records.step(executionId, step);
+      assertText(executionId, 'An execution id');
+      const state = await records.step(executionId, assertText(step, 'A step'));
       if (state === undefined) {
         await records.get(executionId);
         throw new KeelsonError('NOT_FOUND', `Execution ${executionId} has no step ${step}.`);
@@ -302,4 +311,11 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     loops: [loop],
     close: () => engine.close(),
   };
+}
+
+/** Refuses, as INVALID, what `definePipeline` did not make. */
+function assertPipeline(pipeline: Pipeline): Pipeline {
+  const { definition } = assertObject(pipeline, 'A pipeline, made by definePipeline,');
+  if (typeof definition === 'object' && definition !== null) return pipeline;
+  throw new KeelsonError('INVALID', 'This is no pipeline; make one with definePipeline.');
 }

@@ -1,3 +1,4 @@
+import { assertObject } from '../check-options.ts';
 import type { ByteSource } from '../contracts/artifact-store.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { ModelSignature } from '../contracts/model-runtime.ts';
@@ -55,7 +56,7 @@ export async function registerVersion(
   tracking: Tracking,
   options: RegisterOptions,
 ): Promise<ModelVersion> {
-  const name = assertModelName(options.model);
+  const name = assertModelName(assertObject(options, 'register').model);
   if (options.version !== undefined) assertVersion(options.version);
   await assertAllowed(scope, 'model.register', `model:${name}`);
   const files = await gatherFiles(scope, tracking, options.from);

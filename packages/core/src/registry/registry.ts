@@ -1,5 +1,6 @@
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { assertObject } from '../check-options.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
@@ -104,6 +105,7 @@ export function createRegistry(scope: Scope, tracking: Tracking): Registry {
     },
 
     async setPolicy(name, policy) {
+      assertText(name, 'A model name');
       await assertAllowed(scope, 'model.set-policy', `model:${name}`);
       await decideAndCommit(scope, async () => {
         const record = await findModel(scope, name);
@@ -152,12 +154,10 @@ export function createRegistry(scope: Scope, tracking: Tracking): Registry {
       return written;
     },
 
-    lineage: (id, options = {}) =>
-      readLineage(scope, id, {
-        direction: options.direction ?? 'backward',
-        depth: options.depth ?? 10,
-        limit: options.limit ?? 1000,
-      }),
+    async lineage(id, options = {}) {
+      const { direction = 'backward', depth = 10, limit = 1000 } = assertObject(options, 'lineage');
+      return readLineage(scope, id, { direction, depth, limit });
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+import { assertObject } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
@@ -74,7 +75,7 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
   }
 
   async function request(options: TransitionRequest): Promise<StageTransition> {
-    assertText(options.reason, 'A reason', 2000);
+    assertText(assertObject(options, 'requestTransition').reason, 'A reason', 2000);
     const asked = await findByKey(options.requestKey);
     if (asked !== undefined) return asked;
     const version = await parts.getVersion(options.model, options.version);
@@ -270,8 +271,10 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
   return {
     requestTransition: request,
     getTransition: get,
-    approve: (id, options = {}) => decideBy(id, 'APPROVE', options.comment ?? ''),
-    reject: (id, options = {}) => decideBy(id, 'REJECT', options.comment ?? ''),
+    approve: async (id, options = {}) =>
+      decideBy(id, 'APPROVE', assertObject(options, 'approve').comment ?? ''),
+    reject: async (id, options = {}) =>
+      decideBy(id, 'REJECT', assertObject(options, 'reject').comment ?? ''),
     async listTransitions(versionId) {
       const left = { from: 'column', name: 'versionId' } as const;
       const { records } = await metadata.query(workspace, 'stage_transition', {

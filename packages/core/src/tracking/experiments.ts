@@ -212,7 +212,8 @@ export function createExperiments(scope: Scope): {
     },
 
     async restoreExperiment(id) {
-      await assertAllowed(scope, 'experiment.delete', `experiment:${id}`);
+      const subject = `experiment:${assertText(id, 'An experiment id')}`;
+      await assertAllowed(scope, 'experiment.delete', subject);
       const { id: found, name } = await get(id);
       try {
         const restored = await change(found, (current) =>

@@ -115,9 +115,10 @@ export function createMetricNames(scope: Scope): MetricNames {
     },
 
     async removeMetricName(name) {
+      assertText(name, 'A metric name');
       await assertAllowed(scope, 'metric-name.define', `metric-name:${name}`);
       await decideAndCommit(scope, async () => {
-        const records = await byCanonical(assertText(name, 'A metric name'));
+        const records = await byCanonical(name);
         if (records.length === 0) {
           throw new KeelsonError('NOT_FOUND', `There is no metric name ${JSON.stringify(name)}.`, {
             details: { name },

@@ -1,5 +1,7 @@
+import { assertObject } from '../check-options.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { PointColumns, SeriesBucket, SeriesSummary } from '../contracts/series-store.ts';
+import { KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import type { RunRecords } from './run-records.ts';
 
@@ -39,6 +41,7 @@ export function createMetrics(scope: Scope, records: Pick<RunRecords, 'get'>): M
     key: string,
     range: { readonly fromStep?: number; readonly toStep?: number } = {},
   ): Promise<PointColumns> {
+    assertObject(range, 'The range of a history');
     const address = {
       workspace,
       owner: assertText(runId, 'A run id'),
@@ -58,6 +61,7 @@ export function createMetrics(scope: Scope, records: Pick<RunRecords, 'get'>): M
     getMetricHistory: history,
 
     async getMetricsAt(runId, step) {
+      assertStep(step);
       const at: [string, number][] = [];
       const summaries = await series.summaries(workspace, assertText(runId, 'A run id'));
       for (const { key } of summaries) {
@@ -75,11 +79,19 @@ export function createMetrics(scope: Scope, records: Pick<RunRecords, 'get'>): M
     },
 
     async downsampleMetric(runId, key, options) {
+      assertObject(options, 'downsampleMetric');
+      assertText(key, 'A metric key');
       const address = { workspace, owner: assertText(runId, 'A run id'), key };
       const buckets = await series.downsample(address, options);
       return orNoRun(runId, buckets, buckets.length);
     },
   };
+}
+
+function assertStep(step: unknown): void {
+  if (Number.isSafeInteger(step)) return;
+  const given = typeof step === 'number' ? String(step) : `a ${typeof step}`;
+  throw new KeelsonError('INVALID', `A step is a safe integer, not ${given}.`);
 }
 
 function joined(pages: readonly PointColumns[]): PointColumns {

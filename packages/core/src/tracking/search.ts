@@ -118,6 +118,7 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
     searchRuns,
 
     async *eachRun(search = {}) {
+      checkOptions(shape, search, 'A search of runs');
       let cursor = search.cursor;
       do {
         const page = await searchRuns({ ...search, ...(cursor === undefined ? {} : { cursor }) });

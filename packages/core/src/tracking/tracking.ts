@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { assertList } from '../check-options.ts';
 import type { Heartbeats, MetricWriter } from '../contracts/metric-writer.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
@@ -128,7 +129,11 @@ export function createTracking(
     ...createExperimentExports(scope, { experiments, reap: ending.reap }),
     ...createExperimentImports(scope),
     comparisonPage: (ids, options) =>
-      renderComparisonPage({ experiments, comparisons, metrics }, ids, options),
+      renderComparisonPage(
+        { experiments, comparisons, metrics },
+        assertList(ids, 'The runs of a comparison'),
+        options,
+      ),
     runPage: (runId) =>
       renderRunPage({ experiments, runs, searches, artifacts, datasets, metrics }, runId),
   };
