@@ -18,7 +18,7 @@ beforeAll(() => {
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 describe('each benchmark, at its smallest', () => {
-  test.each(benchmarks.filter(({ name }) => name !== 'base'))(
+  test.each(benchmarks.filter(({ name }) => !['base', 'tracking'].includes(name)))(
     '$name',
     async ({ name, run }) => {
       const dir = join(root, name);
@@ -73,6 +73,19 @@ describe('the program', () => {
     expect(stderr).toContain('npm run bench -- NAME');
   });
 });
+
+test('tracking says of each figure whether its goal is reached', () => {
+  const json = join(root, 'tracking.json');
+  const { status, stdout, stderr } = bench('tracking', '--smallest', `--json=${json}`);
+  expect(status, stderr).toBe(0);
+  const { rows } = JSON.parse(readFileSync(json, 'utf8')) as { readonly rows: readonly Row[] };
+  for (const row of rows) expectRow(row);
+  // Each goal of the specification has a row: none is lost when a row gets another name.
+  expect(rows.filter(({ goal }) => goal !== undefined).length).toBeGreaterThanOrEqual(18);
+  expect(stdout.match(/goal .*: (reached|missed)/g)?.length).toBe(
+    rows.filter(({ goal }) => goal !== undefined).length,
+  );
+}, 180_000);
 
 describe('a row', () => {
   test('has medians, the ratio of each round, and quartiles', () => {

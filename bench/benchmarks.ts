@@ -29,6 +29,21 @@ export const benchmarks: readonly Benchmark[] = [
     },
   },
   {
+    name: 'tracking',
+    sentence: 'Every figure of tracking that has a goal, beside its baseline (full: half an hour).',
+    run: async (context) => (await import('./tracking.ts')).benchTracking(context),
+  },
+  {
+    name: 'many-runs',
+    sentence: '500 runs open at once in one process, beside the same points of one run.',
+    run: async (context) => (await import('./many-runs.ts')).benchManyRuns(context),
+  },
+  {
+    name: 'large-file',
+    sentence: 'The memory that a large artifact takes, up and down, beside bare streams.',
+    run: async (context) => (await import('./large-file.ts')).benchLargeFile(context),
+  },
+  {
     name: 'commits',
     sentence: 'Commits of one change and of 50 to the metadata store, beside bare node:sqlite.',
     run: async (context) => (await import('./commits.ts')).benchCommits(context),

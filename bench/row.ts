@@ -11,6 +11,28 @@ export interface Row {
   readonly ratio?: number;
   /** The quartiles of the value over the rounds; of a share, its confidence interval. */
   readonly spread?: readonly [low: number, high: number];
+  readonly goal?: Goal;
+}
+
+/** What a figure should be. */
+export interface Goal {
+  readonly most?: number;
+  readonly least?: number;
+  readonly leastRatio?: number;
+}
+
+/** A goal in words, and whether the median reaches it. */
+export function goalText({ goal, value, ratio }: Row): string | undefined {
+  if (goal === undefined) return undefined;
+  const { most, least, leastRatio } = goal;
+  if (most !== undefined) return verdict(`≤ ${most.toLocaleString('en-US')}`, value <= most);
+  if (least !== undefined) return verdict(`≥ ${least.toLocaleString('en-US')}`, value >= least);
+  if (leastRatio === undefined) return undefined;
+  return verdict(`ratio ≥ ${leastRatio}`, (ratio ?? 0) >= leastRatio);
+}
+
+function verdict(goal: string, reached: boolean): string {
+  return `goal ${goal}: ${reached ? 'reached' : 'missed'}`;
 }
 
 /** What a figure is compared with: one value for each round, in the same unit. */

@@ -1,4 +1,4 @@
-import type { Row } from './row.ts';
+import { goalText, type Row } from './row.ts';
 
 const nameWidth = 45;
 const valueWidth = 10;
@@ -12,9 +12,12 @@ export function tableOf(rows: readonly Row[]): string {
   return [head, ...rows.flatMap(linesOf)].join('\n');
 }
 
-function linesOf({ name, value, unit, baseline, ratio, spread }: Row): string[] {
+function linesOf(row: Row): string[] {
+  const { name, value, unit, baseline, ratio, spread } = row;
   const range = spread === undefined ? '' : `${numberText(spread[0])} … ${numberText(spread[1])}`;
   const lines = cells(`${name} [${unit}]`, value, range);
+  const goal = goalText(row);
+  if (goal !== undefined) lines.push(`  ${goal}`);
   if (baseline === undefined) return lines;
   const times = ratio === undefined ? '' : `ratio ${numberText(ratio)}`;
   return [...lines, ...cells(`  beside ${baseline.name}`, baseline.value, times)];
