@@ -34,7 +34,10 @@ export async function benchTracking(context: BenchContext): Promise<Row[]> {
   ];
   const rows: Row[] = [];
   for (const part of parts) rows.push(...(await part()));
-  return rows.map(withGoal);
+  const withGoals = rows.map(withGoal);
+  const lost = goals.find(([, goal]) => !withGoals.some((row) => row.goal === goal));
+  if (lost !== undefined) throw new Error(`No row has the goal of ${lost[0]}.`);
+  return withGoals;
 }
 
 function withGoal(row: Row): Row {

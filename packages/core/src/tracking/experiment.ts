@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { checkOptions } from '../check-options.ts';
+import type { Change } from '../contracts/metadata-store.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, type Json } from '../json.ts';
+import type { Decision } from '../operations/decide-and-commit.ts';
 import {
   assertThresholds,
   type Threshold,
@@ -118,6 +120,38 @@ export function assertTags(
     assertText(value, `Tag ${key}`, 5000);
   }
   return tags;
+}
+
+/** Few tags come together without looking at one another; beyond, those that add some come in turn. */
+const freeTags = 10;
+
+/**
+ * What sets tags of a record as it was read. The limit holds between processes: where new keys bring the
+ * record near it, the commit is right only for the revision that was counted, and makes another.
+ */
+export function mergeTags(
+  record: StoredRecord,
+  tags: Readonly<Record<string, string>>,
+  limit: number,
+): Decision<undefined> {
+  const { kind, id } = record;
+  const keys = Object.keys(tags);
+  if (keys.length === 0) return { changes: [], result: undefined };
+  const now = record.facets['tags'] ?? {};
+  const added = keys.filter((key) => !Object.hasOwn(now, key));
+  const after = Object.keys(now).length + added.length;
+  if (after > limit) {
+    throw new KeelsonError(
+      'INVALID',
+      `${kind} ${id} would have ${after} tags; at most ${limit} are allowed. Remove some first.`,
+      { details: { kind, id, tags: after } },
+    );
+  }
+  const merge: Change = { op: 'merge', kind, id, set: { tags } };
+  if (added.length === 0 || after <= freeTags) return { changes: [merge], result: undefined };
+  const { revision: expect, body } = record;
+  const turn: Change = { op: 'replace', kind, id, expect, body };
+  return { changes: [turn, merge], result: undefined, reason: 'tags were added' };
 }
 
 /** `name-2026-11-23-143022`: a name that tells itself from the one that is taken. */

@@ -13,6 +13,7 @@ import {
   type Experiment,
   type ExperimentChange,
   experimentFromRecord,
+  mergeTags,
   type NewExperiment,
   type StoredExperiment,
 } from './experiment.ts';
@@ -79,11 +80,7 @@ export function createExperiments(scope: Scope): {
   async function get(idOrName: string): Promise<StoredExperiment> {
     const found = await find(idOrName);
     if (found !== undefined) return found;
-    throw new KeelsonError(
-      'NOT_FOUND',
-      `There is no experiment ${JSON.stringify(storableText(idOrName, 255))} in workspace ${workspace}; create it with createExperiment({ name }).`,
-      { details: { experiment: idOrName } },
-    );
+    throw noExperiment(idOrName, workspace);
   }
 
   async function insert(name: string, options: NewExperiment): Promise<StoredExperiment> {
@@ -189,14 +186,14 @@ export function createExperiments(scope: Scope): {
     },
 
     async setExperimentTags(idOrName, tags) {
-      const experiment = await get(idOrName);
-      assertTags(tags, 20);
-      assertTags({ ...experiment.tags, ...tags }, 20);
-      await assertAllowed(scope, 'experiment.update', `experiment:${experiment.id}`);
-      if (Object.keys(tags).length === 0) return;
-      await commitChanges(scope, [
-        { op: 'merge', kind: 'experiment', id: experiment.id, set: { tags } },
-      ]);
+      assertTags(tags, maxTags);
+      const { id } = await get(idOrName);
+      await assertAllowed(scope, 'experiment.update', `experiment:${id}`);
+      await decideAndCommit(scope, async () => {
+        const record = await metadata.find(workspace, 'experiment', id, { facets });
+        if (record === undefined) throw noExperiment(id, workspace);
+        return mergeTags(record, tags, maxTags);
+      });
     },
 
     async deleteExperiment(idOrName) {
@@ -260,6 +257,7 @@ export function createExperiments(scope: Scope): {
 }
 
 const attempts = 20;
+const maxTags = 20;
 const listShape = z.strictObject({
   lifecycle: z.enum(['active', 'archived', 'deleted']).optional(),
   limit: z.number().optional(),
@@ -301,6 +299,14 @@ function bodyOf(
 ): JsonObject {
   const held = thresholds.length === 0 ? {} : { thresholds: thresholdsToJson(thresholds) };
   return { description: description ?? '', ...held };
+}
+
+function noExperiment(idOrName: string, workspace: string): KeelsonError {
+  return new KeelsonError(
+    'NOT_FOUND',
+    `There is no experiment ${JSON.stringify(storableText(idOrName, 255))} in workspace ${workspace}; create it with createExperiment({ name }).`,
+    { details: { experiment: idOrName } },
+  );
 }
 
 function taken(name: string, cause: unknown): KeelsonError {

@@ -96,3 +96,21 @@ test('a process that is stopped for longer than its runs may be silent goes on, 
   const reasons = (await tracking.getRunHistory('r')).map(({ reason }) => reason ?? '');
   expect(reasons.filter((reason) => /heartbeat|taken for dead/.test(reason)).length).toBe(2);
 }, 60_000);
+
+test('the limit of tags holds between processes that add them at once', async () => {
+  const { platform, dir } = await openTestPlatform();
+  const { tracking } = platform;
+  const run = await tracking.startRun({ experiment: 'e', environment: false });
+  const children = ['a', 'b', 'c'].map(
+    (prefix) => new ChildProgram(childFile('set-tags'), [dir, run.id, prefix]),
+  );
+  const counts = await Promise.all(
+    children.map(async (child) => Number((await child.line(/^set /)).slice(4))),
+  );
+  expect(counts.reduce((sum, count) => sum + count, 0)).toBe(50);
+  expect(Object.keys((await tracking.getRun(run.id)).tags).length).toBe(50);
+  expect(children[0]?.lines[0]).toContain('would have 51 tags; at most 50 are allowed');
+  // Those that are there may still change.
+  await tracking.setRunTags(run.id, { a0: 'changed' });
+  await run.finish();
+});

@@ -3,8 +3,8 @@ import { checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { canonicalJson, encodeJson, type Json, storableText } from '../json.ts';
-import { commitChanges } from '../operations/decide-and-commit.ts';
-import { assertTags } from './experiment.ts';
+import { commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
+import { assertTags, mergeTags } from './experiment.ts';
 import type { RunRecords } from './run-records.ts';
 
 /** What is written to a run while it runs, beside metrics and artifacts. */
@@ -15,6 +15,9 @@ export interface RunLogging {
   setTags(runId: string, tags: Readonly<Record<string, string>>): Promise<void>;
   removeTags(runId: string, keys: readonly string[]): Promise<void>;
 }
+
+/** Tags of the user's own that a run may have. */
+const maxRunTags = 50;
 
 /** A param entry: what one call logged. None for a call that logged nothing. */
 export function paramEntry(
@@ -53,11 +56,11 @@ export function createRunLogging(
   }
 
   async function setTags(runId: string, tags: Readonly<Record<string, string>>): Promise<void> {
-    const record = await records.get(runId);
-    assertTags(tags, 50);
-    assertTags({ ...(record.facets['tags'] as Record<string, string>), ...tags }, 50);
-    if (Object.keys(tags).length === 0) return;
-    await commitChanges(scope, [{ op: 'merge', kind: 'run', id: runId, set: { tags } }]);
+    assertTags(tags, maxRunTags);
+    await decideAndCommit(scope, async () => {
+      const record = await records.get(runId);
+      return mergeTags(record, tags, maxRunTags);
+    });
   }
 
   async function removeTags(runId: string, keys: readonly string[]): Promise<void> {
