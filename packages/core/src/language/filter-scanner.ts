@@ -136,6 +136,12 @@ export class FilterScanner {
     if (value === Number.POSITIVE_INFINITY && !bare.startsWith('inf')) {
       return this.fail('a number within the range of doubles', at);
     }
+    if (isRounded(bare, value)) {
+      return this.fail(
+        'an integer that a double holds exactly (in quotes it compares as text)',
+        at,
+      );
+    }
     return digits.startsWith('-') ? -value : value;
   }
 
@@ -191,4 +197,10 @@ function firstCharacter(text: string): string {
 // Control characters and lone surrogates must reach neither a terminal nor a log.
 function oneLine(text: string): string {
   return text.toWellFormed().replace(/[\p{Cc}\u2028\u2029]/gu, ' ');
+}
+
+// 9007199254740993 would be read as …992: whoever writes it means another record.
+function isRounded(digits: string, value: number): boolean {
+  if (value <= Number.MAX_SAFE_INTEGER || !/^[0-9]+$/.test(digits)) return false;
+  return String(value) !== digits && BigInt(value) !== BigInt(digits);
 }

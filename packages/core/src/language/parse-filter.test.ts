@@ -215,6 +215,20 @@ describe('parseFilter', () => {
   });
 });
 
+test('an integer that would be rounded is refused; exact ones and shortest forms are read', () => {
+  for (const text of ['9007199254740993', '-9007199254740995', '12345678901234567890123']) {
+    expect(refusal(`metrics.a = ${text}`)).toMatchObject({
+      position: 12,
+      expected: expect.stringContaining('in quotes'),
+    });
+  }
+  for (const value of [2 ** 53 - 1, 2 ** 53, 2 ** 53 + 2, 2 ** 60, 1e20, 1e300]) {
+    expect(parse(`metrics.a = ${value}`)).toMatchObject({ value });
+    expect(parse(`metrics.a = ${BigInt(value)}`)).toMatchObject({ value });
+  }
+  expect(parse("params.a = '9007199254740993'")).toMatchObject({ value: '9007199254740993' });
+});
+
 describe('hostile filters', () => {
   // A result or a SYNTAX error with a position inside the text; what hangs, the test's time ends.
   function read(text: string): void {
