@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -447,5 +447,55 @@ describe('reading', () => {
     await expect(
       platform.tracking.downloadArtifact(run.id, 'a.txt', 7 as unknown as string),
     ).rejects.toMatchObject({ code: 'INVALID' });
+  });
+});
+
+describe('downloads of large files', () => {
+  const size = 5 * 2 ** 20 + 17;
+
+  async function withLarge() {
+    const { platform } = shared.fresh();
+    const { tracking } = platform;
+    const run = await tracking.startRun({ experiment: 'e', environment: false });
+    const bytes = new Uint8Array(size).map((_, i) => (i * 31) % 251);
+    const { sha256 } = await run.logArtifact('large.bin', bytes);
+    const target = await temporaryDirectory();
+    return { tracking, run, bytes, target, part: join(target, `.${sha256}.part`) };
+  }
+
+  test('one that is aborted leaves its part, and the next one goes on there', async () => {
+    const { tracking, run, bytes, target, part } = await withLarge();
+    const controller = new AbortController();
+    const broken = tracking.downloadArtifact(run.id, 'large.bin', target, {
+      signal: controller.signal,
+      onProgress: (progress) => {
+        if (progress.bytes > 3 * 2 ** 20) controller.abort(new Error('the line was cut'));
+      },
+    });
+    await expect(broken).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(await readdir(target)).toEqual([basename(part)]);
+    const seen: number[] = [];
+    const files = await tracking.downloadArtifact(run.id, 'large.bin', target, {
+      onProgress: (progress) => seen.push(progress.bytes),
+    });
+    expect(seen[0]).toBeGreaterThanOrEqual(3 * 2 ** 20);
+    expect(seen.at(-1)).toBe(size);
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    expect(Buffer.from(bytes).equals(await readFile(files[0] as string))).toBe(true);
+    expect(await readdir(target)).toEqual(['large.bin']);
+  });
+
+  test.each([
+    ['damaged', (bytes: Uint8Array) => bytes.slice(0, 2 * 2 ** 20).fill(0, 5, 6)],
+    ['of more than the whole', (bytes: Uint8Array) => Buffer.concat([bytes, bytes])],
+    ['of all, and damaged', (bytes: Uint8Array) => bytes.slice().fill(1, 9, 10)],
+    ['of a few bytes', (bytes: Uint8Array) => bytes.slice(0, 3)],
+    ['empty', () => new Uint8Array(0)],
+  ])('a part that is %s is not taken over', async (_, left) => {
+    const { tracking, run, bytes, target, part } = await withLarge();
+    await writeFile(part, left(bytes));
+    const [file] = await tracking.downloadArtifact(run.id, 'large.bin', target);
+    expect(Buffer.from(bytes).equals(await readFile(file as string))).toBe(true);
+    expect(await readdir(target)).toEqual(['large.bin']);
   });
 });

@@ -17,7 +17,7 @@ import {
   normaliseArtifactPath,
 } from './artifact-path.ts';
 import { type ArtifactPlace, findLiveArtifact, findPlace } from './artifact-place.ts';
-import { writeWhole } from './local-files.ts';
+import { downloadFile } from './download-file.ts';
 import type { RunRecords } from './run-records.ts';
 
 /** A file that a run has produced; immutable. */
@@ -54,6 +54,18 @@ const logShape = z.strictObject({
   onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
 } satisfies Record<keyof LogArtifactOptions, z.ZodType>);
 
+/** How artifacts are downloaded. */
+export interface DownloadArtifactOptions {
+  readonly signal?: AbortSignal;
+  /** Told of what is on the disk: whole files, and bytes of all, those of an earlier attempt included. */
+  readonly onProgress?: (progress: { readonly files: number; readonly bytes: number }) => void;
+}
+
+const downloadShape = z.strictObject({
+  signal: signalOption.optional(),
+  onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
+} satisfies Record<keyof DownloadArtifactOptions, z.ZodType>);
+
 const listShape = z.strictObject({
   prefix: z.string().optional(),
   limit: z.number().optional(),
@@ -85,9 +97,15 @@ export interface Artifacts {
   readArtifact(runId: string, path: string): Promise<Uint8Array>;
   /**
    * Writes the artifact, or all below the path, under `directory`; answers the files written. Each is
-   * there as a whole or not at all; CORRUPT when the content is not what was logged.
+   * there as a whole or not at all; CORRUPT when the content is not what was logged. A download that was
+   * broken off goes on where it was, from the `.<sha256>.part` that it left beside the file.
    */
-  downloadArtifact(runId: string, path: string, directory: string): Promise<readonly string[]>;
+  downloadArtifact(
+    runId: string,
+    path: string,
+    directory: string,
+    options?: DownloadArtifactOptions,
+  ): Promise<readonly string[]>;
 }
 
 const facets = ['metadata'] as const;
@@ -269,14 +287,21 @@ export function createArtifacts(
       const artifact = await get(runId, path);
       return readAll(await scope.artifacts.open(artifact.sha256));
     },
-    async downloadArtifact(runId, path, directory) {
+    async downloadArtifact(runId, path, directory, options = {}) {
       assertText(directory, 'A directory to download to');
+      checkOptions(downloadShape, options, 'downloadArtifact');
+      const { signal, onProgress } = options;
       const written: string[] = [];
+      let before = 0;
+      const onBytes = (bytes: number): void =>
+        onProgress?.({ files: written.length, bytes: before + bytes });
       for await (const artifact of below(runId, path)) {
         // A checked path: relative, and without `..`.
         const file = join(directory, artifact.path);
-        await writeWhole(await scope.artifacts.open(artifact.sha256), file);
+        await downloadFile(scope.artifacts, artifact, file, { signal, onBytes });
         written.push(file);
+        before += artifact.sizeBytes;
+        onBytes(0);
       }
       if (written.length === 0) await get(runId, directoryPath(path));
       return written;

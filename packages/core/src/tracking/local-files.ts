@@ -1,7 +1,6 @@
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join, relative as relativePath, sep } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { join, relative as relativePath, sep } from 'node:path';
 import { type ErrorCode, isKeelsonError, KeelsonError } from '../errors.ts';
-import { uuidV7 } from '../uuid.ts';
 
 /** What lies below a local directory. */
 export interface LocalTree {
@@ -32,28 +31,6 @@ export async function filesBelow(directory: string): Promise<LocalTree> {
   }
 }
 
-/** Writes a stream to a file, which is there when all of it is, and not at all when the stream fails. */
-export async function writeWhole(stream: ReadableStream<Uint8Array>, file: string): Promise<void> {
-  const aside = join(dirname(file), `.${uuidV7()}.part`);
-  let handle: FileHandle | undefined;
-  try {
-    await mkdir(dirname(file), { recursive: true });
-    handle = await open(aside, 'wx');
-    for await (const part of stream) await handle.writeFile(part);
-    await handle.close();
-    await rename(aside, file);
-  } catch (error) {
-    await stream.cancel(error).catch(ignore);
-    await handle?.close().catch(ignore);
-    if (handle !== undefined) await rm(aside, { force: true }).catch(ignore);
-    throw asKeelsonError(error, `${file} cannot be written`);
-  }
-}
-
-function ignore(): void {
-  // What went wrong first is what is told.
-}
-
 const codes: Readonly<Record<string, ErrorCode>> = {
   ENOENT: 'NOT_FOUND',
   ENOTDIR: 'INVALID',
@@ -65,7 +42,7 @@ const codes: Readonly<Record<string, ErrorCode>> = {
 };
 
 /** What the operating system refused, by name and with a code; other errors as they are. */
-function asKeelsonError(error: unknown, what: string): unknown {
+export function asKeelsonError(error: unknown, what: string): unknown {
   const system = (error as NodeJS.ErrnoException | undefined)?.code;
   if (isKeelsonError(error) || !(error instanceof Error) || typeof system !== 'string')
     return error;
