@@ -5,6 +5,9 @@ import {
   type Logger,
   type MetadataBackend,
   type MetadataStore,
+  type OpenedSeries,
+  type PointTargetDescription,
+  type SeriesBackend,
 } from '@keelson/core';
 import {
   checkConnectionOptions,
@@ -12,10 +15,13 @@ import {
 } from './connection/connection-options.ts';
 import { PgDatabase } from './connection/pg-database.ts';
 import { healthChecks, type PgHealth, readHealth } from './connection/pg-health.ts';
+import { urlOf } from './connection/url-of.ts';
 import { PgMetadataStore } from './metadata/pg-metadata-store.ts';
+import { PgHeartbeats } from './series/pg-heartbeats.ts';
+import { PgSeriesStore } from './series/pg-series-store.ts';
 
-/** PostgreSQL as a backend of platforms: `openPlatform({ metadata: pg })`. */
-export interface PgBackend extends MetadataBackend {
+/** PostgreSQL as a backend of platforms: `openPlatform({ metadata: pg, series: pg })`. */
+export interface PgBackend extends MetadataBackend, SeriesBackend {
   /** The schema that holds everything. */
   readonly schema: string;
   /** How the server, the pool and the replica are. CLOSED while no store of this backend is open. */
@@ -36,6 +42,7 @@ export function pgBackend(options: PgConnectionOptions): PgBackend {
 class SharedPgBackend implements PgBackend {
   readonly schema: string;
   readonly #options: PgConnectionOptions;
+  readonly #series = new Set<PgSeriesStore>();
   #database: PgDatabase | undefined;
   #users = 0;
 
@@ -49,12 +56,57 @@ class SharedPgBackend implements PgBackend {
     readonly logger: Logger;
   }): Promise<MetadataStore> {
     const { database, leave } = this.#enter(context.logger);
+    // The series of this backend are opened first, if they are: then metrics lie beside the records.
+    const beside = this.#series.size > 0;
+    const beforeProjectedQuery = async (): Promise<void> => {
+      const [series] = this.#series;
+      await series?.foldPending();
+    };
     try {
-      return await PgMetadataStore.open({ ...context, database, onClose: leave });
+      return await PgMetadataStore.open({
+        ...context,
+        database,
+        onClose: leave,
+        ...(beside ? { beforeProjectedQuery } : {}),
+      });
     } catch (error) {
       await leave();
       throw error;
     }
+  }
+
+  async openSeries(context: { readonly logger: Logger }): Promise<OpenedSeries> {
+    const points = this.#pointTarget();
+    const { database, leave } = this.#enter(context.logger);
+    try {
+      const store: PgSeriesStore = await PgSeriesStore.open({
+        database,
+        onClose: async () => {
+          this.#series.delete(store);
+          await leave();
+        },
+      });
+      this.#series.add(store);
+      return { store, heartbeats: new PgHeartbeats(database), points };
+    } catch (error) {
+      await leave();
+      throw error;
+    }
+  }
+
+  /** The thread that writes points opens connections of its own; a pool cannot cross to it. */
+  #pointTarget(): PointTargetDescription {
+    const { statementTimeoutMs, lockTimeoutMs, connectTimeoutMs } = this.#options;
+    const limits = { statementTimeoutMs, lockTimeoutMs, connectTimeoutMs };
+    const given = Object.entries(limits).filter(([, value]) => value !== undefined);
+    const file = import.meta.url.endsWith('.ts')
+      ? './series/pg-points-thread.ts'
+      : './pg-points-thread.js';
+    return {
+      kind: 'module',
+      module: new URL(file, import.meta.url).href,
+      options: { url: urlOf(this.#options), schema: this.schema, ...Object.fromEntries(given) },
+    };
   }
 
   async health(options: { readonly signal?: AbortSignal } = {}): Promise<PgHealth> {

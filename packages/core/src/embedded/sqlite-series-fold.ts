@@ -1,25 +1,20 @@
-import { chunkPoints, decodeChunk, describeChunk, encodeChunk } from '../sql/series-chunk.ts';
+import { decodeChunk, describeChunk, encodeChunk } from '../sql/series-chunk.ts';
+import { ChunkLevels, piecesOf } from '../sql/series-levels.ts';
+import type { SeriesPoints } from '../sql/series-pending.ts';
 import {
   type CompareWriters,
   concatPoints,
   type PointSet,
-  slicePoints,
   sortPoints,
 } from '../sql/series-points.ts';
 import { addToSummary } from '../sql/series-summary.ts';
 import { rowValues, type SummaryRow, stateColumns, stateOf } from '../sql/summary-row.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
-import { pendingSeries, type SeriesPoints } from './sqlite-series-pending.ts';
+import { pendingSeries } from './sqlite-series-pending.ts';
 import { writerOrder } from './sqlite-writers.ts';
 
 /** Points folded in one transaction: some 15 ms of work, so that other writers get their turn. */
 export const foldPoints = 20_000;
-
-/** Chunks of one level that are merged into a larger one. */
-const fanIn = 8;
-/** A chunk's level follows from its size; those of level 3 are full and never touched again. */
-const levelSizes: readonly number[] = [64, 512, chunkPoints];
-const fullLevel = 3;
 
 const selectSummary = 'SELECT * FROM summary WHERE kid = ? AND rid = ?';
 const insertSummary = `INSERT INTO summary(kid, rid, ${stateColumns.join(', ')})
@@ -88,28 +83,23 @@ function packChunks(
   tiers: number,
   compareWriters: CompareWriters,
 ): number {
-  const counts = [tiers & 15, (tiers >> 4) & 15, (tiers >> 8) & 15];
+  const levels = new ChunkLevels(tiers);
   let points = sorted;
   let merged = -1;
   for (;;) {
-    const level = levelOf(points.steps.length);
-    const full = level < fullLevel && (counts[level] as number) + 1 >= fanIn;
-    const upto = full ? level : level - 1;
+    const upto = levels.mergedBy(points.steps.length);
     if (upto <= merged) break;
-    const older = counts.slice(merged + 1, upto + 1).some((count) => count > 0);
+    const older = levels.hasBetween(merged, upto);
     merged = upto;
     if (!older) continue;
     points = mergeSmaller(database, series, sorted, upto, compareWriters);
-    counts.fill(0, 0, upto + 1);
+    levels.clear(upto);
   }
   if (points !== sorted) database.prepare(deleteSmall).run(series.kid, series.rid, merged);
-  for (let from = 0; from < points.steps.length; from += chunkPoints) {
-    const piece = slicePoints(points, from, Math.min(from + chunkPoints, points.steps.length));
-    const level = levelOf(piece.steps.length);
-    storeChunk(database, series, level, piece);
-    if (level < fullLevel) counts[level] = (counts[level] as number) + 1;
+  for (const piece of piecesOf(points)) {
+    storeChunk(database, series, levels.add(piece.steps.length), piece);
   }
-  return (counts[0] as number) | ((counts[1] as number) << 4) | ((counts[2] as number) << 8);
+  return levels.tiers;
 }
 
 function mergeSmaller(
@@ -149,9 +139,4 @@ function storeChunk(
       header.maxStep ?? null,
       encodeChunk(points),
     );
-}
-
-function levelOf(points: number): number {
-  const level = levelSizes.findIndex((size) => points < size);
-  return level < 0 ? fullLevel : level;
 }

@@ -7,6 +7,7 @@ import type {
 import { compareText } from '../language/stored-value.ts';
 import { SeriesBuckets } from '../sql/series-buckets.ts';
 import { type ChunkHeader, decodeChunk, decodeChunkValues } from '../sql/series-chunk.ts';
+import { clustersOf } from '../sql/series-clusters.ts';
 import {
   concatPoints,
   lowerBound,
@@ -199,19 +200,6 @@ function piecesOf(
     read: () => pending,
   });
   return pieces;
-}
-
-// Pieces whose ranges of steps touch belong together: their points may interleave.
-function clustersOf(pieces: readonly Piece[]): readonly (readonly Piece[])[] {
-  const clusters: Piece[][] = [];
-  let stepMax = Number.NEGATIVE_INFINITY;
-  for (const piece of pieces.toSorted((a, b) => a.stepMin - b.stepMin)) {
-    const last = clusters.at(-1);
-    if (last !== undefined && piece.stepMin <= stepMax) last.push(piece);
-    else clusters.push([piece]);
-    stepMax = Math.max(stepMax, piece.stepMax);
-  }
-  return clusters;
 }
 
 function chunkHeaders(

@@ -1,4 +1,4 @@
-import { decodeSegment, encodeSegment, type Segment } from '../sql/series-segment.ts';
+import { decodeSegment, encodeSegment, withoutOwner } from '../sql/series-segment.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 
 /** Removes all series of a run, folded or not, inside a write. Writers' numbers stay taken. */
@@ -20,7 +20,7 @@ export function removeOwner(database: SqliteDatabase, rid: number): void {
   for (const row of rows) {
     const segment = decodeSegment(row.data);
     if (!segment.ownerIds.includes(rid)) continue;
-    const kept = without(segment, rid);
+    const kept = withoutOwner(segment, rid);
     if (kept.steps.length === 0) database.prepare('DELETE FROM segment WHERE no = ?').run(row.no);
     else {
       database
@@ -28,21 +28,4 @@ export function removeOwner(database: SqliteDatabase, rid: number): void {
         .run(kept.steps.length, encodeSegment(kept), row.no);
     }
   }
-}
-
-function without(segment: Segment, rid: number): Segment {
-  const keep: number[] = [];
-  segment.index.forEach((series, i) => {
-    if (segment.ownerIds[series] !== rid) keep.push(i);
-  });
-  const pick = (column: Float64Array): Float64Array =>
-    Float64Array.from(keep, (i) => column[i] as number);
-  return {
-    keyIds: segment.keyIds,
-    ownerIds: segment.ownerIds,
-    index: Uint32Array.from(keep, (i) => segment.index[i] as number),
-    steps: pick(segment.steps),
-    timestamps: pick(segment.timestamps),
-    values: pick(segment.values),
-  };
 }

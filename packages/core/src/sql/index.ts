@@ -1,3 +1,4 @@
+export { compareText } from '../language/stored-value.ts';
 export { type ColumnInput, columnInput, columnOutput } from './column-value.ts';
 export {
   assertClaimable,
@@ -63,6 +64,43 @@ export {
 } from './search-context.ts';
 export { searchPage } from './search-plan.ts';
 export type { PageEntry, PageRequest, SearchSteps } from './search-steps.ts';
+export { SeriesBuckets } from './series-buckets.ts';
+export {
+  type ChunkHeader,
+  decodeChunk,
+  decodeChunkValues,
+  describeChunk,
+  encodeChunk,
+} from './series-chunk.ts';
+export { clustersOf } from './series-clusters.ts';
+export { segmentsOf } from './series-flush.ts';
+export {
+  assertPointBatch,
+  assertRollup,
+  assertRowBatch,
+  assertSeriesKey,
+  assertStreamKey,
+  assertWhole,
+} from './series-input.ts';
+export { ChunkLevels, piecesOf } from './series-levels.ts';
+export {
+  gatherSeries,
+  type PendingSegment,
+  type SeriesFilter,
+  type SeriesPoints,
+} from './series-pending.ts';
+export {
+  type CompareWriters,
+  concatPoints,
+  lowerBound,
+  makePoints,
+  type PointSet,
+  slicePoints,
+  sortPoints,
+} from './series-points.ts';
+export { cutRows, decodeRows, encodeRows } from './series-rows.ts';
+export { decodeSegment, encodeSegment, withoutOwner } from './series-segment.ts';
+export { addToSummary, type SummaryState, toSummary } from './series-summary.ts';
 export { allOf, always, SqlBuilder } from './sql-builder.ts';
 export {
   exactLast,

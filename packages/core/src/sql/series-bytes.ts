@@ -67,7 +67,8 @@ export function seal(bytes: Uint8Array): Uint8Array {
 export function unseal(stored: Uint8Array, version: number, what: string): Uint8Array<ArrayBuffer> {
   const bytes =
     stored.byteOffset % 8 === 0 && stored.buffer instanceof ArrayBuffer
-      ? (stored as Uint8Array<ArrayBuffer>)
+      ? // A plain view: `slice` of a Buffer does not copy.
+        new Uint8Array(stored.buffer, stored.byteOffset, stored.length)
       : new Uint8Array(stored);
   if (bytes.length < 16) throw damaged(what);
   const sum = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);

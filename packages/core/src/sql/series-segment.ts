@@ -85,3 +85,21 @@ function indexView(
   if (width === 1) return new Uint8Array(buffer, at, count);
   return width === 2 ? new Uint16Array(buffer, at, count) : new Uint32Array(buffer, at, count);
 }
+
+/** The segment without the points of an owner. */
+export function withoutOwner(segment: Segment, rid: number): Segment {
+  const keep: number[] = [];
+  segment.index.forEach((series, i) => {
+    if (segment.ownerIds[series] !== rid) keep.push(i);
+  });
+  const pick = (column: Float64Array): Float64Array =>
+    Float64Array.from(keep, (i) => column[i] as number);
+  return {
+    keyIds: segment.keyIds,
+    ownerIds: segment.ownerIds,
+    index: Uint32Array.from(keep, (i) => segment.index[i] as number),
+    steps: pick(segment.steps),
+    timestamps: pick(segment.timestamps),
+    values: pick(segment.values),
+  };
+}

@@ -1,0 +1,143 @@
+import type { Rollup, RowBatch, RowColumns, StreamKey } from '@keelson/core';
+import { cutRows, decodeRows, encodeRows } from '@keelson/core/sql';
+import type { PgDatabase } from '../connection/pg-database.ts';
+import type { SeriesNumbers } from './series-numbers.ts';
+
+/** Batches removed in one statement. */
+const droppedAtOnce = 500;
+const rollupsAtOnce = 500;
+
+/** Stores a valid batch of rows; false when its number was stored before, null when one is missing. */
+export async function appendRowBatch(
+  database: PgDatabase,
+  numbers: SeriesNumbers,
+  batch: RowBatch,
+): Promise<unknown> {
+  const { workspace, stream, owner } = batch.stream;
+  const wid = await numbers.allotWriter(batch.writer);
+  const kid = await numbers.allotStream(workspace, stream, owner);
+  const count = batch.at.length;
+  const oldest = batch.at.reduce((a, b) => Math.min(a, b), count === 0 ? 0 : Infinity);
+  const newest = batch.at.reduce((a, b) => Math.max(a, b), count === 0 ? 0 : -Infinity);
+  const data = encodeRows(batch.at, batch.columns);
+  const [row] = await database.write(
+    `SELECT ${database.name('append_rows')}($1, $2, $3, $4, $5, $6, $7) AS taken`,
+    [wid, kid, batch.sequence, count, oldest, newest, Buffer.from(data)],
+  );
+  return row?.['taken'];
+}
+
+/** The numbers of the batches that hold rows with from ≤ at < to, in order of arrival. */
+export async function findRowBatches(
+  database: PgDatabase,
+  numbers: SeriesNumbers,
+  key: StreamKey,
+  range: { readonly from: number; readonly to: number },
+): Promise<readonly number[]> {
+  return await database.snapshot(async (transaction) => {
+    const stream = await numbers.findStream(transaction, key.workspace, key.stream, key.owner);
+    if (stream === undefined) return [];
+    const rows = await transaction.query(
+      `SELECT no FROM row_batch WHERE stream = $1 AND at_max >= $2 AND at_min < $3
+       AND at_min >= $2 - (SELECT longest FROM row_stream WHERE stream = $1) ORDER BY no`,
+      [stream, range.from, range.to],
+    );
+    return rows.map((row) => Number(row['no']));
+  });
+}
+
+/** One batch cut to the range; undefined when nothing is left of it, or it was dropped meanwhile. */
+export async function readRowBatch(
+  database: PgDatabase,
+  no: number,
+  range: { readonly from: number; readonly to: number; readonly columns?: readonly string[] },
+): Promise<RowColumns | undefined> {
+  const [row] = await database.read(
+    `SELECT data FROM ${database.name('row_batch')} WHERE no = $1`,
+    [no],
+  );
+  if (row === undefined) return undefined;
+  const rows = cutRows(decodeRows(row['data'] as Uint8Array, range.columns), range.from, range.to);
+  return rows.at.length === 0 ? undefined : rows;
+}
+
+/** Drops the batches whose rows are all older; answers how many rows. */
+export async function dropRowBatches(
+  database: PgDatabase,
+  numbers: SeriesNumbers,
+  key: StreamKey,
+  before: number,
+): Promise<number> {
+  const stream = await database.snapshot((transaction) =>
+    numbers.findStream(transaction, key.workspace, key.stream, key.owner),
+  );
+  if (stream === undefined) return 0;
+  const table = database.name('row_batch');
+  for (let total = 0; ; ) {
+    const dropped = await database.write(
+      `WITH old AS MATERIALIZED (
+         SELECT no FROM ${table} WHERE stream = $1 AND at_min < $2 AND at_max < $2
+         ORDER BY no LIMIT $3 FOR UPDATE SKIP LOCKED
+       ) DELETE FROM ${table} b USING old WHERE b.no = old.no RETURNING b.n AS n`,
+      [stream, before, droppedAtOnce],
+    );
+    total += dropped.reduce((sum, row) => sum + Number(row['n']), 0);
+    if (dropped.length < droppedAtOnce) return total;
+  }
+}
+
+/** Stores valid rollups, each in place of the one with the same address; of equal ones the last counts. */
+export async function putRollups(
+  database: PgDatabase,
+  numbers: SeriesNumbers,
+  rollups: readonly Rollup[],
+): Promise<void> {
+  const rows = new Map<string, readonly (string | number)[]>();
+  for (const { stream, name, windowMs, at, writer, data } of rollups) {
+    const kid = await numbers.allotStream(stream.workspace, stream.stream, stream.owner);
+    const row = [kid, name, windowMs, at, writer, data];
+    rows.set(JSON.stringify(row.slice(0, 5)), row);
+  }
+  const all = [...rows.values()];
+  await database.transaction(async (transaction) => {
+    for (let from = 0; from < all.length; from += rollupsAtOnce) {
+      const part = all.slice(from, from + rollupsAtOnce);
+      await transaction.query(
+        `INSERT INTO rollup (stream, name, window_ms, at, writer, data)
+         SELECT * FROM unnest($1::integer[], $2::text[], $3::bigint[], $4::float8[], $5::text[],
+           $6::text[]) AS r (stream, name, window_ms, at, writer, data)
+         ORDER BY stream, name, window_ms, at, writer
+         ON CONFLICT (stream, digest_of(name), window_ms, at, digest_of(writer))
+         DO UPDATE SET data = excluded.data`,
+        Array.from({ length: 6 }, (_, i) => part.map((row) => row[i])),
+      );
+    }
+  });
+}
+
+/** Rollups with from ≤ at < to, by time, then writer. */
+export async function readRollups(
+  database: PgDatabase,
+  numbers: SeriesNumbers,
+  key: StreamKey,
+  name: string,
+  range: { readonly windowMs: number; readonly from: number; readonly to: number },
+): Promise<readonly Rollup[]> {
+  return await database.snapshot(async (transaction) => {
+    const stream = await numbers.findStream(transaction, key.workspace, key.stream, key.owner);
+    if (stream === undefined) return [];
+    const rows = await transaction.query(
+      `SELECT at, writer, data FROM rollup WHERE stream = $1 AND digest_of(name) = digest_of($2)
+       AND window_ms = $3 AND at >= $4 AND at < $5 ORDER BY at, writer`,
+      [stream, name, range.windowMs, range.from, range.to],
+    );
+    return rows.map((row) => ({
+      stream: { workspace: key.workspace, stream: key.stream, owner: key.owner },
+      name,
+      windowMs: range.windowMs,
+      at: Number(row['at']),
+      writer: String(row['writer']),
+      data: String(row['data']),
+    }));
+  });
+}
