@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { openPlatform, type Platform } from '@keelson/core';
 import pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
-import { pgBackend } from '../src/index.ts';
+import { type PgBackend, pgBackend } from '../src/index.ts';
 import { describeOnPg } from './server/test-database.ts';
 
 await describeOnPg('a platform whose metadata are in PostgreSQL', ({ url, freshSchema, query }) => {
@@ -16,6 +16,15 @@ await describeOnPg('a platform whose metadata are in PostgreSQL', ({ url, freshS
     const parent = mkdtempSync(join(tmpdir(), 'keelson-pg-platform-'));
     directories.push(parent);
     const platform = await openPlatform({ dir: join(parent, '.keelson'), metadata });
+    opened.push(platform);
+    return platform;
+  }
+
+  async function openBoth(backend: PgBackend): Promise<Platform> {
+    const parent = mkdtempSync(join(tmpdir(), 'keelson-pg-platform-'));
+    directories.push(parent);
+    const dir = join(parent, '.keelson');
+    const platform = await openPlatform({ dir, metadata: backend, series: backend });
     opened.push(platform);
     return platform;
   }
@@ -43,6 +52,63 @@ await describeOnPg('a platform whose metadata are in PostgreSQL', ({ url, freshS
       orderBy: ['params.optimizer.rate DESC'],
     });
     expect(found.runs.map(({ id, status }) => [id, status])).toEqual([[run, 'COMPLETED']]);
+  });
+
+  test('with its series there too: metrics are logged by the thread, searched beside params, kept alive', async () => {
+    const schema = freshSchema();
+    const backend = pgBackend({ url, schema });
+    const platform = await openBoth(backend);
+    const { tracking } = platform;
+    const ids: string[] = [];
+    for (const rate of [0.1, 0.2, 0.3]) {
+      const run = await tracking.startRun({ experiment: 'sweep', params: { rate } });
+      for (let step = 0; step < 1_000; step += 1) run.logMetric('loss', rate * step, { step });
+      run.logMetric('odd', Number.NaN);
+      await run.finish();
+      ids.push(run.id);
+    }
+    const other = await openBoth(pgBackend({ url, schema }));
+    const found = await other.tracking.searchRuns({
+      filter: 'metrics.loss > 150 AND params.rate < 0.25 AND metrics.loss.count = 1000',
+      orderBy: ['metrics.loss.max DESC'],
+    });
+    expect(found.runs.map(({ id }) => id)).toEqual([ids[1]]);
+    expect(found.runs[0]?.metrics).toEqual({ loss: 0.2 * 999, odd: Number.NaN });
+    const history = await other.tracking.getMetricHistory(ids[2] as string, 'loss');
+    expect(history.steps.length).toBe(1_000);
+    const page = await other.tracking.downsampleMetric(ids[2] as string, 'loss', { buckets: 10 });
+    expect(page.length).toBe(10);
+    const open = await tracking.startRun({ experiment: 'sweep' });
+    await other.tracking.deleteRun(ids[0] as string);
+    await other.operations.gc({ olderThanMs: 0 });
+    await expect(other.tracking.getRun(ids[0] as string)).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    for (let beats = 0; beats === 0; ) {
+      beats = (await query(`SELECT 1 FROM ${schema}.heartbeat WHERE run = $1`, [open.id])).length;
+    }
+    await open.finish();
+    await expect(platform.operations.backup('/nowhere')).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('pg_dump'),
+    });
+  });
+
+  test('a borrowed pool as series: the thread takes its address', async () => {
+    const pool = new pg.Pool({ connectionString: url });
+    const platform = await openBoth(pgBackend({ pool, schema: freshSchema() }));
+    const run = await platform.tracking.startRun({ experiment: 'e' });
+    run.logMetric('loss', 1);
+    await run.finish();
+    expect((await platform.tracking.getRun(run.id)).metrics).toEqual({ loss: 1 });
+    await platform.close();
+    await pool.end();
+    const certified = new pg.Pool({ host: 'db', ssl: { rejectUnauthorized: true } });
+    await expect(openBoth(pgBackend({ pool: certified }))).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('Give pgBackend a url'),
+    });
+    await certified.end();
   });
 
   test('says what cannot be searched where the series are elsewhere', async () => {

@@ -5,6 +5,7 @@ import { PgDatabase } from '../src/connection/pg-database.ts';
 import { KeyNumbers } from '../src/metadata/key-numbers.ts';
 import { PgMetadataStore } from '../src/metadata/pg-metadata-store.ts';
 import { runSearch, searchContext } from '../src/metadata/pg-search.ts';
+import { PgSeriesStore } from '../src/series/pg-series-store.ts';
 import { describeOnPg } from './server/test-database.ts';
 
 const opened: AsyncDisposable[] = [];
@@ -17,12 +18,17 @@ await describeOnPg('PostgreSQL', ({ url, freshSchema }) => {
   testSearch(
     async () => {
       const database = new PgDatabase({ url, schema: freshSchema() });
-      const store = await PgMetadataStore.open({ database, kinds: [thingKind] });
-      opened.push(store, database);
+      const series = await PgSeriesStore.open({ database });
+      const store = await PgMetadataStore.open({
+        database,
+        kinds: [thingKind],
+        beforeProjectedQuery: () => series.foldPending(),
+      });
+      opened.push(store, series, database);
       const numbers = new KeyNumbers(database);
       return {
         store,
-        series: undefined,
+        series,
         page: (workspace, request, budgets) =>
           database.snapshot(async (transaction) => {
             const asked = { where: request.where, orderBy: request.orderBy };
@@ -40,6 +46,6 @@ await describeOnPg('PostgreSQL', ({ url, freshSchema }) => {
           }),
       };
     },
-    { metrics: false, share: 0.25 },
+    { metrics: true, share: 0.25 },
   );
 });

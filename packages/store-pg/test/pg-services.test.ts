@@ -9,17 +9,15 @@ const backends = fileURLToPath(new URL('./pg-test-backends.ts', import.meta.url)
 
 /** The long form: `ROOMS=tracking,registry,pipelines,deployments,monitoring,events vitest run pg-services`. */
 const rooms = (
-  process.env['ROOMS'] ?? 'tracking/runs,tracking/search,tracking/experiments,tracking/params'
+  process.env['ROOMS'] ??
+  'tracking/runs,tracking/search,tracking/experiments,tracking/params,tracking/active-run'
 ).split(',');
 
-/** Searches by metrics need the series in the same database. */
-const others = '^(?!.*filters by metrics, params, tags)';
-
 await describeOnPg("core's own tests of its services", ({ url }) => {
-  test(`${rooms.join(', ')} pass them with their metadata in PostgreSQL`, async () => {
+  test(`${rooms.join(', ')} pass them with records and series in PostgreSQL`, async () => {
     const { code, output } = await run([
       ...['run', ...rooms.map((room) => `packages/core/src/${room}`)],
-      ...['--testTimeout=120000', '--maxWorkers=1', '--testNamePattern', others],
+      ...['--testTimeout=120000', '--maxWorkers=1'],
     ]);
     expect(output).toMatch(/\d{2,} passed, 0 failed/);
     expect(code, output).toBe(0);
