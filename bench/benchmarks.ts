@@ -44,6 +44,18 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./large-file.ts')).benchLargeFile(context),
   },
   {
+    name: 'pg-series',
+    sentence: 'Points, histories and predictions on PostgreSQL, beside rows that pg inserts.',
+    run: async (context) => {
+      const [{ benchPgSeries }, { PgBench }] = await Promise.all([
+        import('./pg-series.ts'),
+        import('./pg-server.ts'),
+      ]);
+      await using server = await PgBench.start();
+      return await benchPgSeries(context, server);
+    },
+  },
+  {
     name: 'commits',
     sentence: 'Commits of one change and of 50 to the metadata store, beside bare node:sqlite.',
     run: async (context) => (await import('./commits.ts')).benchCommits(context),

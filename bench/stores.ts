@@ -1,6 +1,7 @@
 import type { BenchContext } from './benchmark.ts';
 import { benchPgCommits } from './pg-commits.ts';
 import { benchPgSearch } from './pg-search.ts';
+import { benchPgSeries } from './pg-series.ts';
 import { PgBench } from './pg-server.ts';
 import type { Row } from './row.ts';
 
@@ -8,5 +9,9 @@ import type { Row } from './row.ts';
 export async function benchStores(context: BenchContext): Promise<Row[]> {
   context.tell('stores: starting PostgreSQL');
   await using server = await PgBench.start();
-  return [...(await benchPgCommits(context, server)), ...(await benchPgSearch(context, server))];
+  return [
+    ...(await benchPgCommits(context, server)),
+    ...(await benchPgSeries(context, server)),
+    ...(await benchPgSearch(context, server)),
+  ];
 }

@@ -27,6 +27,7 @@ import type { PgDatabase } from '../connection/pg-database.ts';
 import type { PgTransaction } from '../connection/pg-server.ts';
 import { migrate } from '../schema/migrations.ts';
 import { sharedSchema } from '../schema/shared-schema.ts';
+import { blob, blobOf } from './blobs.ts';
 import { foldPoints, foldSlice } from './series-fold.ts';
 import { SeriesNumbers } from './series-numbers.ts';
 import { readBuckets, readPoints, readSummaries } from './series-read.ts';
@@ -90,12 +91,13 @@ export class PgSeriesStore implements SeriesStore {
     const ids = await this.#idsOf(batch.series);
     const segments = [...segmentsOf(batch, ids)];
     const [row] = await this.#db.write(
-      `SELECT ${this.#db.name('append_points')}($1, $2, $3::integer[], $4::bytea[]) AS taken`,
+      `SELECT ${this.#db.name('append_points')}($1, $2, $3, $4, $5) AS taken`,
       [
         wid,
         batch.sequence,
         segments.map(({ count }) => count),
-        segments.map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)),
+        segments.map(({ data }) => data.length),
+        Buffer.concat(segments.map(({ data }) => data)),
       ],
     );
     assertTaken(row?.['taken'], batch.sequence);
@@ -328,9 +330,9 @@ async function removeRids(transaction: PgTransaction, rids: readonly number[]): 
   );
   await transaction.query('DELETE FROM summary WHERE rid = ANY ($1::bigint[])', [rids]);
   // What came in since the last fold may hold points of the runs among those of others.
-  const rows = await transaction.query('SELECT no, data FROM segment ORDER BY no FOR UPDATE');
+  const rows = await transaction.query(`SELECT no, ${blob} FROM segment ORDER BY no FOR UPDATE`);
   for (const row of rows) {
-    const segment = decodeSegment(row['data'] as Uint8Array);
+    const segment = decodeSegment(blobOf(row));
     if (!rids.some((rid) => segment.ownerIds.includes(rid))) continue;
     const kept = rids.reduce(withoutOwner, segment);
     if (kept.steps.length === 0) {

@@ -17,6 +17,7 @@ import {
   stateOf,
 } from '@keelson/core/sql';
 import type { PgTransaction } from '../connection/pg-server.ts';
+import { blob, blobOf } from './blobs.ts';
 import type { SeriesNumbers } from './series-numbers.ts';
 import { summaryRow, typeOf } from './summary-rows.ts';
 
@@ -49,7 +50,7 @@ export async function foldSlice(
   );
   // By list, not by range: a segment of a lesser number may be committed after one of a greater.
   const rows = await transaction.query(
-    `SELECT no, wid, n, data FROM (
+    `SELECT no, wid, n, ${blob} FROM (
        SELECT no, wid, n, data, sum(n) OVER (ORDER BY no) - n AS before FROM segment
        ORDER BY no LIMIT 1000
      ) AS oldest WHERE before < $1 ORDER BY no`,
@@ -58,7 +59,7 @@ export async function foldSlice(
   if (rows.length === 0) return 0;
   const pending = rows.map((row) => ({
     wid: Number(row['wid']),
-    data: row['data'] as Uint8Array,
+    data: blobOf(row),
   }));
   const series = gatherSeries(pending);
   const wids = pending.map(({ wid }) => wid);
@@ -133,7 +134,7 @@ async function readOlder(
   merging: readonly Folding[],
 ): Promise<void> {
   const rows = await transaction.query(
-    `SELECT w.place::integer AS place, c.data AS data
+    `SELECT w.place::integer AS place, ${blob}
      FROM unnest($1::integer[], $2::bigint[], $3::integer[]) WITH ORDINALITY AS w (kid, rid, upto, place)
      JOIN chunk c ON c.kid = w.kid AND c.rid = w.rid AND c.level <= w.upto ORDER BY c.id`,
     placesOf(merging),
@@ -143,7 +144,7 @@ async function readOlder(
     const place = Number(row['place']) - 1;
     const sets = older.get(place) ?? [];
     older.set(place, sets);
-    sets.push(decodeChunk(row['data'] as Uint8Array));
+    sets.push(decodeChunk(blobOf(row)));
   }
   const wids = new Set<number>();
   for (const sets of older.values()) {
@@ -163,7 +164,10 @@ function placesOf(all: readonly Folding[]): number[][] {
 }
 
 async function storeChunks(transaction: PgTransaction, all: readonly Folding[]): Promise<void> {
-  const columns: (number | null | Buffer)[][] = Array.from({ length: 12 }, () => []);
+  const columns: (number | null)[][] = Array.from({ length: 13 }, () => []);
+  const blobs: Uint8Array[] = [];
+  // The blobs lie one behind another: an array of them would travel as text.
+  let at = 1;
   for (const { kid, rid, levels, points } of all) {
     for (const piece of piecesOf(points)) {
       const level = levels.add(piece.steps.length);
@@ -172,22 +176,25 @@ async function storeChunks(transaction: PgTransaction, all: readonly Folding[]):
       const values = [
         ...[kid, rid, level, header.count, header.nanCount, header.stepMin, header.stepMax],
         ...[header.min ?? null, header.minStep ?? null, header.max ?? null, header.maxStep ?? null],
-        Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+        ...[at, data.length],
       ];
       for (const [i, value] of values.entries()) columns[i]?.push(value);
+      blobs.push(data);
+      at += data.length;
     }
   }
   await transaction.query(
     `INSERT INTO chunk (kid, rid, level, n, nan_count, step_min, step_max,
        vmin, vmin_step, vmax, vmax_step, data)
      SELECT c.kid, c.rid, c.level, c.n, c.nan_count, c.step_min, c.step_max,
-       c.vmin, c.vmin_step, c.vmax, c.vmax_step, c.data
+       c.vmin, c.vmin_step, c.vmax, c.vmax_step, substr($14::bytea, c.at, c.length)
      FROM unnest($1::integer[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[],
        $6::bigint[], $7::bigint[], $8::float8[], $9::bigint[], $10::float8[], $11::bigint[],
-       $12::bytea[]) WITH ORDINALITY AS c (kid, rid, level, n, nan_count, step_min, step_max,
-         vmin, vmin_step, vmax, vmax_step, data, place)
+       $12::integer[], $13::integer[])
+       WITH ORDINALITY AS c (kid, rid, level, n, nan_count, step_min, step_max,
+         vmin, vmin_step, vmax, vmax_step, at, length, place)
      ORDER BY c.place`,
-    columns,
+    [...columns, Buffer.concat(blobs)],
   );
 }
 

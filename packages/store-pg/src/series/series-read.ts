@@ -21,6 +21,7 @@ import {
   toSummary,
 } from '@keelson/core/sql';
 import type { PgTransaction } from '../connection/pg-server.ts';
+import { blob, blobOf } from './blobs.ts';
 import type { SeriesNumbers } from './series-numbers.ts';
 import { summaryRow } from './summary-rows.ts';
 
@@ -134,10 +135,10 @@ async function pendingSeries(
   transaction: PgTransaction,
   filter: SeriesFilter,
 ): Promise<readonly SeriesPoints[]> {
-  const rows = await transaction.query('SELECT wid, data FROM segment ORDER BY no');
+  const rows = await transaction.query(`SELECT wid, ${blob} FROM segment ORDER BY no`);
   const pending = rows.map((row) => ({
     wid: Number(row['wid']),
-    data: row['data'] as Uint8Array,
+    data: blobOf(row),
   }));
   return gatherSeries(pending, filter);
 }
@@ -225,10 +226,10 @@ async function chunkData(
 ): Promise<ReadonlyMap<number, Uint8Array>> {
   if (ids.length === 0) return new Map();
   const rows = await transaction.query(
-    'SELECT id, data FROM chunk WHERE id = ANY ($1::bigint[]) ORDER BY id',
+    `SELECT id, ${blob} FROM chunk WHERE id = ANY ($1::bigint[]) ORDER BY id`,
     [ids],
   );
-  return new Map(rows.map((row) => [Number(row['id']), row['data'] as Uint8Array]));
+  return new Map(rows.map((row) => [Number(row['id']), blobOf(row)]));
 }
 
 async function pendingOf(

@@ -1,6 +1,7 @@
 import type { Rollup, RowBatch, RowColumns, StreamKey } from '@keelson/core';
 import { cutRows, decodeRows, encodeRows } from '@keelson/core/sql';
 import type { PgDatabase } from '../connection/pg-database.ts';
+import { blob, blobOf } from './blobs.ts';
 import type { SeriesNumbers } from './series-numbers.ts';
 
 /** Batches removed in one statement. */
@@ -53,11 +54,11 @@ export async function readRowBatch(
   range: { readonly from: number; readonly to: number; readonly columns?: readonly string[] },
 ): Promise<RowColumns | undefined> {
   const [row] = await database.read(
-    `SELECT data FROM ${database.name('row_batch')} WHERE no = $1`,
+    `SELECT ${blob} FROM ${database.name('row_batch')} WHERE no = $1`,
     [no],
   );
   if (row === undefined) return undefined;
-  const rows = cutRows(decodeRows(row['data'] as Uint8Array, range.columns), range.from, range.to);
+  const rows = cutRows(decodeRows(blobOf(row), range.columns), range.from, range.to);
   return rows.at.length === 0 ? undefined : rows;
 }
 
