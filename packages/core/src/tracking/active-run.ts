@@ -39,6 +39,7 @@ export interface RunBackend {
   /** Resolves when what was told above is written down. */
   settle(): Promise<void>;
   health(runId: string): RunHealth;
+  report(runId: string): Promise<string>;
   finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
   warn(message: string, fields: object): void;
   readonly artifacts: ArtifactLog;
@@ -210,6 +211,12 @@ export class ActiveRun {
   /** What waits to be durable, which of this run's points were lost, and the last fault. */
   get health(): RunHealth {
     return this.#backend.health(this.id);
+  }
+
+  /** A self-contained HTML page of the run, as far as it has got: `tracking.runPage`. */
+  async report(): Promise<string> {
+    await this.flush();
+    return await this.#backend.report(this.id);
   }
 
   /**

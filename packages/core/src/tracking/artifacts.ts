@@ -91,6 +91,8 @@ export interface Artifacts {
   ): Promise<{ readonly artifacts: readonly Artifact[]; readonly cursor?: string }>;
   /** NOT_FOUND, naming run and path. */
   getArtifact(runId: string, path: string): Promise<Artifact>;
+  /** Where an artifact's bytes lie, for other programs: a `file:` or `s3:` address. NOT_FOUND as above. */
+  artifactUri(runId: string, path: string): Promise<string>;
   /** A stream that verifies what it hands over: it fails with CORRUPT before a damaged part ends. */
   openArtifact(runId: string, path: string, range?: ByteRange): Promise<ReadableStream<Uint8Array>>;
   /** All bytes of a small artifact. CORRUPT when they are not what was logged. */
@@ -279,6 +281,7 @@ export function createArtifacts(
     log,
     getArtifact: get,
     listArtifacts: list,
+    artifactUri: async (runId, path) => (await get(runId, path)).uri,
     async openArtifact(runId, path, range) {
       const artifact = await get(runId, path);
       return scope.artifacts.open(artifact.sha256, range);

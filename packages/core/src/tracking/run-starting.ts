@@ -50,6 +50,7 @@ export interface RunStartingParts {
   readonly datasets: DatasetLog;
   readonly ending: RunEnding;
   metricSeen(experimentId: string, key: string): void;
+  report(runId: string): Promise<string>;
   /** For runs that do not say otherwise. */
   readonly systemMetrics?: SystemMetricsOption;
   readonly environment?: EnvironmentOptions | false;
@@ -99,6 +100,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       beside.add(what, () => records.noteLate(runId, 'metrics'));
     },
     settle: () => beside.settle(),
+    report: (runId) => parts.report(runId),
     health: (runId) => healthOfRun(parts.writer().health(), workspace, runId),
     async finish(id, status, reason) {
       await beside.settle();

@@ -4,6 +4,8 @@ import type {
   ValueType,
 } from '../language/filter-vocabulary.ts';
 
+import { datasetFacet } from './dataset-filter.ts';
+
 const text = (name: string): FilterAttribute => column(name, 'text');
 const time = (name: string): FilterAttribute => column(name, 'time');
 const number = (name: string): FilterAttribute => column(name, 'number');
@@ -28,6 +30,8 @@ export const runVocabulary: FilterVocabulary = {
     parameter: { in: 'facet', facet: 'params', holds: 'any' },
     tags: { in: 'facet', facet: 'tags', holds: 'any' },
     tag: { in: 'facet', facet: 'tags', holds: 'any' },
+    datasets: { in: 'facet', facet: datasetFacet, holds: 'text' },
+    dataset: { in: 'facet', facet: datasetFacet, holds: 'text' },
     attributes: { in: 'attributes' },
     attribute: { in: 'attributes' },
     attr: { in: 'attributes' },

@@ -4,6 +4,7 @@ import type { Order, Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { parseFilter, parseOrder } from '../language/parse-filter.ts';
+import { assertNoDatasetOrder, resolveDatasets } from './dataset-filter.ts';
 import type { StoredExperiments } from './experiments.ts';
 import type { Run } from './run.ts';
 import { runVocabulary } from './run-vocabulary.ts';
@@ -87,7 +88,7 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
     }
     if (search.parentRunId !== undefined) of.push(equal('parentRunId', search.parentRunId));
     const filter = parseFilter(search.filter ?? '', runVocabulary);
-    if (filter !== undefined) of.push(filter);
+    if (filter !== undefined) of.push(await resolveDatasets(scope, filter));
     return { op: 'and', of };
   }
 
@@ -98,6 +99,7 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
       search.orderBy === undefined
         ? [{ by: column('startedAt'), direction: 'desc' }]
         : search.orderBy.map((text) => parseOrder(text, runVocabulary));
+    assertNoDatasetOrder(orderBy);
     const page = await metadata.query(
       workspace,
       'run',

@@ -103,6 +103,7 @@ export function createTracking(
     experiments: stored,
     artifacts: artifactLog,
     metricSeen: watch.seen,
+    report: (runId) => runPage(runId),
     ...optional('systemMetrics', systemMetrics),
     ...optional('environment', options.environment),
   });
@@ -114,6 +115,10 @@ export function createTracking(
   });
   const metrics = createMetrics(scope, records);
   const comparisons = createRunComparisons(scope, { records, artifacts, names });
+
+  function runPage(runId: string): Promise<string> {
+    return renderRunPage({ experiments, runs, searches, artifacts, datasets, metrics }, runId);
+  }
 
   return {
     noteLostPoints: () => ending.noteLost(),
@@ -134,8 +139,7 @@ export function createTracking(
         assertList(ids, 'The runs of a comparison'),
         options,
       ),
-    runPage: (runId) =>
-      renderRunPage({ experiments, runs, searches, artifacts, datasets, metrics }, runId),
+    runPage,
   };
 }
 
