@@ -7,7 +7,12 @@ import type { SeriesStore } from './series-store.ts';
  * never logged.
  */
 export type PointTargetDescription =
-  | { readonly kind: 'sqlite'; readonly path: string }
+  | {
+      readonly kind: 'sqlite';
+      readonly path: string;
+      /** UNAVAILABLE where there is no file; left out, it is made then. */
+      readonly mustExist?: boolean;
+    }
   | { readonly kind: 'module'; readonly module: string; readonly options: Json };
 
 /** A run, as heartbeats address it. */

@@ -131,7 +131,8 @@ async function openSeries(
     series: {
       store,
       heartbeats: new SqliteHeartbeats(database),
-      points: { kind: 'sqlite', path: directory.databasePath },
+      // A database that somebody removed must not come back empty, as if nothing had been lost.
+      points: { kind: 'sqlite', path: directory.databasePath, mustExist: true },
     },
     fold: async () => {
       if (store.hasPending()) await store.fold();

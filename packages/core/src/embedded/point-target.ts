@@ -12,7 +12,8 @@ export async function openPointTarget(description: PointTargetDescription): Prom
     };
     return await module.openPointTarget(description.options);
   }
-  const database = await SqliteDatabase.open(description.path);
+  const { path, mustExist = false } = description;
+  const database = await SqliteDatabase.open(path, { mustExist });
   try {
     const store = await SqliteSeriesStore.open({ database });
     return {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { KeelsonError } from '../errors.ts';
 import { Checkpoints } from './checkpoints.ts';
@@ -45,11 +46,19 @@ export class SqliteDatabase implements AsyncDisposable {
     this.#queue = new WriteQueue(path, this.#transactions, () => this.turn());
   }
 
-  /** Opens the file, creating it if need be; waits for other processes that are opening it too. */
+  /**
+   * Opens the file, creating it if need be; waits for other processes that are opening it too. With
+   * `mustExist`, UNAVAILABLE where there is none.
+   */
   static async open(
     path: string,
-    options: { readonly readOnly?: boolean; readonly timeoutMs?: number } = {},
+    options: {
+      readonly readOnly?: boolean;
+      readonly mustExist?: boolean;
+      readonly timeoutMs?: number;
+    } = {},
   ): Promise<SqliteDatabase> {
+    if (options.mustExist === true && !existsSync(path)) throw removed(path);
     const attempt = (): SqliteDatabase => SqliteDatabase.#connect(path, options.readOnly ?? false);
     return await retryWhileBusy(path, 'open the database', attempt, options);
   }
@@ -197,4 +206,12 @@ export class SqliteDatabase implements AsyncDisposable {
   #closedError(): KeelsonError {
     return new KeelsonError('CLOSED', `The database ${this.path} has been closed.`);
   }
+}
+
+function removed(path: string): KeelsonError {
+  return new KeelsonError(
+    'UNAVAILABLE',
+    `The database ${path} was removed. Put the directory back from a backup, and open it again.`,
+    { details: { path } },
+  );
 }

@@ -4,7 +4,11 @@ import { SqliteTransactions } from './sqlite-transactions.ts';
 import { WriteQueue } from './write-queue.ts';
 
 /** A queue over a database whose statements fail when told to. */
-function openQueue(): { queue: WriteQueue; fail: Set<string>; rows: () => number } {
+function openQueue(committed = (): void => undefined): {
+  queue: WriteQueue;
+  fail: Set<string>;
+  rows: () => number;
+} {
   const database = new DatabaseSync(':memory:');
   database.exec('CREATE TABLE t(a)');
   const fail = new Set<string>();
@@ -20,7 +24,7 @@ function openQueue(): { queue: WriteQueue; fail: Set<string>; rows: () => number
       };
     },
   });
-  const transactions = new SqliteTransactions(':memory:', connection, () => undefined);
+  const transactions = new SqliteTransactions(':memory:', connection, committed);
   const queue = new WriteQueue(':memory:', transactions, async () => undefined);
   const rows = (): number => Number(database.prepare('SELECT count(*) AS n FROM t').get()?.['n']);
   return { queue, fail, rows };
@@ -44,6 +48,21 @@ test('a rollback that the disk refuses rejects its write, and the next ones go o
   await expect(add(() => 1)).rejects.toMatchObject({ details: { outcome: 'unknown' } });
   fail.clear();
   await expect(add(() => 2)).resolves.toBe(2);
+  expect(rows()).toBe(0);
+  await queue.drained();
+});
+
+test('what is told of a commit and throws leaves the queue working', async () => {
+  let throwing = true;
+  const { queue, rows } = openQueue(() => {
+    if (throwing) throw new Error('no');
+  });
+  const add = () => queue.add(() => undefined, {});
+  const both = await Promise.allSettled([add(), add()]);
+  const internal = { code: 'INTERNAL', details: { outcome: 'unknown' } };
+  expect(both).toMatchObject([{ reason: internal }, { reason: internal }]);
+  throwing = false;
+  await add();
   expect(rows()).toBe(0);
   await queue.drained();
 });

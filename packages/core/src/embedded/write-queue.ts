@@ -1,4 +1,4 @@
-import { isKeelsonError } from '../errors.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
 import {
   defaultLockTimeoutMs,
   type LockOptions,
@@ -130,7 +130,7 @@ export class WriteQueue {
     }
     const undone = group.some(({ attempt }) => undidAll(attempt));
     const keep = !undone && group.some(({ attempt }) => attempt.done);
-    const failure = keep ? this.#transactions.commit() : this.#transactions.rollback();
+    const failure = this.#end(keep);
     const kept = isKeelsonError(failure) || isInputOutput(failure);
     const lost = undone || (failure !== undefined && !kept);
     if (lost && group.length > 1) {
@@ -143,6 +143,19 @@ export class WriteQueue {
       else write.reject(this.#transactions.commitError(failure));
     }
     return false;
+  }
+
+  /** Whatever goes wrong here is an answer: a queue that fell over would answer nobody any more. */
+  #end(keep: boolean): unknown {
+    try {
+      return keep ? this.#transactions.commit() : this.#transactions.rollback();
+    } catch (cause) {
+      return new KeelsonError(
+        'INTERNAL',
+        `Ending a write on ${this.#path} failed; it may be kept or not. Read before trying again.`,
+        { cause, details: { path: this.#path, outcome: 'unknown' } },
+      );
+    }
   }
 
   /** Nothing was kept, not even what others failed of: each is tried by itself, but for the culprit. */
