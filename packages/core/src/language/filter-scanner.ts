@@ -178,7 +178,7 @@ export function syntaxError(
   const caret = ' '.repeat(lead.length + position - from);
   return new KeelsonError(
     'SYNTAX',
-    `At position ${position} ${expected} is expected, not ${found}.\n  ${shown}\n  ${caret}^`,
+    `At position ${position} ${expected} is expected, not ${oneLine(found)}.\n  ${shown}\n  ${caret}^`,
     { details: { position, expected, found } },
   );
 }

@@ -23,6 +23,8 @@ export type FilterScope =
       readonly holds: ValueType;
       /** A trailing `.last`, `.min`, `.max`, `.mean`, `.first` or `.count` names a figure. */
       readonly figures?: boolean;
+      /** The only keys that there are; any text when left out. */
+      readonly keys?: readonly string[];
     }
   /** The body: `body.card.owner` walks from `path` along the parts of the name. */
   | { readonly in: 'body'; readonly path: readonly string[] };

@@ -44,7 +44,11 @@ export function resolveName(
     case 'facet': {
       const { facet, holds } = scope;
       const figure = scope.figures === true ? figureOf(rest) : undefined;
-      const { text: key } = joined(figure === undefined ? rest : rest.slice(0, -1));
+      const named = joined(figure === undefined ? rest : rest.slice(0, -1));
+      const { text: key } = named;
+      if (scope.keys?.includes(key) === false) {
+        return unknownWord(scanner, named, `one of the ${head.text}`, scope.keys);
+      }
       const where = { from: 'facet', facet, key } as const;
       return { selector: figure === undefined ? where : { ...where, figure }, holds, aliases: {} };
     }

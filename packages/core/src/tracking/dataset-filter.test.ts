@@ -46,8 +46,8 @@ describe('datasets.* in filters, as MLflow has them', () => {
 
   test('what datasets do not have, and orders by them, are refused by name', async () => {
     await expect(found("datasets.size = '5'")).rejects.toMatchObject({
-      code: 'INVALID',
-      message: 'Datasets have name, digest, context, role, and no "size".',
+      code: 'SYNTAX',
+      details: { position: 9, expected: 'one of the datasets (name, digest, context, role)' },
     });
     const { platform } = shared.fresh();
     const ordered = platform.tracking.searchRuns({ orderBy: ['datasets.name ASC'] });

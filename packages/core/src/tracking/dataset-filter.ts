@@ -1,91 +1,162 @@
-import type { Order, Predicate, Selector } from '../contracts/query.ts';
+import type { Predicate, Selector } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { everyRecord } from '../operations/every-record.ts';
+import { datasetRoles } from './dataset.ts';
 
-/** The facet under which the vocabulary of runs has datasets; no record has it. */
+// Below the bound of a predicate, so that the filter's own lists find room beside.
+const mostNamed = 8_000;
+
+type Leaf = Exclude<Predicate, { readonly op: 'and' | 'or' | 'not' }>;
+
+/** The facet by which a parsed filter names datasets; no record has it. */
 export const datasetFacet = 'datasets';
 
-/** What may be asked of datasets: where it lies. `context` is MLflow's word for a role. */
-const places: Readonly<
-  Record<string, { readonly kind: 'dataset' | 'edge'; readonly column: string }>
-> = {
-  name: { kind: 'dataset', column: 'name' },
-  digest: { kind: 'dataset', column: 'digest' },
-  context: { kind: 'edge', column: 'role' },
-  role: { kind: 'edge', column: 'role' },
-};
+/** What a filter may ask of the datasets of a run. `context` is MLflow's word for the role. */
+export const datasetKeys = ['name', 'digest', 'context', 'role'] as const;
 
-const maxDatasets = 1_000;
-const maxRuns = 5_000;
-
-/** A condition on one value. */
-type Condition = Extract<Predicate, { readonly left: Selector }>;
+/** A predicate over runs alone, and how far the links between runs and datasets were read. */
+export interface ResolvedFilter {
+  readonly predicate: Predicate;
+  /** When the youngest link that counts was made; undefined where no dataset is asked for. */
+  readonly until: number | undefined;
+}
 
 /**
- * A predicate over runs in which each condition on datasets (`datasets.name = 'iris'`) has become the runs that
- * have such a dataset: a run matches when any of its datasets does. INVALID for other names than name, digest
- * and context, and for a condition that too many datasets or runs fulfil.
+ * Puts the ids of the runs in the place of what a filter asks of their datasets. Each comparison holds
+ * for a run with at least one dataset for which it holds, as in MLflow; `!=` too. Links younger than
+ * `until` are left out, so that all pages of a search have the same runs. INVALID where more than 8,000
+ * datasets, or runs, would have to be named.
  */
-export async function resolveDatasets(scope: Scope, predicate: Predicate): Promise<Predicate> {
-  switch (predicate.op) {
-    case 'and':
-    case 'or': {
-      const of = await Promise.all(predicate.of.map((each) => resolveDatasets(scope, each)));
-      return { op: predicate.op, of };
+export async function resolveDatasets(
+  scope: Scope,
+  filter: Predicate,
+  until?: number,
+): Promise<ResolvedFilter> {
+  const links = new DatasetLinks(scope, until);
+  const predicate = await resolve(filter);
+  return { predicate, until: until ?? links.youngest };
+
+  async function resolve(part: Predicate): Promise<Predicate> {
+    switch (part.op) {
+      case 'and':
+        return conjunction(part.of);
+      case 'or':
+        return { op: 'or', of: await inTurn(part.of, resolve) };
+      case 'not':
+        return { op: 'not', of: await resolve(part.of) };
+      default:
+        return keyOf(part) === undefined ? part : among(await links.runsOf(part));
     }
-    case 'not':
-      return { op: 'not', of: await resolveDatasets(scope, predicate.of) };
-    default:
-      return isOfDatasets(predicate.left) ? await runsWith(scope, predicate) : predicate;
   }
-}
 
-/** Refuses, as INVALID, to order by datasets: a run may have many. */
-export function assertNoDatasetOrder(orderBy: readonly Order[]): void {
-  if (!orderBy.some(({ by }) => isOfDatasets(by))) return;
-  throw new KeelsonError('INVALID', 'Runs cannot be ordered by their datasets; filter by them.');
-}
-
-function isOfDatasets(selector: Selector): selector is Extract<Selector, { from: 'facet' }> {
-  return selector.from === 'facet' && selector.facet === datasetFacet;
-}
-
-async function runsWith(scope: Scope, condition: Condition): Promise<Predicate> {
-  const { key } = condition.left as Extract<Selector, { from: 'facet' }>;
-  const place = Object.hasOwn(places, key) ? places[key] : undefined;
-  if (place === undefined) {
-    throw new KeelsonError(
-      'INVALID',
-      `Datasets have ${Object.keys(places).join(', ')}, and no ${JSON.stringify(key.slice(0, 80))}.`,
+  // A context alone fits nearly every run: beside a name or a digest, only their runs are looked at.
+  async function conjunction(parts: readonly Predicate[]): Promise<Predicate> {
+    const narrow = parts.filter((part): part is Leaf => isNarrow(part));
+    const found = await inTurn(narrow, (leaf) => links.runsOf(leaf));
+    const within = inAll(found);
+    const wide = await inTurn(
+      parts.filter((part) => !isNarrow(part)),
+      async (part) =>
+        isLeaf(part) && keyOf(part) !== undefined
+          ? among(await links.runsOf(part, within))
+          : resolve(part),
     );
+    return { op: 'and', of: [...(within === undefined ? [] : [among(within)]), ...wide] };
   }
-  const where = { ...condition, left: { from: 'column', name: place.column } } as Predicate;
-  const edges = place.kind === 'edge' ? where : await edgesOf(scope, where);
-  if (edges === undefined) return { op: 'in', left: idColumn, values: [] };
-  const runs = new Set<string>();
-  for await (const { columns } of everyRecord(scope, 'edge', { where: edges, limit: 1_000 })) {
-    runs.add(columns['to'] as string);
-    if (runs.size > maxRuns) throw tooMany(`datasets.${key}`, `${maxRuns} runs`);
-  }
-  return { op: 'in', left: idColumn, values: [...runs] };
 }
 
-const idColumn: Selector = { from: 'column', name: 'id' };
+/** Reads which runs a comparison means, by the datasets and the edges from them. */
+class DatasetLinks {
+  readonly #scope: Scope;
+  readonly #until: number | undefined;
+  youngest: number | undefined;
 
-async function edgesOf(scope: Scope, where: Predicate): Promise<Predicate | undefined> {
-  const ids: string[] = [];
-  for await (const { id } of everyRecord(scope, 'dataset', { where })) {
-    ids.push(id);
-    if (ids.length > maxDatasets) throw tooMany('datasets', `${maxDatasets} datasets`);
+  constructor(scope: Scope, until: number | undefined) {
+    this.#scope = scope;
+    this.#until = until;
   }
-  if (ids.length === 0) return undefined;
-  return { op: 'in', left: { from: 'column', name: 'from' }, values: ids };
+
+  async runsOf(leaf: Leaf, within?: ReadonlySet<string>): Promise<Set<string>> {
+    this.youngest ??= 0;
+    const of: Predicate[] = [{ op: 'in', left: column('role'), values: datasetRoles }];
+    if (this.#until !== undefined) {
+      of.push({ op: 'compare', left: column('createdAt'), cmp: '<=', value: this.#until });
+    }
+    const key = keyOf(leaf);
+    if (isRole(key)) of.push({ ...leaf, left: column('role') });
+    if (within !== undefined) of.push({ op: 'in', left: column('to'), values: [...within] });
+    const runs = new Set<string>();
+    for (const from of isRole(key) ? [undefined] : await this.#datasets(leaf, key)) {
+      const one: Predicate[] =
+        from === undefined ? [] : [{ op: 'in', left: column('from'), values: from }];
+      const where: Predicate = { op: 'and', of: [...of, ...one] };
+      for await (const edge of everyRecord(this.#scope, 'edge', { where, limit: 1000 })) {
+        runs.add(String(edge.columns['to']));
+        if (runs.size > mostNamed) throw tooMany('runs', key);
+        this.youngest = Math.max(this.youngest, edge.createdAt);
+      }
+    }
+    return runs;
+  }
+
+  /** The ids of the datasets, some at a time. */
+  async #datasets(leaf: Leaf, key = ''): Promise<readonly (readonly string[])[]> {
+    const ids: string[] = [];
+    const where: Predicate = { ...leaf, left: column(key) };
+    for await (const { id } of everyRecord(this.#scope, 'dataset', { where, limit: 1000 })) {
+      ids.push(id);
+      if (ids.length > mostNamed) throw tooMany('datasets', key);
+    }
+    const groups: string[][] = [];
+    for (let i = 0; i < ids.length; i += 1000) groups.push(ids.slice(i, i + 1000));
+    return groups;
+  }
 }
 
-function tooMany(what: string, limit: string): KeelsonError {
+async function inTurn<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
+  const done: R[] = [];
+  for (const one of all) done.push(await work(one));
+  return done;
+}
+
+function inAll(sets: readonly ReadonlySet<string>[]): ReadonlySet<string> | undefined {
+  const [first, ...others] = sets;
+  return first && new Set([...first].filter((id) => others.every((set) => set.has(id))));
+}
+
+function isLeaf(part: Predicate): part is Leaf {
+  return part.op !== 'and' && part.op !== 'or' && part.op !== 'not';
+}
+
+function keyOf(leaf: Leaf): string | undefined {
+  const { left } = leaf;
+  return left.from === 'facet' && left.facet === datasetFacet ? left.key : undefined;
+}
+
+function isRole(key: string | undefined): boolean {
+  return key === 'context' || key === 'role';
+}
+
+function isNarrow(part: Predicate): boolean {
+  if (!isLeaf(part) || part.op === 'present') return false;
+  const key = keyOf(part);
+  return key !== undefined && !isRole(key);
+}
+
+// Sorted: a cursor belongs to the very predicate that gave it.
+function among(runs: ReadonlySet<string>): Predicate {
+  return { op: 'in', left: column('id'), values: [...runs].sort() };
+}
+
+function column(name: string): Selector {
+  return { from: 'column', name };
+}
+
+function tooMany(what: string, key: string | undefined): KeelsonError {
   return new KeelsonError(
     'INVALID',
-    `The condition on ${what} holds for more than ${limit}; narrow it, by datasets.name or datasets.digest.`,
+    `More than ${mostNamed} ${what} fit what the filter asks of datasets.${key}; ask for a digest or a name beside it, joined by AND.`,
+    { details: { key } },
   );
 }

@@ -16,10 +16,13 @@ export interface DatasetInput {
   readonly profile?: JsonObject;
 }
 
+/** What a dataset may be to a run. */
+export const datasetRoles = ['train', 'validation', 'test'] as const;
+
 const shape = z.strictObject({
   name: z.string(),
   digest: z.string(),
-  role: z.enum(['train', 'validation', 'test']),
+  role: z.enum(datasetRoles),
   sourceUri: z.string().optional(),
   schema: z.looseObject({}).optional(),
   rowCount: z.number().int().min(0).optional(),

@@ -75,6 +75,25 @@ describe('runVocabulary', () => {
     expect(holds(filter)).toBe(false);
   });
 
+  // What MLflow's pages show, as they are written there.
+  test.each([
+    'metrics.accuracy > 0.72',
+    'metrics."cross-entropy-loss" <= 0.5',
+    'metrics.`model type` = 1 AND metrics.`loss` IS NULL',
+    'params."model" = "LogisticRegression" and params.lambda = "0.001" and metrics.error <= 0.05',
+    'params.batch_size = "2" AND params.model LIKE "GPT%" AND params.model ILIKE "gPt%"',
+    'tags."environment" = "notebook" AND tags.task ILIKE "reg%"',
+    'tags.`mlflow.parentRunId` = "a1b2" and tags."mlflow.source.type" != "JOB"',
+    'datasets.name LIKE "custom" and dataset.digest = "s8ds293b" and datasets.context = "train"',
+    'attributes.status = "ACTIVE" AND attributes.user_id = "user1"',
+    'attributes.run_name = "my-run" and attributes.run_id NOT IN ("a1b2c3d4", "e5f6g7h8")',
+    'attributes.start_time > 1664067852747 AND attributes.end_time <= 1664067852747',
+    "attributes.artifact_uri LIKE '%models%' AND attribute.lifecycle_stage = 'active'",
+    'created > 1664067852747 AND run_name != ""',
+  ])('is read: %s', (filter) => {
+    expect(parseFilter(filter, runVocabulary)).toBeDefined();
+  });
+
   test('a metric compares with numbers only', () => {
     expect(holds("metrics.loss = '0.2'")).toBe(true);
     expect(() => holds("metrics.loss = 'low'")).toThrow('a number is expected, not "\'"');

@@ -1,10 +1,10 @@
 import type {
   FilterAttribute,
+  FilterScope,
   FilterVocabulary,
   ValueType,
 } from '../language/filter-vocabulary.ts';
-
-import { datasetFacet } from './dataset-filter.ts';
+import { datasetFacet, datasetKeys } from './dataset-filter.ts';
 
 const text = (name: string): FilterAttribute => column(name, 'text');
 const time = (name: string): FilterAttribute => column(name, 'time');
@@ -14,6 +14,14 @@ const status: FilterAttribute = { ...text('status'), aliases: { FINISHED: 'COMPL
 const artifactUri: FilterAttribute = {
   selector: { from: 'body', path: ['artifactUri'] },
   holds: 'text',
+};
+
+// Resolved by the search before a store sees it.
+const datasets: FilterScope = {
+  in: 'facet',
+  facet: datasetFacet,
+  holds: 'text',
+  keys: datasetKeys,
 };
 
 /**
@@ -30,8 +38,8 @@ export const runVocabulary: FilterVocabulary = {
     parameter: { in: 'facet', facet: 'params', holds: 'any' },
     tags: { in: 'facet', facet: 'tags', holds: 'any' },
     tag: { in: 'facet', facet: 'tags', holds: 'any' },
-    datasets: { in: 'facet', facet: datasetFacet, holds: 'text' },
-    dataset: { in: 'facet', facet: datasetFacet, holds: 'text' },
+    datasets,
+    dataset: datasets,
     attributes: { in: 'attributes' },
     attribute: { in: 'attributes' },
     attr: { in: 'attributes' },

@@ -3,8 +3,9 @@ import { checkOptions, signalOption } from '../check-options.ts';
 import type { Order, Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
+import { KeelsonError } from '../errors.ts';
 import { parseFilter, parseOrder } from '../language/parse-filter.ts';
-import { assertNoDatasetOrder, resolveDatasets } from './dataset-filter.ts';
+import { datasetFacet, type ResolvedFilter, resolveDatasets } from './dataset-filter.ts';
 import type { StoredExperiments } from './experiments.ts';
 import type { Run } from './run.ts';
 import { runVocabulary } from './run-vocabulary.ts';
@@ -13,7 +14,10 @@ import { runVocabulary } from './run-vocabulary.ts';
 export interface RunSearch {
   /** Name or id; several are searched together; all of the workspace when left out. */
   readonly experiment?: string | readonly string[];
-  /** The filter language: `metrics.accuracy > 0.9 AND params.model.type LIKE 'cnn%'`. */
+  /**
+   * The filter language: `metrics.accuracy > 0.9 AND params.model.type LIKE 'cnn%'`. What it asks of
+   * `datasets.name`, `.digest` and `.context` (the role) holds for runs with one such dataset.
+   */
   readonly filter?: string;
   /** Such as `metrics.accuracy DESC`; missing values come last. Newest first when left out. */
   readonly orderBy?: readonly string[];
@@ -70,7 +74,7 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
   const { metadata, workspace } = scope;
   const { experiments } = parts;
 
-  async function predicate(search: RunSearch): Promise<Predicate> {
+  async function predicate(search: RunSearch, until?: number): Promise<ResolvedFilter> {
     const of: Predicate[] = [equal('lifecycle', search.lifecycle ?? 'active')];
     if (search.experiment === undefined) {
       const values = await experiments.deletedExperimentIds();
@@ -88,8 +92,9 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
     }
     if (search.parentRunId !== undefined) of.push(equal('parentRunId', search.parentRunId));
     const filter = parseFilter(search.filter ?? '', runVocabulary);
-    if (filter !== undefined) of.push(await resolveDatasets(scope, filter));
-    return { op: 'and', of };
+    if (filter === undefined) return { predicate: { op: 'and', of }, until: undefined };
+    const resolved = await resolveDatasets(scope, filter, until);
+    return { predicate: { op: 'and', of: [...of, resolved.predicate] }, until: resolved.until };
   }
 
   async function searchRuns(search: RunSearch = {}): Promise<RunPage> {
@@ -98,22 +103,23 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
     const orderBy: readonly Order[] =
       search.orderBy === undefined
         ? [{ by: column('startedAt'), direction: 'desc' }]
-        : search.orderBy.map((text) => parseOrder(text, runVocabulary));
-    assertNoDatasetOrder(orderBy);
+        : search.orderBy.map(orderOf);
+    const place = search.cursor === undefined ? undefined : readPlace(search.cursor);
+    const { predicate: where, until } = await predicate(search, place?.until);
     const page = await metadata.query(
       workspace,
       'run',
       {
-        where: await predicate(search),
+        where,
         orderBy,
         limit: search.limit ?? 50,
         facets: ['params', 'tags'],
-        ...(search.cursor === undefined ? {} : { cursor: search.cursor }),
+        ...(place === undefined ? {} : { cursor: place.cursor }),
       },
       search.signal === undefined ? {} : { signal: search.signal },
     );
     const runs = await parts.read(page.records);
-    return page.cursor === undefined ? { runs } : { runs, cursor: page.cursor };
+    return page.cursor === undefined ? { runs } : { runs, cursor: placeText(page.cursor, until) };
   }
 
   return {
@@ -132,7 +138,8 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
     async countRuns(search = {}) {
       checkOptions(countShape, search, 'A count of runs');
       await parts.sweep();
-      return metadata.count(workspace, 'run', await predicate(search), {
+      const { predicate: where } = await predicate(search);
+      return metadata.count(workspace, 'run', where, {
         exact: search.exact ?? false,
         ...(search.signal === undefined ? {} : { signal: search.signal }),
       });
@@ -146,4 +153,27 @@ function column(name: string): { readonly from: 'column'; readonly name: string 
 
 function equal(name: string, value: string): Predicate {
   return { op: 'compare', left: column(name), cmp: '=', value };
+}
+
+function orderOf(text: string): Order {
+  const order = parseOrder(text, runVocabulary);
+  if (order.by.from === 'facet' && order.by.facet === datasetFacet) {
+    throw new KeelsonError(
+      'INVALID',
+      `Runs cannot be sorted by ${JSON.stringify(text)}: a run may have several datasets. Sort by params, tags, metrics or attributes.`,
+    );
+  }
+  return order;
+}
+
+// Where datasets are asked for, all pages see the links that the first one saw: their time stands before
+// the store's own cursor.
+function placeText(cursor: string, until: number | undefined): string {
+  return until === undefined ? cursor : `${until}.${cursor}`;
+}
+
+function readPlace(text: string): { readonly cursor: string; readonly until?: number } {
+  const [, until, cursor] = /^([0-9]{1,15})\.(.*)$/s.exec(text) ?? [];
+  if (until === undefined || cursor === undefined) return { cursor: text };
+  return { cursor, until: Number(until) };
 }
