@@ -324,7 +324,10 @@ function bindServices(
   const reaper: Loop = {
     name: 'reaper',
     idleMs: 10_000,
-    runOnce: async () => (await tracking.reap()) > 0,
+    runOnce: async () => {
+      stores.adoptSpools();
+      return (await tracking.reap()) > 0;
+    },
   };
   return {
     scope,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { openTestPlatform, until } from '../../test/open-test-platform.ts';
+import type { Platform } from '../open-platform.ts';
 import type { PointBlock } from './point-block.ts';
 import { PointSpool } from './point-spool.ts';
 
@@ -33,9 +34,14 @@ async function withSpool(
   return { dir, spool: directory };
 }
 
-async function stepsIn(dir: string): Promise<() => Promise<readonly number[]>> {
-  const { platform } = await openTestPlatform({ dir });
+type Steps = () => Promise<readonly number[]>;
+
+function stepsOf(platform: Platform): Steps {
   return async () => [...(await platform.tracking.getMetricHistory('r', 'loss')).steps];
+}
+
+async function stepsIn(dir: string): Promise<Steps> {
+  return stepsOf((await openTestPlatform({ dir })).platform);
 }
 
 test('whoever opens the platform carries them to the store, though it logs nothing', async () => {
@@ -46,6 +52,19 @@ test('whoever opens the platform carries them to the store, though it logs nothi
   const steps = await stepsIn(dir);
   await until('the points', async () => (await steps()).length === 3);
   await until('the end of the spool', () => readdirSync(spool).length === 0);
+});
+
+test('a platform that runs carries what processes leave that die later', async () => {
+  const { platform, dir } = await openTestPlatform();
+  const run = await platform.tracking.startRun({ experiment: 'e', id: 'r', environment: false });
+  run.logMetric('loss', 1, { step: 1 });
+  await run.finish();
+  const directory = join(dir, 'spool');
+  const spool = PointSpool.open(directory, 'dead', 2 ** 20);
+  spool.put(block(1, 'r', [2, 3]));
+  spool.close();
+  platform.start();
+  await until('the points', async () => (await stepsOf(platform)()).join() === '1,2,3');
 });
 
 test('a block that the store refuses, and one that is damaged, dam up nothing; they are kept', async () => {
@@ -61,7 +80,8 @@ test('a block that the store refuses, and one that is damaged, dam up nothing; t
   const damaged = new DatabaseSync(file);
   damaged.exec("UPDATE block SET data = x'00ff' WHERE sequence = 3");
   damaged.close();
-  const steps = await stepsIn(dir);
+  const { platform, logs } = await openTestPlatform({ dir });
+  const steps = stepsOf(platform);
   await until('the others', async () => (await steps()).join() === '2,4');
   const aside = (): unknown[] => {
     // Its adopter holds it until it is done.
@@ -79,12 +99,20 @@ test('a block that the store refuses, and one that is damaged, dam up nothing; t
     { sequence: 1, n: 1 },
     { sequence: 3, n: 1 },
   ]);
+  await until('the notices', () => logs.length === 2);
+  for (const { level, message } of logs) {
+    expect(level).toBe('warn');
+    expect(message).toContain(`1 metric points of a process that died`);
+    expect(message).toContain(file);
+  }
 });
 
 test('a spool that is no database at all is left as it is, and the next one is carried', async () => {
   const { dir, spool } = await withSpool((open) => open.put(block(1, 'r', [1])));
   writeFileSync(join(spool, 'a.points'), 'x'.repeat(10_000));
-  const steps = await stepsIn(dir);
-  await until('the points', async () => (await steps()).length === 1);
+  const { platform, logs } = await openTestPlatform({ dir });
+  await until('the points', async () => (await stepsOf(platform)()).length === 1);
   await until('the end of the good one', () => readdirSync(spool).join() === 'a.points');
+  await until('the notice', () => logs.length === 1);
+  expect(logs[0]?.message).toMatch(/a\.points is damaged or is no SQLite database/);
 });

@@ -18,19 +18,18 @@ export interface AdoptedSpoolsParts {
  * is set aside in its file and told of, so that it dams up nothing.
  */
 export class AdoptedSpools {
-  readonly #spools: PointSpool[];
+  readonly #spools: PointSpool[] = [];
   readonly #parts: AdoptedSpoolsParts;
 
-  private constructor(spools: readonly PointSpool[], parts: AdoptedSpoolsParts) {
-    this.#spools = [...spools];
+  constructor(parts: AdoptedSpoolsParts) {
     this.#parts = parts;
   }
 
-  /** Takes over what lies in a directory and nobody holds. */
-  static in(directory: string, parts: AdoptedSpoolsParts): AdoptedSpools {
+  /** Takes over what lies in a directory and nobody holds; what is held here stays. */
+  adopt(directory: string): void {
     const { spools, faults } = PointSpool.adopt(directory);
-    for (const fault of faults) parts.note(fault);
-    return new AdoptedSpools(spools, parts);
+    for (const fault of faults) this.#parts.note(fault);
+    this.#spools.push(...spools);
   }
 
   get isEmpty(): boolean {

@@ -35,6 +35,8 @@ export interface PlatformStores {
   readonly databasePath: string | undefined;
   /** The process's metric writer; its thread starts with the first point or open run. */
   writer(): MetricWriter;
+  /** Has points that processes which died left behind carried to the store. */
+  adoptSpools(): void;
   /** Whether it has been asked for. */
   hasWriter(): boolean;
   close(options: { readonly timeoutMs: number }): Promise<void>;
@@ -87,6 +89,7 @@ export async function openStores(options: StoresOptions): Promise<PlatformStores
     const parts = { metadata, series: store, artifacts, heartbeats, databasePath };
     const logger = options.logger ?? silentLogger;
     return platformStores(directory, parts, opened, logger, {
+      notice: (message) => logger.warn({ component: 'metrics' }, message),
       spoolDir: directory.spoolPath,
       ...options.points,
       target: points,
@@ -166,10 +169,15 @@ function platformStores(
   logger: Logger,
   points: PointWriterOptions,
 ): PlatformStores {
-  let writer: PointWriter | undefined = PointWriter.open(points);
-  // Points that a process which died could not store come to the store also when nothing is logged here.
-  if (!writer.adoptSpools()) writer = undefined;
+  let writer: PointWriter | undefined;
   let closing: Promise<void> | undefined;
+  // Points that a process which died could not store come to the store also when nothing is logged here.
+  const adoptSpools = (): void => {
+    if (closing !== undefined) return;
+    const one = writer ?? PointWriter.open(points);
+    if (one.adoptSpools()) writer = one;
+  };
+  adoptSpools();
   const closeWriter = async (timeoutMs: number): Promise<void> => {
     try {
       await writer?.close({ timeoutMs });
@@ -180,6 +188,7 @@ function platformStores(
   return {
     ...stores,
     dir: directory.path,
+    adoptSpools,
 
     writer() {
       if (closing !== undefined) {
@@ -213,7 +222,7 @@ function tellLoss(writer: PointWriter, logger: Logger): void {
   const more = dropped.length > namedSeries ? `, and ${dropped.length - namedSeries} more` : '';
   logger.warn(
     { component: 'metrics', lostPoints: points },
-    `${points} metric points were lost, because memory and spool were full (${named.join(', ')}${more}).`,
+    `${points} metric points were lost, because memory and spool were full or the store refused them (${named.join(', ')}${more}).`,
   );
 }
 

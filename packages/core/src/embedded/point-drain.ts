@@ -4,10 +4,11 @@ import type { SeriesKey } from '../contracts/series-store.ts';
 import { isKeelsonError } from '../errors.ts';
 import { AdoptedSpools } from './adopted-spools.ts';
 import { type PointBlock, takeBlock } from './point-block.ts';
+import { type DrainReport, messageOf, PointFaults } from './point-faults.ts';
 import { distance, type PointRing, reached } from './point-ring.ts';
 import { PointSpool } from './point-spool.ts';
 import { RunPulse } from './run-pulse.ts';
-import { StepNumbers } from './step-numbers.ts';
+import { findLastSteps, StepNumbers } from './step-numbers.ts';
 import { SystemReader } from './system-reading.ts';
 import { SystemSampling } from './system-sampling.ts';
 import { thinPoints } from './thin-points.ts';
@@ -28,13 +29,9 @@ export type DrainMessage =
   | { readonly do: 'series'; readonly index: number; readonly series: SeriesKey }
   /** `sampleMs`: how often the system is sampled into the run's metrics; never when left out. */
   | { readonly do: 'open-run'; readonly run: RunAddress; readonly sampleMs?: number }
-  | { readonly do: 'close-run'; readonly run: RunAddress };
-
-/** What the thread tells of faults: all points dropped so far by series index, the latest error. */
-export interface DrainReport {
-  readonly dropped: readonly (readonly [index: number, points: number])[];
-  readonly error: string | undefined;
-}
+  | { readonly do: 'close-run'; readonly run: RunAddress }
+  /** Takes over the spools of writers that have died since. */
+  | { readonly do: 'adopt-spools' };
 
 /** The thread's side of the world: messages, reports, the backend. */
 export interface DrainWorld {
@@ -63,6 +60,8 @@ const hangMs = 10_000;
 const stallMs = 1_000;
 /** Blocks that go to the spool before anything else gets its turn: a loop may log as fast as we spill. */
 const spillBlocks = 4;
+/** Of the time for the store: after it, and so much more for a spool that fails, points are given up. */
+const giveUpAfter = 1.6;
 const busyMs = 50;
 /** How often all that is in memory goes to the spool, in an outage. */
 const spillMs = 500;
@@ -80,7 +79,6 @@ export class PointDrain {
   readonly #options: DrainOptions;
   readonly #world: DrainWorld;
   readonly #series: SeriesKey[] = [];
-  readonly #dropped = new Map<number, number>();
   readonly #waiting: Waiting[] = [];
   readonly #steps: StepNumbers;
   readonly #pulse: RunPulse;
@@ -88,7 +86,7 @@ export class PointDrain {
   #target: PointTarget | undefined;
   #opening: Promise<PointTarget> | undefined;
   #spool: PointSpool | undefined;
-  #adopted: AdoptedSpools | undefined;
+  readonly #adopted: AdoptedSpools;
   #sequence = 0;
   /** The append under way, and since when. */
   #working: Promise<void> | undefined;
@@ -103,21 +101,32 @@ export class PointDrain {
   #spilledAt = 0;
   #spoolRetryAt = 0;
   #finalSince = 0;
-  #error: string | undefined;
-  #toReport = false;
-  #reports = 0;
+  readonly #faults: PointFaults;
+  #givenUp = false;
 
   constructor(ring: PointRing, options: DrainOptions, world: DrainWorld) {
     this.#ring = ring;
     this.#options = options;
     this.#world = world;
+    this.#faults = new PointFaults(ring, this.#series, (report) => world.report(report));
     this.#steps = new StepNumbers((series) => findLastSteps(this.#target as PointTarget, series));
     this.#pulse = new RunPulse(options.heartbeatMs, {
       open: () => this.#open(),
       beaten: () => {
+        this.#faults.beat(undefined);
         if (this.#failures === 0) this.#recover();
       },
-      failed: (error) => this.#note(error),
+      failed: (error) => this.#faults.beat(error),
+    });
+    this.#adopted = new AdoptedSpools({
+      mustWait: () => this.#isFinal() || this.#ring.used >= earlyPoints,
+      findLastSteps: (target) => (series) => findLastSteps(target, series),
+      stored: () => {
+        this.#appendedAt = performance.now();
+        this.#unfolded = true;
+        this.#recover();
+      },
+      note: (error) => this.#faults.tell(messageOf(error)),
     });
     const reader = new SystemReader(dirname(options.spoolDir));
     this.#sampling = new SystemSampling({
@@ -137,7 +146,7 @@ export class PointDrain {
     const ring = this.#ring;
     ring.start();
     try {
-      this.#adopted = this.#adopt();
+      this.#adopted.adopt(this.#options.spoolDir);
       while (!this.#isOver()) {
         const wakes = ring.wakes;
         const now = performance.now();
@@ -147,7 +156,7 @@ export class PointDrain {
         this.#sampling.sample(now);
         this.#work(now);
         this.#relieve(now);
-        this.#report();
+        this.#faults.report();
         const { beating } = this.#pulse;
         const busy = [this.#working, beating, this.#sampling.working].filter(
           (one) => one !== undefined,
@@ -157,7 +166,7 @@ export class PointDrain {
       }
       await this.#leave();
     } finally {
-      this.#report();
+      this.#faults.report();
       ring.end();
     }
   }
@@ -170,6 +179,7 @@ export class PointDrain {
     ) {
       if (message.do === 'series') this.#series[message.index] = message.series;
       else if (message.do === 'open-run') this.#openRun(message.run, message.sampleMs);
+      else if (message.do === 'adopt-spools') this.#adopted.adopt(this.#options.spoolDir);
       else {
         this.#pulse.close(message.run);
         this.#sampling.close(message.run);
@@ -197,7 +207,7 @@ export class PointDrain {
     const ring = this.#ring;
     const used = ring.used;
     if (used === 0 && this.#waiting.length === 0) {
-      if (this.#adopted?.isEmpty === false) return true;
+      if (!this.#adopted.isEmpty) return true;
       return this.#unfolded && (this.#isFinal() || now - this.#appendedAt > idleFoldMs);
     }
     return (
@@ -223,7 +233,7 @@ export class PointDrain {
       // A store that answers in microtasks, and points without end, would let no timer run: no heartbeat.
       await nextTurn();
     }
-    await this.#adopted?.carry(target);
+    await this.#adopted.carry(target);
     const now = performance.now();
     if (this.#unfolded && (this.#isFinal() || now - this.#appendedAt > idleFoldMs)) {
       this.#unfolded = false;
@@ -295,6 +305,7 @@ export class PointDrain {
     if (all && !spilling) this.#spilledAt = now;
     this.#showProgress();
     const spoolFails = now < this.#spoolRetryAt;
+    if (final && spoolFails && now - this.#finalSince > ring.finalMs * giveUpAfter) this.#giveUp();
     const full = ring.used > ring.capacity * 0.9;
     if (this.#options.onFull === 'drop' && spoolFails && full) this.#thin();
   }
@@ -314,7 +325,7 @@ export class PointDrain {
       return true;
     } catch (error) {
       this.#spoolRetryAt = now + stallMs;
-      this.#note(error);
+      this.#faults.note(error);
       return false;
     }
   }
@@ -327,35 +338,24 @@ export class PointDrain {
     // A flush that waits for points before `to` must not see them move behind the place it waits for.
     if (!reached(from, flushTo) && reached(to, flushTo)) to = flushTo;
     const { tail, dropped } = thinPoints(ring, from, distance(from, to));
-    for (const [index, points] of dropped) this.#countDrop(index, points);
+    for (const [index, points] of dropped) this.#faults.drop(index, points);
     ring.release(tail);
     this.#showProgress();
   }
 
+  /** The end has come, and neither store nor spool takes the points: they are counted, not settled. */
+  #giveUp(): void {
+    if (this.#givenUp || this.#working !== undefined) return;
+    while (this.#ring.used > 0) this.#freeze();
+    for (const { block, spooled } of this.#waiting) {
+      if (!spooled && block !== undefined) this.#faults.dropBlock(block);
+    }
+    this.#givenUp = true;
+  }
+
   #drop(block: PointBlock, error: unknown): void {
-    const indexes = new Map(this.#series.map((series, i) => [JSON.stringify(series), i]));
-    const places = block.series.map((series) => indexes.get(JSON.stringify(series)) ?? 0);
-    for (const place of block.seriesIndex) this.#countDrop(places[place] as number, 1);
-    this.#note(error);
-  }
-
-  #countDrop(index: number, points: number): void {
-    this.#dropped.set(index, (this.#dropped.get(index) ?? 0) + points);
-    this.#ring.drop(points);
-    this.#toReport = true;
-  }
-
-  #adopt(): AdoptedSpools {
-    return AdoptedSpools.in(this.#options.spoolDir, {
-      mustWait: () => this.#isFinal() || this.#ring.used >= earlyPoints,
-      findLastSteps: (target) => (series) => findLastSteps(target, series),
-      stored: () => {
-        this.#appendedAt = performance.now();
-        this.#unfolded = true;
-        this.#recover();
-      },
-      note: (error) => this.#note(error),
-    });
+    this.#faults.dropBlock(block);
+    this.#faults.tell(`The store refuses metric points, which are dropped: ${messageOf(error)}`);
   }
 
   async #open(): Promise<PointTarget> {
@@ -374,33 +374,17 @@ export class PointDrain {
     this.#failures += 1;
     const pauseMs = Math.min(longestPauseMs, 50 * 2 ** this.#failures);
     this.#retryAt = performance.now() + pauseMs * (0.5 + Math.random() / 2);
-    this.#note(error);
+    this.#faults.note(error);
     if (this.#failures % failuresUntilReopen !== 0) return;
     const target = this.#target;
     this.#target = undefined;
-    await target?.close().catch((fault: unknown) => this.#note(fault));
+    await target?.close().catch((fault: unknown) => this.#faults.note(fault));
   }
 
   #recover(): void {
-    if (this.#failures === 0 && this.#error === undefined) return;
     this.#failures = 0;
     this.#retryAt = 0;
-    this.#error = undefined;
-    this.#ring.fail(false);
-  }
-
-  #note(error: unknown): void {
-    this.#error = error instanceof Error ? error.message : String(error);
-    this.#ring.fail(true);
-    this.#toReport = true;
-  }
-
-  // One report is under way at a time: a main thread that never looks must not find a heap of them.
-  #report(): void {
-    if (!this.#toReport || this.#ring.reportsRead !== this.#reports) return;
-    this.#toReport = false;
-    this.#reports = (this.#reports + 1) | 0;
-    this.#world.report({ dropped: [...this.#dropped], error: this.#error });
+    this.#faults.recover();
   }
 
   #isFinal(): boolean {
@@ -415,7 +399,9 @@ export class PointDrain {
   #isOver(): boolean {
     if (!this.#isFinal() || this.#working !== undefined) return false;
     this.#receive();
-    if ((this.#pulse.hasWork || this.#sampling.hasWork) && this.#failures === 0) return false;
+    if (this.#givenUp) return true;
+    const fails = this.#failures > 0 || this.#faults.beatsFail;
+    if ((this.#pulse.hasWork || this.#sampling.hasWork) && !fails) return false;
     if (this.#ring.used > 0) return false;
     if (this.#waiting.some((one) => !one.spooled)) return false;
     return this.#failures > 0 || (this.#waiting.length === 0 && !this.#unfolded);
@@ -424,38 +410,16 @@ export class PointDrain {
   async #leave(): Promise<void> {
     this.#showProgress();
     this.#spool?.close();
-    this.#adopted?.close();
-    await this.#target?.close().catch((error: unknown) => this.#note(error));
+    this.#adopted.close();
+    await this.#target?.close().catch((error: unknown) => this.#faults.note(error));
   }
 
   #idleMs(now: number): number {
+    if (this.#givenUp) return 1;
     const times = [now + this.#options.flushMs / 2, this.#pulse.nextAt, this.#sampling.nextAt];
     if (this.#retryAt > now) times.push(this.#retryAt);
     return Math.max(1, Math.min(...times) - now);
   }
-}
-
-async function findLastSteps(
-  target: PointTarget,
-  series: readonly SeriesKey[],
-): Promise<readonly (number | undefined)[]> {
-  const steps: (number | undefined)[] = [];
-  const byOwner = Map.groupBy(series, (key) => `${key.workspace}\u0000${key.owner}`);
-  const found = new Map<SeriesKey, number>();
-  for (const keys of byOwner.values()) {
-    const { workspace, owner } = keys[0] as SeriesKey;
-    const summaries = await target.store.summaries(
-      workspace,
-      owner,
-      keys.map((key) => key.key),
-    );
-    for (const summary of summaries) {
-      const key = keys.find((one) => one.key === summary.key);
-      if (key !== undefined) found.set(key, summary.lastStep);
-    }
-  }
-  for (const key of series) steps.push(found.get(key));
-  return steps;
 }
 
 function nextTurn(): Promise<void> {

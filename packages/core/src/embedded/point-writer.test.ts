@@ -258,11 +258,19 @@ describe('heartbeats', () => {
 describe('when the store is away', () => {
   test('heartbeats that cannot be kept are told of until they can again', async () => {
     breakStore({ code: 'UNAVAILABLE', part: 'beats' });
-    const writer = openFaulty({ heartbeatMs: 20 });
+    const notices: string[] = [];
+    const notice = (message: string): void => void notices.push(message);
+    const writer = openFaulty({ heartbeatMs: 20, notice });
     writer.openRun('w', 'run-1');
     await until('the fault', () => writer.health().lastError?.includes('away') === true);
+    // Points that are stored meanwhile do not hide it.
+    writer.log(writer.seriesIndex(loss), 1, 1_000, 1);
+    await writer.flush();
+    expect(writer.health().lastError).toContain('away');
+    await until('the notice', () => notices.length > 0);
     mendStore();
     await until('the recovery', () => writer.health().lastError === undefined);
+    expect(notices).toEqual([expect.stringMatching(/^Heartbeats fail; .* is away/)]);
   });
 
   test('points wait in the spool, in a file, and go to the store when it is back', async () => {
@@ -419,7 +427,14 @@ describe('when the store is away', () => {
     const writer = openFaulty({ spoolBytes: 1 });
     const index = writer.seriesIndex(loss);
     for (let i = 0; i < 20_000; i++) writer.log(index, i, 1_000, i);
-    await expect(writer.close({ timeoutMs: 400 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    writer.log(writer.seriesIndex({ ...loss, key: 'acc' }), 0, 1_000, 1);
+    await until('the fault', () => writer.health().lastError !== undefined);
+    await expect(writer.close({ timeoutMs: 4_000 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    // By key, to the point: nobody shall have to guess what is missing.
+    expect(writer.health().dropped).toEqual([
+      { series: loss, points: 20_000 },
+      { series: { ...loss, key: 'acc' }, points: 1 },
+    ]);
     open = [];
   });
 });

@@ -12,7 +12,8 @@ import type { SeriesKey } from '../contracts/series-store.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertSeriesKey } from '../sql/series-input.ts';
 import { uuidV7 } from '../uuid.ts';
-import type { DrainMessage, DrainReport } from './point-drain.ts';
+import type { DrainMessage } from './point-drain.ts';
+import type { DrainReport } from './point-faults.ts';
 import { distance, PointRing, reached } from './point-ring.ts';
 import { PointSpool } from './point-spool.ts';
 import type { PointThreadData } from './point-writer-thread.ts';
@@ -37,6 +38,8 @@ export interface PointWriterOptions {
   readonly heartbeatMs?: number;
   /** A random id, new for each writer; made when left out. */
   readonly writerId?: string;
+  /** Is told, once each, what somebody has to know of: points set aside or refused, heartbeats that fail. */
+  readonly notice?: (message: string) => void;
   /** How long leaving the process may wait for the store; 5,000 when left out. */
   readonly exitTimeoutMs?: number;
 }
@@ -75,7 +78,7 @@ export class PointWriter implements MetricWriter {
   #room = 0;
   /** The thread does not make room: do not wait for it again until it does. */
   #givenUp = false;
-  #report: DrainReport = { dropped: [], error: undefined };
+  #report: DrainReport = { dropped: [], error: undefined, notices: [] };
   #threadError: string | undefined;
   #closed = false;
 
@@ -91,13 +94,13 @@ export class PointWriter implements MetricWriter {
   }
 
   /**
-   * Starts the thread now if processes that died have left spools: it carries them to the store. Answers
-   * whether there are any.
+   * Has the thread carry spools that processes which died have left to the store; starts it if need be.
+   * Answers whether there are any spools.
    */
   adoptSpools(): boolean {
     const { spoolDir } = this.#drainOptions();
     if (this.#closed || !PointSpool.isIn(spoolDir)) return false;
-    if (this.#ring === undefined) this.#start();
+    this.#send({ do: 'adopt-spools' });
     return true;
   }
 
@@ -246,7 +249,10 @@ export class PointWriter implements MetricWriter {
   #leave(): void {
     const { exitTimeoutMs = 5_000 } = this.#options;
     this.#ring?.askEnd(exitTimeoutMs / 2);
-    this.flushSync(exitTimeoutMs);
+    const kept = this.flushSync(exitTimeoutMs);
+    this.#readReports();
+    if (!kept)
+      this.#options.notice?.(`On leaving the process: ${this.#notDurable(exitTimeoutMs).message}`);
   }
 
   /** Whether there is room for a point of the series; the point counts as dropped if not. */
@@ -326,6 +332,8 @@ export class PointWriter implements MetricWriter {
       this.#threadError = `The writer thread failed: ${String(error)}`;
       ring.end();
     });
+    // Read when somebody asks, too; in a loop that yields, notices need nobody who asks.
+    port1.on('message', (report: DrainReport) => this.#readReport(report));
     worker.unref();
     port1.unref();
     process.on('exit', this.#onExit);
@@ -355,9 +363,15 @@ export class PointWriter implements MetricWriter {
       received !== undefined;
       received = receiveMessageOnPort(this.#port)
     ) {
-      this.#report = received.message as DrainReport;
-      this.#ring?.readReport();
+      this.#readReport(received.message as DrainReport);
     }
+  }
+
+  #readReport(report: DrainReport): void {
+    const told = this.#report.notices.length;
+    this.#report = report;
+    this.#ring?.readReport();
+    for (const notice of report.notices.slice(told)) this.#options.notice?.(notice);
   }
 
   #knowsDrops(ring: PointRing): boolean {

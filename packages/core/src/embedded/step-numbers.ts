@@ -1,3 +1,4 @@
+import type { PointTarget } from '../contracts/point-target.ts';
 import type { SeriesKey } from '../contracts/series-store.ts';
 import type { PointBlock } from './point-block.ts';
 
@@ -64,4 +65,28 @@ export class StepNumbers {
 
 function nameOf(series: SeriesKey): string {
   return `${series.workspace}\u0000${series.owner}\u0000${series.key}`;
+}
+
+/** What a target's summaries say of series. */
+export async function findLastSteps(
+  target: PointTarget,
+  series: readonly SeriesKey[],
+): Promise<readonly (number | undefined)[]> {
+  const steps: (number | undefined)[] = [];
+  const byOwner = Map.groupBy(series, (key) => `${key.workspace}\u0000${key.owner}`);
+  const found = new Map<SeriesKey, number>();
+  for (const keys of byOwner.values()) {
+    const { workspace, owner } = keys[0] as SeriesKey;
+    const summaries = await target.store.summaries(
+      workspace,
+      owner,
+      keys.map((key) => key.key),
+    );
+    for (const summary of summaries) {
+      const key = keys.find((one) => one.key === summary.key);
+      if (key !== undefined) found.set(key, summary.lastStep);
+    }
+  }
+  for (const key of series) steps.push(found.get(key));
+  return steps;
 }
