@@ -178,6 +178,25 @@ describe('deleteExperiment and restoreExperiment', () => {
 });
 
 describe('listExperiments', () => {
+  test('below a path: what lies there, however deep, in pages', async () => {
+    const tracking = open();
+    const names = ['fraud', 'fraud/cnn', 'fraud/cnn/a', 'fraud-2', 'fraud0', 'fraud/😀', 'risk/x'];
+    for (const name of names) await tracking.createExperiment({ name });
+    const listed = async (below: string) =>
+      (await tracking.listExperiments({ below })).experiments.map(({ name }) => name);
+    expect(await listed('fraud')).toEqual(['fraud/cnn', 'fraud/cnn/a', 'fraud/😀']);
+    expect(await listed('fraud/')).toEqual(await listed('fraud'));
+    expect(await listed('fraud/cnn')).toEqual(['fraud/cnn/a']);
+    expect(await listed('fra')).toEqual([]);
+    const first = await tracking.listExperiments({ below: 'fraud', limit: 2 });
+    const rest = await tracking.listExperiments({ below: 'fraud', cursor: first.cursor ?? '' });
+    expect(rest.experiments.map(({ name }) => name)).toEqual(['fraud/😀']);
+    for (const below of ['', '/', 5]) {
+      const refused = tracking.listExperiments({ below } as object);
+      await expect(refused).rejects.toMatchObject({ code: 'INVALID' });
+    }
+  });
+
   test('pages by name', async () => {
     const tracking = open();
     for (const name of ['c', 'a', 'b']) await tracking.createExperiment({ name });

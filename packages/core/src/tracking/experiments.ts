@@ -28,8 +28,11 @@ export interface Experiments {
   /** By id or by name; NOT_FOUND otherwise. Deleted ones are found by id only. */
   getExperiment(idOrName: string): Promise<Experiment>;
   findExperiment(idOrName: string): Promise<Experiment | undefined>;
+  /** By name. */
   listExperiments(options?: {
     readonly lifecycle?: Experiment['lifecycle'];
+    /** A path: only what lies below it, however deep; `fraud` finds `fraud/cnn`, not `fraud` itself. */
+    readonly below?: string;
     readonly limit?: number;
     readonly cursor?: string;
   }): Promise<{ readonly experiments: readonly Experiment[]; readonly cursor?: string }>;
@@ -160,7 +163,7 @@ export function createExperiments(scope: Scope): {
     async listExperiments(options = {}) {
       checkOptions(listShape, options, 'listExperiments');
       const { records, cursor } = await metadata.query(workspace, 'experiment', {
-        where: compare('lifecycle', options.lifecycle ?? 'active'),
+        where: listed(options.lifecycle ?? 'active', options.below),
         orderBy: [{ by: { from: 'column', name: 'name' }, direction: 'asc' }],
         limit: options.limit ?? 50,
         facets,
@@ -260,9 +263,27 @@ const attempts = 20;
 const maxTags = 20;
 const listShape = z.strictObject({
   lifecycle: z.enum(['active', 'archived', 'deleted']).optional(),
+  below: z.string().optional(),
   limit: z.number().optional(),
   cursor: z.string().optional(),
 });
+
+function listed(lifecycle: string, below: string | undefined): Predicate {
+  const alive = compare('lifecycle', lifecycle);
+  if (below === undefined) return alive;
+  const path = assertText(below, 'The path of experiments', 255).replace(/\/$/, '');
+  if (path === '') {
+    throw new KeelsonError(
+      'INVALID',
+      'The path of experiments is empty; leave `below` out to list them all.',
+    );
+  }
+  const name = { from: 'column', name: 'name' } as const;
+  // By code points, 0 comes next behind the slash.
+  const first: Predicate = { op: 'compare', left: name, cmp: '>=', value: `${path}/` };
+  const end: Predicate = { op: 'compare', left: name, cmp: '<', value: `${path}0` };
+  return { op: 'and', of: [alive, first, end] };
+}
 
 /** What an update makes of an experiment. */
 function changed(

@@ -108,9 +108,10 @@ test('the limit of tags holds between processes that add them at once', async ()
     children.map(async (child) => Number((await child.line(/^set /)).slice(4))),
   );
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(50);
-  expect(Object.keys((await tracking.getRun(run.id)).tags).length).toBe(50);
+  const [some = '', ...others] = Object.keys((await tracking.getRun(run.id)).tags);
+  expect(others.length).toBe(49);
   expect(children[0]?.lines[0]).toContain('would have 51 tags; at most 50 are allowed');
   // Those that are there may still change.
-  await tracking.setRunTags(run.id, { a0: 'changed' });
+  await tracking.setRunTags(run.id, { [some]: 'changed' });
   await run.finish();
 });
