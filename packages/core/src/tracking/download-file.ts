@@ -68,7 +68,7 @@ async function fill(
     let bytes = start;
     const stream = await artifacts.open(sha256, { start }, signal);
     try {
-      for await (const piece of stream) {
+      for await (const piece of piecesOf(stream)) {
         hash.update(piece);
         await handle.writeFile(piece);
         bytes += piece.length;
@@ -81,6 +81,38 @@ async function fill(
     return hash.digest('hex') === sha256;
   } finally {
     await handle.close();
+  }
+}
+
+/**
+ * The pieces of a stream, in one buffer where the stream can fill it: a piece is good until the next one is
+ * asked for. Buffers of a megabyte each, thousands of them, would be collected late.
+ */
+async function* piecesOf(
+  stream: ReadableStream<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = byteReaderOf(stream);
+  if (reader === undefined) return yield* stream;
+  let buffer = new ArrayBuffer(readBytes);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read(new Uint8Array(buffer));
+      if (done) return;
+      yield value;
+      buffer = value.buffer;
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+/** Undefined for a stream of a store's own that is no stream of bytes. */
+function byteReaderOf(stream: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
+  try {
+    return (stream as ReadableStream<Uint8Array<ArrayBuffer>>).getReader({ mode: 'byob' });
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
   }
 }
 
