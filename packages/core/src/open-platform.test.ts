@@ -233,6 +233,39 @@ describe('leaving the process', () => {
     expect(status).toBe(how === 'finish' ? 'COMPLETED' : 'RUNNING');
   });
 
+  test('reject, and the end of a worker thread: every point is there', async () => {
+    for (const [how, wanted] of [
+      ['reject', 1],
+      ['thread', 0],
+    ] as const) {
+      const { platform, id, code } = await leave(how);
+      expect([how, code]).toEqual([how, wanted]);
+      expect((await platform.tracking.getMetricHistory(id, 'm')).steps.length).toBe(10_000);
+    }
+  });
+
+  test.each([
+    ['SIGTERM', 'stay'],
+    ['SIGINT', 'stay'],
+    ['SIGTERM', 'handle'],
+  ] as const)('%s to one that does %s', async (signal, how) => {
+    const dir = join(await temporaryDirectory(), '.keelson');
+    const child = new ChildProgram(childFile('leave'), [dir, how]);
+    await child.line(/^ready/);
+    child.signal(signal);
+    const end = await child.end();
+    expect(child.errors).toBe('');
+    const { platform } = await openTestPlatform({ dir });
+    const id = (child.lines[0] ?? '').replace('run ', '');
+    const { steps } = await platform.tracking.getMetricHistory(id, 'm');
+    expect(steps).toEqual(Float64Array.from(steps, (_, i) => i));
+    const handled = how === 'handle';
+    // Without a handler the system ends the process at once: what was flushed is there.
+    expect(end).toEqual(handled ? { code: 0, signal: null } : { code: null, signal });
+    expect(steps.length).toBe(handled ? 20_000 : 10_000);
+    expect((await platform.tracking.getRun(id)).status).toBe(handled ? 'KILLED' : 'RUNNING');
+  });
+
   test('an idle platform keeps no process alive', async () => {
     const { code } = await leave('idle');
     expect(code).toBe(0);

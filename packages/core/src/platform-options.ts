@@ -58,8 +58,9 @@ export interface MetricOptions {
   /** 250 when left out. */
   readonly flushMs?: number;
   /**
-   * Bound of the points that wait in memory, 32 bytes each; 32 MiB when left out: with what the writer's
-   * thread needs besides (the block on its way, the database's cache), 64 MiB in all.
+   * Bound of the points that wait in memory, 32 bytes each; 32 MiB (1,048,576 points) when left out. With
+   * the blocks on their way to store and spool, points never take more than 64 MiB then. The writer's thread
+   * itself (its heap, the database's cache) takes some 70 MB besides; see docs/leaving-and-limits.md.
    */
   readonly memoryBytes?: number;
   /** What happens when memory and spool are full; `drop` (thinned, counted, told) when left out. */

@@ -189,6 +189,24 @@ describe('steps that are left out', () => {
   });
 });
 
+test('so many series of open runs, and not one more', async () => {
+  const writer = openWriter({ maxSeries: 3 });
+  for (const key of ['a', 'b', 'c']) writer.seriesIndex({ ...loss, key });
+  const refused = { code: 'EXHAUSTED', details: { runId: 'run', limit: 3 } };
+  expect(() => writer.seriesIndex({ ...loss, key: 'd' })).toThrow(expect.objectContaining(refused));
+  writer.log(writer.seriesIndex({ ...loss, key: 'a' }), 1, 1_000, 1);
+  // Runs that are over count no more, until they are reopened; closing twice changes nothing.
+  writer.closeRun('w', 'run');
+  writer.closeRun('w', 'run');
+  for (const key of ['a', 'b', 'c']) writer.seriesIndex({ ...loss, owner: 'next', key });
+  expect(() => writer.seriesIndex({ ...loss, owner: 'next', key: 'd' })).toThrow(/one more than/);
+  writer.closeRun('w', 'next');
+  writer.openRun('w', 'run');
+  expect(() => writer.seriesIndex({ ...loss, key: 'd' })).toThrow(/one more than/);
+  await writer.flush();
+  expect((await stored({ ...loss, key: 'a' })).steps).toEqual([1]);
+});
+
 describe('leaving the process flushes', () => {
   for (const [way, status] of [
     ['end', 0],

@@ -36,6 +36,8 @@ export interface PointWriterOptions {
   readonly spoolBytes?: number;
   /** How often open runs are marked as alive; 5,000 when left out. */
   readonly heartbeatMs?: number;
+  /** So many series of open runs at most; 100,000 when left out. */
+  readonly maxSeries?: number;
   /** A random id, new for each writer; made when left out. */
   readonly writerId?: string;
   /** Is told, once each, what somebody has to know of: points set aside or refused, heartbeats that fail. */
@@ -81,6 +83,9 @@ export class PointWriter implements MetricWriter {
   #report: DrainReport = { dropped: [], error: undefined, notices: [] };
   #threadError: string | undefined;
   #closed = false;
+  /** Owners whose runs are over: their series do not count. */
+  readonly #over = new Set<string>();
+  #openSeries = 0;
 
   private constructor(options: PointWriterOptions) {
     this.#options = options;
@@ -104,6 +109,7 @@ export class PointWriter implements MetricWriter {
     return true;
   }
 
+  /** EXHAUSTED for one more series of runs that are open than `maxSeries`. */
   seriesIndex(key: SeriesKey): number {
     const { workspace, owner } = key;
     const owners = this.#indexes.get(workspace);
@@ -136,11 +142,19 @@ export class PointWriter implements MetricWriter {
   ): void {
     const { sampleMs } = options;
     const sampled = sampleMs === undefined ? {} : { sampleMs };
+    if (this.#over.delete(ownerName(workspace, runId))) {
+      this.#openSeries += this.#seriesOf(workspace, runId);
+    }
     this.#send({ do: 'open-run', run: { workspace, runId }, ...sampled });
   }
 
   closeRun(workspace: string, runId: string): void {
     this.#send({ do: 'close-run', run: { workspace, runId } });
+    const series = this.#seriesOf(workspace, runId);
+    const owner = ownerName(workspace, runId);
+    if (series === 0 || this.#over.has(owner)) return;
+    this.#over.add(owner);
+    this.#openSeries -= series;
   }
 
   async flush(
@@ -289,17 +303,25 @@ export class PointWriter implements MetricWriter {
 
   #addSeries(key: SeriesKey): number {
     assertSeriesKey(key);
+    const open = !this.#over.has(ownerName(key.workspace, key.owner));
+    const { maxSeries = 100_000 } = this.#options;
+    if (open && this.#openSeries >= maxSeries) throw tooManySeries(key, maxSeries);
     const series = { workspace: key.workspace, owner: key.owner, key: key.key };
     const index = this.#series.length;
     this.#send({ do: 'series', index, series });
     this.#series.push(series);
     this.#ordinals.push(0);
+    if (open) this.#openSeries += 1;
     const owners = this.#indexes.get(key.workspace) ?? new Map<string, Map<string, number>>();
     this.#indexes.set(key.workspace, owners);
     const keys = owners.get(key.owner) ?? new Map<string, number>();
     owners.set(key.owner, keys);
     keys.set(key.key, index);
     return index;
+  }
+
+  #seriesOf(workspace: string, owner: string): number {
+    return this.#indexes.get(workspace)?.get(owner)?.size ?? 0;
   }
 
   #send(message: DrainMessage): void {
@@ -395,6 +417,18 @@ function exitOf(worker: Worker): Promise<void> {
   return new Promise((resolve) => {
     worker.once('exit', () => resolve());
   });
+}
+
+function ownerName(workspace: string, owner: string): string {
+  return `${workspace}\u0000${owner}`;
+}
+
+function tooManySeries({ key, owner }: SeriesKey, most: number): KeelsonError {
+  return new KeelsonError(
+    'EXHAUSTED',
+    `Metric ${key} of run ${owner} would be one more than the ${most} metrics that the open runs of a process may have. Log what differs by point as step, or as a param, not as part of the name; or finish runs that are done.`,
+    { details: { runId: owner, limit: most } },
+  );
 }
 
 function badPoint(index: number, step: number | undefined, timestamp: number): KeelsonError {
