@@ -269,7 +269,7 @@ export class ActiveRun {
     if (typeof ms === 'number' && Number.isFinite(ms)) return ms;
     throw new KeelsonError(
       'INVALID',
-      `${String(at)} is no time; pass epoch milliseconds or a Date.`,
+      `Timestamp ${shown(ms)} is no time; pass epoch milliseconds or a Date.`,
     );
   }
 
@@ -302,7 +302,7 @@ function assertPlace(options: MetricOptions): void {
   if (step !== undefined && !Number.isSafeInteger(step)) {
     throw new KeelsonError(
       'INVALID',
-      `Step ${String(step)} is not a safe integer (at most 9007199254740991 either way).`,
+      `Step ${shown(step)} is not a safe integer (at most 9007199254740991 either way).`,
     );
   }
 }
@@ -331,4 +331,10 @@ export function currentRun(): ActiveRun | undefined {
 /** Runs `work` with `run` as {@link currentRun}. */
 export function enterRun<T>(run: ActiveRun, work: () => T): T {
   return storage.run(run, work);
+}
+
+// An object may throw when it is made text.
+function shown(value: unknown): string {
+  const isObject = typeof value === 'object' || typeof value === 'function';
+  return isObject ? `of type ${typeof value}` : String(value);
 }
