@@ -154,7 +154,8 @@ export class ActiveRun {
     options: LogArtifactOptions & { readonly prefix?: string } = {},
   ): Promise<readonly Artifact[]> {
     this.#assertOpen();
-    const { prefix, ...rest } = options;
+    assertText(directory, 'A directory of artifacts');
+    const { prefix, ...rest } = assertOptions(options, 'logArtifacts');
     const logged: Artifact[] = [];
     const { files, leftOut } = await filesBelow(directory);
     if (leftOut.length > 0) this.#backend.warn(leftOutText(directory, leftOut), { runId: this.id });
@@ -174,7 +175,8 @@ export class ActiveRun {
 
   /** Stores a JSON value; NaN and its like are kept as `{"$number": …}`. */
   async logJson(path: string, value: unknown, options: LogArtifactOptions = {}): Promise<Artifact> {
-    return this.logArtifact(path, Buffer.from(encodeJson(value, path)), {
+    const text = encodeJson(value, assertText(path, 'An artifact path'));
+    return this.logArtifact(path, Buffer.from(text), {
       mimeType: 'application/json',
       ...options,
     });
@@ -189,7 +191,7 @@ export class ActiveRun {
     figure: string | Uint8Array | object,
     options: LogArtifactOptions = {},
   ): Promise<Artifact> {
-    const { bytes, mimeType } = figureContent(path, figure);
+    const { bytes, mimeType } = figureContent(assertText(path, 'An artifact path'), figure);
     return this.logArtifact(path, bytes, { type: 'PLOT', mimeType, ...options });
   }
 
@@ -204,7 +206,7 @@ export class ActiveRun {
    * `timeoutMs` (30,000 when left out).
    */
   async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    await this.#backend.writer().flush(options);
+    await this.#backend.writer().flush(assertOptions(options, 'flush'));
     await this.#backend.settle();
   }
 
@@ -291,6 +293,7 @@ function leftOutText(directory: string, paths: readonly string[]): string {
 
 // Each check is a few nanoseconds: logMetric runs in the innermost loop of a training.
 function assertPlace(options: MetricOptions): void {
+  if (typeof options !== 'object' || options === null) throw notOptions('A metric point');
   for (const name in options) {
     if (name === 'step' || name === 'timestamp') continue;
     throw new KeelsonError(
@@ -307,11 +310,20 @@ function assertPlace(options: MetricOptions): void {
   }
 }
 
+function assertOptions<T extends object>(options: T, of: string): T {
+  if (typeof options !== 'object' || options === null) throw notOptions(of);
+  return options;
+}
+
+function notOptions(of: string): KeelsonError {
+  return new KeelsonError('INVALID', `${of} takes an object of options, or none.`);
+}
+
 function assertValue(key: string, value: unknown): void {
   if (typeof value === 'number') return;
   throw new KeelsonError(
     'INVALID',
-    `Metric ${String(key)} must be a number, not a ${typeof value}.`,
+    `Metric ${typeof key === 'string' ? key : `(${typeof key})`} must be a number, not a ${typeof value}.`,
   );
 }
 

@@ -49,8 +49,11 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
     if (!ends.includes(status)) {
       throw new KeelsonError(
         'INVALID',
-        `A run ends as ${ends.join(', ')}, not as ${JSON.stringify(status)}.`,
+        `A run ends as ${ends.join(', ')}, not as ${typeof status === 'string' ? JSON.stringify(String(status).slice(0, 50)) : typeof status}.`,
       );
+    }
+    if (reason !== undefined && typeof reason !== 'string') {
+      throw new KeelsonError('INVALID', `The reason of an end must be text, not ${typeof reason}.`);
     }
     const lost = await settlePoints(runId);
     const facts = optional(

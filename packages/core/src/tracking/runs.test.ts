@@ -566,3 +566,31 @@ describe('principals', () => {
     );
   });
 });
+
+test('whatever work throws is thrown on, and the run ends FAILED', async () => {
+  const { platform } = shared.fresh();
+  const { tracking } = platform;
+  const refuse = (): never => {
+    throw new Error('a trap');
+  };
+  const unreadable = Object.defineProperty(new Error('x'), 'message', { get: refuse });
+  const traps = new Proxy({}, { get: refuse, getPrototypeOf: refuse, ownKeys: refuse });
+  for (const thrown of [undefined, null, 5, Symbol('s'), Object.create(null), unreadable, traps]) {
+    let id = '';
+    let caught: unknown = 'nothing';
+    try {
+      await tracking.withRun(quick, (run) => {
+        id = run.id;
+        throw thrown;
+      });
+    } catch (error) {
+      caught = error;
+    }
+    expect(Object.is(caught, thrown)).toBe(true);
+    expect((await tracking.getRun(id)).status).toBe('FAILED');
+  }
+  const run = await tracking.startRun(quick);
+  await expect(run.finish('FAILED', 5 as never)).rejects.toMatchObject({ code: 'INVALID' });
+  await expect(run.finish(5n as never)).rejects.toMatchObject({ code: 'INVALID' });
+  await run.finish();
+});

@@ -119,8 +119,8 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     if (run.finished) return;
-    const killed = signal?.aborted === true || (error as Error | undefined)?.name === 'AbortError';
     try {
+      const killed = signal?.aborted === true || nameOf(error) === 'AbortError';
       await run.finish(killed ? 'KILLED' : 'FAILED', messageOf(error));
     } catch (fault) {
       const fields = { component: 'tracking', runId: run.id, error: fault };
@@ -295,6 +295,19 @@ function assertRevision(record: StoredRecord, revision: number | undefined): voi
   );
 }
 
+/** Of whatever was thrown: what cannot be read must not keep a run from ending. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return 'something was thrown that cannot be described';
+  }
+}
+
+function nameOf(error: unknown): unknown {
+  try {
+    return (error as Error | undefined)?.name;
+  } catch {
+    return undefined;
+  }
 }

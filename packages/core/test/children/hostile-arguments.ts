@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import { restoreBackup, verifyBackup } from '../../src/backups.ts';
 import { isKeelsonError } from '../../src/errors.ts';
 import { openPlatform, type Platform } from '../../src/open-platform.ts';
+import type { ActiveRun } from '../../src/tracking/active-run.ts';
 
 const trap = new Error('a trap');
 
@@ -63,7 +64,11 @@ function hostileValues(): readonly unknown[] {
 type Call = (...args: readonly unknown[]) => unknown;
 
 /** Each method of each service; new ones come along by themselves. */
-function methodsOf(platform: Platform): readonly (readonly [name: string, call: Call])[] {
+function methodsOf(
+  platform: Platform,
+  run: ActiveRun,
+  ended: ActiveRun,
+): readonly (readonly [name: string, call: Call])[] {
   const services = {
     tracking: platform.tracking,
     registry: platform.registry,
@@ -72,12 +77,15 @@ function methodsOf(platform: Platform): readonly (readonly [name: string, call: 
     monitoring: platform.monitoring,
     events: platform.events,
     operations: platform.operations,
+    run,
   } as unknown as Record<string, Record<string, unknown>>;
   const found: (readonly [string, Call])[] = [
     ['as', (...args) => platform.as(args[0] as never)],
     ['verifyBackup', (...args) => verifyBackup(args[0] as never, args[1] as never)],
     ['restoreBackup', (...args) => restoreBackup(args[0] as never, args[1] as never)],
   ];
+  // It ends at its first call, and refuses the others.
+  found.push(['ended.finish', (...args) => Reflect.apply(ended.finish, ended, args)]);
   for (const [service, methods] of Object.entries(services)) {
     const names = new Set([
       ...Object.keys(methods),
@@ -135,7 +143,7 @@ function said(args: readonly unknown[]): string {
 }
 
 /** What would wait for events for ever, or end the platform. */
-const leftOut: ReadonlySet<string> = new Set(['events.follow']);
+const leftOut: ReadonlySet<string> = new Set(['events.follow', 'run.finish']);
 
 const silent = (): void => undefined;
 const logger = { debug: silent, info: silent, warn: silent, error: silent };
@@ -148,7 +156,9 @@ process.on('unhandledRejection', (reason) => {
 });
 let called = 0;
 const values = hostileValues();
-for (const [name, call] of methodsOf(platform)) {
+const run = await platform.tracking.startRun({ experiment: 'x', id: 'open', environment: false });
+const ended = await platform.tracking.startRun({ experiment: 'x', environment: false });
+for (const [name, call] of methodsOf(platform, run, ended)) {
   if (leftOut.has(name)) continue;
   for (const value of values) {
     for (const args of [[value], ['x', value], [{}, value], ['x', 'x', value], [value, value]]) {
@@ -159,5 +169,6 @@ for (const [name, call] of methodsOf(platform)) {
   }
 }
 if (({} as Record<string, unknown>)['polluted'] !== undefined) console.log('"polluted"');
+await run.finish();
 await platform.close();
 console.log(`called ${called}`);
