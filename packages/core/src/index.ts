@@ -37,6 +37,7 @@ export type {
 export type { Rollouts, StartRollout } from './deployments/rollouts.ts';
 export type { BackupCheck, BackupFinding } from './embedded/backup-check.ts';
 export type { RestoreReport } from './embedded/backup-restore.ts';
+export { type CacheOptions, cachedArtifacts } from './embedded/cached-artifacts.ts';
 export {
   type ErrorClass,
   type ErrorCode,
