@@ -68,6 +68,40 @@ test.skipIf(notRoot)(
 );
 
 test.skipIf(notRoot)(
+  'an upload that fills the disk half-way leaves nothing, and points go on',
+  async () => {
+    const { mount } = await smallDisk();
+    const dir = join(mount, '.keelson');
+    const { platform } = await openTestPlatform({ dir });
+    const { tracking } = platform;
+    const id = await tracking.withRun(quick, async (run) => {
+      let written = 0;
+      async function* weights(): AsyncIterable<Uint8Array> {
+        // Twice what there is room for; a training goes on beside it.
+        for (; written < 64; written += 1) {
+          yield new Uint8Array(2 ** 20).fill(written);
+          for (let i = 0; i < 100; i += 1) run.logMetric('loss', i, { step: written * 100 + i });
+        }
+      }
+      const upload = run.logArtifact('model.bin', weights());
+      await expect(upload).rejects.toMatchObject({ code: 'EXHAUSTED' });
+      expect(written).toBeGreaterThan(4);
+      expect((await tracking.listArtifacts(run.id)).artifacts).toEqual([]);
+      expect(readdirSync(join(dir, 'artifacts', 'incoming'))).toEqual([]);
+      // What the upload took is free again, without anybody's help.
+      await run.logArtifact('small.bin', new Uint8Array(2 ** 20));
+      await run.flush();
+      const { steps } = await tracking.getMetricHistory(run.id, 'loss');
+      expect(steps).toEqual(Float64Array.from({ length: written * 100 }, (_, i) => i));
+      return run.id;
+    });
+    expect(await tracking.getRun(id)).toMatchObject({ status: 'COMPLETED', lostPoints: {} });
+    expect((await platform.operations.verify({ contents: 'read' })).findings).toEqual([]);
+  },
+  60_000,
+);
+
+test.skipIf(notRoot)(
   'beyond the memory, the loss is thinned, counted by key, told by health, run and close',
   async () => {
     const { mount, fill, free } = await smallDisk();
