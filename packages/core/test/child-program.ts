@@ -49,9 +49,9 @@ export class ChildProgram {
     return this.#child.pid ?? -1;
   }
 
-  /** The first line that matches; fails when the child ends, or 60 s pass, without one. */
+  /** The first line that matches; fails when the child ends, or three minutes pass, without one. */
   async line(pattern: RegExp): Promise<string> {
-    const deadline = performance.now() + 60_000;
+    const deadline = performance.now() + 180_000;
     for (;;) {
       const found = this.lines.find((line) => pattern.test(line));
       if (found !== undefined) return found;
