@@ -104,7 +104,8 @@ export const benchmarks: readonly Benchmark[] = [
   },
   {
     name: 'stores',
-    sentence: 'Commits, claims and searches on PostgreSQL, beside plain SQL on the same server.',
+    sentence:
+      'Commits, claims and searches on PostgreSQL beside plain SQL; contents on S3 beside the plain SDK.',
     run: async (context) => (await import('./stores.ts')).benchStores(context),
   },
   {

@@ -4,6 +4,7 @@ import { benchPgSearch } from './pg-search.ts';
 import { benchPgSeries } from './pg-series.ts';
 import { PgBench } from './pg-server.ts';
 import type { Row } from './row.ts';
+import { benchS3Artifacts } from './s3-artifacts.ts';
 
 /** The stores that are not embedded, on servers that are started for it, which wait for the disk. */
 export async function benchStores(context: BenchContext): Promise<Row[]> {
@@ -13,5 +14,6 @@ export async function benchStores(context: BenchContext): Promise<Row[]> {
     ...(await benchPgCommits(context, server)),
     ...(await benchPgSeries(context, server)),
     ...(await benchPgSearch(context, server)),
+    ...(await benchS3Artifacts(context)),
   ];
 }

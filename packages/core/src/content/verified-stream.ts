@@ -34,8 +34,12 @@ export function verifiedStream(
     over = true;
     signal.removeEventListener('abort', stop);
     // Waits for a read that is going on: the file must not be closed under it.
-    await pieces.return();
-    await parts.close();
+    try {
+      await pieces.return();
+    } finally {
+      // Also where the pieces come from a stream that ended with the same signal, and say so.
+      await parts.close();
+    }
   }
 
   function handOver(
