@@ -36,6 +36,9 @@ export function encodeJson(value: unknown, label = 'value'): string {
 
 /** The value of a text made by {@link encodeJson}. CORRUPT when the text is none. */
 export function decodeJson(text: string): Json {
+  if (typeof text !== 'string') {
+    throw new KeelsonError('CORRUPT', `A stored JSON text is a ${typeof text}, not text.`);
+  }
   let parsed: Json;
   try {
     parsed = JSON.parse(text) as Json;
@@ -183,7 +186,8 @@ function sortKeys(value: Json): Json {
   return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function invalid(path: string, what: string): KeelsonError {
+function invalid(given: string, what: string): KeelsonError {
+  const path = typeof given === 'string' ? given : 'value';
   return new KeelsonError('INVALID', `${path} ${what}.`, { details: { path } });
 }
 

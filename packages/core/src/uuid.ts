@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { KeelsonError } from './errors.ts';
 
 const bytes: Uint8Array = new Uint8Array(16);
 let lastMs = 0;
@@ -10,6 +11,9 @@ let counter = 0;
  * goes on counting, and a counter that runs over borrows the next millisecond.
  */
 export function uuidV7(nowMs: number = Date.now()): string {
+  if (!Number.isFinite(nowMs)) {
+    throw new KeelsonError('INVALID', 'The time of an id must be a finite number of epoch ms.');
+  }
   randomFillSync(bytes);
   const ms = Math.floor(nowMs);
   if (ms > lastMs) {

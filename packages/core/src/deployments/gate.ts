@@ -1,3 +1,4 @@
+import { assertList, assertObject } from '../check-options.ts';
 import type { Evidence } from '../contracts/evidence-source.ts';
 import type { JsonObject } from '../json.ts';
 import { pairedTest, rateComparison } from '../statistics/index.ts';
@@ -44,6 +45,8 @@ export interface GateVerdict {
  * be evaluated as often as wanted.
  */
 export function decideGate(gate: Gate, inputs: Evidence['inputs']): GateVerdict {
+  assertObject(gate, 'The gate of decideGate');
+  assertObject(inputs, 'The evidence of decideGate');
   if (gate.gate === 'paired-accuracy') return decidePaired(gate, inputs);
   return decideErrors(gate, inputs);
 }
@@ -71,7 +74,8 @@ function decideErrors(
   const windows = (inputs['windows'] ?? []) as unknown as readonly Parameters<
     typeof rateComparison.update
   >[1][];
-  for (const window of windows) state = rateComparison.update(state, window);
+  for (const window of assertList(windows, 'The windows of evidence'))
+    state = rateComparison.update(state, window);
   const verdict = rateComparison.verdict(state);
   const outcomes = { worse: 'FAIL', 'no-worse': 'PASS', inconclusive: 'INCONCLUSIVE' } as const;
   return {

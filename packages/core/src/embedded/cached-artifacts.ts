@@ -38,6 +38,9 @@ export function cachedArtifacts(
   backend: ArtifactBackend,
   options: CacheOptions = {},
 ): ArtifactBackend {
+  if (typeof options !== 'object' || options === null) {
+    throw new KeelsonError('INVALID', 'cachedArtifacts takes a store and { dir, … }.');
+  }
   const { maxBytes = defaultMaxBytes } = options;
   if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
     throw new KeelsonError('INVALID', `maxBytes must be a whole number above 0, not ${maxBytes}.`);

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { KeelsonError } from '../errors.ts';
 import { uuidV7 } from '../uuid.ts';
 
 /** What ties together everything that follows from one beginning. */
@@ -17,6 +18,12 @@ export function currentCorrelation(): Correlation | undefined {
 
 /** Runs `work` under a correlation; all that it awaits, emits and starts carries it. */
 export function withCorrelation<T>(correlation: Correlation, work: () => T): T {
+  if (typeof work !== 'function') {
+    throw new KeelsonError(
+      'INVALID',
+      `withCorrelation takes a correlation and a function, not a ${typeof work}.`,
+    );
+  }
   return storage.run(correlation, work);
 }
 

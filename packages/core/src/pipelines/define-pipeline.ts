@@ -1,5 +1,6 @@
+import { assertObject } from '../check-options.ts';
 import { KeelsonError } from '../errors.ts';
-import type { JsonObject } from '../json.ts';
+import { assertText, type JsonObject } from '../json.ts';
 import { checkDefinition } from './check-definition.ts';
 import { digestDefinition, type PipelineDefinition, type StepDefinition } from './definition.ts';
 import { assertKnown } from './known-options.ts';
@@ -73,6 +74,14 @@ export function definePipeline<const S extends JsonObject = JsonObject, O = unde
   // biome-ignore lint/suspicious/noConfusingVoidType: a pipeline may have no output
   build: (p: PipelineBuilder<ParametersOf<S>>) => StepHandle<O> | void,
 ): Pipeline<GivenParametersOf<S>, O> {
+  assertText(name, 'A pipeline name', 255);
+  assertObject(options, `Pipeline ${name}`);
+  if (typeof build !== 'function') {
+    throw new KeelsonError(
+      'INVALID',
+      `Pipeline ${name} takes a function that adds its steps, not a ${typeof build}.`,
+    );
+  }
   assertKnown(options, ['version', 'parameters', 'description'], `Pipeline ${name}`);
   const steps: StepDefinition[] = [];
   const functions = new Map<string, StepFunction<JsonObject, never, unknown>>();

@@ -1,3 +1,4 @@
+import { assertObject } from '../check-options.ts';
 import { KeelsonError } from '../errors.ts';
 
 /** What a training framework tells at the end of an epoch or a batch: metric name → value. */
@@ -36,7 +37,8 @@ export interface EpochCallback {
  * and `size`, which TF.js adds, and what is neither, are left out.
  */
 export function epochCallback(run: EpochRun, options: EpochCallbackOptions = {}): EpochCallback {
-  const { prefix = '', everyBatches } = options;
+  assertObject(run, 'epochCallback');
+  const { prefix = '', everyBatches } = assertObject(options, 'The options of epochCallback');
   if (everyBatches !== undefined && !(Number.isSafeInteger(everyBatches) && everyBatches > 0)) {
     throw new KeelsonError('INVALID', `everyBatches is ${everyBatches}; it must be 1, 2, 3 …`);
   }

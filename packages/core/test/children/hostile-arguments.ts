@@ -3,8 +3,8 @@
  * `hostile-arguments <dir>`. Prints what went wrong as a line of JSON each, then `called N`.
  */
 import { inspect } from 'node:util';
-import { restoreBackup, verifyBackup } from '../../src/backups.ts';
 import { isKeelsonError } from '../../src/errors.ts';
+import * as core from '../../src/index.ts';
 import { openPlatform, type Platform } from '../../src/open-platform.ts';
 import type { ActiveRun } from '../../src/tracking/active-run.ts';
 
@@ -15,7 +15,7 @@ function hostileValues(): readonly unknown[] {
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
   let deep: unknown = 1;
-  for (let i = 0; i < 20_000; i += 1) deep = { a: deep };
+  for (let i = 0; i < 100_000; i += 1) deep = { a: deep };
   const refuse = (): never => {
     throw trap;
   };
@@ -63,7 +63,7 @@ function hostileValues(): readonly unknown[] {
 
 type Call = (...args: readonly unknown[]) => unknown;
 
-/** Each method of each service; new ones come along by themselves. */
+/** Each method of each service and of a run, each exported function; new ones come along by themselves. */
 function methodsOf(
   platform: Platform,
   run: ActiveRun,
@@ -79,11 +79,12 @@ function methodsOf(
     operations: platform.operations,
     run,
   } as unknown as Record<string, Record<string, unknown>>;
-  const found: (readonly [string, Call])[] = [
-    ['as', (...args) => platform.as(args[0] as never)],
-    ['verifyBackup', (...args) => verifyBackup(args[0] as never, args[1] as never)],
-    ['restoreBackup', (...args) => restoreBackup(args[0] as never, args[1] as never)],
-  ];
+  const found: (readonly [string, Call])[] = [['as', (...args) => platform.as(args[0] as never)]];
+  for (const [name, exported] of Object.entries(core)) {
+    const isClass = /^class\b/.test(String(exported));
+    if (typeof exported !== 'function' || isClass) continue;
+    found.push([name, (...args) => Reflect.apply(exported, undefined, args)]);
+  }
   // It ends at its first call, and refuses the others.
   found.push(['ended.finish', (...args) => Reflect.apply(ended.finish, ended, args)]);
   for (const [service, methods] of Object.entries(services)) {
@@ -110,6 +111,7 @@ async function wrongWith(call: () => unknown): Promise<string | undefined> {
   const ended = async (): Promise<string | undefined> => {
     try {
       const answer = await call();
+      if (isOpened(answer)) await answer.close();
       const iterable = (answer ?? {}) as Partial<AsyncIterable<unknown>>;
       if (typeof answer === 'object' && typeof iterable[Symbol.asyncIterator] === 'function') {
         for await (const _ of iterable as AsyncIterable<unknown>) break;
@@ -128,6 +130,10 @@ async function wrongWith(call: () => unknown): Promise<string | undefined> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+function isOpened(answer: unknown): answer is Platform {
+  return typeof answer === 'object' && answer !== null && 'close' in answer && 'tracking' in answer;
 }
 
 function said(args: readonly unknown[]): string {
