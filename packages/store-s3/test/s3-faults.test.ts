@@ -225,7 +225,7 @@ describe('uploads that are broken off', () => {
   }, 600_000);
 });
 
-test('a platform whose artifacts are in S3: logged, read, downloaded, moved, collected', async () => {
+test('a platform whose artifacts are in S3: logged, read, downloaded, verified, backed up, moved', async () => {
   const { place } = await openStore();
   const dir = await mkdtemp(join(tmpdir(), 'keelson-s3-platform-'));
   onTestFinished(() => rm(dir, { recursive: true }));
