@@ -53,7 +53,7 @@ function script(path: string, ...args: readonly string[]): Outcome {
 }
 
 function run(file: string, args: readonly string[], cwd = workspaceRoot): Outcome {
-  const result = spawnSync(file, args, { cwd, stdio: 'inherit', timeout: 15 * 60_000 });
+  const result = spawnSync(file, args, { cwd, stdio: 'inherit', timeout: 60 * 60_000 });
   const ended = result.error?.message ?? result.signal ?? `exit code ${result.status}`;
   if (result.status === 0) return { passed: 1, failed: 0 };
   console.error(`It ended with ${ended}.`);
