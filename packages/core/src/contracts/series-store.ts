@@ -198,7 +198,10 @@ export interface SeriesStore extends AsyncDisposable {
   /** Removes all series of the runs; repeated batches of theirs stay ignored. */
   removeOwners(workspace: string, owners: readonly string[]): Promise<void>;
 
-  /** Drops whole stored batches of a stream whose rows are all older than `before`; answers how many rows. */
+  /**
+   * Drops whole stored batches of a stream whose rows are all older than `before`; answers how many rows.
+   * INVALID where `before` is no number.
+   */
   dropRows(stream: StreamKey, before: number): Promise<number>;
 
   close(): Promise<void>;

@@ -17,6 +17,7 @@ import {
   assertRowBatch,
   assertSeriesKey,
   assertStreamKey,
+  assertTime,
   assertWhole,
 } from '../sql/series-input.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
@@ -203,6 +204,7 @@ export class SqliteSeriesStore implements SeriesStore {
   async dropRows(stream: StreamKey, before: number): Promise<number> {
     const database = this.#open();
     assertStreamKey(stream);
+    assertTime(before, 'before');
     for (let rows = 0; ; ) {
       const dropped = await database.write(() => dropRowBatches(database, stream, before));
       rows += dropped.rows;

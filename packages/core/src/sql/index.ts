@@ -80,6 +80,7 @@ export {
   assertRowBatch,
   assertSeriesKey,
   assertStreamKey,
+  assertTime,
   assertWhole,
 } from './series-input.ts';
 export { ChunkLevels, piecesOf } from './series-levels.ts';

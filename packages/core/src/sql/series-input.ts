@@ -99,6 +99,12 @@ export function assertStreamKey(key: StreamKey): void {
   assertName(key.owner, 'owner');
 }
 
+/** Refuses, as INVALID, what is no moment: NaN and everything but numbers. Infinities are before or after all. */
+export function assertTime(value: number, label: string): void {
+  if (typeof value === 'number' && !Number.isNaN(value)) return;
+  throw invalid(`${label} must be a time in epoch ms, not ${String(value)}.`);
+}
+
 /** Refuses, as INVALID, a range, limit or number of buckets that makes no sense. */
 export function assertWhole(value: number | undefined, label: string, least: number): void {
   if (value === undefined) return;

@@ -17,6 +17,7 @@ import {
   assertRowBatch,
   assertSeriesKey,
   assertStreamKey,
+  assertTime,
   assertWhole,
   decodeSegment,
   encodeSegment,
@@ -28,6 +29,7 @@ import type { PgTransaction } from '../connection/pg-server.ts';
 import { migrate } from '../schema/migrations.ts';
 import { sharedSchema } from '../schema/shared-schema.ts';
 import { blob, blobOf } from './blobs.ts';
+import { RowPartitions } from './row-partitions.ts';
 import { foldPoints, foldSlice } from './series-fold.ts';
 import { SeriesNumbers } from './series-numbers.ts';
 import { readBuckets, readPoints, readSummaries } from './series-read.ts';
@@ -63,6 +65,7 @@ export interface PgSeriesStoreOptions {
 export class PgSeriesStore implements SeriesStore {
   readonly #db: PgDatabase;
   readonly #numbers: SeriesNumbers;
+  readonly #partitions: RowPartitions;
   readonly #onClose: () => Promise<void>;
   /** Series whose address was found valid, by the object that callers pass with each batch. */
   readonly #valid = new WeakSet<SeriesKey>();
@@ -75,6 +78,7 @@ export class PgSeriesStore implements SeriesStore {
   private constructor({ database, onClose }: PgSeriesStoreOptions) {
     this.#db = database;
     this.#numbers = new SeriesNumbers(database);
+    this.#partitions = new RowPartitions(database);
     this.#onClose = onClose ?? (async () => undefined);
   }
 
@@ -191,7 +195,8 @@ export class PgSeriesStore implements SeriesStore {
   async appendRows(batch: RowBatch): Promise<void> {
     this.#assertOpen();
     assertRowBatch(batch);
-    assertTaken(await appendRowBatch(this.#db, this.#numbers, batch), batch.sequence);
+    const taken = await appendRowBatch(this.#db, this.#numbers, this.#partitions, batch);
+    assertTaken(taken, batch.sequence);
   }
 
   async *rows(
@@ -200,9 +205,9 @@ export class PgSeriesStore implements SeriesStore {
   ): AsyncGenerator<RowColumns> {
     this.#assertOpen();
     assertStreamKey(stream);
-    for (const no of await findRowBatches(this.#db, this.#numbers, stream, range)) {
+    for (const batch of await findRowBatches(this.#db, this.#numbers, stream, range)) {
       this.#assertOpen();
-      const rows = await readRowBatch(this.#db, no, range);
+      const rows = await readRowBatch(this.#db, batch, range);
       if (rows !== undefined) yield rows;
     }
   }
@@ -236,7 +241,8 @@ export class PgSeriesStore implements SeriesStore {
   async dropRows(stream: StreamKey, before: number): Promise<number> {
     this.#assertOpen();
     assertStreamKey(stream);
-    return await dropRowBatches(this.#db, this.#numbers, stream, before);
+    assertTime(before, 'before');
+    return await dropRowBatches(this.#db, this.#numbers, this.#partitions, stream, before);
   }
 
   close(): Promise<void> {

@@ -2,9 +2,10 @@ import type { Rollup, RowBatch, RowColumns, StreamKey } from '@keelson/core';
 import { cutRows, decodeRows, encodeRows } from '@keelson/core/sql';
 import type { PgDatabase } from '../connection/pg-database.ts';
 import { blob, blobOf } from './blobs.ts';
+import type { RowPartition, RowPartitions } from './row-partitions.ts';
 import type { SeriesNumbers } from './series-numbers.ts';
 
-/** Batches removed in one statement. */
+/** Batches deleted in one statement. */
 const droppedAtOnce = 500;
 const rollupsAtOnce = 500;
 
@@ -12,6 +13,7 @@ const rollupsAtOnce = 500;
 export async function appendRowBatch(
   database: PgDatabase,
   numbers: SeriesNumbers,
+  partitions: RowPartitions,
   batch: RowBatch,
 ): Promise<unknown> {
   const { workspace, stream, owner } = batch.stream;
@@ -21,51 +23,74 @@ export async function appendRowBatch(
   const oldest = batch.at.reduce((a, b) => Math.min(a, b), count === 0 ? 0 : Infinity);
   const newest = batch.at.reduce((a, b) => Math.max(a, b), count === 0 ? 0 : -Infinity);
   const data = encodeRows(batch.at, batch.columns);
-  const [row] = await database.write(
-    `SELECT ${database.name('append_rows')}($1, $2, $3, $4, $5, $6, $7) AS taken`,
-    [wid, kid, batch.sequence, count, oldest, newest, Buffer.from(data)],
+  const [row] = await partitions.appendAt(newest, () =>
+    database.write(`SELECT ${database.name('append_rows')}($1, $2, $3, $4, $5, $6, $7) AS taken`, [
+      wid,
+      kid,
+      batch.sequence,
+      count,
+      oldest,
+      newest,
+      Buffer.from(data),
+    ]),
   );
   return row?.['taken'];
 }
 
-/** The numbers of the batches that hold rows with from ≤ at < to, in order of arrival. */
+/** The address of a stored batch: its number, and the time that says in which partition it lies. */
+export interface StoredBatch {
+  readonly no: number;
+  readonly newest: number;
+}
+
+/** The batches that hold rows with from ≤ at < to, in order of arrival. */
 export async function findRowBatches(
   database: PgDatabase,
   numbers: SeriesNumbers,
   key: StreamKey,
   range: { readonly from: number; readonly to: number },
-): Promise<readonly number[]> {
+): Promise<readonly StoredBatch[]> {
   return await database.snapshot(async (transaction) => {
     const stream = await numbers.findStream(transaction, key.workspace, key.stream, key.owner);
     if (stream === undefined) return [];
+    const [kept] = await transaction.query('SELECT longest FROM row_stream WHERE stream = $1', [
+      stream,
+    ]);
+    if (kept === undefined) return [];
+    // No batch is longer: the last two leave out what the index, and partitions, need not be asked for.
+    const longest = Number(kept['longest']) * (1 + 1e-9) + 1;
     const rows = await transaction.query(
-      `SELECT no FROM row_batch WHERE stream = $1 AND at_max >= $2 AND at_min < $3
-       AND at_min >= $2 - (SELECT longest FROM row_stream WHERE stream = $1) ORDER BY no`,
-      [stream, range.from, range.to],
+      `SELECT no, at_max FROM row_batch WHERE stream = $1 AND at_max >= $2 AND at_min < $3
+       AND at_min >= $4 AND at_max < $5 ORDER BY no`,
+      [stream, range.from, range.to, range.from - longest, range.to + longest],
     );
-    return rows.map((row) => Number(row['no']));
+    return rows.map((row) => ({ no: Number(row['no']), newest: Number(row['at_max']) }));
   });
 }
 
 /** One batch cut to the range; undefined when nothing is left of it, or it was dropped meanwhile. */
 export async function readRowBatch(
   database: PgDatabase,
-  no: number,
+  { no, newest }: StoredBatch,
   range: { readonly from: number; readonly to: number; readonly columns?: readonly string[] },
 ): Promise<RowColumns | undefined> {
   const [row] = await database.read(
-    `SELECT ${blob} FROM ${database.name('row_batch')} WHERE no = $1`,
-    [no],
+    `SELECT ${blob} FROM ${database.name('row_batch')} WHERE no = $1 AND at_max = $2`,
+    [no, newest],
   );
   if (row === undefined) return undefined;
   const rows = cutRows(decodeRows(blobOf(row), range.columns), range.from, range.to);
   return rows.at.length === 0 ? undefined : rows;
 }
 
-/** Drops the batches whose rows are all older; answers how many rows. */
+/**
+ * Drops the batches whose rows are all older; answers how many rows. A partition that has no others goes
+ * as a whole table; out of one that has, they are deleted.
+ */
 export async function dropRowBatches(
   database: PgDatabase,
   numbers: SeriesNumbers,
+  partitions: RowPartitions,
   key: StreamKey,
   before: number,
 ): Promise<number> {
@@ -73,17 +98,32 @@ export async function dropRowBatches(
     numbers.findStream(transaction, key.workspace, key.stream, key.owner),
   );
   if (stream === undefined) return 0;
+  let total = 0;
+  for (const partition of await partitions.before(before)) {
+    const whole = partition.to <= before ? await partitions.drop(partition, stream) : undefined;
+    total += whole ?? (await deleteBatches(database, stream, partition, before));
+  }
+  return total;
+}
+
+async function deleteBatches(
+  database: PgDatabase,
+  stream: number,
+  { from, to }: RowPartition,
+  before: number,
+): Promise<number> {
   const table = database.name('row_batch');
   for (let total = 0; ; ) {
-    const dropped = await database.write(
+    const deleted = await database.write(
       `WITH old AS MATERIALIZED (
-         SELECT no FROM ${table} WHERE stream = $1 AND at_min < $2 AND at_max < $2
-         ORDER BY no LIMIT $3 FOR UPDATE SKIP LOCKED
-       ) DELETE FROM ${table} b USING old WHERE b.no = old.no RETURNING b.n AS n`,
-      [stream, before, droppedAtOnce],
+         SELECT no FROM ${table} WHERE stream = $1 AND at_min < $3 AND at_max >= $2 AND at_max < $3
+         ORDER BY no LIMIT $4 FOR UPDATE SKIP LOCKED
+       ) DELETE FROM ${table} b USING old
+       WHERE b.no = old.no AND b.at_max >= $2 AND b.at_max < $3 RETURNING b.n AS n`,
+      [stream, from, Math.min(to, before), droppedAtOnce],
     );
-    total += dropped.reduce((sum, row) => sum + Number(row['n']), 0);
-    if (dropped.length < droppedAtOnce) return total;
+    total += deleted.reduce((sum, row) => sum + Number(row['n']), 0);
+    if (deleted.length < droppedAtOnce) return total;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { SchemaPart } from '../schema/migrations.ts';
+import { rowPartitions } from './row-partition-schema.ts';
 
 /**
  * Points as they are appended (`segment`), packed (`chunk`) and summed up (`summary`); rows of streams and
@@ -143,5 +144,6 @@ export const seriesSchema: SchemaPart = {
           END $fn$`,
       ],
     },
+    rowPartitions,
   ],
 };
