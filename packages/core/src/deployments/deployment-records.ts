@@ -3,7 +3,9 @@ import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
+import type { DeploymentEventPayloads } from '../events/catalogue/deployment-events.ts';
 import { draftEvent } from '../events/draft-event.ts';
+import type { PayloadOf } from '../events/typed-event.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
 import { type Deployment, deploymentFromRecord, weights } from './deployment.ts';
 
@@ -21,7 +23,11 @@ export interface DeploymentRecords {
   ): Change;
   /** The route's next generation, and the event that tells of it. */
   shift(deployment: Deployment, record: StoredRecord, route: Route, reason: string): Change[];
-  emit(type: string, deployment: string, payload: JsonObject): Change;
+  emit<T extends keyof DeploymentEventPayloads>(
+    type: T,
+    deployment: string,
+    payload: Omit<PayloadOf<T>, 'deployment'>,
+  ): Change;
   edge(from: string, to: string, role: string): Change;
 }
 
@@ -68,12 +74,16 @@ export function createDeploymentRecords(scope: Scope): DeploymentRecords {
     ];
   }
 
-  function emit(type: string, deployment: string, payload: JsonObject): Change {
+  function emit<T extends keyof DeploymentEventPayloads>(
+    type: T,
+    deployment: string,
+    payload: Omit<PayloadOf<T>, 'deployment'>,
+  ): Change {
     const event = {
       type,
       subject: `deployment:${deployment}`,
       source: 'deployments',
-      payload: { deployment, ...payload },
+      payload: { deployment, ...payload } as unknown as PayloadOf<T>,
     };
     return { op: 'emit', event: draftEvent(scope, event) };
   }

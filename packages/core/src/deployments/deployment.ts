@@ -1,7 +1,6 @@
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
-import type { JsonObject } from '../json.ts';
 
 /** An endpoint under a name, whatever version answers it. */
 export interface Deployment {
@@ -44,7 +43,7 @@ export function mainTarget(route: Route): string {
 }
 
 /** Version id → weight. */
-export function weights(route: Route): JsonObject {
+export function weights(route: Route): Readonly<Record<string, number>> {
   return Object.fromEntries(
     route.targets.map((target) => [target.versionId, target.weightPercent]),
   );

@@ -85,7 +85,12 @@ export function createDeployments(
           body: asJson(route) as JsonObject,
         },
         edge(version.id, id, 'deployed'),
-        emit('deployment.started', name, { deploymentId: id, versionId: version.id }),
+        emit('deployment.started', name, {
+          deploymentId: id,
+          versionId: version.id,
+          model: version.model,
+          version: version.version,
+        }),
       ]);
     } catch (error) {
       const raced = options.ifExists === 'reuse' && isKeelsonError(error, 'CONFLICT');

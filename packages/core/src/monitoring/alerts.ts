@@ -1,11 +1,13 @@
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
+import type { MonitoringEventPayloads } from '../events/catalogue/monitoring-events.ts';
 import { draftEvent } from '../events/draft-event.ts';
+import type { PayloadOf } from '../events/typed-event.ts';
 import { asJson, type JsonObject } from '../json.ts';
 import { type Alert, alertFromRecord } from './alert.ts';
 import type { Monitor } from './monitor.ts';
-import type { RuleVerdict } from './rule.ts';
+import type { MonitorRule, RuleVerdict } from './rule.ts';
 
 /** Reads alerts, and makes the changes that raise and resolve them. */
 export interface Alerts {
@@ -22,7 +24,11 @@ export interface Alerts {
     correlationId: string,
   ): Promise<readonly { readonly id: string; readonly changes: readonly Change[] }[]>;
   resolve(alert: Alert, at: number, resolution: string): readonly Change[];
-  emit(type: string, deployment: string, payload: JsonObject): Change;
+  emit<T extends keyof MonitoringEventPayloads>(
+    type: T,
+    deployment: string,
+    payload: PayloadOf<T>,
+  ): Change;
 }
 
 /** {@link Alerts} of a scope. */
@@ -54,8 +60,8 @@ export function createAlerts(scope: Scope): Alerts {
   ): { readonly id: string; readonly changes: readonly Change[] } {
     const id = scope.ids.next();
     const { deploymentId, deployment } = monitor;
-    const severity =
-      monitor.rules.find((rule) => rule.name === verdict.name)?.severity ?? 'WARNING';
+    const watching = monitor.rules.find((each) => each.name === verdict.name);
+    const severity = watching?.severity ?? 'WARNING';
     const { name: rule, summary } = verdict;
     const payload = { alertId: id, deploymentId, deployment, rule, severity, summary, at };
     const event = draftEvent(scope, {
@@ -87,8 +93,11 @@ export function createAlerts(scope: Scope): Alerts {
       },
     };
     const drift = emit('drift.detected', deployment, {
-      driftType: verdict.rule === 'accuracy' ? 'CONCEPT' : 'LABEL',
       ...payload,
+      driftType: verdict.rule === 'accuracy' ? 'CONCEPT' : 'LABEL',
+      features: featuresOf(watching),
+      metrics: { eValue: verdict.test.changed.eValue, pValue: verdict.test.changed.pValue },
+      threshold: 1 / verdict.test.alpha,
     });
     return { id, changes: [create, drift, { op: 'emit', event }] };
   }
@@ -130,8 +139,17 @@ export function createAlerts(scope: Scope): Alerts {
     return records.map(alertFromRecord);
   }
 
-  function emit(type: string, deployment: string, payload: JsonObject): Change {
-    const event = { type, subject: `deployment:${deployment}`, source: 'monitoring', payload };
+  function emit<T extends keyof MonitoringEventPayloads>(
+    type: T,
+    deployment: string,
+    payload: PayloadOf<T>,
+  ): Change {
+    const event = {
+      type,
+      subject: `deployment:${deployment}`,
+      source: 'monitoring',
+      payload: { ...payload, deployment },
+    };
     return { op: 'emit', event: draftEvent(scope, event) };
   }
 
@@ -148,4 +166,9 @@ export function createAlerts(scope: Scope): Alerts {
       throw new KeelsonError('NOT_FOUND', `There is no alert ${id}.`);
     },
   };
+}
+
+/** The features by which a rule tells cases apart. */
+function featuresOf(rule: MonitorRule | undefined): readonly string[] {
+  return rule?.rule === 'label-distribution' ? rule.strata.map(({ feature }) => feature) : [];
 }

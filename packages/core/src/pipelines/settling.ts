@@ -4,6 +4,7 @@ import { withCorrelation } from '../events/correlation.ts';
 import { type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Definitions } from './definitions.ts';
 import type { ExecutionState, StopStatus } from './execution.ts';
+import { readOutcome } from './execution-outcome.ts';
 import { type ExecutionRecords, equals } from './execution-records.ts';
 import { hasEnded, openDependencies, stepHasEnded } from './execution-state.ts';
 import { replaceStep, type StepState } from './step-execution.ts';
@@ -53,7 +54,9 @@ export function createSettling(
     if (execution.phase === 'opening') return open(execution);
     if (execution.phase === 'reopening') return reopen(execution);
     if (execution.status === 'RUNNING' && execution.openSteps === 0) {
-      return { changes: endExecution(scope, execution, 'COMPLETED'), result: 'done' };
+      const outcome = await readOutcome(scope, records, execution);
+      const end = { status: 'COMPLETED', outcome } as const;
+      return { changes: endExecution(scope, execution, end), result: 'done' };
     }
     return { changes: [], result: 'nothing' };
   }
@@ -96,7 +99,7 @@ export function createSettling(
     );
     if (unended.length === ending.length) {
       const rest = countSteps(execution, -ending.length, 'after');
-      const ended = endExecution(scope, execution, execution.stop ?? 'FAILED');
+      const ended = endExecution(scope, execution, { status: execution.stop ?? 'FAILED' });
       return { changes: [...changes, ...rest, ...ended], result: 'done' };
     }
     // What runs ends by itself; its completion or the claim on its dead owner's leavings comes back here.

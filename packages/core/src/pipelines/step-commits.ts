@@ -5,6 +5,7 @@ import type { JsonObject } from '../json.ts';
 import { decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Definitions } from './definitions.ts';
 import type { ExecutionState } from './execution.ts';
+import { readOutcome } from './execution-outcome.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { hasEnded, stepHasEnded } from './execution-state.ts';
 import type { Settling } from './settling.ts';
@@ -18,6 +19,7 @@ import {
   failStep,
   giveBackStep,
   type HeldStep,
+  isLastStep,
   releaseSize,
   startStep,
 } from './transitions.ts';
@@ -177,8 +179,11 @@ export function createStepCommits(
         const { dependents } = await definitions.get(state.definition);
         const waiting = dependents.get(state.step) ?? [];
         const held = { state, claim: claim() };
+        const outcome = isLastStep(execution)
+          ? await readOutcome(scope, records, execution, { state, artifacts })
+          : undefined;
         return {
-          changes: completeStep(scope, held, execution, output, artifacts, waiting),
+          changes: completeStep(scope, held, execution, output, artifacts, waiting, outcome),
           result: { state, many: waiting.length > releaseSize },
         };
       });

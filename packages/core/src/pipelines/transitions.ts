@@ -1,10 +1,14 @@
 import type { Change, ClaimKey } from '../contracts/metadata-store.ts';
 import type { Columns } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
+import type { PipelineEventPayloads, ToldFailure } from '../events/catalogue/pipeline-events.ts';
 import { draftEvent } from '../events/draft-event.ts';
+import type { PayloadOf } from '../events/typed-event.ts';
 import type { Json, JsonObject } from '../json.ts';
+import { optional } from '../tracking/run.ts';
 import type { PipelineDefinition, StepDefinition } from './definition.ts';
 import { derivedId, type ExecutionState, type StopStatus } from './execution.ts';
+import type { ExecutionOutcome } from './execution-outcome.ts';
 import { assertExecutionMove, assertStepMove, type StepStatus } from './execution-state.ts';
 import type { ArtifactFacts } from './step-artifact.ts';
 import {
@@ -99,7 +103,10 @@ export function startStep(
 
 const died = { reason: 'the process that ran it died' } as const;
 
-/** RUNNING → COMPLETED, with what it put out; ends the execution when it was the last. */
+/**
+ * RUNNING → COMPLETED, with what it put out; with the outcome of the whole, it ends the execution too:
+ * see {@link isLastStep}.
+ */
 export function completeStep(
   author: Author,
   { state, claim }: HeldStep,
@@ -107,6 +114,7 @@ export function completeStep(
   output: StoredOutput,
   artifacts: readonly ArtifactFacts[],
   dependents: readonly string[],
+  outcome: ExecutionOutcome | undefined,
 ): readonly Change[] {
   assertStepMove(state.step, state.status, 'COMPLETED');
   const now = author.clock.now();
@@ -133,16 +141,25 @@ export function completeStep(
       durationMs: now - (state.startedAt ?? now),
       artifacts: facts.map(({ path, sha256 }) => ({ path, sha256 })),
     }),
-    ...closeStep(author, execution, now),
+    ...closeStep(author, execution, now, outcome),
   ];
 }
 
 // Nobody else can end an execution with one open step but that step, or a change of its revision.
-function closeStep(author: Author, execution: ExecutionState, now: number): readonly Change[] {
-  const last = execution.openSteps === 1 && execution.phase === undefined;
-  return last
-    ? [...countSteps(execution, -1, 'after'), ...endExecution(author, execution, 'COMPLETED', now)]
-    : countSteps(execution, -1);
+/** Whether the completion of its only open step ends the execution. */
+export function isLastStep(execution: ExecutionState): boolean {
+  return execution.openSteps === 1 && execution.phase === undefined;
+}
+
+function closeStep(
+  author: Author,
+  execution: ExecutionState,
+  now: number,
+  outcome: ExecutionOutcome | undefined,
+): readonly Change[] {
+  if (outcome === undefined) return countSteps(execution, -1);
+  const end = { status: 'COMPLETED', outcome } as const;
+  return [...countSteps(execution, -1, 'after'), ...endExecution(author, execution, end, now)];
 }
 
 /** One dependency fewer to wait for. */
@@ -161,7 +178,7 @@ export function failStep(
 ): readonly Change[] {
   const now = author.clock.now();
   const body = { ...state.body, failure: failureJson(failure) };
-  const { stack: _, ...told } = failureJson(failure);
+  const told = toldFailure(failure);
   const { attempt } = state;
   const failures = state.failures + 1;
   if (after.next === 'retry' && execution.phase !== 'stopping') {
@@ -245,27 +262,56 @@ export function stopExecution(
   return replaceExecution(execution, { phase: 'stopping' }, body);
 }
 
+/** How an execution ends: a completed one with what it has put out. */
+export type ExecutionEnd =
+  | { readonly status: 'COMPLETED'; readonly outcome: ExecutionOutcome }
+  | { readonly status: StopStatus };
+
 /** The final status, and the event that tells of it. */
 export function endExecution(
   author: Author,
   execution: ExecutionState,
-  status: 'COMPLETED' | StopStatus,
+  end: ExecutionEnd,
   now: number = author.clock.now(),
 ): readonly Change[] {
-  assertExecutionMove(execution.id, execution.status, status);
+  assertExecutionMove(execution.id, execution.status, end.status);
   const { stop: _, ...body } = execution.body;
-  const type = `pipeline.${status.toLowerCase()}`;
-  const failure = body['failure'] as (JsonObject & { readonly stack?: string }) | undefined;
-  const { stack: __, ...told } = failure ?? {};
-  return [
-    replaceExecution(execution, { status, phase: undefined, endedAt: now }, body),
-    executionEvent(author, execution, type, {
-      status,
-      durationMs: now - (execution.startedAt ?? now),
-      ...(status === 'FAILED' && failure !== undefined ? { failure: told } : {}),
-      ...(body['cancelReason'] === undefined ? {} : { reason: body['cancelReason'] }),
-    }),
-  ];
+  const columns = { status: end.status, phase: undefined, endedAt: now };
+  return [replaceExecution(execution, columns, body), endEvent(author, execution, end, now)];
+}
+
+function endEvent(
+  author: Author,
+  execution: ExecutionState,
+  end: ExecutionEnd,
+  now: number,
+): Change {
+  const { body } = execution;
+  const durationMs = Math.max(0, now - (execution.startedAt ?? now));
+  const why = optional('reason', body['cancelReason'] as string | undefined);
+  switch (end.status) {
+    case 'COMPLETED': {
+      const payload = { status: end.status, durationMs, ...end.outcome };
+      return executionEvent(author, execution, 'pipeline.completed', payload);
+    }
+    case 'FAILED': {
+      const failure = body['failure'] as unknown as (StepFailure & { step: string }) | undefined;
+      const told = optional('failure', failure && toldFailure(failure));
+      const payload = { status: end.status, durationMs, ...told, ...why };
+      return executionEvent(author, execution, 'pipeline.failed', payload);
+    }
+    case 'CANCELLED':
+      return executionEvent(author, execution, 'pipeline.cancelled', {
+        status: end.status,
+        durationMs,
+        ...why,
+      });
+  }
+}
+
+/** A failure as events tell it: without the stack. */
+function toldFailure({ stack: _, ...told }: StepFailure & { readonly step?: string }): ToldFailure {
+  return told;
 }
 
 function beginExecution(
@@ -332,29 +378,34 @@ function hold(claim: ClaimKey): Change {
   return { op: 'hold', kind: 'step_execution', id, owner, fence };
 }
 
-function executionEvent(
+function executionEvent<T extends keyof PipelineEventPayloads>(
   author: Author,
   execution: Pick<ExecutionState, 'id' | 'pipeline'>,
-  type: string,
-  payload: JsonObject,
+  type: T,
+  payload: Omit<PayloadOf<T>, 'executionId' | 'pipeline'>,
 ): Change {
   const { id, pipeline } = execution;
   const event = {
     type,
     subject: `execution:${id}`,
     source: 'pipelines',
-    payload: { executionId: id, pipeline, ...payload },
+    payload: { executionId: id, pipeline, ...payload } as unknown as PayloadOf<T>,
   };
   return { op: 'emit', event: draftEvent(author, event) };
 }
 
-function stepEvent(author: Author, state: StepState, type: string, payload: JsonObject): Change {
+function stepEvent<T extends keyof PipelineEventPayloads>(
+  author: Author,
+  state: StepState,
+  type: T,
+  payload: Omit<PayloadOf<T>, 'executionId' | 'pipeline' | 'step'>,
+): Change {
   const { executionId, pipeline, step } = state;
   const event = {
     type,
     subject: `step:${executionId}/${step}`,
     source: 'pipelines',
-    payload: { executionId, pipeline, step, ...payload },
+    payload: { executionId, pipeline, step, ...payload } as unknown as PayloadOf<T>,
   };
   return { op: 'emit', event: draftEvent(author, event) };
 }

@@ -10,6 +10,7 @@ import { asJson, assertText, digestJson, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { normaliseArtifactPath } from '../tracking/artifact-path.ts';
 import type { Artifact } from '../tracking/artifacts.ts';
+import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
 import {
   type ModelFile,
@@ -147,7 +148,15 @@ async function decide(
           type: 'model.registered',
           subject: `model:${name}`,
           source: 'registry',
-          payload: { modelId, name, versionId: id, version, number, sha256: content.sha256 },
+          payload: {
+            modelId,
+            name,
+            versionId: id,
+            version,
+            number,
+            sha256: content.sha256,
+            ...optional('runId', content.lineage.sourceRunId),
+          },
         }),
       },
     ],

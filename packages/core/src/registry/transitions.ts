@@ -2,8 +2,10 @@ import { assertObject } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
+import type { RegistryEventPayloads } from '../events/catalogue/registry-events.ts';
 import { draftEvent } from '../events/draft-event.ts';
-import { asJson, assertText, type JsonObject } from '../json.ts';
+import type { PayloadOf } from '../events/typed-event.ts';
+import { asJson, assertText } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { type CheckOutcome, type OwnCheck, runChecks } from './checks.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
@@ -249,12 +251,16 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
     return { op: 'replace', kind: 'model_version', id, expect: revision, columns: { stage } };
   }
 
-  function emit(type: string, model: Model, payload: JsonObject): Change {
+  function emit<T extends keyof RegistryEventPayloads>(
+    type: T,
+    model: Model,
+    payload: Omit<PayloadOf<T>, 'name'>,
+  ): Change {
     const event = {
       type,
       subject: `model:${model.name}`,
       source: 'registry',
-      payload: { name: model.name, ...payload },
+      payload: { name: model.name, ...payload } as unknown as PayloadOf<T>,
     };
     return { op: 'emit', event: draftEvent(scope, event) };
   }

@@ -4,6 +4,7 @@ import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { SeriesSummary } from '../contracts/series-store.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
+import type { RunCompleted } from '../events/catalogue/tracking-events.ts';
 import { type JsonObject, storableText } from '../json.ts';
 import { commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Artifacts } from './artifacts.ts';
@@ -34,7 +35,11 @@ const flushMs = 10_000;
 const maxReason = 2000;
 /** Of the payload's 1 MB, for the metrics and for the paths. */
 const maxListBytes = 400_000;
-const ends: readonly RunStatus[] = ['COMPLETED', 'FAILED', 'KILLED'];
+const ends = ['COMPLETED', 'FAILED', 'KILLED'] as const;
+
+function hasEnded(status: RunStatus): status is (typeof ends)[number] {
+  return ends.some((end) => end === status);
+}
 
 /** How runs of a scope end. */
 export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding {
@@ -46,7 +51,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
     status: RunStatus,
     reason: string | undefined,
   ): Promise<void> {
-    if (!ends.includes(status)) {
+    if (!hasEnded(status)) {
       throw new KeelsonError(
         'INVALID',
         `A run ends as ${ends.join(', ')}, not as ${typeof status === 'string' ? JSON.stringify(String(status).slice(0, 50)) : typeof status}.`,
@@ -105,7 +110,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
 
   async function ending(
     record: StoredRecord,
-    status: RunStatus,
+    status: RunCompleted['status'],
     endedAt: number,
     facts: JsonObject,
   ): Promise<Change[]> {
@@ -175,7 +180,7 @@ function completedPayload(
   summaries: readonly SeriesSummary[],
   paths: readonly string[],
   morePaths: boolean,
-): JsonObject {
+): Pick<RunCompleted, 'finalMetrics' | 'artifactPaths' | 'truncated'> {
   const metrics = within(summaries.map((each): [string, number] => [each.key, each.last]));
   const artifactPaths = within(paths);
   const truncated =

@@ -1,0 +1,262 @@
+import { z } from 'zod';
+import { count, defineEvent, type EventDefinition, figure, figures, text } from './define-event.ts';
+
+/** A deployment was made. */
+export interface DeploymentStarted {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly deploymentId: string;
+  readonly versionId: string;
+  readonly model?: string;
+  readonly version?: string;
+}
+
+/** A deployment answers for the first time. */
+export interface DeploymentHealthy {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly deploymentId: string;
+  readonly versionId: string;
+  readonly replicas: number;
+}
+
+/** A deployment answers again, or worse than it should. */
+export interface DeploymentChanged {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly deploymentId: string;
+  readonly reason: string;
+}
+
+/** A version could not be deployed. */
+export interface DeploymentFailed {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly deploymentId: string;
+  readonly versionId: string;
+  readonly error: string;
+  /** The version that answers instead, if one does. */
+  readonly rollbackVersion?: string;
+}
+
+/** Requests go to other versions, or in other shares. */
+export interface TrafficShifted {
+  /** The deployment's name. */
+  readonly deployment: string;
+  /** Version id → share, in percent. */
+  readonly oldWeights: Readonly<Record<string, number>>;
+  /** Version id → share, in percent. */
+  readonly newWeights: Readonly<Record<string, number>>;
+  readonly reason: string;
+}
+
+/** A rollout has begun. */
+export interface RolloutStarted {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly rolloutId: string;
+  readonly candidateVersionId: string;
+  readonly baselineVersionId: string;
+  /** How many there are. */
+  readonly steps: number;
+}
+
+/** A rollout waits for a person, or has come to an end. */
+export interface RolloutDecided {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly rolloutId: string;
+  readonly candidateVersionId: string;
+  readonly baselineVersionId: string;
+  readonly reason: string;
+}
+
+/** A rollout has gone to its next step. */
+export interface RolloutAdvanced extends RolloutDecided {
+  /** From 0. */
+  readonly stepIndex: number;
+}
+
+/** A deployment has more replicas, or fewer. */
+export interface ScalingDecided {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly oldReplicas: number;
+  readonly newReplicas: number;
+  readonly reason: string;
+}
+
+/** An A/B test has come to a verdict. */
+export interface AbTestDecided {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly testId: string;
+  readonly decision: string;
+  /** The better one, where the decision names one. */
+  readonly winnerVersionId?: string;
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+/** The events of deployments. */
+export interface DeploymentEventPayloads {
+  readonly 'deployment.started': DeploymentStarted;
+  readonly 'deployment.healthy': DeploymentHealthy;
+  readonly 'deployment.degraded': DeploymentChanged;
+  readonly 'deployment.recovered': DeploymentChanged;
+  readonly 'deployment.failed': DeploymentFailed;
+  readonly 'deployment.rolled_back': RolloutDecided;
+  readonly 'traffic.shifted': TrafficShifted;
+  readonly 'rollout.started': RolloutStarted;
+  readonly 'rollout.paused': RolloutDecided;
+  readonly 'rollout.advanced': RolloutAdvanced;
+  readonly 'rollout.completed': RolloutDecided;
+  readonly 'scaling.decided': ScalingDecided;
+  readonly 'abtest.decided': AbTestDecided;
+}
+
+const ofDeployment = { source: 'deployments', subject: 'deployment:{deployment}' } as const;
+const deployment = 'fraud-api';
+const deploymentId = '0198c0de-0000-7000-8000-000000000030';
+const versionId = '0198c0de-0000-7000-8000-000000000011';
+const former = '0198c0de-0000-7000-8000-000000000012';
+const rollout = {
+  deployment,
+  rolloutId: '0198c0de-0000-7000-8000-000000000031',
+  candidateVersionId: versionId,
+  baselineVersionId: former,
+};
+const rolloutFields = {
+  deployment: text,
+  rolloutId: text,
+  candidateVersionId: text,
+  baselineVersionId: text,
+};
+const decidedFields = { ...rolloutFields, reason: z.string() };
+const changedFields = { deployment: text, deploymentId: text, reason: z.string() };
+
+/** The definitions of the events of deployments. */
+export const deploymentEvents: {
+  readonly [T in keyof DeploymentEventPayloads]: EventDefinition<DeploymentEventPayloads[T]>;
+} = {
+  'deployment.started': defineEvent<DeploymentStarted>({
+    ...ofDeployment,
+    meaning: 'A deployment was made.',
+    alias: 'model.deployed',
+    fields: {
+      deployment: text,
+      deploymentId: text,
+      versionId: text,
+      model: text.optional(),
+      version: text.optional(),
+    },
+    example: { deployment, deploymentId, versionId, model: 'fraud', version: '1.2.0' },
+  }),
+  'deployment.healthy': defineEvent<DeploymentHealthy>({
+    ...ofDeployment,
+    meaning: 'A deployment answers for the first time; monitoring waits for it.',
+    reserved: true,
+    fields: { deployment: text, deploymentId: text, versionId: text, replicas: count },
+    example: { deployment, deploymentId, versionId, replicas: 2 },
+  }),
+  'deployment.degraded': defineEvent<DeploymentChanged>({
+    ...ofDeployment,
+    meaning: 'A deployment answers worse than it should.',
+    reserved: true,
+    fields: changedFields,
+    example: { deployment, deploymentId, reason: '1 of 2 replicas is not ready' },
+  }),
+  'deployment.recovered': defineEvent<DeploymentChanged>({
+    ...ofDeployment,
+    meaning: 'A deployment answers again as it should.',
+    reserved: true,
+    fields: changedFields,
+    example: { deployment, deploymentId, reason: '2 of 2 replicas are ready' },
+  }),
+  'deployment.failed': defineEvent<DeploymentFailed>({
+    ...ofDeployment,
+    meaning: 'A version could not be deployed.',
+    reserved: true,
+    fields: {
+      deployment: text,
+      deploymentId: text,
+      versionId: text,
+      error: text,
+      rollbackVersion: text.optional(),
+    },
+    example: {
+      deployment,
+      deploymentId,
+      versionId,
+      error: 'the model could not be loaded: weights.json is missing',
+      rollbackVersion: former,
+    },
+  }),
+  'deployment.rolled_back': defineEvent<RolloutDecided>({
+    ...ofDeployment,
+    meaning: 'A rollout has ended where it began: all requests go to the former version.',
+    alias: 'deployment.rollback',
+    fields: decidedFields,
+    example: { ...rollout, reason: 'more errors than before' },
+  }),
+  'traffic.shifted': defineEvent<TrafficShifted>({
+    ...ofDeployment,
+    meaning: 'Requests go to other versions, or in other shares.',
+    fields: { deployment: text, oldWeights: figures, newWeights: figures, reason: z.string() },
+    example: {
+      deployment,
+      oldWeights: { [former]: 100 },
+      newWeights: { [former]: 90, [versionId]: 10 },
+      reason: 'new version',
+    },
+  }),
+  'rollout.started': defineEvent<RolloutStarted>({
+    ...ofDeployment,
+    meaning: 'A rollout has begun.',
+    fields: { ...rolloutFields, steps: count },
+    example: { ...rollout, steps: 3 },
+  }),
+  'rollout.paused': defineEvent<RolloutDecided>({
+    ...ofDeployment,
+    meaning: 'A rollout waits for a person.',
+    fields: decidedFields,
+    example: { ...rollout, reason: 'the gates could not tell within the longest time of the step' },
+  }),
+  'rollout.advanced': defineEvent<RolloutAdvanced>({
+    ...ofDeployment,
+    meaning: 'A rollout has gone to its next step.',
+    fields: { ...decidedFields, stepIndex: count },
+    example: { ...rollout, reason: 'every gate has passed', stepIndex: 1 },
+  }),
+  'rollout.completed': defineEvent<RolloutDecided>({
+    ...ofDeployment,
+    meaning: 'A rollout has ended: all requests go to the new version.',
+    fields: decidedFields,
+    example: { ...rollout, reason: 'every gate has passed' },
+  }),
+  'scaling.decided': defineEvent<ScalingDecided>({
+    ...ofDeployment,
+    meaning: 'A deployment gets more replicas, or fewer.',
+    reserved: true,
+    fields: { deployment: text, oldReplicas: count, newReplicas: count, reason: z.string() },
+    example: { deployment, oldReplicas: 2, newReplicas: 4, reason: '40 requests wait' },
+  }),
+  'abtest.decided': defineEvent<AbTestDecided>({
+    ...ofDeployment,
+    meaning: 'An A/B test has come to a verdict.',
+    reserved: true,
+    fields: {
+      deployment: text,
+      testId: text,
+      decision: text,
+      winnerVersionId: text.optional(),
+      figures: z.record(z.string(), figure),
+    },
+    example: {
+      deployment,
+      testId: '0198c0de-0000-7000-8000-000000000032',
+      decision: 'B_BETTER',
+      winnerVersionId: versionId,
+      figures: { difference: 0.012, eValue: 41.5 },
+    },
+  }),
+};

@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { count, defineEvent, type EventDefinition, figure, text } from './define-event.ts';
+
+/** How well something is. */
+type Status = 'HEALTHY' | 'DEGRADED' | 'UNHEALTHY' | 'UNKNOWN';
+
+/** A subscription has given an event up. */
+export interface EventDeadLettered {
+  readonly subscription: string;
+  readonly eventId: string;
+  /** What the handler said last. */
+  readonly error: string;
+}
+
+/** A component is better or worse than before. */
+export interface ComponentHealthChanged {
+  readonly component: string;
+  readonly oldStatus: Status;
+  readonly newStatus: Status;
+  readonly message: string;
+  /** The check that tells, where it is one. */
+  readonly check?: string;
+}
+
+/** A quota is nearly used up. */
+export interface StorageQuotaWarning {
+  /** What is limited, such as `artifacts`. */
+  readonly resource: string;
+  /** Bytes. */
+  readonly used: number;
+  /** Bytes. */
+  readonly limit: number;
+  /** When it will be full at the present pace, in epoch ms; missing where nothing grows. */
+  readonly fullAt?: number;
+}
+
+/** Something has gone wrong that people should look at. */
+export interface IncidentOpened {
+  readonly incidentId: string;
+  readonly severity: 'INFO' | 'WARNING' | 'CRITICAL' | 'EMERGENCY';
+  readonly title: string;
+  /** What it concerns, such as `model:fraud`. */
+  readonly concerns?: string;
+}
+
+/** An extension runs. */
+export interface ExtensionReady {
+  readonly name: string;
+  readonly version?: string;
+}
+
+/** The events of the platform itself. */
+export interface OperationsEventPayloads {
+  readonly 'event.dead-lettered': EventDeadLettered;
+  readonly 'component.health_changed': ComponentHealthChanged;
+  readonly 'storage.quota_warning': StorageQuotaWarning;
+  readonly 'incident.opened': IncidentOpened;
+  readonly 'extension.ready': ExtensionReady;
+}
+
+const status: z.ZodType<Status> = z.enum(['HEALTHY', 'DEGRADED', 'UNHEALTHY', 'UNKNOWN']);
+
+/** The definitions of the events of the platform itself. */
+export const operationsEvents: {
+  readonly [T in keyof OperationsEventPayloads]: EventDefinition<OperationsEventPayloads[T]>;
+} = {
+  'event.dead-lettered': defineEvent<EventDeadLettered>({
+    source: 'events',
+    subject: 'subscription:{subscription}',
+    meaning: 'A subscription has given an event up.',
+    fields: { subscription: text, eventId: text, error: z.string() },
+    example: {
+      subscription: 'mail-owners',
+      eventId: '0198c0de-0000-7000-8000-000000000050',
+      error: 'the mail server does not answer',
+    },
+  }),
+  'component.health_changed': defineEvent<ComponentHealthChanged>({
+    source: 'operations',
+    subject: 'component:{component}',
+    meaning: 'A component is better or worse than before.',
+    reserved: true,
+    fields: {
+      component: text,
+      oldStatus: status,
+      newStatus: status,
+      message: z.string(),
+      check: text.optional(),
+    },
+    example: {
+      component: 'artifacts',
+      oldStatus: 'HEALTHY',
+      newStatus: 'DEGRADED',
+      message: 'a write took 4.1 s',
+      check: 'artifact write–read–delete',
+    },
+  }),
+  'storage.quota_warning': defineEvent<StorageQuotaWarning>({
+    source: 'operations',
+    subject: 'quota:{resource}',
+    meaning: 'A quota is nearly used up.',
+    reserved: true,
+    fields: { resource: text, used: count, limit: count, fullAt: figure.optional() },
+    example: {
+      resource: 'artifacts',
+      used: 85_899_345_920,
+      limit: 107_374_182_400,
+      fullAt: 1767225600000,
+    },
+  }),
+  'incident.opened': defineEvent<IncidentOpened>({
+    source: 'operations',
+    subject: 'incident:{incidentId}',
+    meaning: 'Something has gone wrong that people should look at.',
+    reserved: true,
+    fields: {
+      incidentId: text,
+      severity: z.enum(['INFO', 'WARNING', 'CRITICAL', 'EMERGENCY']),
+      title: text,
+      concerns: text.optional(),
+    },
+    example: {
+      incidentId: '0198c0de-0000-7000-8000-000000000060',
+      severity: 'CRITICAL',
+      title: 'fraud-api was rolled back by its gates',
+      concerns: 'deployment:fraud-api',
+    },
+  }),
+  'extension.ready': defineEvent<ExtensionReady>({
+    source: 'operations',
+    subject: 'extension:{name}',
+    meaning: 'An extension runs.',
+    reserved: true,
+    fields: { name: text, version: text.optional() },
+    example: { name: 'acme-billing', version: '1.0.0' },
+  }),
+};

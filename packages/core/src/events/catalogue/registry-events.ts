@@ -1,0 +1,239 @@
+import { z } from 'zod';
+import { count, defineEvent, type EventDefinition, text, texts } from './define-event.ts';
+
+/** A model has a version more. */
+export interface ModelRegistered {
+  readonly modelId: string;
+  /** The model. */
+  readonly name: string;
+  readonly versionId: string;
+  /** The semantic version, such as `1.2.0`. */
+  readonly version: string;
+  /** 1, 2, 3 … within the model. */
+  readonly number: number;
+  /** The digest of its content. */
+  readonly sha256: string;
+  /** The run that it comes from. */
+  readonly runId?: string;
+}
+
+/** A version has moved to another stage. */
+export interface ModelPromoted {
+  /** The model. */
+  readonly name: string;
+  readonly versionId: string;
+  readonly version: string;
+  readonly oldStage: string;
+  readonly newStage: string;
+  readonly transitionId: string;
+  /** Who approved it. */
+  readonly approvals: readonly string[];
+  /** The version that left production for it. */
+  readonly supersededVersionId?: string;
+}
+
+/** Somebody has asked for a change of stage. */
+export interface PromotionRequested {
+  /** The model. */
+  readonly name: string;
+  readonly transitionId: string;
+  readonly versionId: string;
+  readonly from: string;
+  readonly to: string;
+  /** What came of it at once: `PENDING` waits for approvals. */
+  readonly status: 'PENDING' | 'DONE' | 'FAILED';
+}
+
+/** A change of stage was refused, by a check or a person. */
+export interface PromotionRejected {
+  /** The model. */
+  readonly name: string;
+  readonly transitionId: string;
+  readonly versionId: string;
+  readonly from: string;
+  readonly to: string;
+  /** What the checks found, or what the person wrote. */
+  readonly reasons: readonly string[];
+}
+
+/** A version should no longer be used. */
+export interface ModelDeprecated {
+  /** The model. */
+  readonly name: string;
+  readonly versionId: string;
+  readonly version: string;
+  readonly reason: string;
+  readonly replacementVersionId?: string;
+}
+
+/** A version, or a whole model, was removed. */
+export interface ModelDeleted {
+  /** The model. */
+  readonly name: string;
+  /** Missing where the whole model went. */
+  readonly version?: string;
+  readonly reason: string;
+}
+
+/** An alias names another version. */
+export interface AliasMoved {
+  /** The model. */
+  readonly name: string;
+  readonly alias: string;
+  /** Missing where the alias is new. */
+  readonly oldVersionId?: string;
+  /** Missing where the alias is gone. */
+  readonly newVersionId?: string;
+}
+
+/** The events of the registry. */
+export interface RegistryEventPayloads {
+  readonly 'model.registered': ModelRegistered;
+  readonly 'model.promoted': ModelPromoted;
+  readonly 'promotion.requested': PromotionRequested;
+  readonly 'promotion.rejected': PromotionRejected;
+  readonly 'model.deprecated': ModelDeprecated;
+  readonly 'model.deleted': ModelDeleted;
+  readonly 'alias.moved': AliasMoved;
+}
+
+const modelId = '0198c0de-0000-7000-8000-000000000010';
+const versionId = '0198c0de-0000-7000-8000-000000000011';
+const formerVersionId = '0198c0de-0000-7000-8000-000000000012';
+const transitionId = '0198c0de-0000-7000-8000-000000000013';
+const ofModel = { source: 'registry', subject: 'model:{name}' } as const;
+
+/** The definitions of the events of the registry. */
+export const registryEvents: {
+  readonly [T in keyof RegistryEventPayloads]: EventDefinition<RegistryEventPayloads[T]>;
+} = {
+  'model.registered': defineEvent<ModelRegistered>({
+    ...ofModel,
+    meaning: 'A model has a version more.',
+    fields: {
+      modelId: text,
+      name: text,
+      versionId: text,
+      version: text,
+      number: count,
+      sha256: text,
+      runId: text.optional(),
+    },
+    example: {
+      modelId,
+      name: 'fraud',
+      versionId,
+      version: '1.2.0',
+      number: 3,
+      sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+      runId: '0198c0de-0000-7000-8000-000000000001',
+    },
+  }),
+  'model.promoted': defineEvent<ModelPromoted>({
+    ...ofModel,
+    meaning: 'A version has moved to another stage.',
+    fields: {
+      name: text,
+      versionId: text,
+      version: text,
+      oldStage: text,
+      newStage: text,
+      transitionId: text,
+      approvals: texts,
+      supersededVersionId: text.optional(),
+    },
+    example: {
+      name: 'fraud',
+      versionId,
+      version: '1.2.0',
+      oldStage: 'STAGING',
+      newStage: 'PRODUCTION',
+      transitionId,
+      approvals: ['user:ana'],
+      supersededVersionId: formerVersionId,
+    },
+  }),
+  'promotion.requested': defineEvent<PromotionRequested>({
+    ...ofModel,
+    meaning: 'Somebody has asked for a change of stage.',
+    fields: {
+      name: text,
+      transitionId: text,
+      versionId: text,
+      from: text,
+      to: text,
+      status: z.enum(['PENDING', 'DONE', 'FAILED']),
+    },
+    example: {
+      name: 'fraud',
+      transitionId,
+      versionId,
+      from: 'STAGING',
+      to: 'PRODUCTION',
+      status: 'PENDING',
+    },
+  }),
+  'promotion.rejected': defineEvent<PromotionRejected>({
+    ...ofModel,
+    meaning: 'A change of stage was refused, by a check or a person.',
+    fields: {
+      name: text,
+      transitionId: text,
+      versionId: text,
+      from: text,
+      to: text,
+      reasons: texts,
+    },
+    example: {
+      name: 'fraud',
+      transitionId,
+      versionId,
+      from: 'STAGING',
+      to: 'PRODUCTION',
+      reasons: ['accuracy: 0.81 is below 0.9'],
+    },
+  }),
+  'model.deprecated': defineEvent<ModelDeprecated>({
+    ...ofModel,
+    meaning: 'A version should no longer be used.',
+    reserved: true,
+    fields: {
+      name: text,
+      versionId: text,
+      version: text,
+      reason: text,
+      replacementVersionId: text.optional(),
+    },
+    example: {
+      name: 'fraud',
+      versionId: formerVersionId,
+      version: '1.1.0',
+      reason: 'trained on faulty labels',
+      replacementVersionId: versionId,
+    },
+  }),
+  'model.deleted': defineEvent<ModelDeleted>({
+    ...ofModel,
+    meaning: 'A version, or a whole model, was removed.',
+    reserved: true,
+    fields: { name: text, version: text.optional(), reason: text },
+    example: { name: 'fraud', version: '1.1.0', reason: 'asked for by its owner' },
+  }),
+  'alias.moved': defineEvent<AliasMoved>({
+    ...ofModel,
+    meaning: 'An alias names another version, or none.',
+    reserved: true,
+    fields: {
+      name: text,
+      alias: text,
+      oldVersionId: text.optional(),
+      newVersionId: text.optional(),
+    },
+    example: {
+      name: 'fraud',
+      alias: 'champion',
+      oldVersionId: formerVersionId,
+      newVersionId: versionId,
+    },
+  }),
+};
