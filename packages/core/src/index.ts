@@ -46,9 +46,38 @@ export {
   isKeelsonError,
   KeelsonError,
 } from './errors.ts';
+export {
+  type CloudEvent,
+  type CloudEventFacts,
+  type CloudEventMessage,
+  cloudEventMessage,
+  fromCloudEvent,
+  toCloudEvent,
+} from './events/cloud-event.ts';
 export { type Correlation, currentCorrelation, withCorrelation } from './events/correlation.ts';
+export {
+  type CorrelationHeaders,
+  correlationFromHeaders,
+  headersOfCorrelation,
+} from './events/correlation-headers.ts';
+export type { EventTypeDeclaration } from './events/declared-events.ts';
+export type { EventAliases, EventPayloads, EventType } from './events/event-catalogue.ts';
 export type { DeadLetter, Events, SubscribeOptions } from './events/events.ts';
+export {
+  type HistoryEvent,
+  type HistoryGap,
+  type HistoryOptions,
+  type HistoryTree,
+  historyText,
+} from './events/history-tree.ts';
+export type {
+  PlatformEvents,
+  PublishedEvent,
+  TypedFilter,
+  TypedHandler,
+} from './events/platform-events.ts';
 export type { EventHandler } from './events/subscription-loop.ts';
+export type { EventOf, PayloadOf, ResolvedType } from './events/typed-event.ts';
 export {
   asJson,
   canonicalJson,
@@ -84,6 +113,7 @@ export { StepError } from './pipelines/step-policy.ts';
 export type { StepContext, StepHandle } from './pipelines/step-types.ts';
 export type { WaitOptions } from './pipelines/waiting.ts';
 export type {
+  EventOptions,
   MetricOptions,
   MonitoringOptions,
   PlatformOptions,

@@ -15,7 +15,10 @@ import { writeBackup } from './embedded/backup.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
 import { checkDatabase } from './embedded/sqlite-snapshot.ts';
 import { KeelsonError } from './errors.ts';
-import { createEvents, type Events } from './events/events.ts';
+import { correlatedLogger } from './events/correlated-logger.ts';
+import { declareEvents } from './events/declared-events.ts';
+import { createEvents } from './events/events.ts';
+import { createPlatformEvents, type PlatformEvents } from './events/platform-events.ts';
 import type { Owners } from './events/subscription-loop.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
@@ -60,7 +63,7 @@ export interface Services {
   readonly pipelines: Pipelines;
   readonly deployments: Deployments;
   readonly monitoring: Monitoring;
-  readonly events: Events;
+  readonly events: PlatformEvents;
   readonly operations: Operations;
 }
 
@@ -159,7 +162,7 @@ class OpenPlatform implements Platform {
     return this.#home.monitoring;
   }
 
-  get events(): Events {
+  get events(): PlatformEvents {
     return this.#home.events;
   }
 
@@ -256,7 +259,7 @@ class OpenPlatform implements Platform {
       artifactUri: (sha256) => artifacts.uri(workspace, sha256),
       clock: options.clock ?? { now: () => Date.now() },
       ids: options.ids ?? { next: () => uuidV7() },
-      logger: options.logger ?? stderrLogger,
+      logger: correlatedLogger(options.logger ?? stderrLogger),
       authorizer: options.authorizer ?? openAuthorizer,
     };
   }
@@ -290,7 +293,11 @@ function bindServices(
     ...optional('options', options.tracking),
     ...optional('systemMetrics', options.systemMetrics),
   });
-  const events = createEvents(scope, owners, parts.drive);
+  const events = createPlatformEvents(
+    scope,
+    createEvents(scope, owners, parts.drive),
+    declareEvents(options.events?.types),
+  );
   const registry = createRegistry(scope, tracking);
   const pipelines = createPipelines(scope, { tracker: tracking, functions });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};

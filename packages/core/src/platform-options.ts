@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkOptions, having } from './check-options.ts';
 import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contracts/backend.ts';
 import type { Authorizer, Clock, Ids, Logger, Principal } from './contracts/ports.ts';
+import type { EventTypeDeclaration } from './events/declared-events.ts';
 import { type SystemMetricsOption, systemMetricsOption } from './tracking/system-metrics.ts';
 import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
 
@@ -33,6 +34,7 @@ export interface PlatformOptions {
   readonly metrics?: MetricOptions;
   readonly monitoring?: MonitoringOptions;
   readonly tracking?: TrackingOptions;
+  readonly events?: EventOptions;
   /**
    * Samples of machine and process, as `system/*` metrics of runs that do not say otherwise: every ten
    * seconds with `true`. None when left out.
@@ -79,6 +81,12 @@ export interface MonitoringOptions {
   readonly maxLabelDelayMs?: number;
 }
 
+/** Events of one's own. */
+export interface EventOptions {
+  /** Types beside those of the platform, with the schema of what they carry. */
+  readonly types?: readonly EventTypeDeclaration[];
+}
+
 /** Text that every store and file system can keep. */
 const name = z
   .string()
@@ -118,6 +126,19 @@ const schema = z.strictObject({
       flushRows: z.number().int().min(1).optional(),
       flushMs: z.number().int().min(1).optional(),
       maxLabelDelayMs: z.number().int().min(1).optional(),
+    })
+    .optional(),
+  events: z
+    .strictObject({
+      types: z
+        .array(
+          z.strictObject({
+            type: z.string(),
+            payload: having<EventTypeDeclaration['payload']>('a schema', 'safeParse'),
+            upcasts: z.array(z.custom((value) => typeof value === 'function')).optional(),
+          }),
+        )
+        .optional(),
     })
     .optional(),
   systemMetrics: systemMetricsOption.optional(),

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { sharePlatform } from '../../test/open-test-platform.ts';
+import type { EventPayloads } from '../events/event-catalogue.ts';
 import type { Services } from '../open-platform.ts';
 import { type Crossing, type Threshold, ThresholdWatch } from './threshold.ts';
 
@@ -15,8 +16,10 @@ function crossings(thresholds: readonly Omit<Threshold, 'metric'>[], values: rea
   return values.map((value) => watch.look(value).map(({ bound }: Crossing) => bound));
 }
 
-async function told(platform: Services): Promise<readonly Record<string, unknown>[]> {
-  const payloads: Record<string, unknown>[] = [];
+async function told(
+  platform: Services,
+): Promise<readonly EventPayloads['metric.threshold_exceeded'][]> {
+  const payloads: EventPayloads['metric.threshold_exceeded'][] = [];
   for await (const event of platform.events.each({ types: ['metric.threshold_exceeded'] })) {
     payloads.push(event.payload);
   }

@@ -1,0 +1,157 @@
+import { z } from 'zod';
+import { checkOptions } from '../check-options.ts';
+import type { EventFilter, StoredEvent } from '../contracts/event.ts';
+import type { Change } from '../contracts/metadata-store.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { KeelsonError } from '../errors.ts';
+import { assertText, type JsonObject } from '../json.ts';
+import { currentCorrelation } from './correlation.ts';
+import { assertOwnType, type DeclaredEvents, resolveTypes } from './declared-events.ts';
+import { draftEvent } from './draft-event.ts';
+import type { Events, SubscribeOptions } from './events.ts';
+import { type HistoryOptions, type HistoryTree, readHistory } from './history-tree.ts';
+import type { EventHandler } from './subscription-loop.ts';
+import { type EventOf, reviveEvent } from './typed-event.ts';
+
+/** Handles one event of the types subscribed to; what it throws is retried. */
+export type TypedHandler<T extends string> = (
+  event: EventOf<T>,
+  context: Parameters<EventHandler>[1],
+) => Promise<void> | void;
+
+/** Which events; types are names of the catalogue, their aliases, or those of one's own. */
+export interface TypedFilter<T extends string> extends Omit<EventFilter, 'types'> {
+  readonly types?: readonly T[];
+}
+
+/** An event of one's own. */
+export interface PublishedEvent {
+  /** `noun.past-participle`; the nouns of the platform's own types are taken. */
+  readonly type: string;
+  /** The entity, such as `invoice:2026-114`: events of one subject are handed over in order. */
+  readonly subject: string;
+  /** As its type was declared (`openPlatform({ events: { types } })`); any JSON where it was not. */
+  readonly payload?: JsonObject;
+  /** The component that says it; `user` when left out. */
+  readonly source?: string;
+}
+
+/** What happened, who wants to know, and what one has to say oneself. */
+export interface PlatformEvents extends Omit<Events, 'subscribe' | 'each' | 'follow'> {
+  /** {@link Events.subscribe}, with events checked and typed by their types. */
+  subscribe<const T extends string>(
+    name: string,
+    options: Omit<SubscribeOptions, 'types'> & { readonly types: readonly T[] },
+    handler: TypedHandler<T>,
+  ): ReturnType<Events['subscribe']>;
+  /** Events that match, oldest first. CORRUPT, naming it, at one that is not what its type says. */
+  each<const T extends string = string>(filter?: TypedFilter<T>): AsyncIterable<EventOf<T>>;
+  /** {@link Events.follow}, with events checked and typed by their types. */
+  follow<const T extends string = string>(
+    filter: TypedFilter<T>,
+    options: { readonly signal: AbortSignal },
+  ): AsyncIterable<EventOf<T>>;
+  /**
+   * Says that something of one's own has happened; answers the event's id once it is durable. With the
+   * `receipt` of a handler's context, once however often the handler runs. INVALID for types of the
+   * platform, and naming the field for a payload that its declaration refuses.
+   */
+  publish(event: PublishedEvent, options?: { readonly receipt?: Change }): Promise<string>;
+  /** The whole workflow of a correlation, causes above effects; `historyText` prints it. */
+  historyTree(correlationId: string, options?: HistoryOptions): Promise<HistoryTree>;
+}
+
+const publishShape = z.strictObject({
+  type: z.string(),
+  subject: z.string().min(1).max(1000),
+  payload: z
+    .custom((value) => typeof value === 'object' && value !== null, 'must be an object')
+    .optional(),
+  source: z.string().min(1).max(200).optional(),
+} satisfies Record<keyof PublishedEvent, z.ZodType>);
+const receiptShape = z.strictObject({
+  receipt: z.looseObject({ op: z.literal('create'), kind: z.literal('receipt') }).optional(),
+});
+
+/** What users see of events: {@link Events} under the catalogue. */
+export function createPlatformEvents(
+  scope: Scope,
+  events: Events,
+  declared: DeclaredEvents,
+): PlatformEvents {
+  async function* revived<T extends string>(
+    stored: AsyncIterable<StoredEvent>,
+  ): AsyncIterable<EventOf<T>> {
+    for await (const event of stored) yield reviveEvent<T>(event, declared);
+  }
+
+  async function publish(
+    event: PublishedEvent,
+    options: { readonly receipt?: Change } = {},
+  ): Promise<string> {
+    checkOptions(publishShape, event, 'events.publish');
+    const { receipt } = checkOptions(receiptShape, options, 'events.publish');
+    const type = assertOwnType(event.type);
+    assertText(event.subject, 'The subject of an event');
+    await assertMayPublish(scope, type);
+    const { payload = {}, subject, source = 'user' } = event;
+    const rules = declared.rules(type);
+    const problem = rules?.problem(payload);
+    if (problem !== undefined) {
+      throw new KeelsonError('INVALID', `An event ${type} cannot be published so: ${problem}.`, {
+        details: { type, problem },
+      });
+    }
+    const schemaVersion = rules?.schemaVersion ?? 1;
+    const draft = draftEvent(scope, { type, subject, source, payload, schemaVersion });
+    const correlationId = currentCorrelation()?.correlationId;
+    await scope.metadata.commit({
+      workspace: scope.workspace,
+      principal: scope.principal.id,
+      changes: [...(receipt === undefined ? [] : [receipt]), { op: 'emit', event: draft }],
+      ...(correlationId === undefined ? {} : { correlationId }),
+    });
+    return draft.id;
+  }
+
+  return {
+    ...events,
+    get loops() {
+      return events.loops;
+    },
+    publish,
+
+    subscribe: (name, options, handler) => {
+      const typed: EventHandler = (event, context) =>
+        handler(reviveEvent(event, declared), context);
+      // What is no function is refused where the rest is.
+      const checked = typeof handler === 'function' ? typed : handler;
+      return events.subscribe(name, withTypes(options), checked as EventHandler);
+    },
+
+    each: (filter) =>
+      revived(filter === undefined ? events.each() : events.each(withTypes(filter))),
+
+    follow: (filter, options) => revived(events.follow(withTypes(filter), options)),
+
+    historyTree: (correlationId, options) =>
+      readHistory((filter) => events.each(filter), correlationId, options),
+  };
+}
+
+/** Aliases resolved; whatever is no list of names is left to the check behind. */
+function withTypes<T extends { readonly types?: readonly string[] }>(options: T): T {
+  const types: unknown = options?.types;
+  const named = Array.isArray(types) && types.every((type) => typeof type === 'string');
+  return named ? { ...options, types: resolveTypes(types) } : options;
+}
+
+async function assertMayPublish(scope: Scope, type: string): Promise<void> {
+  const { principal, workspace } = scope;
+  const asked = { principal, workspace, action: 'event.publish', resource: `event:${type}` };
+  const { allowed, reason } = await scope.authorizer.authorize(asked);
+  if (allowed) return;
+  throw new KeelsonError('FORBIDDEN', `${principal.id} may not publish ${type}: ${reason}.`, {
+    details: asked,
+  });
+}
