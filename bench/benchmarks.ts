@@ -56,6 +56,11 @@ export const benchmarks: readonly Benchmark[] = [
     },
   },
   {
+    name: 'pg-soak',
+    sentence: '50 writers, 1,000 points a second each, on one PostgreSQL (full: ten minutes).',
+    run: async (context) => (await import('./pg-soak.ts')).benchPgSoak(context),
+  },
+  {
     name: 'commits',
     sentence: 'Commits of one change and of 50 to the metadata store, beside bare node:sqlite.',
     run: async (context) => (await import('./commits.ts')).benchCommits(context),

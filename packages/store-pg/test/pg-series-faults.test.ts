@@ -127,4 +127,48 @@ await describeOnPg('series in PostgreSQL under faults', ({ url, freshSchema, que
     await Promise.all(folding);
     for (const writer of ['x', 'y']) await assertWhole(stores[0] as PgSeriesStore, writer, 60);
   }, 120_000);
+
+  test('while another folds, appends go on; where far too much lies unfolded, they wait for it', async () => {
+    const schema = freshSchema();
+    const store = await open(schema);
+    const folder = new PgDatabase({ url, schema, maxConnections: 1, listen: false });
+    opened.push(folder);
+    const { promise: done, resolve: end } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const folding = folder.transaction(async (transaction) => {
+      await transaction.query(
+        `SELECT pg_advisory_xact_lock(hashtextextended('keelson fold ' || current_schema(), 0))`,
+      );
+      begin();
+      await done;
+    });
+    await begun;
+    const points = 100_000;
+    const append = async (sequence: number): Promise<void> => {
+      const steps = Float64Array.from({ length: points }, (_, i) => (sequence - 1) * points + i);
+      await store.appendPoints({
+        ...{ writer: 'one', sequence, series: [{ workspace: 'w', owner: 'r', key: 'loss' }] },
+        ...{ seriesIndex: new Uint32Array(points), steps, timestamps: steps, values: steps },
+      });
+    };
+    const waiting = (): Promise<readonly unknown[]> =>
+      query(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'
+        AND datname = current_database()`);
+    for (let sequence = 1; sequence <= 7; sequence += 1) await append(sequence);
+    expect(await waiting()).toEqual([]);
+    let stored = 0;
+    const more = (async () => {
+      for (let sequence = 8; sequence <= 12; sequence += 1) {
+        await append(sequence);
+        stored = sequence;
+      }
+    })();
+    while ((await waiting()).length === 0);
+    expect(stored).toBeLessThan(12);
+    end();
+    await Promise.all([folding, more]);
+    await store.fold();
+    const [summary] = await store.summaries('w', 'r');
+    expect(summary).toMatchObject({ count: 12 * points, last: 12 * points - 1 });
+  }, 60_000);
 });

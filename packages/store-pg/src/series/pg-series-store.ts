@@ -46,6 +46,8 @@ import { seriesSchema } from './series-schema.ts';
 /** Unfolded segments that an append leaves lying: reads decode them all. */
 const pendingSegments = 256;
 const defaultLimit = 1_000_000;
+/** So many times as much as should lie unfolded makes appends wait for the fold. */
+const farBehind = 8;
 /** How often at most an append looks whether it should fold. */
 const lookMs = 100;
 
@@ -71,6 +73,7 @@ export class PgSeriesStore implements SeriesStore {
   readonly #valid = new WeakSet<SeriesKey>();
   #lookedAt = Number.NEGATIVE_INFINITY;
   #sinceLook = 0;
+  #behind = false;
   #folding: Promise<void> | undefined;
   #foldError: unknown;
   #closing: Promise<void> | undefined;
@@ -284,22 +287,28 @@ export class PgSeriesStore implements SeriesStore {
     return series.map((key) => ids.get(key) as { kid: number; rid: number });
   }
 
-  /** The batch is durable whatever becomes of the fold, which a later append tries again. */
+  /**
+   * The batch is durable whatever becomes of the fold, which goes on beside: an append waits for it only
+   * where much more lies unfolded than is good for reads. A later one tries again.
+   */
   async #foldExcess(): Promise<void> {
     const now = performance.now();
-    if (this.#sinceLook < foldPoints && now - this.#lookedAt < lookMs) return;
-    this.#lookedAt = now;
-    this.#sinceLook = 0;
-    this.#folding ??= this.#foldNow().finally(() => {
-      this.#folding = undefined;
-    });
-    await this.#folding;
+    if (this.#sinceLook >= foldPoints || now - this.#lookedAt >= lookMs) {
+      this.#lookedAt = now;
+      this.#sinceLook = 0;
+      this.#folding ??= this.#foldNow().finally(() => {
+        this.#folding = undefined;
+      });
+    }
+    if (this.#behind) await this.#folding;
   }
 
   async #foldNow(): Promise<void> {
     try {
       while (await this.#isExcess()) {
-        if ((await this.#foldSlice(undefined)) === 0) break;
+        // Another process folds: that is enough, unless it does not keep up with all that append.
+        const options = { unlessUnderWay: !this.#behind };
+        if ((await this.#foldSlice(undefined, options)) === 0) break;
       }
       this.#foldError = undefined;
     } catch (error) {
@@ -310,15 +319,23 @@ export class PgSeriesStore implements SeriesStore {
   async #isExcess(): Promise<boolean> {
     const [row] = await this.#db.read(
       `SELECT count(*) AS segments, coalesce(sum(n), 0) AS points FROM (
-         SELECT n FROM ${this.#db.name('segment')} ORDER BY no LIMIT ${pendingSegments + 1}
+         SELECT n FROM ${this.#db.name('segment')} ORDER BY no LIMIT ${farBehind * pendingSegments}
        ) AS oldest`,
     );
-    return Number(row?.['points']) >= foldPoints || Number(row?.['segments']) > pendingSegments;
+    const excess = Math.max(
+      Number(row?.['points']) / foldPoints,
+      Number(row?.['segments']) / pendingSegments,
+    );
+    this.#behind = excess >= farBehind;
+    return excess >= 1;
   }
 
-  async #foldSlice(signal: AbortSignal | undefined): Promise<number> {
+  async #foldSlice(
+    signal: AbortSignal | undefined,
+    options: { readonly unlessUnderWay?: boolean } = {},
+  ): Promise<number> {
     return await this.#db.transaction(
-      (transaction) => foldSlice(transaction, this.#numbers),
+      (transaction) => foldSlice(transaction, this.#numbers, options),
       signal === undefined ? {} : { signal },
     );
   }

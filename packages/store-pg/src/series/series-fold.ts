@@ -39,15 +39,21 @@ interface Folding {
 
 /**
  * Folds the oldest segments into chunks and summaries; answers how many points, 0 when nothing is left. One
- * process folds at a time. All in the transaction given: killed at any instant, nothing of it has happened.
+ * process folds at a time: another waits, or with `unlessUnderWay` answers 0. All in the transaction given:
+ * killed at any instant, nothing of it has happened.
  */
 export async function foldSlice(
   transaction: PgTransaction,
   numbers: SeriesNumbers,
+  options: { readonly unlessUnderWay?: boolean } = {},
 ): Promise<number> {
-  await transaction.query(
-    `SELECT pg_advisory_xact_lock(hashtextextended('keelson fold ' || current_schema(), 0))`,
-  );
+  const lock = `hashtextextended('keelson fold ' || current_schema(), 0)`;
+  if (options.unlessUnderWay === true) {
+    const [row] = await transaction.query(`SELECT pg_try_advisory_xact_lock(${lock}) AS taken`);
+    if (row?.['taken'] !== true) return 0;
+  } else {
+    await transaction.query(`SELECT pg_advisory_xact_lock(${lock})`);
+  }
   // By list, not by range: a segment of a lesser number may be committed after one of a greater.
   const rows = await transaction.query(
     `SELECT no, wid, n, ${blob} FROM (
