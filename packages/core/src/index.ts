@@ -54,6 +54,7 @@ export {
   fromCloudEvent,
   toCloudEvent,
 } from './events/cloud-event.ts';
+export { correlatedLogger } from './events/correlated-logger.ts';
 export { type Correlation, currentCorrelation, withCorrelation } from './events/correlation.ts';
 export {
   type CorrelationHeaders,

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { LogChunk, TaskSpec } from '../contracts/executor.ts';
@@ -109,6 +110,18 @@ describe('submit', () => {
     await Promise.all(handles.map((handle) => executor.wait(handle, { signal: never })));
     expect(most).toBe(3);
     expect(order).toEqual(steps);
+  });
+
+  test('a task runs in the context that it was submitted in, not in that of the one before', async () => {
+    const context = new AsyncLocalStorage<string>();
+    await using executor = executing(() => ({ seen: context.getStore() ?? 'none' }), {
+      concurrency: 1,
+    });
+    const handles = await Promise.all(
+      ['a', 'b'].map((name) => context.run(name, () => executor.submit(specOf(name)))),
+    );
+    const ends = await Promise.all(handles.map((each) => executor.wait(each, { signal: never })));
+    expect(ends.map(({ output }) => output)).toEqual([{ seen: 'a' }, { seen: 'b' }]);
   });
 
   test('refuses what it cannot run, saying what it can', async () => {

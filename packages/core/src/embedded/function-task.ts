@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { Console } from 'node:console';
 import { Writable } from 'node:stream';
 import type {
@@ -50,7 +51,8 @@ export class FunctionTask {
   constructor(spec: TaskSpec, work: TaskFunction, clock: Clock, maxLogLength: number) {
     this.key = spec.key;
     this.#spec = spec;
-    this.#work = work;
+    // Under whatever context (a correlation, a run) it was submitted, not that of the task before it.
+    this.#work = AsyncResource.bind(work);
     this.#clock = clock;
     this.#log = new TaskLog(maxLogLength);
   }

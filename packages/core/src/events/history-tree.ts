@@ -47,6 +47,13 @@ const shape = z.strictObject({
   limit: z.int().min(1).max(10_000).optional(),
 } satisfies Record<keyof HistoryOptions, z.ZodType>);
 
+const treeShape = z.looseObject({
+  correlationId: z.string(),
+  roots: z.array(z.looseObject({ effects: z.array(z.unknown()) })),
+  events: z.number(),
+  truncated: z.boolean(),
+} satisfies Record<keyof HistoryTree, z.ZodType>);
+
 /** The history of a correlation as a tree. */
 export async function readHistory(
   read: ReadEvents,
@@ -150,6 +157,7 @@ function loops(events: readonly StoredEvent[]): ReadonlySet<string> {
  * caused it, drawn like a tree of files. Control characters in names are shown, not sent to the terminal.
  */
 export function historyText(tree: HistoryTree): string {
+  checkOptions(treeShape, tree, 'historyText');
   const start = firstAt(tree);
   const more = tree.truncated ? ', and more that are not shown' : '';
   const lines = [`${printable(tree.correlationId)}: ${count(tree.events)}${more}`];

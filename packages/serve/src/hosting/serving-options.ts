@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Clock, Ids, Logger } from '@keelson/core';
-import { KeelsonError } from '@keelson/core';
+import { correlatedLogger, KeelsonError } from '@keelson/core';
 import type { RateLimitOptions } from '../http/rate-limit.ts';
 
 /** How models are served; every value has a default. */
@@ -78,7 +78,14 @@ export function resolveOptions(options: ServingOptions): ResolvedServingOptions 
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
   const replicas = Math.min(4, Math.max(1, availableParallelism() - 1));
-  const resolved: ResolvedServingOptions = { ...defaults, replicas, deployments: [], ...given };
+  const { logger } = options;
+  const resolved: ResolvedServingOptions = {
+    ...defaults,
+    replicas,
+    deployments: [],
+    ...given,
+    ...(logger === undefined ? {} : { logger: correlatedLogger(logger) }),
+  };
   const isList =
     Array.isArray(resolved.deployments) &&
     resolved.deployments.every((name) => typeof name === 'string' && name !== '');

@@ -5,6 +5,7 @@ import {
   KeelsonError,
   type Logger,
   type TensorSpec,
+  withCorrelation,
 } from '@keelson/core';
 import type { DeploymentHost, InferCall } from '../hosting/deployment-host.ts';
 import type { LoadedVersion } from '../hosting/loaded-version.ts';
@@ -65,7 +66,8 @@ export class InferenceApi {
     try {
       const endpoint = findEndpoint(request.url);
       if (!methodsOf[endpoint.kind].includes(request.method)) throw wrongMethod(request, endpoint);
-      return await this.#answer(endpoint, context);
+      // Whatever is logged, emitted or started for the request carries its correlation.
+      return await withCorrelation(trace, async () => this.#answer(endpoint, context));
     } catch (error) {
       return this.#refuse(error, context);
     }
@@ -198,7 +200,7 @@ export class InferenceApi {
       timeoutMs: this.#options.timeoutMs,
       startedAt: context.startedAt,
       at: callerTime(parameters.at) ?? this.#options.clock.now(),
-      correlationId: headerOf(headers, 'x-correlation-id') ?? context.trace.traceId,
+      correlationId: context.trace.isGiven ? context.trace.correlationId : undefined,
       isGone: context.request.isGone ?? stays,
       header: (name) => headerOf(headers, name),
       attribute: (name) => (Object.hasOwn(parameters, name) ? parameters[name] : undefined),
@@ -271,6 +273,7 @@ function answer(
     'content-type': contentType,
     'content-length': String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength),
     traceparent: context.trace.traceparent,
+    'x-correlation-id': context.trace.correlationId,
   };
   const requestId = context.requestId ?? context.headerId;
   if (requestId !== undefined) headers['x-request-id'] = headerText(requestId);

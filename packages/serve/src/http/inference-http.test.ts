@@ -92,6 +92,23 @@ describe('the Open Inference Protocol', () => {
     );
   });
 
+  test('answers the correlation that came; a trace without one gives it, and one without a trace', async () => {
+    const ofCorrelation = await infer(weatherBody([[1, 1]]), { 'x-correlation-id': 'alarm-7' });
+    expect(ofCorrelation.headers.get('x-correlation-id')).toBe('alarm-7');
+    const traces = [1, 2].map(async () => {
+      const { headers } = await infer(weatherBody([[1, 1]]), { 'x-correlation-id': 'alarm-7' });
+      return headers.get('traceparent')?.split('-')[1];
+    });
+    expect(new Set(await Promise.all(traces)).size).toBe(1);
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const ofTrace = await infer(weatherBody([[1, 1]]), { traceparent });
+    expect(ofTrace.headers.get('x-correlation-id')).toBe('0af76519-16cd-43dd-8448-eb211c80319c');
+    const hostile = await infer(weatherBody([[1, 1]]), { 'x-correlation-id': 'x'.repeat(5000) });
+    expect(hostile.headers.get('x-correlation-id')).toMatch(/^[0-9a-f-]{36}$/);
+    const refused = await infer('{', { 'x-correlation-id': 'alarm-7' });
+    expect([refused.status, refused.headers.get('x-correlation-id')]).toEqual([400, 'alarm-7']);
+  });
+
   test('makes an id and a trace where none is given, and takes x-request-id', async () => {
     const made = await infer(weatherBody([[1, 1]]), { traceparent: 'nonsense' });
     expect(made.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);

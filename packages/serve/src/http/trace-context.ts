@@ -1,24 +1,37 @@
 import { randomFillSync } from 'node:crypto';
+import { correlationFromHeaders, headersOfCorrelation } from '@keelson/core';
 import { headerOf, type RequestHeaders } from './exchange.ts';
 
-/** Where a request belongs, by W3C Trace Context. */
+/** Where a request belongs: its correlation, and its place in a trace of W3C Trace Context. */
 export interface TraceContext {
-  /** For the answer: the caller's trace, or a new one, with this server's own span. */
+  /** For the answer: the caller's trace, or one that belongs to its correlation, with this server's own span. */
   readonly traceparent: string;
-  /** The caller's trace id, where it gave one. */
-  readonly traceId: string | undefined;
+  /** What the request and all that it causes are found by: the caller's, or a new one. */
+  readonly correlationId: string;
+  /** Whether the caller has said it. */
+  readonly isGiven: boolean;
 }
 
 const pattern =
   /^(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?$/;
 
-/** The context of a request; a malformed `traceparent` counts as none, as the recommendation asks. */
+/** The context of a request; malformed headers count as none, as the recommendation asks. */
 export function traceContext(headers: RequestHeaders): TraceContext {
-  const given = headerOf(headers, 'traceparent');
-  const match = given === undefined ? null : pattern.exec(given);
-  const traceId = match?.[1];
+  const header = headerOf(headers, 'traceparent');
+  const match = header === undefined ? null : pattern.exec(header);
+  const given = correlationFromHeaders(headers);
+  const traceId =
+    match?.[1] ??
+    (given === undefined ? randomHex(16) : headersOfCorrelation(given).traceparent.slice(3, 35));
+  const correlationId = given?.correlationId ?? dashed(traceId);
   const flags = match?.[2] ?? '00';
-  return { traceparent: `00-${traceId ?? randomHex(16)}-${randomHex(8)}-${flags}`, traceId };
+  const traceparent = `00-${traceId}-${randomHex(8)}-${flags}`;
+  return { traceparent, correlationId, isGiven: given !== undefined };
+}
+
+function dashed(hex: string): string {
+  const cut = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20)];
+  return `${cut.join('-')}-${hex.slice(20)}`;
 }
 
 // Random bytes are drawn in blocks: one call for each would cost as much as the routing of a request.
