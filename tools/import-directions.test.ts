@@ -126,7 +126,7 @@ describe('import directions', () => {
     expectHeld(plants);
   });
 
-  it.each(['backups', 'open-platform', 'platform-options', 'index'])(
+  it.each(['backups', 'guard-services', 'open-platform', 'platform-options', 'index'])(
     'of %s.ts are held by the linter',
     (file) => {
       for (const { text, legal } of compositionRoot) {

@@ -95,8 +95,20 @@ export type { Monitoring } from './monitoring/monitoring.ts';
 export type { Accuracy, Performance } from './monitoring/performance.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
+export type { Access, ExplainOptions, Explanation } from './operations/access.ts';
+export type {
+  DelegateOptions,
+  Grant,
+  GrantFilter,
+  GrantOptions,
+} from './operations/access-grants.ts';
+export type { Role } from './operations/access-roles.ts';
+export type { ApiKey, ApiKeyOptions, NewApiKey } from './operations/api-keys.ts';
+export type { Credentials } from './operations/authenticate.ts';
+export type { TokenOptions } from './operations/bearer-tokens.ts';
 export type { GarbageOptions, GarbageProgress, GarbageReport } from './operations/garbage.ts';
 export type { BackupOptions, Operations } from './operations/operations.ts';
+export { type Permission, permissions } from './operations/permissions.ts';
 export type { VerifyOptions, VerifyReport } from './operations/verification.ts';
 export {
   definePipeline,
@@ -114,12 +126,14 @@ export { StepError } from './pipelines/step-policy.ts';
 export type { StepContext, StepHandle } from './pipelines/step-types.ts';
 export type { WaitOptions } from './pipelines/waiting.ts';
 export type {
+  AccessOptions,
   EventOptions,
   MetricOptions,
   MonitoringOptions,
   PlatformOptions,
   ServicesOptions,
 } from './platform-options.ts';
+
 export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type {
   Model,

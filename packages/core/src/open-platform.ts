@@ -3,6 +3,7 @@ import { namedContents } from './backups.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
 import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
+import { operationsKinds } from './contracts/kinds/operations-kinds.ts';
 import { pipelinesKinds } from './contracts/kinds/pipelines-kinds.ts';
 import { registryKinds } from './contracts/kinds/registry-kinds.ts';
 import { trackingKinds } from './contracts/kinds/tracking-kinds.ts';
@@ -20,17 +21,22 @@ import { declareEvents } from './events/declared-events.ts';
 import { createEvents } from './events/events.ts';
 import { createPlatformEvents, type PlatformEvents } from './events/platform-events.ts';
 import type { Owners } from './events/subscription-loop.ts';
+import { type AllServices, guardServices } from './guard-services.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
+import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
+import type { Credentials } from './operations/authenticate.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
 import {
   createOperations,
   type Operations,
   type OperationsParts,
 } from './operations/operations.ts';
+import { createPlatformAccess, type PlatformAccess } from './operations/platform-access.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
 import { createOutputReferences, outputContents } from './pipelines/step-outputs.ts';
 import {
+  type AccessOptions,
   checkPlatformOptions,
   checkServicesOptions,
   type PlatformOptions,
@@ -41,7 +47,7 @@ import { createModelReferences, modelContents } from './registry/references.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { artifactContents, artifactReferences, createPurge } from './tracking/purging.ts';
 import { optional } from './tracking/run.ts';
-import { createTracking, type Tracking } from './tracking/tracking.ts';
+import { createTracking, type Tracking, type TrackingParts } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';
 
 /** The kinds of record that the services keep. */
@@ -52,10 +58,11 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...pipelinesKinds,
   ...deploymentsKinds,
   ...monitoringKinds,
+  ...operationsKinds,
 ];
 
 /** The services, bound to one workspace and one principal. */
-export interface Services {
+export interface Services extends AllServices {
   readonly workspace: string;
   readonly principal: Principal;
   readonly tracking: Tracking;
@@ -63,7 +70,6 @@ export interface Services {
   readonly pipelines: Pipelines;
   readonly deployments: Deployments;
   readonly monitoring: Monitoring;
-  readonly events: PlatformEvents;
   readonly operations: Operations;
 }
 
@@ -73,6 +79,12 @@ export interface Platform extends Services, AsyncDisposable {
   readonly dir: string;
   /** The same services for another workspace or person. */
   as(other: ServicesOptions): Services;
+  /**
+   * Who a bearer is: an API key of `operations.access`, or a token of `access.tokens`. For `as`, with each
+   * request. FORBIDDEN, saying why, for one that proves nothing; UNAVAILABLE when the issuer's keys cannot
+   * be fetched; UNSUPPORTED where the platform was opened without `access`.
+   */
+  authenticate(credentials: Credentials): Promise<Principal>;
   /**
    * Starts the background work of this process: subscriptions (also those made later, and those of other
    * workspaces and persons), reaper, pipelines, rollouts. It keeps no process alive. Twice is fine.
@@ -118,6 +130,7 @@ class OpenPlatform implements Platform {
   readonly dir: string;
   readonly #stores: PlatformStores;
   readonly #options: PlatformOptions;
+  readonly #access: PlatformAccess | undefined;
   readonly #functions = new StepFunctions();
   readonly #bound = new Map<string, BoundServices>();
   readonly #home: BoundServices;
@@ -130,7 +143,10 @@ class OpenPlatform implements Platform {
     this.dir = stores.dir;
     this.#options = options;
     this.#stores = stores;
-    this.#home = this.#bind(options.workspace ?? 'default', options.principal ?? localPrincipal());
+    const workspace = options.workspace ?? 'default';
+    const principal = options.principal ?? localPrincipal();
+    this.#access = this.#openAccess(workspace, principal);
+    this.#home = this.#bind(workspace, principal);
     this.#reaping = this.#reap();
   }
 
@@ -176,12 +192,24 @@ class OpenPlatform implements Platform {
     return this.#bind(workspace ?? this.workspace, principal ?? this.principal, tracking);
   }
 
+  async authenticate(credentials: Credentials): Promise<Principal> {
+    this.#assertOpen();
+    if (this.#access !== undefined) return this.#access.authenticate(credentials);
+    throw new KeelsonError(
+      'UNSUPPORTED',
+      'This platform was opened without access; openPlatform({ access: true }) knows keys and tokens.',
+    );
+  }
+
   start(): void {
     this.#assertOpen();
     this.#runner ??= new LoopRunner(this.#home.scope.logger);
-    for (const loop of this.#home.loops()) this.#run(loop);
+    // What the platform does by itself, nobody's rights may stop.
+    const keeper =
+      this.#access === undefined ? this.#home : this.#bind(this.workspace, platformPrincipal);
+    for (const loop of keeper.loops()) this.#run(loop);
     for (const bound of this.#bound.values()) {
-      for (const loop of bound.events.loops) this.#run(loop);
+      for (const loop of bound.subscriptions()) this.#run(loop);
     }
   }
 
@@ -201,6 +229,7 @@ class OpenPlatform implements Platform {
     const closed = await Promise.allSettled(
       [...this.#bound.values()].map((bound) => bound.close()),
     );
+    await this.#access?.settle();
     closed.push(...(await Promise.allSettled([this.#stores.close({ timeoutMs })])));
     const fault = closed.find((each) => each.status === 'rejected');
     if (fault !== undefined) throw fault.reason;
@@ -209,7 +238,7 @@ class OpenPlatform implements Platform {
   /** Marks runs whose process died, beside whatever the caller does; never a reason to fail. */
   async #reap(): Promise<void> {
     try {
-      await this.#home.tracking.reap({ limit: reapedAtOpening });
+      await this.#home.reap(reapedAtOpening);
     } catch (error) {
       const fields = { component: 'tracking', error };
       this.#home.scope.logger.warn(fields, 'Runs of dead processes could not be marked.');
@@ -232,7 +261,9 @@ class OpenPlatform implements Platform {
   }
 
   #bind(workspace: string, principal: Principal, tracking = this.#options.tracking): BoundServices {
-    const key = JSON.stringify([workspace, principal.id, principal.roles, tracking]);
+    const { id, roles, scopes, credential } = principal;
+    const own = principal === platformPrincipal;
+    const key = JSON.stringify([workspace, id, roles, scopes, credential, own, tracking]);
     let bound = this.#bound.get(key);
     if (bound === undefined) {
       const scope = this.#scope(workspace, principal);
@@ -240,6 +271,7 @@ class OpenPlatform implements Platform {
         stores: this.#stores,
         options: tracking === undefined ? this.#options : { ...this.#options, tracking },
         functions: this.#functions,
+        authorizer: this.#access?.authorizer,
         drive: (loop) => this.#drive(loop),
       });
       this.#bound.set(key, bound);
@@ -257,11 +289,17 @@ class OpenPlatform implements Platform {
       series,
       artifacts: artifacts.space(workspace),
       artifactUri: (sha256) => artifacts.uri(workspace, sha256),
-      clock: options.clock ?? { now: () => Date.now() },
-      ids: options.ids ?? { next: () => uuidV7() },
-      logger: correlatedLogger(options.logger ?? stderrLogger),
-      authorizer: options.authorizer ?? openAuthorizer,
+      ...portsOf(options),
+      authorizer: this.#access?.authorizer ?? options.authorizer ?? openAuthorizer,
     };
+  }
+
+  #openAccess(home: string, principal: Principal): PlatformAccess | undefined {
+    const { access } = this.#options;
+    if (access === undefined) return undefined;
+    const { owners = [principal.id], ...rest }: AccessOptions = access === true ? {} : access;
+    const { metadata } = this.#stores;
+    return createPlatformAccess({ ...portsOf(this.#options), ...rest, metadata, home, owners });
   }
 
   #assertOpen(): void {
@@ -273,6 +311,8 @@ class OpenPlatform implements Platform {
 interface BoundServices extends Services {
   readonly scope: Scope;
   loops(): readonly Loop[];
+  subscriptions(): readonly Loop[];
+  reap(limit: number): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -282,24 +322,31 @@ function bindServices(
     readonly stores: PlatformStores;
     readonly options: PlatformOptions;
     readonly functions: StepFunctions;
+    readonly authorizer: AccessAuthorizer | undefined;
     drive(loop: Loop): () => Promise<void>;
   },
 ): BoundServices {
   const { stores, options, functions } = parts;
-  const { noteLostPoints, ...tracking } = createTracking(scope, {
+  const trackingParts: TrackingParts = {
     writer: () => stores.writer(),
     heartbeats: stores.heartbeats,
     heartbeatTimeoutMs: options.heartbeatTimeoutMs ?? heartbeatTimeoutMs,
     ...optional('options', options.tracking),
     ...optional('systemMetrics', options.systemMetrics),
-  });
+  };
+  const { noteLostPoints, ...tracking } = createTracking(scope, trackingParts);
+  const enforced = scope.authorizer !== openAuthorizer;
+  // Whoever may run a pipeline need not be allowed to log to its runs by hand.
+  const tracker = enforced
+    ? createTracking({ ...scope, authorizer: openAuthorizer }, trackingParts)
+    : tracking;
   const events = createPlatformEvents(
     scope,
     createEvents(scope, owners, parts.drive),
     declareEvents(options.events?.types),
   );
   const registry = createRegistry(scope, tracking);
-  const pipelines = createPipelines(scope, { tracker: tracking, functions });
+  const pipelines = createPipelines(scope, { tracker, functions });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
   const monitoring = createMonitoring(scope, {
     predictionLog,
@@ -307,6 +354,7 @@ function bindServices(
   });
   const deployments = createDeployments(scope, registry, () => monitoring.evidence);
   const operations = createOperations(scope, {
+    ...optional('authorizer', parts.authorizer),
     caretakers: [
       {
         component: 'tracking',
@@ -336,23 +384,28 @@ function bindServices(
       return (await tracking.reap()) > 0;
     },
   };
+  const services = { tracking, registry, pipelines, deployments, monitoring, events, operations };
   return {
     scope,
     workspace: scope.workspace,
     principal: scope.principal,
-    tracking,
-    registry,
-    pipelines,
-    deployments,
-    monitoring,
-    events,
-    operations,
+    ...(enforced ? guardServices(scope, services) : services),
+    reap: (limit) => tracking.reap({ limit }),
+    subscriptions: () => events.loops,
     loops: () => [reaper, ...events.loops, ...pipelines.loops, ...deployments.loops],
     async close() {
       await pipelines.close();
       await monitoring.close();
       if (stores.hasWriter()) await noteLostPoints();
     },
+  };
+}
+
+function portsOf(options: PlatformOptions): Pick<Scope, 'clock' | 'ids' | 'logger'> {
+  return {
+    clock: options.clock ?? { now: () => Date.now() },
+    ids: options.ids ?? { next: () => uuidV7() },
+    logger: correlatedLogger(options.logger ?? stderrLogger),
   };
 }
 

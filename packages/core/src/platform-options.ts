@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { checkOptions, having } from './check-options.ts';
 import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contracts/backend.ts';
 import type { Authorizer, Clock, Ids, Logger, Principal } from './contracts/ports.ts';
+import { KeelsonError } from './errors.ts';
 import type { EventTypeDeclaration } from './events/declared-events.ts';
+import { platformWorkspace } from './operations/access-resources.ts';
+import { type TokenOptions, tokenOptions } from './operations/bearer-tokens.ts';
 import { type SystemMetricsOption, systemMetricsOption } from './tracking/system-metrics.ts';
 import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
 
@@ -30,7 +33,13 @@ export interface PlatformOptions {
   readonly ids?: Ids;
   /** Silent but for warnings and errors on stderr when left out. A pino instance fits. */
   readonly logger?: Logger;
+  /** Decides who may do what, in place of `access`. */
   readonly authorizer?: Authorizer;
+  /**
+   * Roles and permissions are enforced: who has none may do nothing. Without it (and without `authorizer`)
+   * everybody in the process may do everything.
+   */
+  readonly access?: true | AccessOptions;
   readonly metrics?: MetricOptions;
   readonly monitoring?: MonitoringOptions;
   readonly tracking?: TrackingOptions;
@@ -45,6 +54,16 @@ export interface PlatformOptions {
    * come six times as often.
    */
   readonly heartbeatTimeoutMs?: number;
+}
+
+/** How access is decided. */
+export interface AccessOptions {
+  /** Ids of principals that may do everything; the principal that opens the platform when left out. */
+  readonly owners?: readonly string[];
+  /** Whose JSON web tokens `platform.authenticate` accepts; API keys alone when left out. */
+  readonly tokens?: TokenOptions;
+  /** How long rights that another process changes may still be believed; 1,000 (the most) when left out. */
+  readonly cacheMs?: number;
 }
 
 /** Whose services are asked for: another workspace, another person. */
@@ -96,8 +115,20 @@ const name = z
   });
 
 const services = {
-  workspace: name.max(255).optional(),
-  principal: z.strictObject({ id: name.max(255), roles: z.array(name) }).optional(),
+  workspace: name
+    .max(255)
+    .refine((text) => text !== platformWorkspace, {
+      message: `must not be ${platformWorkspace}: grants on the platform lie there`,
+    })
+    .optional(),
+  principal: z
+    .strictObject({
+      id: name.max(255),
+      roles: z.array(name),
+      scopes: z.array(name).optional(),
+      credential: name.max(255).optional(),
+    } satisfies Record<keyof Principal, z.ZodType>)
+    .optional(),
   tracking: trackingOptions.optional(),
 };
 
@@ -113,6 +144,16 @@ const schema = z.strictObject({
   ids: having<Ids>('Ids', 'next').optional(),
   logger: having<Logger>('a Logger', 'debug', 'info', 'warn', 'error').optional(),
   authorizer: having<Authorizer>('an Authorizer', 'authorize').optional(),
+  access: z
+    .union([
+      z.literal(true),
+      z.strictObject({
+        owners: z.array(name.max(255)).optional(),
+        tokens: tokenOptions.optional(),
+        cacheMs: z.number().int().min(0).max(1000).optional(),
+      } satisfies Record<keyof AccessOptions, z.ZodType>),
+    ])
+    .optional(),
   metrics: z
     .strictObject({
       flushMs: z.number().int().min(1).max(60_000).optional(),
@@ -147,7 +188,12 @@ const schema = z.strictObject({
 
 /** Refuses, as INVALID and by name, options that are unknown or of the wrong type. */
 export function checkPlatformOptions(options: unknown): PlatformOptions {
-  return checkOptions(schema, options, 'openPlatform') as PlatformOptions;
+  const checked = checkOptions(schema, options, 'openPlatform') as PlatformOptions;
+  if (checked.access === undefined || checked.authorizer === undefined) return checked;
+  throw new KeelsonError(
+    'INVALID',
+    'openPlatform takes either access (roles and grants) or an authorizer of your own, not both.',
+  );
 }
 
 /** Refuses, as INVALID and by name, what `platform.as` cannot use. */

@@ -57,7 +57,15 @@ export interface SecretProvider {
 export interface Principal {
   /** Such as `user:ana` or `service:trainer`. */
   readonly id: string;
+  /**
+   * Roles that come with who they are, from a token say: `editor` in the workspace that the platform was
+   * opened on, `editor@workspace:team-a`, `admin@platform`.
+   */
   readonly roles: readonly string[];
+  /** Nothing but these permissions, such as `tracking.*`; no limit when left out. */
+  readonly scopes?: readonly string[];
+  /** The API key that proved who this is: `key:<id>`. It must still be good when something is done. */
+  readonly credential?: string;
 }
 
 /** Decides who may do what. */
@@ -67,6 +75,18 @@ export interface Authorizer {
     readonly workspace: string;
     /** Such as `model.promote`. */
     readonly action: string;
+    /** Such as `model:fraud`, `run:0198…`, `workspace:default`. */
     readonly resource: string;
+    /** A refusal only leaves something out of an answer; nobody need be told of it. */
+    readonly quiet?: boolean;
   }): Promise<{ readonly allowed: boolean; readonly reason: string }>;
+  /**
+   * Whether the principal may do it on something in the workspace: lists then leave out what they may not
+   * see. Where it is left out, lists are for those who may see the workspace.
+   */
+  allowsSome?(request: {
+    readonly principal: Principal;
+    readonly workspace: string;
+    readonly action: string;
+  }): Promise<boolean>;
 }

@@ -140,7 +140,7 @@ export function createDeployments(
 
     async setVersion(name, versionId, reason) {
       assertText(name, 'A deployment name');
-      await assertAllowed(scope, 'deployment.rollout', `deployment:${name}`);
+      await assertAllowed(scope, 'deployment.deploy', `deployment:${name}`);
       const version = await registry.getVersionById(versionId);
       await decideAndCommit(scope, async () => {
         const deployment = await get(name);

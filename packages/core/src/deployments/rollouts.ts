@@ -67,7 +67,7 @@ export function createRollouts(
   async function startRollout(options: StartRollout): Promise<Rollout> {
     const steps = assertSteps(assertObject(options, 'startRollout').steps);
     assertText(options.deployment, 'A deployment');
-    await assertAllowed(scope, 'deployment.rollout', `deployment:${options.deployment}`);
+    await assertAllowed(scope, 'deployment.deploy', `deployment:${options.deployment}`);
     const asked = await findByKey(options.requestKey);
     if (asked !== undefined) return asked;
     const id = scope.ids.next();

@@ -1,3 +1,4 @@
+import { type AccessEventPayloads, accessEvents } from './catalogue/access-events.ts';
 import type { EventDefinition } from './catalogue/define-event.ts';
 import { type DeploymentEventPayloads, deploymentEvents } from './catalogue/deployment-events.ts';
 import { type MonitoringEventPayloads, monitoringEvents } from './catalogue/monitoring-events.ts';
@@ -13,7 +14,8 @@ export interface EventPayloads
     PipelineEventPayloads,
     DeploymentEventPayloads,
     MonitoringEventPayloads,
-    OperationsEventPayloads {}
+    OperationsEventPayloads,
+    AccessEventPayloads {}
 
 /** A type of event that Keelson knows. */
 export type EventType = keyof EventPayloads;
@@ -38,6 +40,7 @@ export const eventCatalogue: {
   ...deploymentEvents,
   ...monitoringEvents,
   ...operationsEvents,
+  ...accessEvents,
 };
 
 /** All names of built-in types. */

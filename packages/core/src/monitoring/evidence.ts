@@ -1,3 +1,4 @@
+import { assertObject } from '../check-options.ts';
 import type { Evidence, EvidenceQuery, EvidenceSource } from '../contracts/evidence-source.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
@@ -14,6 +15,7 @@ export function createEvidenceSource(
 ): EvidenceSource {
   return {
     async ask(query) {
+      assertObject(query, 'evidence.ask');
       const range = { from: query.from ?? 0, to: query.to ?? Number.MAX_SAFE_INTEGER - 1 };
       if (query.figure === 'paired_accuracy') {
         const labelled = await readLabelled(scope, query.deploymentId, range, maxDelayMs);

@@ -363,7 +363,10 @@ describe('the prediction log', () => {
     const warn = (): void => undefined;
     const logger = { debug: warn, info: warn, warn, error: warn };
     const series = { ...({} as Platform['monitoring']), appendRows } as never;
-    return new PredictionLog({ series, workspace: 'w', logger }, { maxRows, flushMs: 60_000 });
+    const principal = { id: 'user:ana', roles: [] };
+    const authorizer = { authorize: async () => ({ allowed: true, reason: 'a test' }) };
+    const scope = { series, workspace: 'w', logger, principal, authorizer };
+    return new PredictionLog(scope, { maxRows, flushMs: 60_000 });
   }
 
   test('keeps what the store refuses, in order, and stores it once the store is back', async () => {

@@ -110,7 +110,7 @@ export function createMonitoring(
     assertReference(given);
     const existing = await findMonitor(id);
     if (existing !== undefined) return existing;
-    await assertAllowed(scope, 'monitor.create', `deployment:${name}`);
+    await assertAllowed(scope, 'monitor.manage', `deployment:${name}`);
     const begun = beginRules(assertRules(given.rules), given.reference);
     try {
       await commitChanges(scope, [
@@ -144,7 +144,7 @@ export function createMonitoring(
   ): Promise<Monitor> {
     const { id, name } = deploymentOf(given, 'monitoring.rebaseline');
     assertReference(given);
-    await assertAllowed(scope, 'monitor.update', `deployment:${name}`);
+    await assertAllowed(scope, 'monitor.manage', `deployment:${name}`);
     await decideAndCommit(scope, async () => {
       const monitor = await getMonitor(id);
       // Done already: the same reference time and version.

@@ -1,8 +1,10 @@
+import { assertObject } from '../check-options.ts';
 import type { PredictionRow, PredictionSink } from '../contracts/prediction-sink.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { RowColumn, RowColumns, StreamKey } from '../contracts/series-store.ts';
-import { KeelsonError } from '../errors.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { decodeJson, encodeJson, type Json, type JsonObject } from '../json.ts';
+import { assertAllowed } from '../operations/decide-and-commit.ts';
 import { uuidV7 } from '../uuid.ts';
 
 /** How predictions are buffered. */
@@ -20,12 +22,14 @@ function predictionStream(workspace: string, deploymentId: string): StreamKey {
   return { workspace, stream: 'predictions', owner: deploymentId };
 }
 
+type LogScope = Pick<Scope, 'series' | 'workspace' | 'logger' | 'authorizer' | 'principal'>;
+
 /**
  * Buffers predictions off the request path and appends them by whole batches. Rows that a store refuses
  * are kept and tried again; memory is bounded.
  */
 export class PredictionLog implements PredictionSink {
-  readonly #scope: Pick<Scope, 'series' | 'workspace' | 'logger'>;
+  readonly #scope: LogScope;
   readonly #options: Required<PredictionLogOptions>;
   readonly #writer = uuidV7();
   readonly #sequences = new Map<string, number>();
@@ -35,15 +39,17 @@ export class PredictionLog implements PredictionSink {
   #dropped = 0;
   #lastError: string | undefined;
 
-  constructor(
-    scope: Pick<Scope, 'series' | 'workspace' | 'logger'>,
-    options: PredictionLogOptions = {},
-  ) {
+  constructor(scope: LogScope, options: PredictionLogOptions = {}) {
     this.#scope = scope;
     this.#options = { flushRows: 1_000, flushMs: 1_000, maxRows: 100_000, ...options };
   }
 
   record(row: PredictionRow): void {
+    // It never throws; a row of no deployment would keep the others from being stored.
+    if (typeof row?.deploymentId !== 'string') {
+      this.#dropped += 1;
+      return;
+    }
     this.#waiting.push(row);
     if (this.#waiting.length > this.#options.maxRows) {
       this.#waiting.shift();
@@ -54,8 +60,8 @@ export class PredictionLog implements PredictionSink {
   }
 
   async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const { timeoutMs } = assertObject(options, 'predictions.flush');
     const work = this.#flushAll();
-    const { timeoutMs } = options;
     if (timeoutMs === undefined) return work;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_, reject) => {
@@ -105,6 +111,7 @@ export class PredictionLog implements PredictionSink {
       const sequence = (this.#sequences.get(deploymentId) ?? 0) + 1;
       this.#sequences.set(deploymentId, sequence);
       try {
+        await assertAllowed(this.#scope, 'prediction.write', `deployment-id:${deploymentId}`);
         await this.#scope.series.appendRows({
           writer: this.#writer,
           sequence,
@@ -116,6 +123,11 @@ export class PredictionLog implements PredictionSink {
         this.#lastError = undefined;
       } catch (error) {
         this.#lastError = error instanceof Error ? error.message : String(error);
+        // What may not be written will not be allowed by waiting.
+        if (isKeelsonError(error, 'FORBIDDEN')) {
+          this.#dropped += part.length;
+          byDeployment.delete(deploymentId);
+        }
         // Rows of this and the deployments not yet reached go back in front, under a new flush.
         this.#waiting = [...[...byDeployment.values()].flat(), ...this.#waiting];
         throw error;

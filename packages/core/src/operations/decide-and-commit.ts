@@ -2,6 +2,7 @@ import type { Change, CommitResult } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { currentCorrelation } from '../events/correlation.ts';
+import type { Permission } from './permissions.ts';
 
 /** What a decision wants written, and what to answer once it is. */
 export interface Decision<T> {
@@ -56,7 +57,7 @@ export async function commitChanges(
 /** Rejects with FORBIDDEN, saying why, unless the scope's principal may do `action` on `resource`. */
 export async function assertAllowed(
   scope: Pick<Scope, 'authorizer' | 'workspace' | 'principal'>,
-  action: string,
+  action: Permission,
   resource: string,
 ): Promise<void> {
   const { principal, workspace } = scope;

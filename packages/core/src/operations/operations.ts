@@ -5,6 +5,8 @@ import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
+import { type Access, createAccess } from './access.ts';
+import type { AccessAuthorizer } from './access-authorizer.ts';
 import { assertAllowed } from './decide-and-commit.ts';
 import { collectGarbage, type GarbageOptions, type GarbageReport } from './garbage.ts';
 import { type VerifyOptions, type VerifyReport, verifyPlatform } from './verification.ts';
@@ -30,6 +32,8 @@ export interface Operations {
    * (or, with `contents: 'read'`, is what was stored byte by byte), and names what is not.
    */
   verify(options?: VerifyOptions): Promise<VerifyReport>;
+  /** Who may do what. Enforced where the platform was opened with `access`. */
+  readonly access: Access;
 }
 
 /** How a backup is made. */
@@ -45,6 +49,8 @@ const backupShape = z.strictObject({
 
 /** What operations need beside their scope. */
 export interface OperationsParts {
+  /** Where the platform was opened with `access`. */
+  readonly authorizer?: AccessAuthorizer;
   /** One for each room that keeps records. */
   readonly caretakers: readonly Caretaker[];
   collectLeftovers(olderThanMs: number): Promise<number>;
@@ -59,6 +65,7 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
   return {
     gc: (options) => collectGarbage(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
+    access: createAccess(scope, parts.authorizer),
     async backup(dir, options = {}) {
       checkOptions(backupShape, options, 'backup');
       assertText(dir, 'The directory of a backup');

@@ -180,7 +180,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     const name = typeof asked === 'string' ? asked : asked.definition.name;
     const version = typeof asked === 'string' ? settings.version : asked.definition.version;
     if (typeof asked !== 'string') functions.add(asked);
-    await assertAllowed(scope, 'pipeline.start', `pipeline:${assertText(name, 'A pipeline', 100)}`);
+    await assertAllowed(scope, 'pipeline.run', `pipeline:${assertText(name, 'A pipeline', 100)}`);
     const loaded = await startable(name, version);
     const execution = await createExecution(scope, loaded, parameters, settings);
     await settling.settle(execution.id);
@@ -190,11 +190,10 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   /** Reads, checks and changes an execution as a whole, then settles what follows. */
   async function change(
     id: string,
-    action: string,
     decide: (execution: ExecutionState) => ReturnType<typeof replaceExecution> | undefined,
   ): Promise<Execution> {
     const { pipeline, correlationId } = await records.get(assertText(id, 'An execution id'));
-    await assertAllowed(scope, action, `pipeline:${pipeline}`);
+    await assertAllowed(scope, 'pipeline.run', `pipeline:${pipeline}`);
     await withCorrelation({ correlationId }, () =>
       decideAndCommit(scope, async () => {
         const made = decide(await records.get(id));
@@ -271,7 +270,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     async cancel(id, reason) {
       const why =
         reason === undefined ? {} : { cancelReason: assertText(reason, 'A reason', 2000) };
-      const cancelled = await change(id, 'pipeline.cancel', (execution) => {
+      const cancelled = await change(id, (execution) => {
         if (execution.status === 'CANCELLED' || execution.stop === 'CANCELLED') return undefined;
         if (hasEnded(execution.status)) assertExecutionMove(id, execution.status, 'CANCELLED');
         return stopExecution(execution, 'CANCELLED', why);
@@ -282,7 +281,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     },
 
     retry: (id) =>
-      change(id, 'pipeline.retry', (execution) => {
+      change(id, (execution) => {
         assertExecutionMove(id, execution.status, 'PENDING');
         const { failure: _, cancelReason: __, stop: ___, ...body } = execution.body;
         const columns = {

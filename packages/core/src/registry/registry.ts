@@ -106,7 +106,7 @@ export function createRegistry(scope: Scope, tracking: Tracking): Registry {
 
     async setPolicy(name, policy) {
       assertText(name, 'A model name');
-      await assertAllowed(scope, 'model.set-policy', `model:${name}`);
+      await assertAllowed(scope, 'model.policy', `model:${name}`);
       await decideAndCommit(scope, async () => {
         const record = await findModel(scope, name);
         if (record === undefined) throw new KeelsonError('NOT_FOUND', `There is no model ${name}.`);

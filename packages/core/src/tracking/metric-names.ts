@@ -97,7 +97,7 @@ export function createMetricNames(scope: Scope): MetricNames {
   return {
     async defineMetric(metric) {
       assertMetricName(metric);
-      await assertAllowed(scope, 'metric-name.define', `metric-name:${metric.name}`);
+      await assertAllowed(scope, 'metric.define', `metric-name:${metric.name}`);
       try {
         return await define(metric);
       } catch (error) {
@@ -116,7 +116,7 @@ export function createMetricNames(scope: Scope): MetricNames {
 
     async removeMetricName(name) {
       assertText(name, 'A metric name');
-      await assertAllowed(scope, 'metric-name.define', `metric-name:${name}`);
+      await assertAllowed(scope, 'metric.define', `metric-name:${name}`);
       await decideAndCommit(scope, async () => {
         const records = await byCanonical(name);
         if (records.length === 0) {

@@ -69,14 +69,32 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     scope.logger.warn({ component: 'tracking', ...fields }, message);
   const beside = new BesideTheLoop(warn);
 
+  /** Metric points are not asked about: whoever holds the handle was allowed to log when he got it. */
+  const mayWrite = (runId: string): Promise<void> =>
+    assertAllowed(scope, 'run.write', `run:${runId}`);
+
   const backend: RunBackend = {
     workspace,
     now: () => scope.clock.now(),
     writer: parts.writer,
-    artifacts: parts.artifacts,
-    logParams: logging.logParams,
-    setTags: logging.setTags,
-    logDataset: parts.datasets.logDataset,
+    artifacts: {
+      async log(runId, ...rest) {
+        await mayWrite(runId);
+        return parts.artifacts.log(runId, ...rest);
+      },
+    },
+    async logParams(runId, params) {
+      await mayWrite(runId);
+      await logging.logParams(runId, params);
+    },
+    async setTags(runId, tags) {
+      await mayWrite(runId);
+      await logging.setTags(runId, tags);
+    },
+    async logDataset(runId, dataset) {
+      await mayWrite(runId);
+      return parts.datasets.logDataset(runId, dataset);
+    },
     metricSeen: parts.metricSeen,
     warn,
     crossed(run, crossing, { step, timestamp }) {

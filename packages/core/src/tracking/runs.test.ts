@@ -556,7 +556,7 @@ describe('principals', () => {
     });
     await expect(bob.setRunTags(run.id, { a: 'b' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
     await expect(bob.startRun(quick)).rejects.toMatchObject({ code: 'FORBIDDEN' });
-    expect(asked).toContainEqual(['user:bob', 'run.update']);
+    expect(asked).toContainEqual(['user:bob', 'run.write']);
     // Another workspace knows nothing of the run.
     const other = platform.as({ workspace: 'other' }).tracking;
     expect(await other.findRun(run.id)).toBeUndefined();

@@ -105,7 +105,7 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
     decide: (record: StoredRecord) => readonly Change[],
     reason?: string,
   ): Promise<void> {
-    await assertAllowed(scope, 'run.update', `run:${assertText(id, 'A run id')}`);
+    await assertAllowed(scope, 'run.write', `run:${assertText(id, 'A run id')}`);
     await decideAndCommit(scope, async (): Promise<Decision<undefined>> => {
       const changes = decide(await records.get(id));
       return { changes, result: undefined, ...(reason === undefined ? {} : { reason }) };
@@ -233,12 +233,12 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
     },
 
     async setRunTags(id, tags) {
-      await assertAllowed(scope, 'run.update', `run:${assertText(id, 'A run id')}`);
+      await assertAllowed(scope, 'run.write', `run:${assertText(id, 'A run id')}`);
       await logging.setTags(id, tags);
     },
 
     async removeRunTags(id, keys) {
-      await assertAllowed(scope, 'run.update', `run:${assertText(id, 'A run id')}`);
+      await assertAllowed(scope, 'run.write', `run:${assertText(id, 'A run id')}`);
       await logging.removeTags(id, keys);
     },
 

@@ -1,0 +1,49 @@
+import type { KindDeclaration } from '../record.ts';
+
+/**
+ * Who has which role on which resource, or (with `delegatedBy`) which permissions of another for a time. A
+ * revoked one is removed; its history stays.
+ */
+const roleGrantKind: KindDeclaration = {
+  name: 'role_grant',
+  columns: {
+    principal: { type: 'text', immutable: true },
+    role: { type: 'text', optional: true, immutable: true },
+    resource: { type: 'text', immutable: true },
+    expiresAt: { type: 'integer', optional: true },
+    grantedBy: { type: 'text', immutable: true },
+    delegatedBy: { type: 'text', optional: true, immutable: true },
+  },
+  indexes: [['principal'], ['resource']],
+  history: 'kept',
+};
+
+/** Roles beside the built-in ones; the body has their permissions. */
+const accessRoleKind: KindDeclaration = {
+  name: 'access_role',
+  columns: { name: { type: 'text', immutable: true } },
+  unique: [{ name: 'role name', columns: ['name'] }],
+  history: 'kept',
+};
+
+/** API keys: digests of their secrets, never the secrets. The facet tells when one was last used. */
+const apiKeyKind: KindDeclaration = {
+  name: 'api_key',
+  columns: {
+    principal: { type: 'text', immutable: true },
+    name: { type: 'text', immutable: true },
+    createdBy: { type: 'text', immutable: true },
+    expiresAt: { type: 'integer', optional: true },
+    revokedAt: { type: 'integer', optional: true },
+  },
+  indexes: [['principal']],
+  facets: { used: { source: 'merged' } },
+  history: 'kept',
+};
+
+/** The kinds that operations keep. */
+export const operationsKinds: readonly KindDeclaration[] = [
+  roleGrantKind,
+  accessRoleKind,
+  apiKeyKind,
+];

@@ -1,0 +1,53 @@
+import type { Scope } from '../contracts/scope.ts';
+import {
+  type AccessRules,
+  asks,
+  asksAll,
+  guard,
+  named,
+  namedIn,
+} from '../operations/access-guard.ts';
+import type { Deployment } from './deployment.ts';
+import type { Deployments } from './deployments.ts';
+
+const reads = asks('deployment.read', named('deployment'));
+const steers = asks('deployment.deploy', named('rollout'));
+
+/** Who may call what of deployments. Traffic to a version takes a right on its model too. */
+const rules: AccessRules<Deployments> = {
+  create: asksAll(
+    asks('deployment.create', namedIn('deployment', 'name')),
+    asks('model.deploy', namedIn('version', 'versionId')),
+  ),
+  get: reads,
+  find: reads,
+  list: {
+    ...asks('deployment.read'),
+    items: {
+      of: (all: readonly Deployment[]) => all,
+      with: (_all: readonly Deployment[], kept) => kept,
+      resource: (deployment: Deployment) => `deployment:${deployment.name}`,
+    },
+  },
+  route: reads,
+  routeHistory: reads,
+  setVersion: asksAll(
+    asks('deployment.deploy', named('deployment')),
+    asks('model.deploy', named('version', 1)),
+  ),
+  startRollout: asksAll(
+    asks('deployment.deploy', namedIn('deployment', 'deployment')),
+    asks('model.deploy', namedIn('version', 'versionId')),
+  ),
+  getRollout: asks('deployment.read', named('rollout')),
+  activeRollout: reads,
+  listRollouts: reads,
+  evaluateRollout: steers,
+  abortRollout: steers,
+  loops: 'hidden',
+};
+
+/** Deployments, asking the scope's authorizer before every call. */
+export function guardDeployments(scope: Scope, deployments: Deployments): Deployments {
+  return guard(scope, deployments, rules);
+}

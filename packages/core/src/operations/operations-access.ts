@@ -1,0 +1,32 @@
+import type { Scope } from '../contracts/scope.ts';
+import { type AccessRules, asks, guard } from './access-guard.ts';
+import type { Operations } from './operations.ts';
+
+/** Who may call what of operations. */
+const rules: AccessRules<Operations> = {
+  gc: asks('workspace.collect'),
+  verify: asks('workspace.verify'),
+  backup: asks('platform.backup', () => 'platform'),
+  access: {
+    // These know the resource, and what its caller has on it.
+    grant: 'local',
+    revoke: 'local',
+    delegate: 'local',
+    listGrants: asks('access.read'),
+    defineRole: asks('access.roles'),
+    removeRole: asks('access.roles'),
+    listRoles: asks('access.read'),
+    // One's own, or those of others: they know.
+    createApiKey: 'local',
+    rotateApiKey: 'local',
+    revokeApiKey: 'local',
+    listApiKeys: 'local',
+    explain: 'local',
+    listPermissions: 'local',
+  },
+};
+
+/** Operations, asking the scope's authorizer before every call. */
+export function guardOperations(scope: Scope, operations: Operations): Operations {
+  return guard(scope, operations, rules);
+}

@@ -1,0 +1,47 @@
+import type { Scope } from '../contracts/scope.ts';
+import {
+  type AccessRules,
+  asks,
+  at,
+  guard,
+  named,
+  resourceOf,
+} from '../operations/access-guard.ts';
+import type { Pipelines } from './pipelines.ts';
+
+const readsExecution = asks('pipeline.read', named('execution'));
+const runsExecution = asks('pipeline.run', named('execution'));
+
+/** Who may call what of pipelines. */
+const rules: AccessRules<Pipelines> = {
+  // Functions of this process; an execution needs a right of its own.
+  add: 'local',
+  putDefinition: asks('pipeline.define', ([pipeline]) =>
+    resourceOf('pipeline', at(pipeline, ['definition', 'name']) ?? at(pipeline, ['name'])),
+  ),
+  getDefinition: asks('pipeline.read', named('pipeline')),
+  start: asks('pipeline.run', ([pipeline]) =>
+    resourceOf(
+      'pipeline',
+      typeof pipeline === 'string' ? pipeline : at(pipeline, ['definition', 'name']),
+    ),
+  ),
+  get: readsExecution,
+  find: readsExecution,
+  list: asks('pipeline.read', ([query]) => resourceOf('pipeline', at(query, ['pipeline']))),
+  steps: readsExecution,
+  // It runs what it waits for.
+  wait: asks('pipeline.run', ([execution]) =>
+    resourceOf('execution', typeof execution === 'string' ? execution : at(execution, ['id'])),
+  ),
+  cancel: runsExecution,
+  retry: runsExecution,
+  outputs: readsExecution,
+  loops: 'hidden',
+  close: 'local',
+};
+
+/** Pipelines, asking the scope's authorizer before every call. */
+export function guardPipelines(scope: Scope, pipelines: Pipelines): Pipelines {
+  return guard(scope, pipelines, rules);
+}

@@ -1,0 +1,73 @@
+import type { Scope } from '../contracts/scope.ts';
+import {
+  type AccessRules,
+  asks,
+  asksAll,
+  at,
+  guard,
+  type Need,
+  named,
+  namedIn,
+  resourceOf,
+} from '../operations/access-guard.ts';
+import type { Model } from './model-version.ts';
+import type { Registry } from './registry.ts';
+
+const readsModel = asks('model.read', named('model'));
+const readsVersion = asks('model.read', named('version'));
+
+/** Who may call what of the registry. */
+const rules: AccessRules<Registry> = {
+  register: {
+    needs([options]) {
+      const model: Need = {
+        action: 'model.register',
+        ...resource('model', at(options, ['model'])),
+      };
+      const run = at(options, ['from', 'runId']);
+      // What is made of a run's artifacts shows them.
+      if (run === undefined) return [model];
+      return [model, { action: 'tracking.read', ...resource('run', run) }];
+    },
+  },
+  getModel: readsModel,
+  findModel: readsModel,
+  listModels: {
+    ...asks('model.read'),
+    items: {
+      of: (models: readonly Model[]) => models,
+      with: (_all: readonly Model[], kept) => kept,
+      resource: (model: Model) => `model:${model.name}`,
+    },
+  },
+  setPolicy: asks('model.policy', named('model')),
+  getVersion: asks('model.read', named('model')),
+  getVersionById: readsVersion,
+  listVersions: readsModel,
+  productionVersion: readsModel,
+  setVersionTags: asks('model.update', named('version')),
+  download: readsVersion,
+  // It crosses models, runs and executions.
+  lineage: asksAll(asks('model.read'), asks('tracking.read'), asks('pipeline.read')),
+
+  requestTransition: asks('model.promote', ([request]) => {
+    const [model, version] = [at(request, ['model']), at(request, ['version'])];
+    if (typeof model !== 'string' || typeof version !== 'string')
+      return namedIn('model', 'model')([request]);
+    return `version:${model}@${version}`;
+  }),
+  approve: asks('model.approve', named('transition')),
+  reject: asks('model.approve', named('transition')),
+  getTransition: asks('model.read', named('transition')),
+  listTransitions: readsVersion,
+};
+
+/** The registry, asking the scope's authorizer before every call. */
+export function guardRegistry(scope: Scope, registry: Registry): Registry {
+  return guard(scope, registry, rules);
+}
+
+function resource(kind: string, name: unknown): { readonly resource?: string } {
+  const found = resourceOf(kind, name);
+  return found === undefined ? {} : { resource: found };
+}
