@@ -4,7 +4,7 @@ import type { Change } from '../contracts/metadata-store.ts';
 import type { Principal } from '../contracts/ports.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
-import { KeelsonError } from '../errors.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { draftEvent } from '../events/draft-event.ts';
 import type { JsonObject } from '../json.ts';
 import type { AccessAuthorizer } from './access-authorizer.ts';
@@ -118,6 +118,7 @@ const yearMs = 366 * 86_400_000;
 export function createGrants(scope: Scope, authorizer: AccessAuthorizer | undefined): Grants {
   const { metadata, workspace } = scope;
   const places = [workspace, platformWorkspace];
+  const here = `workspace:${workspace}`;
 
   /** What somebody gives is no more than what he has there. */
   async function assertOwn(
@@ -135,6 +136,16 @@ export function createGrants(scope: Scope, authorizer: AccessAuthorizer | undefi
         `${principal.id} may not give ${action} on ${resource}, not having it: ${verdict.reason}.`,
         { details: { principal: principal.id, action, resource } },
       );
+    }
+  }
+
+  /** What is not there is told only to those who may see that it is not. */
+  async function resourceFor(action: Permission, resource: string): Promise<string> {
+    try {
+      return await grantResource(metadata, workspace, resource);
+    } catch (error) {
+      if (isKeelsonError(error, 'NOT_FOUND')) await assertAllowed(scope, action, here);
+      throw error;
     }
   }
 
@@ -204,7 +215,7 @@ export function createGrants(scope: Scope, authorizer: AccessAuthorizer | undefi
     const resource =
       wanted.resource === undefined
         ? undefined
-        : await grantResource(metadata, workspace, wanted.resource);
+        : await resourceFor('access.grant', wanted.resource);
     const columns = { principal: wanted.principal, role: wanted.role, resource };
     const of = Object.entries(columns).flatMap(([name, value]) =>
       value === undefined ? [] : [columnIs(name, value)],
@@ -248,7 +259,7 @@ export function createGrants(scope: Scope, authorizer: AccessAuthorizer | undefi
   return {
     async grant(options) {
       checkOptions(grantShape, options, 'access.grant');
-      const resource = await grantResource(metadata, workspace, options.resource ?? 'workspace');
+      const resource = await resourceFor('access.grant', options.resource ?? 'workspace');
       await assertAllowed(scope, 'access.grant', resource);
       const place = resource === 'platform' ? platformWorkspace : workspace;
       const permissions = (await readRoles(metadata, place)).get(options.role);
@@ -275,7 +286,7 @@ export function createGrants(scope: Scope, authorizer: AccessAuthorizer | undefi
 
     async delegate(options) {
       checkOptions(delegateShape, options, 'access.delegate');
-      const resource = await grantResource(metadata, workspace, options.resource);
+      const resource = await resourceFor('access.delegate', options.resource);
       if (resource === 'platform' || resource.startsWith('workspace:')) {
         throw new KeelsonError(
           'INVALID',
@@ -318,6 +329,7 @@ export function createGrants(scope: Scope, authorizer: AccessAuthorizer | undefi
           await remove(place, record, undefined);
           return 1;
         }
+        await assertAllowed(scope, 'access.grant', here);
         return 0;
       }
       checkOptions(revokeShape, which, 'access.revoke');
@@ -326,6 +338,7 @@ export function createGrants(scope: Scope, authorizer: AccessAuthorizer | undefi
         throw new KeelsonError('INVALID', 'access.revoke takes a principal, a role or a resource.');
       }
       const found = await Array.fromAsync(matching(wanted));
+      if (found.length === 0) await assertAllowed(scope, 'access.grant', here);
       // All are looked at before the first goes.
       for (const { record } of found) await assertRevocable(grantFromRecord(record));
       for (const { place, record } of found) await remove(place, record, why);

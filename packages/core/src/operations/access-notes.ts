@@ -17,7 +17,7 @@ type NotingScope = Pick<Scope, 'metadata' | 'clock' | 'ids' | 'logger'>;
 export function createAccessNotes(scope: NotingScope): AccessNotes & { settle(): Promise<void> } {
   const written = new Map<string, number>();
   const leftOut = new Map<string, number>();
-  const pending = new Set<Promise<void>>();
+  let last: Promise<void> = Promise.resolve();
   let minute = Number.NaN;
   let total = 0;
 
@@ -63,22 +63,21 @@ export function createAccessNotes(scope: NotingScope): AccessNotes & { settle():
       { ...scope, principal },
       { type, subject: `principal:${principal.id}`, source: 'operations', payload },
     );
-    const writing = commitChanges({ ...scope, workspace, principal }, [{ op: 'emit', event }])
-      .then(() => undefined)
-      .catch((error: unknown) => {
+    // One after another, in the order in which they were refused.
+    last = last.then(async () => {
+      try {
+        await commitChanges({ ...scope, workspace, principal }, [{ op: 'emit', event }]);
+      } catch (error) {
         const fields = { component: 'operations', principal: principal.id, action, error };
-        scope.logger.warn(fields, `That ${principal.id} was refused ${action} could not be kept.`);
-      })
-      .finally(() => pending.delete(writing));
-    pending.add(writing);
+        scope.logger.warn(fields, `${type} of ${principal.id} (${action}) could not be kept.`);
+      }
+    });
   }
 
   return {
     refused: (request, reason) => emitNote('access.refused', request, { reason }),
     delegationUsed: (request, { id, delegatedBy }) =>
       emitNote('access.delegation_used', request, { grantId: id, delegatedBy: delegatedBy ?? '' }),
-    async settle() {
-      await Promise.all(pending);
-    },
+    settle: () => last,
   };
 }

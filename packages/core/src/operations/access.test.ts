@@ -292,7 +292,9 @@ describe('delegation', () => {
     await expect(as('user:cy').operations.access.revoke(first.id)).rejects.toMatchObject(forbidden);
     expect(await as('user:ben').operations.access.revoke(first.id)).toBe(1);
     expect(await ana.revoke(second.id)).toBe(1);
-    expect(await ana.revoke(second.id)).toBe(0);
+    // What is not there is told to those who may grant.
+    await expect(ana.revoke(second.id)).rejects.toMatchObject(forbidden);
+    expect(await access.revoke(second.id)).toBe(0);
   });
 });
 

@@ -6,8 +6,8 @@ import { inspect } from 'node:util';
 import { isKeelsonError } from '../../src/errors.ts';
 import * as core from '../../src/index.ts';
 import { openPlatform, type Platform } from '../../src/open-platform.ts';
-import { membersOf } from '../../src/operations/access-guard.ts';
 import type { ActiveRun } from '../../src/tracking/active-run.ts';
+import { methodsBelow } from '../methods-of-services.ts';
 
 const trap = new Error('a trap');
 
@@ -92,22 +92,6 @@ function methodsOf(
     found.push(...methodsBelow(service, methods));
   }
   return found;
-}
-
-/** The methods of a service, and of the parts that it has. */
-function methodsBelow(
-  service: string,
-  methods: Readonly<Record<string, unknown>>,
-): readonly (readonly [string, Call])[] {
-  return membersOf(methods).flatMap((name) => {
-    const member = methods[name];
-    const path = `${service}.${name}`;
-    if (typeof member === 'function') {
-      return [[path, (...args) => Reflect.apply(member, methods, args)] as [string, Call]];
-    }
-    const isPart = typeof member === 'object' && member !== null && !Array.isArray(member);
-    return isPart ? methodsBelow(path, member as Record<string, unknown>) : [];
-  });
 }
 
 /** What is wrong with how a call went; undefined for an answer, or for an error that explains itself. */

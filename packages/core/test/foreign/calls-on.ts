@@ -1,0 +1,187 @@
+import { secretPipeline, type WorldNames } from './secret-world.ts';
+
+type Args = readonly unknown[];
+
+/** Where a call may write, and archives that it may read. */
+export interface Places {
+  /** A new directory. */
+  fresh(): string;
+}
+
+/**
+ * Calls of every method that name things of a world: what its own people call to see and change them. A
+ * method that is missing is handed the names as they come; where it refuses all of those as INVALID, it has
+ * to be written down here.
+ */
+export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, readonly Args[]>> {
+  const [run, other] = w.runIds;
+  const until = Date.now() + 3_600_000;
+  const range = { from: 0, to: until };
+  const deployment = { id: w.deploymentId, name: w.deployment };
+  const handler = (): void => undefined;
+  return {
+    'tracking.createExperiment': [[{ name: w.experiment, ifExists: 'reuse' }]],
+    'tracking.listExperiments': [
+      [],
+      [{ lifecycle: 'deleted' }],
+      [{ cursor: w.experimentsCursor, limit: 1 }],
+    ],
+    'tracking.updateExperiment': [
+      [w.experiment, { description: 'x' }],
+      [w.experimentId, { name: 'x' }],
+    ],
+    'tracking.setExperimentTags': [[w.experimentId, { a: 'b' }]],
+    'tracking.experiment': [],
+    'tracking.startRun': [[{ experiment: w.experiment, environment: false, parentRunId: run }]],
+    'tracking.withRun': [
+      [{ experiment: w.experiment, environment: false, parentRunId: run }, () => undefined],
+    ],
+    'tracking.updateRun': [[run, { name: 'x' }]],
+    'tracking.setRunTags': [[run, { a: 'b' }]],
+    'tracking.removeRunTags': [[run, ['note']]],
+    'tracking.reap': [[]],
+    'tracking.searchRuns': [
+      [{ experiment: w.experiment }],
+      [{ experiment: [w.experimentId] }],
+      [{ parentRunId: run }],
+      [{ filter: `params.note LIKE '%SECRET%'` }],
+      [{ cursor: w.runsCursor, limit: 1 }],
+    ],
+    'tracking.eachRun': [[{ experiment: w.experimentId }], [{}]],
+    'tracking.countRuns': [[{ experiment: w.experimentId }]],
+    'tracking.compareRuns': [[[run, other]]],
+    'tracking.comparisonPage': [[[run, other]]],
+    'tracking.compareGroups': [
+      [{ groups: { a: [run, other], b: ['none', 'neither'] }, metrics: ['w-loss'] }],
+    ],
+    'tracking.listArtifacts': [[run], [run, { cursor: w.artifactsCursor, limit: 1 }]],
+    'tracking.getArtifact': [[run, w.artifact]],
+    'tracking.artifactUri': [[run, w.artifact]],
+    'tracking.openArtifact': [[run, w.artifact]],
+    'tracking.readArtifact': [[run, w.artifact]],
+    'tracking.downloadArtifact': [[run, 'w', places.fresh()]],
+    'tracking.getMetricHistory': [[run, 'w-loss']],
+    'tracking.getMetricsAt': [[run, 0]],
+    'tracking.downsampleMetric': [[run, 'w-loss', { buckets: 2 }]],
+    'tracking.defineMetric': [[{ name: 'w-loss' }]],
+    'tracking.exportExperiments': [
+      [{ to: places.fresh(), experiments: [w.experimentId] }],
+      [{ to: places.fresh() }],
+    ],
+    'tracking.importExperiments': [[{ from: places.fresh() }]],
+
+    'registry.register': [
+      [{ model: w.model, from: { runId: run, path: 'w' }, format: 'CUSTOM' }],
+      [
+        {
+          model: w.model,
+          from: { files: { a: new Uint8Array(1) } },
+          format: 'CUSTOM',
+          lineage: { sourceRunId: run, parentVersionIds: [w.versionId] },
+        },
+      ],
+    ],
+    'registry.setPolicy': [
+      [w.model, { transitions: [], singleProduction: true, selfApproval: true }],
+    ],
+    'registry.getVersion': [[w.model, w.version]],
+    'registry.setVersionTags': [[w.versionId, { a: 'b' }]],
+    'registry.download': [[w.versionId, places.fresh()]],
+    'registry.lineage': [[w.versionId], [run, { direction: 'forward' }]],
+    'registry.requestTransition': [
+      [{ model: w.model, version: w.version, to: 'STAGING', reason: 'x' }],
+    ],
+
+    'pipelines.add': [],
+    'pipelines.close': [],
+    'pipelines.putDefinition': [[secretPipeline]],
+    'pipelines.start': [[w.pipeline], [secretPipeline]],
+    'pipelines.list': [[], [{ pipeline: w.pipeline }], [{ cursor: w.executionsCursor, limit: 1 }]],
+    'pipelines.wait': [[w.executionId, { timeoutMs: 1000 }]],
+    'pipelines.outputs': [[w.executionId, 'only']],
+
+    'deployments.create': [
+      [{ name: w.deployment, versionId: w.versionId, environment: 'STAGING' }],
+    ],
+    'deployments.setVersion': [[w.deployment, w.secondVersionId, 'x']],
+    'deployments.startRollout': [
+      [
+        {
+          deployment: w.deployment,
+          versionId: w.secondVersionId,
+          steps: [{ weightPercent: 100, shadow: false, gates: [], minDurationMs: 1 }],
+          reason: 'x',
+        },
+      ],
+    ],
+    'deployments.abortRollout': [[w.rolloutId, 'x']],
+
+    'monitoring.predictions.record': [],
+    'monitoring.predictions.flush': [],
+    'monitoring.predictions.health': [],
+    'monitoring.close': [],
+    'monitoring.evidence.ask': [
+      [{ figure: 'error_counts', deploymentId: w.deploymentId }],
+      [{ figure: 'paired_accuracy', deploymentId: w.deploymentId }],
+    ],
+    'monitoring.watch': [[{ deployment, versionId: w.versionId, rules: [], reference: [], at: 1 }]],
+    'monitoring.rebaseline': [
+      [{ deployment, versionId: w.versionId, reference: [], at: 1, reason: 'x' }],
+    ],
+    'monitoring.logLabels': [
+      [w.deploymentId, [{ requestId: w.requestId, value: 'x', observedAt: 1 }]],
+    ],
+    'monitoring.evaluate': [[w.deploymentId, { at: until }]],
+    'monitoring.performance': [[w.deploymentId, range]],
+    'monitoring.labelledRows': [[w.deploymentId, range, { versionId: w.versionId }]],
+
+    'events.subscribe': [[`foreign`, { types: ['invoice.sent'], from: 'start' }, handler]],
+    'events.each': [
+      [],
+      [{ ids: [w.eventId] }],
+      [{ subjects: ['w-invoice', `run:${run}`] }],
+      [{ correlationId: w.correlationId }],
+    ],
+    'events.follow': [[{}, { signal: AbortSignal.timeout(100) }]],
+    'events.deliver': [[]],
+    'events.settled': [[w.eventId, { subscriptions: [w.subscription], timeoutMs: 1000 }]],
+    'events.publish': [[{ type: 'invoice.paid', subject: 'w-invoice' }]],
+    'events.historyTree': [[w.correlationId]],
+
+    'operations.gc': [[{ dryRun: true }]],
+    'operations.verify': [[{ contents: 'read' }]],
+    'operations.backup': [[places.fresh()]],
+    'operations.access.grant': [
+      [{ principal: 'user:x', role: 'owner', resource: `experiment:${w.experimentId}` }],
+      [{ principal: 'user:x', role: 'owner', resource: 'platform' }],
+      [{ principal: 'user:x', role: 'owner', resource: `workspace:${w.workspace}` }],
+    ],
+    'operations.access.revoke': [[w.grantId], [{ principal: 'user:w' }]],
+    'operations.access.delegate': [
+      [
+        {
+          to: 'user:x',
+          permissions: ['model.read'],
+          resource: `experiment:${w.experimentId}`,
+          expiresAt: until,
+        },
+      ],
+    ],
+    'operations.access.listGrants': [[], [{ principal: 'user:w' }]],
+    'operations.access.defineRole': [[{ name: 'mine', permissions: ['model.read'] }]],
+    'operations.access.createApiKey': [
+      [{ name: 'x', scopes: ['*'] }],
+      [{ principal: 'user:w', name: 'x', scopes: ['*'] }],
+    ],
+    'operations.access.listApiKeys': [[], [{ principal: 'user:w' }]],
+    'operations.access.explain': [
+      [{ principal: 'user:w', action: 'run.write', resource: `run:${run}` }],
+    ],
+    'operations.access.listPermissions': [],
+  };
+}
+
+/** Names of things of a world, as calls that nobody has written down are handed them. */
+export function namesOf(w: WorldNames): readonly string[] {
+  return Object.values(w).flatMap((name) => (typeof name === 'string' ? [name] : [...name]));
+}
