@@ -210,3 +210,24 @@ describe('another workspace', () => {
     ).rejects.toMatchObject({ code: 'FORBIDDEN' });
   });
 });
+
+test('rows of predictions come without the groups of fields that the reader may not see', async () => {
+  const { access } = platform.as({ workspace: 'w' }).operations;
+  const range = { from: 0, to: 2e12 };
+  const rowsFor = async (id: string) => {
+    const { monitoring } = platform.as({ workspace: 'w', principal: { id, roles: [] } });
+    return (await monitoring.labelledRows(world.deploymentId, range))[0];
+  };
+  const on = { resource: `deployment:${world.deployment}` };
+  await access.grant({ principal: 'user:viewer', role: 'viewer', ...on });
+  await access.grant({ principal: 'user:operator', role: 'operator', ...on });
+  await access.defineRole({ name: 'figures', permissions: ['monitor.read'] });
+  await access.grant({ principal: 'user:figures', role: 'figures', ...on });
+  const output = { prediction: secret, label: `not ${secret}` };
+  expect(await rowsFor('user:viewer')).toEqual({ ...output, features: {} });
+  expect(await rowsFor('user:operator')).toEqual({ ...output, features: { note: secret } });
+  await expect(rowsFor('user:figures')).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  const figures = platform.as({ workspace: 'w', principal: { id: 'user:figures', roles: [] } });
+  const { labels } = await figures.monitoring.performance(world.deploymentId, range);
+  expect(labels).toBe(60);
+});
