@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openTestPlatform } from '../../test/open-test-platform.ts';
 import type { Clock, Principal } from '../contracts/ports.ts';
@@ -61,9 +61,19 @@ function verifier(options: Partial<TokenOptions> & Pick<TokenOptions, 'jwks'>, c
   return { verify: createTokenVerifier({ issuer, audience, ...options }, parts), warned };
 }
 
-function sign(pair: Pair, claims: JWTPayload = {}, header: object = {}): Promise<string> {
+function sign(
+  pair: Pair,
+  claims: Readonly<Record<string, unknown>> = {},
+  header: object = {},
+): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
-  const all = { sub: 'ana', iss: issuer, aud: audience, exp: now + 60, ...claims };
+  const all: Record<string, unknown> = {
+    sub: 'ana',
+    iss: issuer,
+    aud: audience,
+    exp: now + 60,
+    ...claims,
+  };
   return new SignJWT(all)
     .setProtectedHeader({ alg: pair === curve ? 'ES256' : 'RS256', kid: pair.kid, ...header })
     .sign(pair.privateKey);
