@@ -107,8 +107,28 @@ export type { ApiKey, ApiKeyOptions, NewApiKey } from './operations/api-keys.ts'
 export type { Credentials } from './operations/authenticate.ts';
 export type { TokenOptions } from './operations/bearer-tokens.ts';
 export type { GarbageOptions, GarbageProgress, GarbageReport } from './operations/garbage.ts';
+export type { AddressRange } from './operations/notifiers/addresses.ts';
+export {
+  type AlertmanagerOptions,
+  alertmanagerNotifier,
+} from './operations/notifiers/alertmanager-notifier.ts';
+export type { Delivery } from './operations/notifiers/delivery.ts';
+export type { Notifications, NotifierRoute } from './operations/notifiers/notifications.ts';
+export {
+  type PagerDutyOptions,
+  pagerDutyNotifier,
+} from './operations/notifiers/pagerduty-notifier.ts';
+export { type SlackOptions, slackNotifier } from './operations/notifiers/slack-notifier.ts';
+export { type SmtpOptions, smtpNotifier } from './operations/notifiers/smtp-notifier.ts';
+export { type WebhookOptions, webhookNotifier } from './operations/notifiers/webhook-notifier.ts';
+export {
+  type VerifiedWebhook,
+  type VerifyWebhookOptions,
+  verifyWebhook,
+} from './operations/notifiers/webhook-signature.ts';
 export type { BackupOptions, Operations } from './operations/operations.ts';
 export { type Permission, permissions } from './operations/permissions.ts';
+export { type SecretSource, secretFrom } from './operations/secrets/secret-source.ts';
 export type { VerifyOptions, VerifyReport } from './operations/verification.ts';
 export {
   definePipeline,

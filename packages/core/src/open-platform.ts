@@ -3,6 +3,7 @@ import { namedContents } from './backups.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
 import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
+import { notificationKinds } from './contracts/kinds/notification-kinds.ts';
 import { operationsKinds } from './contracts/kinds/operations-kinds.ts';
 import { pipelinesKinds } from './contracts/kinds/pipelines-kinds.ts';
 import { registryKinds } from './contracts/kinds/registry-kinds.ts';
@@ -26,6 +27,7 @@ import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
 import type { Credentials } from './operations/authenticate.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
+import { createNotifications } from './operations/notifiers/notifications.ts';
 import {
   createOperations,
   type Operations,
@@ -59,6 +61,7 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...deploymentsKinds,
   ...monitoringKinds,
   ...operationsKinds,
+  ...notificationKinds,
 ];
 
 /** The services, bound to one workspace and one principal. */
@@ -119,7 +122,8 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
       ...(memoryBytes === undefined ? {} : { ringBytes: memoryBytes }),
     },
   });
-  return new OpenPlatform(given, stores);
+  const platform = new OpenPlatform(given, stores);
+  return platform.begin();
 }
 
 const heartbeatTimeoutMs = 30_000;
@@ -148,6 +152,17 @@ class OpenPlatform implements Platform {
     this.#access = this.#openAccess(workspace, principal);
     this.#home = this.#bind(workspace, principal);
     this.#reaping = this.#reap();
+  }
+
+  /** Subscribes the notifiers, so that nothing which happens from now on is missed; then it is open. */
+  async begin(): Promise<this> {
+    try {
+      await this.#home.begin();
+      return this;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   get workspace(): string {
@@ -310,6 +325,7 @@ class OpenPlatform implements Platform {
 
 interface BoundServices extends Services {
   readonly scope: Scope;
+  begin(): Promise<void>;
   loops(): readonly Loop[];
   subscriptions(): readonly Loop[];
   reap(limit: number): Promise<number>;
@@ -353,8 +369,10 @@ function bindServices(
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });
   const deployments = createDeployments(scope, registry, () => monitoring.evidence);
+  const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
   const operations = createOperations(scope, {
     ...optional('authorizer', parts.authorizer),
+    notifications,
     caretakers: [
       {
         component: 'tracking',
@@ -390,9 +408,16 @@ function bindServices(
     workspace: scope.workspace,
     principal: scope.principal,
     ...(enforced ? guardServices(scope, services) : services),
+    begin: () => telling.subscribe(events),
     reap: (limit) => tracking.reap({ limit }),
     subscriptions: () => events.loops,
-    loops: () => [reaper, ...events.loops, ...pipelines.loops, ...deployments.loops],
+    loops: () => [
+      reaper,
+      ...events.loops,
+      ...pipelines.loops,
+      ...deployments.loops,
+      ...telling.loops,
+    ],
     async close() {
       await pipelines.close();
       await monitoring.close();

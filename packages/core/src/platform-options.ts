@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { checkOptions, having } from './check-options.ts';
 import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contracts/backend.ts';
-import type { Authorizer, Clock, Ids, Logger, Principal } from './contracts/ports.ts';
+import type { Authorizer, Clock, Ids, Logger, Notifier, Principal } from './contracts/ports.ts';
 import { KeelsonError } from './errors.ts';
 import type { EventTypeDeclaration } from './events/declared-events.ts';
 import { platformWorkspace } from './operations/access-resources.ts';
 import { type TokenOptions, tokenOptions } from './operations/bearer-tokens.ts';
+import { type NotifierRoute, notifiersOption } from './operations/notifiers/notifications.ts';
 import { type SystemMetricsOption, systemMetricsOption } from './tracking/system-metrics.ts';
 import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
 
@@ -40,6 +41,11 @@ export interface PlatformOptions {
    * everybody in the process may do everything.
    */
   readonly access?: true | AccessOptions;
+  /**
+   * Who tells people of what goes wrong in the platform's workspace, and of its end: a notifier, or a route
+   * that says of what. What is to be told survives a kill; it is delivered once `start()` was called.
+   */
+  readonly notifiers?: readonly (Notifier | NotifierRoute)[];
   readonly metrics?: MetricOptions;
   readonly monitoring?: MonitoringOptions;
   readonly tracking?: TrackingOptions;
@@ -154,6 +160,7 @@ const schema = z.strictObject({
       } satisfies Record<keyof AccessOptions, z.ZodType>),
     ])
     .optional(),
+  notifiers: notifiersOption.optional(),
   metrics: z
     .strictObject({
       flushMs: z.number().int().min(1).max(60_000).optional(),

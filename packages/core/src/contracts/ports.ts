@@ -20,20 +20,47 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
+/** How bad something is that people are told. */
+export type Severity = 'INFO' | 'WARNING' | 'CRITICAL' | 'EMERGENCY';
+
 /** Something to tell people. */
 export interface Notification {
+  /** The same at each attempt: receivers leave out what they have had. */
   readonly id: string;
-  readonly severity: 'INFO' | 'WARNING' | 'CRITICAL' | 'EMERGENCY';
+  /** What it is of, such as `alert.triggered`. */
+  readonly type: string;
+  /** The same for all that concerns one trouble: what opens it, and what ends it. */
+  readonly key: string;
+  /** Whether the trouble begins (or is told anew), somebody looks at it, or it is over. */
+  readonly state: 'OPEN' | 'ACKNOWLEDGED' | 'RESOLVED';
+  readonly severity: Severity;
+  /** When it happened, in epoch ms. */
+  readonly at: number;
   readonly title: string;
   readonly text: string;
   readonly details: JsonObject;
   readonly correlationId: string;
 }
 
-/** Delivers notifications; resolves when the receiver has confirmed, rejects otherwise. */
+/** What a receiver said to a notification that it took. */
+export interface NotifierReceipt {
+  /** Of HTTP or SMTP, such as 202 or 250. */
+  readonly code?: number;
+  /** In the receiver's words, cut short. */
+  readonly said?: string;
+  /** Why the receiver shows nobody what it took, such as a silence of Alertmanager. */
+  readonly suppressed?: string;
+}
+
+/**
+ * Delivers notifications; resolves when the receiver has confirmed, rejects otherwise: with FAILED or
+ * INVALID where no later attempt will succeed, with anything else where one may (`details.retryAfterMs`
+ * says when).
+ */
 export interface Notifier {
+  /** Unique among the notifiers of a platform; the queue of what waits is kept under it. */
   readonly name: string;
-  notify(notification: Notification, signal: AbortSignal): Promise<void>;
+  notify(notification: Notification, signal: AbortSignal): Promise<NotifierReceipt | undefined>;
 }
 
 /** Keys for signing, sealing and encryption. */
@@ -50,7 +77,8 @@ export interface KeyProvider {
 
 /** Secrets by name; they never reach logs, events or errors. */
 export interface SecretProvider {
-  secret(name: string): Promise<string | undefined>;
+  /** `fresh` passes over whatever is cached: what was answered before was refused. */
+  secret(name: string, options?: { readonly fresh?: boolean }): Promise<string | undefined>;
 }
 
 /** A person or service that acts. */

@@ -7,6 +7,11 @@ const rules: AccessRules<Operations> = {
   gc: asks('workspace.collect'),
   verify: asks('workspace.verify'),
   backup: asks('platform.backup', () => 'platform'),
+  notifications: {
+    test: asks('notification.manage'),
+    deliveries: asks('notification.read'),
+    redeliver: asks('notification.manage'),
+  },
   access: {
     // These know the resource, and what its caller has on it.
     grant: 'local',

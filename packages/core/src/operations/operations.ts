@@ -9,6 +9,7 @@ import { type Access, createAccess } from './access.ts';
 import type { AccessAuthorizer } from './access-authorizer.ts';
 import { assertAllowed } from './decide-and-commit.ts';
 import { collectGarbage, type GarbageOptions, type GarbageReport } from './garbage.ts';
+import type { Notifications } from './notifiers/notifications.ts';
 import { type VerifyOptions, type VerifyReport, verifyPlatform } from './verification.ts';
 
 /** Care for what the platform keeps. */
@@ -34,6 +35,8 @@ export interface Operations {
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   /** Who may do what. Enforced where the platform was opened with `access`. */
   readonly access: Access;
+  /** Those who tell people, and what became of what they were to deliver. */
+  readonly notifications: Notifications;
 }
 
 /** How a backup is made. */
@@ -53,6 +56,7 @@ export interface OperationsParts {
   readonly authorizer?: AccessAuthorizer;
   /** One for each room that keeps records. */
   readonly caretakers: readonly Caretaker[];
+  readonly notifications: Notifications;
   collectLeftovers(olderThanMs: number): Promise<number>;
   /** Left out where the records are not ours to copy. */
   readonly backUp?: (dir: string, options: BackupOptions) => Promise<BackupReport>;
@@ -63,6 +67,7 @@ export interface OperationsParts {
 /** Operations, bound to a workspace and a principal. */
 export function createOperations(scope: Scope, parts: OperationsParts): Operations {
   return {
+    notifications: parts.notifications,
     gc: (options) => collectGarbage(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
     access: createAccess(scope, parts.authorizer),

@@ -44,6 +44,8 @@ const operator: readonly string[] = [
   'event.replay',
   'workspace.*',
   'health.*',
+  'metrics.read',
+  'notification.*',
 ];
 const admin: readonly string[] = Object.keys(permissions).filter(
   (name) => name !== 'access.roles' && !name.startsWith('platform.'),

@@ -43,6 +43,17 @@ export interface IncidentOpened {
   readonly concerns?: string;
 }
 
+/** A notification could not be delivered, and was given up. */
+export interface NotificationFailed {
+  readonly notifier: string;
+  readonly deliveryId: string;
+  /** The event that it tells of. */
+  readonly eventId: string;
+  readonly attempts: number;
+  /** What went wrong last. */
+  readonly error: string;
+}
+
 /** An extension runs. */
 export interface ExtensionReady {
   readonly name: string;
@@ -55,6 +66,7 @@ export interface OperationsEventPayloads {
   readonly 'component.health_changed': ComponentHealthChanged;
   readonly 'storage.quota_warning': StorageQuotaWarning;
   readonly 'incident.opened': IncidentOpened;
+  readonly 'notification.failed': NotificationFailed;
   readonly 'extension.ready': ExtensionReady;
 }
 
@@ -124,6 +136,19 @@ export const operationsEvents: {
       severity: 'CRITICAL',
       title: 'fraud-api was rolled back by its gates',
       concerns: 'deployment:fraud-api',
+    },
+  }),
+  'notification.failed': defineEvent<NotificationFailed>({
+    source: 'operations',
+    subject: 'notifier:{notifier}',
+    meaning: 'A notification could not be delivered, and was given up.',
+    fields: { notifier: text, deliveryId: text, eventId: text, attempts: count, error: z.string() },
+    example: {
+      notifier: 'slack',
+      deliveryId: 'delivery:slack:0198c0de-0000-7000-8000-000000000050',
+      eventId: '0198c0de-0000-7000-8000-000000000050',
+      attempts: 9,
+      error: 'hooks.slack.com answered 400: invalid_blocks.',
     },
   }),
   'extension.ready': defineEvent<ExtensionReady>({
