@@ -7,6 +7,7 @@ import { notificationKinds } from './contracts/kinds/notification-kinds.ts';
 import { operationsKinds } from './contracts/kinds/operations-kinds.ts';
 import { pipelinesKinds } from './contracts/kinds/pipelines-kinds.ts';
 import { registryKinds } from './contracts/kinds/registry-kinds.ts';
+import { sagaKinds } from './contracts/kinds/saga-kinds.ts';
 import { trackingKinds } from './contracts/kinds/tracking-kinds.ts';
 import type { Loop } from './contracts/loop.ts';
 import type { Authorizer, Logger, Principal } from './contracts/ports.ts';
@@ -62,6 +63,7 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...monitoringKinds,
   ...operationsKinds,
   ...notificationKinds,
+  ...sagaKinds,
 ];
 
 /** The services, bound to one workspace and one principal. */

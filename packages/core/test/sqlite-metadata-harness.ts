@@ -12,11 +12,17 @@ export class SqliteMetadataHarness implements MetadataStoreHarness {
   readonly #opened: SqliteMetadataStore[] = [];
   #kinds: readonly KindDeclaration[] = [];
   #now = 1_700_000_000_000;
+  /** The database, for other processes; they need a clock that shows `now`. */
+  readonly path: string = join(this.#directory, 'keelson.db');
   readonly clock: { advance(ms: number): void } = {
     advance: (ms) => {
       this.#now += Math.ceil(ms);
     },
   };
+
+  get now(): number {
+    return this.#now;
+  }
 
   async open(kinds: readonly KindDeclaration[]): Promise<MetadataStore> {
     this.#kinds = kinds;
@@ -24,7 +30,7 @@ export class SqliteMetadataHarness implements MetadataStoreHarness {
   }
 
   async openSecond(): Promise<MetadataStore> {
-    const path = join(this.#directory, 'keelson.db');
+    const { path } = this;
     const clock = { now: () => this.#now };
     const store = await SqliteMetadataStore.open({ path, kinds: this.#kinds, clock });
     this.#opened.push(store);

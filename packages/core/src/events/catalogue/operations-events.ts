@@ -60,6 +60,29 @@ export interface ExtensionReady {
   readonly version?: string;
 }
 
+/** A saga is wholly done. */
+export interface SagaCompleted {
+  readonly sagaId: string;
+  readonly name: string;
+  readonly durationMs: number;
+}
+
+/** A saga is wholly undone. */
+export interface SagaCompensated {
+  readonly sagaId: string;
+  readonly name: string;
+  /** Why it turned back. */
+  readonly error: string;
+}
+
+/** A compensation failed for good: a person must act. */
+export interface SagaStuck {
+  readonly sagaId: string;
+  readonly name: string;
+  readonly step: string;
+  readonly error: string;
+}
+
 /** The events of the platform itself. */
 export interface OperationsEventPayloads {
   readonly 'event.dead-lettered': EventDeadLettered;
@@ -68,8 +91,13 @@ export interface OperationsEventPayloads {
   readonly 'incident.opened': IncidentOpened;
   readonly 'notification.failed': NotificationFailed;
   readonly 'extension.ready': ExtensionReady;
+  readonly 'saga.completed': SagaCompleted;
+  readonly 'saga.compensated': SagaCompensated;
+  readonly 'saga.stuck': SagaStuck;
 }
 
+const sagaId = '0198c0de-0000-7000-8000-000000000080';
+const ofSaga = { source: 'operations', subject: 'saga:{sagaId}' };
 const status: z.ZodType<Status> = z.enum(['HEALTHY', 'DEGRADED', 'UNHEALTHY', 'UNKNOWN']);
 
 /** The definitions of the events of the platform itself. */
@@ -158,5 +186,23 @@ export const operationsEvents: {
     reserved: true,
     fields: { name: text, version: text.optional() },
     example: { name: 'acme-billing', version: '1.0.0' },
+  }),
+  'saga.completed': defineEvent<SagaCompleted>({
+    ...ofSaga,
+    meaning: 'A saga is wholly done.',
+    fields: { sagaId: text, name: text, durationMs: count },
+    example: { sagaId, name: 'promotion', durationMs: 1250 },
+  }),
+  'saga.compensated': defineEvent<SagaCompensated>({
+    ...ofSaga,
+    meaning: 'A saga has turned back and is wholly undone.',
+    fields: { sagaId: text, name: text, error: z.string() },
+    example: { sagaId, name: 'promotion', error: 'the route cannot be reached' },
+  }),
+  'saga.stuck': defineEvent<SagaStuck>({
+    ...ofSaga,
+    meaning: 'A compensation of a saga failed for good: a person must act, and retry it.',
+    fields: { sagaId: text, name: text, step: text, error: z.string() },
+    example: { sagaId, name: 'promotion', step: 'shift traffic', error: 'no permission' },
   }),
 };

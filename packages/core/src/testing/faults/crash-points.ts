@@ -126,7 +126,7 @@ export function withCrashPoints<S extends object>(store: S, points: CrashPoints)
 }
 
 /** A call by what it does: `commit(hold job, adjust tally, emit job.done)`, `claim(job)`. */
-export function callName({ method, args }: StoreCall): string {
+function callName({ method, args }: StoreCall): string {
   if (method === 'commit') {
     return `commit(${[...new Set((args[0] as Commit).changes.map(changeName))].join(', ')})`;
   }
