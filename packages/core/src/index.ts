@@ -128,6 +128,12 @@ export {
 } from './operations/notifiers/webhook-signature.ts';
 export type { BackupOptions, Operations } from './operations/operations.ts';
 export { type Permission, permissions } from './operations/permissions.ts';
+export {
+  type EnvironmentSecretsOptions,
+  environmentSecrets,
+} from './operations/secrets/environment-secrets.ts';
+export { type FileSecretsOptions, fileSecrets } from './operations/secrets/file-secrets.ts';
+export { derivedKeys, secretKeys } from './operations/secrets/keys.ts';
 export { type SecretSource, secretFrom } from './operations/secrets/secret-source.ts';
 export type { VerifyOptions, VerifyReport } from './operations/verification.ts';
 export {
