@@ -1,10 +1,10 @@
 import type { Change, KindDeclaration, MetadataStore } from '@keelson/core';
+import { TcpProxy } from '@keelson/core/testing';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import type { PgConnectionOptions } from '../src/index.ts';
 import { pgBackend } from '../src/index.ts';
 import { PgCluster } from './server/cluster.ts';
-import { CutProxy } from './server/cut-proxy.ts';
 import { createTestDatabase, describeOnPg } from './server/test-database.ts';
 import { silentLogger } from './silent-logger.ts';
 
@@ -73,7 +73,7 @@ await describeOnPg('faults', ({ url, freshSchema, query }) => {
 
   test('a commit whose connection breaks says that its outcome is unknown, and it is one or the other', async () => {
     const schema = freshSchema();
-    await using proxy = await CutProxy.open(url);
+    await using proxy = await TcpProxy.open(url);
     const store = await open({ url: proxy.url, schema });
     await commit(store, create('a'));
     const holder = await holding(schema, 'a');
@@ -98,7 +98,7 @@ await describeOnPg('faults', ({ url, freshSchema, query }) => {
 
   test('a read whose connection breaks is made again', async () => {
     const schema = freshSchema();
-    await using proxy = await CutProxy.open(url);
+    await using proxy = await TcpProxy.open(url);
     const store = await open({ url: proxy.url, schema });
     await commit(store, create('a'));
     const blocker = await session(url);

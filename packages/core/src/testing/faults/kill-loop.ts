@@ -20,8 +20,11 @@ export interface KillLoopOptions extends ProgramOptions {
   readonly standby?: number;
   /** Chooses victims and moments; see `seedOf`. */
   readonly seed: number;
-  /** Whether the work is done; asked between faults. */
-  done(): boolean | Promise<boolean>;
+  /**
+   * Whether the work is done; asked between faults, with what processes have said. Left out, it is done
+   * when all processes have ended by themselves.
+   */
+  done?(said: readonly Json[]): boolean | Promise<boolean>;
   /** After which it is given up; 300,000 when left out. */
   readonly timeoutMs?: number;
   /** How long processes may take to come to their end when the work is done; 10,000 when left out. */
@@ -76,10 +79,10 @@ class KillLoop {
   }
 
   async run(): Promise<void> {
-    const { processes, done } = this.#options;
+    const { processes } = this.#options;
     for (let slot = 0; slot < processes; slot += 1) this.#fill(slot);
     this.#keepStandby();
-    while (!(await done())) {
+    while (!(await this.#isDone())) {
       this.#check();
       await this.#pause();
       if (!this.#faultsLeft()) continue;
@@ -102,7 +105,7 @@ class KillLoop {
       kills: this.#kills,
       stalls: this.#stalls,
       starts: this.#turns,
-      said: this.#all.flatMap(({ said }) => said),
+      said: this.#said(),
       tookMs: performance.now() - this.#startedAt,
     };
   }
@@ -180,8 +183,21 @@ class KillLoop {
     if (performance.now() - this.#startedAt > timeoutMs) {
       throw this.#error(`the work was not done after ${timeoutMs} ms`);
     }
-    if (this.#slots.every(({ over }) => over))
+    if (this.#options.done !== undefined && this.#allOver())
       throw this.#error('all processes have ended and the work is not done');
+  }
+
+  async #isDone(): Promise<boolean> {
+    const { done } = this.#options;
+    return done === undefined ? this.#allOver() : await done(this.#said());
+  }
+
+  #said(): readonly Json[] {
+    return this.#all.flatMap(({ said }) => said);
+  }
+
+  #allOver(): boolean {
+    return this.#slots.every(({ over }) => over);
   }
 
   #failures(): void {
