@@ -19,6 +19,7 @@ const local: ReadonlySet<string> = new Set([
   'monitoring.predictions.record',
   'monitoring.predictions.flush',
   'monitoring.predictions.health',
+  'monitoring.predictions.full',
   'monitoring.close',
   'operations.access.listPermissions',
 ]);
@@ -66,10 +67,10 @@ function fresh(): string {
 /** The calls of a method: those written down, and the names as they come, which it may not be able to use. */
 function callsOf(path: string): readonly { readonly args: readonly unknown[]; odd: boolean }[] {
   const written = callsOn(world, { fresh })[path] ?? [];
-  const names = namesOf(world).flatMap((name) => [[name], [name, name]]);
+  const names = namesOf(world).flatMap((name) => [[name], [[name]], [name, name]]);
   return [
     ...written.map((args) => ({ args, odd: false })),
-    ...names.map((args) => ({ args, odd: true })),
+    ...[[], [{}], ...names].map((args) => ({ args, odd: true })),
   ];
 }
 

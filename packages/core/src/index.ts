@@ -21,6 +21,7 @@ export type * from './contracts/point-target.ts';
 export type * from './contracts/ports.ts';
 export type * from './contracts/prediction-sink.ts';
 export type * from './contracts/query.ts';
+export type * from './contracts/quota.ts';
 export type * from './contracts/record.ts';
 export type * from './contracts/scope.ts';
 export type * from './contracts/series-store.ts';
@@ -128,6 +129,7 @@ export {
 } from './operations/notifiers/webhook-signature.ts';
 export type { BackupOptions, Operations } from './operations/operations.ts';
 export { type Permission, permissions } from './operations/permissions.ts';
+export type { QuotaOptions, Quotas, QuotaUse } from './operations/quotas.ts';
 export {
   type EnvironmentSecretsOptions,
   environmentSecrets,

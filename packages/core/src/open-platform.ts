@@ -27,6 +27,7 @@ import { type AllServices, guardServices } from './guard-services.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
 import type { Credentials } from './operations/authenticate.ts';
+import { collectGarbage } from './operations/garbage.ts';
 import { LoopRunner } from './operations/loop-runner.ts';
 import { createNotifications } from './operations/notifiers/notifications.ts';
 import {
@@ -35,6 +36,8 @@ import {
   type OperationsParts,
 } from './operations/operations.ts';
 import { createPlatformAccess, type PlatformAccess } from './operations/platform-access.ts';
+import { createQuotaKeeper, type WorkspaceQuotas } from './operations/quota-keeper.ts';
+import { createQuotaCaretaker } from './operations/quotas.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
 import { createOutputReferences, outputContents } from './pipelines/step-outputs.ts';
@@ -137,6 +140,7 @@ class OpenPlatform implements Platform {
   readonly #stores: PlatformStores;
   readonly #options: PlatformOptions;
   readonly #access: PlatformAccess | undefined;
+  readonly #quotas = new Map<string, WorkspaceQuotas>();
   readonly #functions = new StepFunctions();
   readonly #bound = new Map<string, BoundServices>();
   readonly #home: BoundServices;
@@ -296,19 +300,34 @@ class OpenPlatform implements Platform {
     return bound;
   }
 
-  #scope(workspace: string, principal: Principal): Scope {
+  #scope(workspace: string, principal: Principal): Scope & { readonly quotas: WorkspaceQuotas } {
     const { metadata, series, artifacts } = this.#stores;
+    const quotas = this.#quotasOf(workspace);
     const options = this.#options;
     return {
       workspace,
       principal,
       metadata,
       series,
-      artifacts: artifacts.space(workspace),
+      artifacts: quotas.guarding(artifacts.space(workspace)),
+      quotas,
       artifactUri: (sha256) => artifacts.uri(workspace, sha256),
       ...portsOf(options),
       authorizer: this.#access?.authorizer ?? options.authorizer ?? openAuthorizer,
     };
+  }
+
+  /** One keeper for all who work in a workspace. */
+  #quotasOf(workspace: string): WorkspaceQuotas {
+    let keeper = this.#quotas.get(workspace);
+    if (keeper === undefined) {
+      const { metadata, artifacts } = this.#stores;
+      const principal = platformPrincipal;
+      const scope = { ...portsOf(this.#options), metadata, workspace, principal };
+      keeper = createQuotaKeeper(scope, artifacts.space(workspace));
+      this.#quotas.set(workspace, keeper);
+    }
+    return keeper;
   }
 
   #openAccess(home: string, principal: Principal): PlatformAccess | undefined {
@@ -335,7 +354,7 @@ interface BoundServices extends Services {
 }
 
 function bindServices(
-  scope: Scope,
+  scope: Scope & { readonly quotas: WorkspaceQuotas },
   parts: {
     readonly stores: PlatformStores;
     readonly options: PlatformOptions;
@@ -372,10 +391,12 @@ function bindServices(
   });
   const deployments = createDeployments(scope, registry, () => monitoring.evidence);
   const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
-  const operations = createOperations(scope, {
+  const operationsParts: OperationsParts = {
+    quotas: scope.quotas,
     ...optional('authorizer', parts.authorizer),
     notifications,
     caretakers: [
+      createQuotaCaretaker(scope, scope.quotas),
       {
         component: 'tracking',
         purge: createPurge(scope),
@@ -395,7 +416,12 @@ function bindServices(
     ],
     collectLeftovers: (olderThanMs) => stores.artifacts.collectLeftovers(olderThanMs),
     ...careForDatabase(scope, stores),
-  });
+  };
+  const operations = createOperations(scope, operationsParts);
+  // What is full is collected whoever filled it.
+  scope.quotas.onFull(() =>
+    collectGarbage({ ...scope, authorizer: openAuthorizer }, operationsParts),
+  );
   const reaper: Loop = {
     name: 'reaper',
     idleMs: 10_000,

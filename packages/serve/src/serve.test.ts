@@ -371,6 +371,17 @@ describe('predictions are handed over', () => {
     expect(row?.replica).toMatch(/^weather\/1\.0\.a#\d+$/);
   });
 
+  test('and where a quota is used up nothing more is answered, until there is room again', async () => {
+    await bed.addModel('a');
+    bed.setRoute({ a: 100 });
+    const server = await start();
+    bed.sink.fullness = new KeelsonError('EXHAUSTED', 'The quota of requests is used up.');
+    expect((await infer(server, weatherBody([[1, 1]]))).status).toBe(429);
+    expect(bed.sink.rows).toEqual([]);
+    bed.sink.fullness = undefined;
+    expect((await infer(server, weatherBody([[1, 1]]))).status).toBe(200);
+  });
+
   test('not for requests that are refused', async () => {
     await bed.addModel('a');
     bed.setRoute({ a: 100 });

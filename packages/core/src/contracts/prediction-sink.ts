@@ -1,3 +1,4 @@
+import type { KeelsonError } from '../errors.ts';
 import type { Json, JsonObject } from '../json.ts';
 
 /** One answered (or failed) request, as serving hands it to monitoring. */
@@ -31,5 +32,7 @@ export interface PredictionSink {
   record(row: PredictionRow): void;
   /** Resolves when all that was recorded before is durable; rejects with the store's error. */
   flush(options?: { readonly timeoutMs?: number }): Promise<void>;
+  /** EXHAUSTED where a quota lets nothing more be answered for now; asked before each request. */
+  full?(): KeelsonError | undefined;
   health(): { readonly pending: number; readonly dropped: number; readonly lastError?: string };
 }

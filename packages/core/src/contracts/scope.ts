@@ -1,6 +1,7 @@
 import type { ArtifactSpace } from './artifact-store.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { Authorizer, Clock, Ids, Logger, Principal } from './ports.ts';
+import type { QuotaKeeper } from './quota.ts';
 import type { SeriesStore } from './series-store.ts';
 
 /**
@@ -19,4 +20,6 @@ export interface Scope {
   readonly ids: Ids;
   readonly logger: Logger;
   readonly authorizer: Authorizer;
+  /** Left out where nothing is limited. */
+  readonly quotas?: QuotaKeeper;
 }

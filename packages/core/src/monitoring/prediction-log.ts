@@ -22,7 +22,12 @@ function predictionStream(workspace: string, deploymentId: string): StreamKey {
   return { workspace, stream: 'predictions', owner: deploymentId };
 }
 
-type LogScope = Pick<Scope, 'series' | 'workspace' | 'logger' | 'authorizer' | 'principal'>;
+const lookEveryMs = 1000;
+
+type LogScope = Pick<
+  Scope,
+  'series' | 'workspace' | 'logger' | 'authorizer' | 'principal' | 'quotas'
+>;
 
 /**
  * Buffers predictions off the request path and appends them by whole batches. Rows that a store refuses
@@ -37,6 +42,8 @@ export class PredictionLog implements PredictionSink {
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
   #dropped = 0;
+  #full: KeelsonError | undefined;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #lastError: string | undefined;
 
   constructor(scope: LogScope, options: PredictionLogOptions = {}) {
@@ -80,6 +87,24 @@ export class PredictionLog implements PredictionSink {
     return this.#lastError === undefined ? health : { ...health, lastError: this.#lastError };
   }
 
+  full(): KeelsonError | undefined {
+    const again = this.#full !== undefined && performance.now() - this.#lookedAt > lookEveryMs;
+    if (again) void this.#lookForRoom();
+    return this.#full;
+  }
+
+  /** Whether more may be answered: looked at after each flush, and while not, once a second. */
+  async #lookForRoom(): Promise<void> {
+    this.#lookedAt = performance.now();
+    try {
+      await this.#scope.quotas?.assertRoom('requests');
+      this.#full = undefined;
+    } catch (error) {
+      // Where the store is away nobody knows, and what was known goes on.
+      if (isKeelsonError(error, 'EXHAUSTED')) this.#full = error;
+    }
+  }
+
   #flushSoon(ms: number): void {
     if (this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
@@ -104,6 +129,7 @@ export class PredictionLog implements PredictionSink {
   async #flushNow(): Promise<void> {
     const rows = this.#waiting;
     this.#waiting = [];
+    if (rows.length === 0) return;
     const byDeployment = Map.groupBy(rows, (row) => row.deploymentId);
     for (const [deploymentId, part] of byDeployment) {
       // A new number for every try: one that failed may be stored all the same, and other rows under
@@ -121,6 +147,8 @@ export class PredictionLog implements PredictionSink {
         });
         byDeployment.delete(deploymentId);
         this.#lastError = undefined;
+        const answered = part.filter(({ role }) => role === 'primary').length;
+        await this.#scope.quotas?.count('requests', answered);
       } catch (error) {
         this.#lastError = error instanceof Error ? error.message : String(error);
         // What may not be written will not be allowed by waiting.
@@ -133,6 +161,7 @@ export class PredictionLog implements PredictionSink {
         throw error;
       }
     }
+    await this.#lookForRoom();
   }
 }
 

@@ -12,6 +12,11 @@ const rules: AccessRules<Operations> = {
     deliveries: asks('notification.read'),
     redeliver: asks('notification.manage'),
   },
+  quotas: {
+    set: asks('quota.manage'),
+    remove: asks('quota.manage'),
+    list: asks('quota.read'),
+  },
   access: {
     // These know the resource, and what its caller has on it.
     grant: 'local',

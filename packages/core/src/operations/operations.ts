@@ -10,6 +10,8 @@ import type { AccessAuthorizer } from './access-authorizer.ts';
 import { assertAllowed } from './decide-and-commit.ts';
 import { collectGarbage, type GarbageOptions, type GarbageReport } from './garbage.ts';
 import type { Notifications } from './notifiers/notifications.ts';
+import type { WorkspaceQuotas } from './quota-keeper.ts';
+import { createQuotas, type Quotas } from './quotas.ts';
 import { type VerifyOptions, type VerifyReport, verifyPlatform } from './verification.ts';
 
 /** Care for what the platform keeps. */
@@ -37,6 +39,8 @@ export interface Operations {
   readonly access: Access;
   /** Those who tell people, and what became of what they were to deliver. */
   readonly notifications: Notifications;
+  /** What the workspace may use up. */
+  readonly quotas: Quotas;
 }
 
 /** How a backup is made. */
@@ -54,6 +58,7 @@ const backupShape = z.strictObject({
 export interface OperationsParts {
   /** Where the platform was opened with `access`. */
   readonly authorizer?: AccessAuthorizer;
+  readonly quotas: WorkspaceQuotas;
   /** One for each room that keeps records. */
   readonly caretakers: readonly Caretaker[];
   readonly notifications: Notifications;
@@ -71,6 +76,7 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
     gc: (options) => collectGarbage(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
     access: createAccess(scope, parts.authorizer),
+    quotas: createQuotas(scope, parts.quotas),
     async backup(dir, options = {}) {
       checkOptions(backupShape, options, 'backup');
       assertText(dir, 'The directory of a backup');

@@ -150,6 +150,7 @@ export class StepEngine {
     this.#notify('began');
     let run: StepContext['run'];
     let result: Result;
+    const beganAt = performance.now();
     try {
       run = await this.#parts.link.attempt(begun.execution, state.step, begun.attempt);
       const outputs = values.sink(state, controller.signal);
@@ -157,10 +158,18 @@ export class StepEngine {
         await this.#invoke(leased, begun, loaded, { inputs, outputs, run }),
       );
     } catch (error) {
+      await this.#count(beganAt);
       await this.#failed(leased, begun, error, run);
       return;
     }
+    await this.#count(beganAt);
     await this.#complete(leased, begun, result, run);
+  }
+
+  /** What was computed is used up, whatever becomes of it. */
+  async #count(beganAt: number): Promise<void> {
+    const ms = Math.ceil(performance.now() - beganAt);
+    await this.#scope.quotas?.count('compute', ms);
   }
 
   async #complete(

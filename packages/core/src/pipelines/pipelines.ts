@@ -181,6 +181,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     const version = typeof asked === 'string' ? settings.version : asked.definition.version;
     if (typeof asked !== 'string') functions.add(asked);
     await assertAllowed(scope, 'pipeline.run', `pipeline:${assertText(name, 'A pipeline', 100)}`);
+    await scope.quotas?.assertRoom('compute');
     const loaded = await startable(name, version);
     const execution = await createExecution(scope, loaded, parameters, settings);
     await settling.settle(execution.id);

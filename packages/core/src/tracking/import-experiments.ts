@@ -69,6 +69,8 @@ export function createExperimentImports(scope: Scope): ExperimentImports {
     async importExperiments(options) {
       checkOptions(shape, options, 'importExperiments');
       await assertAllowed(scope, 'experiment.import', `workspace:${scope.workspace}`);
+      await scope.quotas?.assertRoom('runs');
+      await scope.quotas?.assertRoom('storage');
       const signal = options.signal ?? new AbortController().signal;
       try {
         signal.throwIfAborted();

@@ -91,6 +91,7 @@ async function purgeRun(
     await removeAll(scope, 'artifact', columnIs('runId', run.id));
     await removeAll(scope, 'edge', columnIs('to', run.id));
     await remove(scope, [await current(scope, run)]);
+    await scope.quotas?.count('runs', -1);
   }
   how.onRemoved(`run:${run.id}`);
   return true;

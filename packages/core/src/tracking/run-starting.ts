@@ -137,6 +137,8 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       capture(checked.environment),
     ]);
     await assertAllowed(scope, 'run.create', `experiment:${experiment.id}`);
+    await scope.quotas?.assertRoom('runs', { by: 1 });
+    await scope.quotas?.assertRoom('storage');
     const id = checked.id ?? scope.ids.next();
     const name = checked.name ?? runNameFor(id);
     const body = records.owned({
@@ -145,8 +147,15 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       ...optional('thresholds', thresholdsOf(experiment, checked)),
     });
     try {
-      await commitChanges(scope, starting(checked, { id, name, experiment, captured, body }));
+      const counted = (await scope.quotas?.charge('runs', 1, { strict: true })) ?? [];
+      const changes = starting(checked, { id, name, experiment, captured, body });
+      await commitChanges(scope, [...changes, ...counted]);
     } catch (error) {
+      // Others have taken the last place in between; what is said of that is said where it is looked for.
+      if (isKeelsonError(error, 'CONFLICT', 'NOT_FOUND') && error.details['kind'] === 'quota') {
+        await scope.quotas?.assertRoom('runs', { by: 1, fresh: true });
+        return start(options);
+      }
       // The experiment was edited, or deleted, in between.
       if (isKeelsonError(error, 'STALE')) return start(options);
       // Two processes may start the run of one id at once: the second takes what the first made.

@@ -8,7 +8,7 @@ import {
   type Tensor,
 } from '@keelson/core';
 import type { InferRequest } from '../protocol/infer-request.ts';
-import { statusOf } from '../protocol/refusal.ts';
+import { refusal, statusOf } from '../protocol/refusal.ts';
 import type { CheckedInputs } from '../protocol/signature-check.ts';
 import type { JobAnswer } from '../replicas/job.ts';
 import type { ReplicaStatus } from '../replicas/replica-pool.ts';
@@ -184,6 +184,8 @@ export class DeploymentHost {
 
   /** Answers one request; rejects with the errors of the router, the signature and the replicas. */
   async infer(call: InferCall): Promise<InferResult> {
+    const full = this.#options.source.sink.full?.();
+    if (full !== undefined) throw refusal(429, 'EXHAUSTED', full.message);
     const { version, shadows, deploymentId } = this.#choose(call);
     version.check.checkOutputs(call.request.outputs);
     const checked = version.check.check(call.request.inputs);

@@ -1,7 +1,13 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ModelSignature, PredictionRow, PredictionSink, Route } from '@keelson/core';
+import type {
+  KeelsonError,
+  ModelSignature,
+  PredictionRow,
+  PredictionSink,
+  Route,
+} from '@keelson/core';
 import { LocalServingSource } from '../hosting/local-source.ts';
 import type { ServedModel } from '../serving-source.ts';
 
@@ -44,6 +50,8 @@ export function load() {
 /** A sink that keeps all rows in memory. */
 class RowsInMemory implements PredictionSink {
   readonly rows: PredictionRow[] = [];
+  /** Set to have nothing more answered. */
+  fullness: KeelsonError | undefined;
 
   record(row: PredictionRow): void {
     this.rows.push(row);
@@ -51,6 +59,10 @@ class RowsInMemory implements PredictionSink {
 
   async flush(): Promise<void> {
     // Nothing waits.
+  }
+
+  full(): KeelsonError | undefined {
+    return this.fullness;
   }
 
   health(): ReturnType<PredictionSink['health']> {

@@ -41,9 +41,26 @@ const apiKeyKind: KindDeclaration = {
   history: 'kept',
 };
 
+/** What a workspace may use of something, and how much it does: `used` is adjusted by whoever uses it. */
+const quotaKind: KindDeclaration = {
+  name: 'quota',
+  columns: {
+    resource: { type: 'text', immutable: true },
+    limit: { type: 'integer' },
+    used: { type: 'integer' },
+    per: { type: 'text', optional: true },
+    /** When the period began that `used` is of. */
+    period: { type: 'integer' },
+    warned: { type: 'boolean' },
+  },
+  unique: [{ name: 'quota of a resource', columns: ['resource'] }],
+  history: 'kept',
+};
+
 /** The kinds that operations keep. */
 export const operationsKinds: readonly KindDeclaration[] = [
   roleGrantKind,
   accessRoleKind,
   apiKeyKind,
+  quotaKind,
 ];

@@ -24,11 +24,10 @@ export interface ComponentHealthChanged {
 
 /** A quota is nearly used up. */
 export interface StorageQuotaWarning {
-  /** What is limited, such as `artifacts`. */
+  /** What is limited: `storage`, `runs`, `compute` or `requests`. */
   readonly resource: string;
-  /** Bytes. */
+  /** Bytes, runs, milliseconds or requests. */
   readonly used: number;
-  /** Bytes. */
   readonly limit: number;
   /** When it will be full at the present pace, in epoch ms; missing where nothing grows. */
   readonly fullAt?: number;
@@ -139,10 +138,9 @@ export const operationsEvents: {
     source: 'operations',
     subject: 'quota:{resource}',
     meaning: 'A quota is nearly used up.',
-    reserved: true,
     fields: { resource: text, used: count, limit: count, fullAt: figure.optional() },
     example: {
-      resource: 'artifacts',
+      resource: 'storage',
       used: 85_899_345_920,
       limit: 107_374_182_400,
       fullAt: 1767225600000,
