@@ -4,6 +4,7 @@ import type { BackupProgress } from './contracts/backup.ts';
 import type { NamedContents } from './contracts/caretaker.ts';
 import { type BackupCheck, checkBackup } from './embedded/backup-check.ts';
 import { type RestoreReport, restoreFromBackup } from './embedded/backup-restore.ts';
+import { archiveContents } from './events/event-archives.ts';
 import { assertText } from './json.ts';
 import { outputContents } from './pipelines/step-outputs.ts';
 import { modelContents } from './registry/references.ts';
@@ -14,6 +15,7 @@ export const namedContents: readonly NamedContents[] = [
   artifactContents,
   modelContents,
   outputContents,
+  archiveContents,
 ];
 
 /** How a backup is verified. */

@@ -63,6 +63,7 @@ export {
   headersOfCorrelation,
 } from './events/correlation-headers.ts';
 export type { EventTypeDeclaration } from './events/declared-events.ts';
+export type { EventArchive } from './events/event-archives.ts';
 export type { EventAliases, EventPayloads, EventType } from './events/event-catalogue.ts';
 export type { DeadLetter, Events, SubscribeOptions } from './events/events.ts';
 export {
@@ -78,6 +79,7 @@ export type {
   TypedFilter,
   TypedHandler,
 } from './events/platform-events.ts';
+export type { EventRetention, RetentionTime } from './events/retention.ts';
 export type { EventHandler } from './events/subscription-loop.ts';
 export type { EventOf, PayloadOf, ResolvedType } from './events/typed-event.ts';
 export {

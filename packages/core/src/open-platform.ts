@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { namedContents } from './backups.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
+import { eventArchiveKinds } from './contracts/kinds/event-archive-kinds.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
 import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
 import { notificationKinds } from './contracts/kinds/notification-kinds.ts';
@@ -20,8 +21,11 @@ import { checkDatabase } from './embedded/sqlite-snapshot.ts';
 import { KeelsonError } from './errors.ts';
 import { correlatedLogger } from './events/correlated-logger.ts';
 import { declareEvents } from './events/declared-events.ts';
+import { archiveContents, archiveReferences } from './events/event-archives.ts';
 import { createEvents } from './events/events.ts';
 import { createPlatformEvents, type PlatformEvents } from './events/platform-events.ts';
+import { retentionTimes } from './events/retention.ts';
+import { createRetentionLoop } from './events/retention-loop.ts';
 import type { Owners } from './events/subscription-loop.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
@@ -59,6 +63,7 @@ import { uuidV7 } from './uuid.ts';
 /** The kinds of record that the services keep. */
 export const platformKinds: readonly KindDeclaration[] = [
   ...eventKinds,
+  ...eventArchiveKinds,
   ...trackingKinds,
   ...registryKinds,
   ...pipelinesKinds,
@@ -377,11 +382,12 @@ function bindServices(
   const tracker = enforced
     ? createTracking({ ...scope, authorizer: openAuthorizer }, trackingParts)
     : tracking;
-  const events = createPlatformEvents(
-    scope,
-    createEvents(scope, owners, parts.drive),
-    declareEvents(options.events?.types),
-  );
+  const times = retentionTimes(options.events?.retention);
+  const events = createPlatformEvents(scope, createEvents(scope, owners, parts.drive), {
+    declared: declareEvents(options.events?.types),
+    times,
+  });
+  const retention = createRetentionLoop(scope, times, owners);
   const registry = createRegistry(scope, tracking);
   const pipelines = createPipelines(scope, { tracker, functions });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
@@ -402,6 +408,11 @@ function bindServices(
         purge: createPurge(scope),
         references: artifactReferences(scope),
         contents: artifactContents,
+      },
+      {
+        component: 'events',
+        references: archiveReferences(scope),
+        contents: archiveContents,
       },
       {
         component: 'registry',
@@ -441,6 +452,7 @@ function bindServices(
     subscriptions: () => events.loops,
     loops: () => [
       reaper,
+      retention,
       ...events.loops,
       ...pipelines.loops,
       ...deployments.loops,

@@ -4,6 +4,7 @@ import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contract
 import type { Authorizer, Clock, Ids, Logger, Notifier, Principal } from './contracts/ports.ts';
 import { KeelsonError } from './errors.ts';
 import type { EventTypeDeclaration } from './events/declared-events.ts';
+import type { EventRetention } from './events/retention.ts';
 import { platformWorkspace } from './operations/access-resources.ts';
 import { type TokenOptions, tokenOptions } from './operations/bearer-tokens.ts';
 import { type NotifierRoute, notifiersOption } from './operations/notifiers/notifications.ts';
@@ -110,6 +111,13 @@ export interface MonitoringOptions {
 export interface EventOptions {
   /** Types beside those of the platform, with the schema of what they carry. */
   readonly types?: readonly EventTypeDeclaration[];
+  /**
+   * How long events stay in the log, in ms or `'forever'`: `{ 'step.*': 30 * 86_400_000 }`. Older ones are
+   * moved into archives in the artifact store by a loop of `platform.start()`, up to a day later where that
+   * makes one archive of many. What is not named: 7 years for what tells who changed what is in use, 90
+   * days for steps and health, a year for the rest. The same in all processes of a store.
+   */
+  readonly retention?: EventRetention;
 }
 
 /** Text that every store and file system can keep. */
@@ -186,6 +194,9 @@ const schema = z.strictObject({
             upcasts: z.array(z.custom((value) => typeof value === 'function')).optional(),
           }),
         )
+        .optional(),
+      retention: z
+        .record(z.string(), z.union([z.number().min(1), z.literal('forever')]))
         .optional(),
     })
     .optional(),

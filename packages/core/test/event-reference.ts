@@ -44,7 +44,17 @@ Every event has \`id\`, \`type\`, \`source\`, \`subject\`, \`at\` (epoch ms), \`
 await platform.events.subscribe('mail-owners', { types: ['model.promoted'] }, async (event) => {
   event.payload.newStage; // typed by the type
 });
-\`\`\``;
+\`\`\`
+
+**Of one's own.** \`platform.events.publish({ type: 'invoice.sent', subject: 'invoice:7', payload })\`; \`openPlatform({ events: { types: [{ type: 'invoice.sent', payload: z.object({ … }) }] } })\` declares what it carries. Nouns of the table below are the platform's.
+
+**Versions.** A payload of an older schema version is brought up to today's when it is read; one of a newer version comes as it is, with \`newerSchema: true\`. A payload that does not fit its type is CORRUPT, and a dead letter of a subscription that meets it.
+
+**A whole workflow.** \`historyText(await platform.events.historyTree(correlationId))\` prints it, causes above effects.
+
+**Elsewhere.** \`toCloudEvent(event)\` is CloudEvents 1.0 (JSON format), \`cloudEventMessage\` its HTTP binary mode, \`fromCloudEvent\` the way back.
+
+**Old ones.** Events stay in the log for 7 years where they tell who changed what is in use (models, promotions, aliases, deployments, rollouts, routes, A/B tests, incidents, experiments, deleted runs), for 90 days where they tell of steps, predictions, health and dead letters, for a year otherwise; \`openPlatform({ events: { retention: { 'step.*': 30 * 86_400_000, 'run.*': 'forever' } } })\` says otherwise. Then a loop of \`platform.start()\` moves them into archives in the artifact store: gzipped lines of JSON. \`events.each({ archived: true })\` reads both, each event once; \`events.archived(filter)\` and \`events.archives()\` only what was moved. An event that a subscription has not passed, or that a dead letter names, stays.`;
 
 function overview(): string {
   const rows = eventTypes.map((type) => {

@@ -38,6 +38,8 @@ export interface HistoryTree {
 export interface HistoryOptions {
   /** Events at most, 1 to 10,000; 1,000 when left out. */
   readonly limit?: number;
+  /** Looks through archives too, all of them: slow where there are many. */
+  readonly archived?: boolean;
 }
 
 /** Reads events that match, oldest first. */
@@ -45,6 +47,7 @@ export type ReadEvents = (filter: EventFilter) => AsyncIterable<StoredEvent>;
 
 const shape = z.strictObject({
   limit: z.int().min(1).max(10_000).optional(),
+  archived: z.boolean().optional(),
 } satisfies Record<keyof HistoryOptions, z.ZodType>);
 
 const treeShape = z.looseObject({

@@ -2,6 +2,7 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import { openTestPlatform, sharePlatform } from '../../test/open-test-platform.ts';
 import { openTestScope } from '../../test/open-test-scope.ts';
+import { eventArchiveKinds } from '../contracts/kinds/event-archive-kinds.ts';
 import { eventKinds } from '../contracts/kinds/event-kinds.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { JsonObject } from '../json.ts';
@@ -9,6 +10,7 @@ import { uuidV7 } from '../uuid.ts';
 import { declareEvents, type EventTypeDeclaration } from './declared-events.ts';
 import { createEvents } from './events.ts';
 import { createPlatformEvents, type PlatformEvents } from './platform-events.ts';
+import { retentionTimes } from './retention.ts';
 
 const { fresh } = sharePlatform();
 const quick = { experiment: 'weather', environment: false } as const;
@@ -19,9 +21,14 @@ async function open(types: readonly EventTypeDeclaration[] = []): Promise<{
   readonly scope: Scope;
   write(type: string, schemaVersion: number, payload: JsonObject): Promise<string>;
 }> {
-  const { scope, ...stores } = await openTestScope({ kinds: eventKinds });
+  const { scope, ...stores } = await openTestScope({
+    kinds: [...eventKinds, ...eventArchiveKinds],
+  });
   const owners = { self: 'me', dead: () => [] };
-  const events = createPlatformEvents(scope, createEvents(scope, owners), declareEvents(types));
+  const events = createPlatformEvents(scope, createEvents(scope, owners), {
+    declared: declareEvents(types),
+    times: retentionTimes(),
+  });
   return {
     events,
     scope,

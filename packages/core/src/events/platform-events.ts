@@ -1,15 +1,19 @@
 import { z } from 'zod';
-import { checkOptions } from '../check-options.ts';
+import { assertObject, checkOptions } from '../check-options.ts';
 import type { EventFilter, StoredEvent } from '../contracts/event.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, type JsonObject } from '../json.ts';
+import { archivedEvents, everyEvent } from './archived-events.ts';
 import { currentCorrelation } from './correlation.ts';
 import { assertOwnType, type DeclaredEvents, resolveTypes } from './declared-events.ts';
 import { draftEvent } from './draft-event.ts';
+import { archiveFromRecord, archiveRecords, type EventArchive } from './event-archives.ts';
 import type { Events, SubscribeOptions } from './events.ts';
 import { type HistoryOptions, type HistoryTree, readHistory } from './history-tree.ts';
+import { noteInterest } from './passed-events.ts';
+import type { RetentionTimes } from './retention.ts';
 import type { EventHandler } from './subscription-loop.ts';
 import { type EventOf, reviveEvent } from './typed-event.ts';
 
@@ -22,6 +26,8 @@ export type TypedHandler<T extends string> = (
 /** Which events; types are names of the catalogue, their aliases, or those of one's own. */
 export interface TypedFilter<T extends string> extends Omit<EventFilter, 'types'> {
   readonly types?: readonly T[];
+  /** Those that retention has moved into archives too: they come first, in the order of their moving. */
+  readonly archived?: boolean;
 }
 
 /** An event of one's own. */
@@ -46,9 +52,15 @@ export interface PlatformEvents extends Omit<Events, 'subscribe' | 'each' | 'fol
   ): ReturnType<Events['subscribe']>;
   /** Events that match, oldest first. CORRUPT, naming it, at one that is not what its type says. */
   each<const T extends string = string>(filter?: TypedFilter<T>): AsyncIterable<EventOf<T>>;
+  /** Those that retention has moved out of the log and that match, in the order of their moving. */
+  archived<const T extends string = string>(
+    filter?: Omit<TypedFilter<T>, 'archived'>,
+  ): AsyncIterable<EventOf<T>>;
+  /** The archives that retention has made, oldest first. */
+  archives(): AsyncIterable<EventArchive>;
   /** {@link Events.follow}, with events checked and typed by their types. */
   follow<const T extends string = string>(
-    filter: TypedFilter<T>,
+    filter: Omit<TypedFilter<T>, 'archived'>,
     options: { readonly signal: AbortSignal },
   ): AsyncIterable<EventOf<T>>;
   /**
@@ -77,12 +89,24 @@ const receiptShape = z.strictObject({
 export function createPlatformEvents(
   scope: Scope,
   events: Events,
-  declared: DeclaredEvents,
+  parts: { readonly declared: DeclaredEvents; readonly times: RetentionTimes },
 ): PlatformEvents {
+  const { declared, times } = parts;
+
   async function* revived<T extends string>(
     stored: AsyncIterable<StoredEvent>,
   ): AsyncIterable<EventOf<T>> {
     for await (const event of stored) yield reviveEvent<T>(event, declared);
+  }
+
+  function stored(filter: TypedFilter<string> = {}): AsyncIterable<StoredEvent> {
+    const { archived, ...rest } = withTypes(assertObject(filter, 'A filter of events'));
+    if (archived !== undefined && typeof archived !== 'boolean') {
+      throw new KeelsonError('INVALID', 'A filter of events takes `archived` as true or false.');
+    }
+    // Made, and with it checked, before anything is read.
+    const log = events.each(rest);
+    return archived === true ? everyEvent(scope, rest, times) : log;
   }
 
   async function publish(
@@ -121,21 +145,38 @@ export function createPlatformEvents(
     },
     publish,
 
-    subscribe: (name, options, handler) => {
+    async subscribe(name, options, handler) {
       const typed: EventHandler = (event, context) =>
         handler(reviveEvent(event, declared), context);
       // What is no function is refused where the rest is.
       const checked = typeof handler === 'function' ? typed : handler;
-      return events.subscribe(name, withTypes(options), checked as EventHandler);
+      const resolved = withTypes(options);
+      const subscription = await events.subscribe(name, resolved, checked as EventHandler);
+      await noteInterest(scope, name, resolved.types);
+      return subscription;
     },
 
-    each: (filter) =>
-      revived(filter === undefined ? events.each() : events.each(withTypes(filter))),
+    each: (filter) => revived(stored(filter)),
+
+    archived: (filter = {}) => {
+      const rest = withTypes(assertObject(filter, 'A filter of events'));
+      // The log is not read: only its check is wanted.
+      events.each(rest);
+      return revived(archivedEvents(scope, rest));
+    },
+
+    async *archives() {
+      for await (const record of archiveRecords(scope)) yield archiveFromRecord(record);
+    },
 
     follow: (filter, options) => revived(events.follow(withTypes(filter), options)),
 
     historyTree: (correlationId, options) =>
-      readHistory((filter) => events.each(filter), correlationId, options),
+      readHistory(
+        (filter) => stored(options?.archived === true ? { ...filter, archived: true } : filter),
+        correlationId,
+        options,
+      ),
   };
 }
 

@@ -1,3 +1,4 @@
+import { eventArchiveKinds } from '../../src/contracts/kinds/event-archive-kinds.ts';
 import { eventKinds } from '../../src/contracts/kinds/event-kinds.ts';
 import type { KindDeclaration } from '../../src/contracts/record.ts';
 
@@ -10,3 +11,9 @@ const tallyKind: KindDeclaration = {
 
 /** What tests of events and their child processes keep. */
 export const eventTestKinds: readonly KindDeclaration[] = [...eventKinds, tallyKind];
+
+/** Those, and what retention keeps. */
+export const retentionTestKinds: readonly KindDeclaration[] = [
+  ...eventTestKinds,
+  ...eventArchiveKinds,
+];
