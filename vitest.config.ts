@@ -17,6 +17,7 @@ export default defineConfig({
       'examples/**/*.test.ts',
       'tools/**/*.test.ts',
       'bench/**/*.test.ts',
+      'faults/**/*.test.ts',
     ],
     // Starts nothing by itself: PostgreSQL is started by the first test that asks for it.
     globalSetup: ['packages/store-pg/test/server/global-setup.ts'],

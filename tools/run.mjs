@@ -21,6 +21,7 @@ const vitest = 'node_modules/vitest/vitest.mjs';
 const jobs = {
   start: (rest) => [fromSource, mainExample(), ...rest],
   bench: (rest) => [fromSource, 'bench/main.ts', ...rest],
+  faults: (rest) => [fromSource, 'faults/main.ts', ...rest],
   test: (rest) => [vitest, 'run', ...rest],
   lock: (rest) => ['tools/lock-file.ts', ...rest],
   lint: (rest) => [biome, 'check', ...rest],

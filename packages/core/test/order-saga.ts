@@ -2,6 +2,7 @@ import { sagaKinds } from '../src/contracts/kinds/saga-kinds.ts';
 import type { Change, MetadataStore } from '../src/contracts/metadata-store.ts';
 import type { KindDeclaration } from '../src/contracts/record.ts';
 import { isKeelsonError, KeelsonError } from '../src/errors.ts';
+import type { Owners } from '../src/events/subscription-loop.ts';
 import { defineSaga, type SagaDefinition } from '../src/operations/saga.ts';
 import type { Saga } from '../src/operations/saga-state.ts';
 import { createSagas, type Sagas } from '../src/operations/sagas.ts';
@@ -15,7 +16,7 @@ export const orderKinds: readonly KindDeclaration[] = [
 ];
 
 export const orderWorkspace = 'orders';
-export const fullStock = 10;
+export const fullStock = 1_000;
 
 export type OrderInput = { readonly order: string; readonly refused: boolean };
 
@@ -75,9 +76,15 @@ export function orderSaga(store: MetadataStore): SagaDefinition<OrderInput> {
   ]);
 }
 
-/** Sagas over a store, by a process whose death nobody can see. */
-export function ordersOn(store: MetadataStore): {
+const unseen: Owners = { self: uuidV7(), dead: () => [] };
+
+/** Sagas over a store, by a process whose death nobody can see unless it is said how. */
+export function ordersOn(
+  store: MetadataStore,
+  parts: { readonly owners?: Owners; readonly leaseMs?: number } = {},
+): {
   readonly sagas: Sagas;
+  readonly definition: SagaDefinition<OrderInput>;
   order(input: OrderInput): Promise<Saga>;
 } {
   const definition = orderSaga(store);
@@ -90,12 +97,10 @@ export function ordersOn(store: MetadataStore): {
     ids: { next: uuidV7 },
     logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
   };
-  const sagas = createSagas(scope, {
-    definitions: [definition],
-    owners: { self: uuidV7(), dead: () => [] },
-  });
+  const sagas = createSagas(scope, { owners: unseen, ...parts, definitions: [definition] });
   return {
     sagas,
+    definition,
     async order(input) {
       const { id } = await sagas.start(definition, input, { idempotencyKey: input.order });
       return await sagas.wait(id, { timeoutMs: 20_000 });

@@ -1,0 +1,89 @@
+import { runEveryCrash } from '../packages/core/src/testing/faults/every-crash.ts';
+import { BrokenInvariants } from '../packages/core/src/testing/faults/invariants.ts';
+import { mutants } from '../packages/core/src/testing/faults/mutants.ts';
+import { workCrashes } from '../packages/core/src/testing/faults/work-crashes.ts';
+import { sagaCrashes } from '../packages/core/test/saga-crashes.ts';
+import { SqliteMetadataHarness } from '../packages/core/test/sqlite-metadata-harness.ts';
+import type { FaultScenario } from './scenario.ts';
+
+/** Scenarios that are crashed at every point. */
+export const crashScenarios: readonly FaultScenario[] = [
+  {
+    name: 'work-crashes',
+    sentence: 'Tasks, events and receipts, crashed at every point × {throw, unknown, stall}.',
+    async run({ store, extent, tell }) {
+      const faults = { throw: 0, unknown: 0, stall: 0 };
+      let invariants = 0;
+      for (const scenario of workCrashes(() => store.harness())) {
+        tell(scenario.name);
+        const { byKind } = await runEveryCrash({ ...scenario, hits: extent === 'long' ? 2 : 1 });
+        for (const kind of ['throw', 'unknown', 'stall'] as const) faults[kind] += byKind[kind];
+        invariants = scenario.invariants.length;
+      }
+      return { faults, invariants };
+    },
+  },
+  {
+    name: 'saga-crashes',
+    sentence:
+      'A saga, forward and back, crashed at every point × {exit (SQLite), throw, unknown, stall}.',
+    async run({ store, extent, tell }) {
+      const faults = { exit: 0, throw: 0, unknown: 0, stall: 0 };
+      let invariants = 0;
+      for (const refused of [false, true]) {
+        tell(`a saga ${refused ? 'back' : 'forward'}`);
+        const hits = extent === 'long' ? 3 : 1;
+        const runs = [runEveryCrash({ ...sagaCrashes(() => store.harness(), { refused }), hits })];
+        if (store.name === 'sqlite') runs.push(killed(refused, hits));
+        for (const { byKind } of await Promise.all(runs)) {
+          for (const kind of ['exit', 'throw', 'unknown', 'stall'] as const) {
+            faults[kind] += byKind[kind];
+          }
+        }
+        invariants = 2;
+      }
+      return { faults, invariants };
+    },
+  },
+  {
+    name: 'mutants',
+    sentence: 'Stores that break a promise each: the work scenario must fail with every one.',
+    async run({ store, tell }) {
+      let caught = 0;
+      for (const mutant of mutants) {
+        tell(mutant.name);
+        if (!(await isCaught(() => store.harness(), mutant))) {
+          throw new Error(`A store with "${mutant.name}" was not noticed.`);
+        }
+        caught += 1;
+      }
+      return { faults: { 'mutants caught': caught }, invariants: 0 };
+    },
+  },
+];
+
+function killed(refused: boolean, hits: number): ReturnType<typeof runEveryCrash> {
+  const scenario = sagaCrashes(() => new SqliteMetadataHarness(), {
+    refused,
+    process: {
+      program: new URL('../packages/core/test/children/order-once.ts', import.meta.url),
+      argument: ({ path, now }, input) => ({ path, now, input }),
+    },
+  });
+  return runEveryCrash({ ...scenario, kinds: ['exit'], hits });
+}
+
+async function isCaught(
+  harness: Parameters<typeof workCrashes>[0],
+  { wrap }: (typeof mutants)[number],
+): Promise<boolean> {
+  for (const scenario of workCrashes(harness, wrap).toReversed()) {
+    try {
+      await runEveryCrash(scenario);
+    } catch (error) {
+      if (!(error instanceof BrokenInvariants)) throw error;
+      return true;
+    }
+  }
+  return false;
+}
