@@ -110,6 +110,13 @@ export type { ApiKey, ApiKeyOptions, NewApiKey } from './operations/api-keys.ts'
 export type { Credentials } from './operations/authenticate.ts';
 export type { TokenOptions } from './operations/bearer-tokens.ts';
 export type { GarbageOptions, GarbageProgress, GarbageReport } from './operations/garbage.ts';
+export {
+  type MetricDefinition,
+  type MetricName as CatalogueMetric,
+  type MetricPart,
+  metricCatalogue,
+} from './operations/metrics/metric-catalogue.ts';
+export { Metrics, metricsContentType } from './operations/metrics/metrics.ts';
 export type { AddressRange } from './operations/notifiers/addresses.ts';
 export {
   type AlertmanagerOptions,

@@ -32,7 +32,11 @@ import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
 import type { Credentials } from './operations/authenticate.ts';
 import { collectGarbage } from './operations/garbage.ts';
-import { LoopRunner } from './operations/loop-runner.ts';
+import { type LoopReport, LoopRunner } from './operations/loop-runner.ts';
+import { meteredEvents } from './operations/metrics/metered-events.ts';
+import { meteredStore } from './operations/metrics/metered-store.ts';
+import { Metrics } from './operations/metrics/metrics.ts';
+import { platformMetrics } from './operations/metrics/platform-metrics.ts';
 import { createNotifications } from './operations/notifiers/notifications.ts';
 import {
   createOperations,
@@ -147,6 +151,7 @@ class OpenPlatform implements Platform {
   readonly #access: PlatformAccess | undefined;
   readonly #quotas = new Map<string, WorkspaceQuotas>();
   readonly #functions = new StepFunctions();
+  readonly #metrics = new Metrics();
   readonly #bound = new Map<string, BoundServices>();
   readonly #home: BoundServices;
   readonly #reaping: Promise<void>;
@@ -157,7 +162,7 @@ class OpenPlatform implements Platform {
   constructor(options: PlatformOptions, stores: PlatformStores) {
     this.dir = stores.dir;
     this.#options = options;
-    this.#stores = stores;
+    this.#stores = { ...stores, metadata: meteredStore(stores.metadata, this.#metrics) };
     const workspace = options.workspace ?? 'default';
     const principal = options.principal ?? localPrincipal();
     this.#access = this.#openAccess(workspace, principal);
@@ -297,6 +302,8 @@ class OpenPlatform implements Platform {
         stores: this.#stores,
         options: tracking === undefined ? this.#options : { ...this.#options, tracking },
         functions: this.#functions,
+        metrics: this.#metrics,
+        loopReport: () => this.#runner?.report() ?? [],
         authorizer: this.#access?.authorizer,
         drive: (loop) => this.#drive(loop),
       });
@@ -364,6 +371,8 @@ function bindServices(
     readonly stores: PlatformStores;
     readonly options: PlatformOptions;
     readonly functions: StepFunctions;
+    readonly metrics: Metrics;
+    loopReport(): readonly LoopReport[];
     readonly authorizer: AccessAuthorizer | undefined;
     drive(loop: Loop): () => Promise<void>;
   },
@@ -383,7 +392,8 @@ function bindServices(
     ? createTracking({ ...scope, authorizer: openAuthorizer }, trackingParts)
     : tracking;
   const times = retentionTimes(options.events?.retention);
-  const events = createPlatformEvents(scope, createEvents(scope, owners, parts.drive), {
+  const counted = meteredEvents(scope, createEvents(scope, owners, parts.drive), parts.metrics);
+  const events = createPlatformEvents(scope, counted, {
     declared: declareEvents(options.events?.types),
     times,
   });
@@ -401,6 +411,13 @@ function bindServices(
     quotas: scope.quotas,
     ...optional('authorizer', parts.authorizer),
     notifications,
+    metrics: () =>
+      platformMetrics(scope, parts.metrics, {
+        points: () => (stores.hasWriter() ? stores.writer().health() : undefined),
+        loops: () => parts.loopReport(),
+        connections: () => options.metadata?.connections?.(),
+        notifiers: telling.names,
+      }),
     caretakers: [
       createQuotaCaretaker(scope, scope.quotas),
       {

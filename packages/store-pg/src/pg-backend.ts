@@ -1,4 +1,5 @@
 import {
+  type Connections,
   type HealthCheck,
   KeelsonError,
   type KindDeclaration,
@@ -114,6 +115,12 @@ class SharedPgBackend implements PgBackend {
       throw new KeelsonError('CLOSED', 'No store of this backend is open.');
     }
     return await readHealth(this.#database, options.signal);
+  }
+
+  connections(): Connections | undefined {
+    const { total, idle, waiting } = this.#database?.poolFigures() ?? {};
+    if (total === undefined || idle === undefined || waiting === undefined) return undefined;
+    return { total, idle, waiting };
   }
 
   checks(): readonly HealthCheck[] {

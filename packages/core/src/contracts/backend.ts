@@ -25,6 +25,16 @@ export interface MetadataBackend {
     readonly kinds: readonly KindDeclaration[];
     readonly logger: Logger;
   }): Promise<MetadataStore>;
+  /** Connections to a server, where there is one and its pool tells; asked for often, without I/O. */
+  connections?(): Connections | undefined;
+}
+
+/** The connections of a pool. */
+export interface Connections {
+  readonly total: number;
+  readonly idle: number;
+  /** Callers that wait for one. */
+  readonly waiting: number;
 }
 
 /** Hands out a {@link SeriesStore}; see {@link MetadataBackend}. */

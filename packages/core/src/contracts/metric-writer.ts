@@ -2,6 +2,8 @@ import type { SeriesKey } from './series-store.ts';
 
 /** What a metric writer has lost, holds, and last failed of. */
 export interface MetricWriterHealth {
+  /** Logged since the writer was opened, modulo 2^32. */
+  readonly loggedPoints: number;
   /** Logged, not yet durable. */
   readonly pendingPoints: number;
   /** Of those, in the spool file because the store is away. */

@@ -215,6 +215,7 @@ export class PointWriter implements MetricWriter {
     const error = this.#threadError ?? (ring?.failing === true ? this.#report.error : undefined);
     const lastFlushAt = ring?.lastFlushAt ?? 0;
     return {
+      loggedPoints: this.#head >>> 0,
       pendingPoints: ring === undefined ? 0 : distance(ring.durable, this.#head),
       spooledPoints: ring?.spooled ?? 0,
       dropped: [...dropped].map(([index, points]) => ({

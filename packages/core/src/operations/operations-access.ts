@@ -7,6 +7,7 @@ const rules: AccessRules<Operations> = {
   gc: asks('workspace.collect'),
   verify: asks('workspace.verify'),
   backup: asks('platform.backup', () => 'platform'),
+  metrics: asks('metrics.read'),
   notifications: {
     test: asks('notification.manage'),
     deliveries: asks('notification.read'),

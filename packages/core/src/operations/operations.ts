@@ -37,6 +37,11 @@ export interface Operations {
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   /** Who may do what. Enforced where the platform was opened with `access`. */
   readonly access: Access;
+  /**
+   * The metrics of this process and of the platform's workspace, as Prometheus's text (format 0.0.4, to be
+   * answered as `metricsContentType`). docs/observability/metrics.md lists them.
+   */
+  metrics(): Promise<string>;
   /** Those who tell people, and what became of what they were to deliver. */
   readonly notifications: Notifications;
   /** What the workspace may use up. */
@@ -62,6 +67,7 @@ export interface OperationsParts {
   /** One for each room that keeps records. */
   readonly caretakers: readonly Caretaker[];
   readonly notifications: Notifications;
+  metrics(): Promise<string>;
   collectLeftovers(olderThanMs: number): Promise<number>;
   /** Left out where the records are not ours to copy. */
   readonly backUp?: (dir: string, options: BackupOptions) => Promise<BackupReport>;
@@ -73,6 +79,7 @@ export interface OperationsParts {
 export function createOperations(scope: Scope, parts: OperationsParts): Operations {
   return {
     notifications: parts.notifications,
+    metrics: () => parts.metrics(),
     gc: (options) => collectGarbage(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
     access: createAccess(scope, parts.authorizer),

@@ -94,6 +94,7 @@ export function createNotifications(
 ): {
   readonly notifications: Notifications;
   readonly loops: readonly Loop[];
+  readonly names: readonly string[];
   subscribe(events: Pick<Events, 'subscribe'>): Promise<void>;
 } {
   const { metadata, workspace, clock } = scope;
@@ -216,6 +217,7 @@ export function createNotifications(
   return {
     notifications,
     loops,
+    names: [...routes.keys()],
     async subscribe(events) {
       for (const route of routes.values()) {
         const { name } = route.to;
