@@ -1,4 +1,3 @@
-import { eventCatalogue, eventTypes } from '../src/events/event-catalogue.ts';
 import {
   type MetricDefinition,
   type MetricName,
@@ -191,7 +190,7 @@ export function dashboard(part: MetricPart): string {
         ...queriesOf(name, metricCatalogue[name]),
         help: metricCatalogue[name].help,
       })),
-    ...eventPanel(part),
+    eventPanel(part),
   ];
   return `${JSON.stringify(
     {
@@ -258,11 +257,22 @@ function queriesOf(name: MetricName, definition: MetricDefinition): Omit<Panel, 
   return { title: name, unit: 's', targets };
 }
 
-/** What happens in a part: its events, by type. */
-function eventPanel(part: MetricPart): Panel[] {
-  const types = eventTypes.filter((type) => eventCatalogue[type].source === part);
-  if (types.length === 0) return [];
-  const expr = `sum by (type) (increase(keelson_events_emitted_total{type=~"${types.map((type) => type.replaceAll('.', '\\\\.')).join('|')}"}[5m]))`;
+/** The nouns of a part's events. */
+export const eventNouns: Readonly<Record<MetricPart, string | undefined>> = {
+  platform: undefined,
+  tracking: 'run|metric|artifact|experiment',
+  registry: 'model|promotion|alias',
+  pipelines: 'pipeline|step|resource',
+  deployments: 'deployment|traffic|rollout|scaling|abtest',
+  monitoring: 'alert|drift|performance|baseline|prediction|monitoring',
+};
+
+/** What happens in a part: its events, by type; of the platform, the most frequent of all. */
+function eventPanel(part: MetricPart): Panel {
+  const nouns = eventNouns[part];
+  const of = nouns === undefined ? '' : `{type=~"(${nouns})\\\\..*"}`;
+  const sum = `sum by (type) (increase(keelson_events_emitted_total${of}[5m]))`;
+  const expr = nouns === undefined ? `topk(20, ${sum})` : sum;
   const title = `events of ${part} in five minutes`;
-  return [{ title, unit: 'short', help: 'From the outbox.', targets: [[expr, '{{type}}']] }];
+  return { title, unit: 'short', help: 'From the outbox.', targets: [[expr, '{{type}}']] };
 }

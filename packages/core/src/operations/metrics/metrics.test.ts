@@ -8,11 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findDebianProgram } from '../../../test/debian-program.ts';
-import { dashboard, metricsPage, parts, rules } from '../../../test/observability.ts';
+import { dashboard, eventNouns, metricsPage, parts, rules } from '../../../test/observability.ts';
 import { openTestPlatform, temporaryDirectory, until } from '../../../test/open-test-platform.ts';
 import { openHttpReceiver } from '../../../test/receivers/http-receiver.ts';
+import { eventCatalogue, eventTypes } from '../../events/event-catalogue.ts';
 import { webhookNotifier } from '../notifiers/webhook-notifier.ts';
-import { type MetricName, metricCatalogue } from './metric-catalogue.ts';
+import { type MetricName, type MetricPart, metricCatalogue } from './metric-catalogue.ts';
 import { Metrics, metricsContentType } from './metrics.ts';
 
 const promtool = findDebianProgram('promtool');
@@ -92,6 +93,13 @@ describe('docs/observability', () => {
     expect(named.map(([name]) => name).filter((name) => !known.has(name))).toEqual([]);
     const all = new Set(named.map(([name]) => name.replace(/_bucket$/, '')));
     expect(Object.keys(metricCatalogue).filter((name) => !all.has(name))).toEqual([]);
+  });
+
+  test('every event of the five parts is in the panel of its part', () => {
+    for (const type of eventTypes) {
+      const nouns = eventNouns[eventCatalogue[type].source as MetricPart];
+      if (nouns !== undefined) expect(type).toMatch(new RegExp(`^(${nouns})\\.`));
+    }
   });
 
   test.skipIf(promtool === undefined)('promtool takes the rules', async () => {
