@@ -115,7 +115,8 @@ export interface EventOptions {
    * How long events stay in the log, in ms or `'forever'`: `{ 'step.*': 30 * 86_400_000 }`. Older ones are
    * moved into archives in the artifact store by a loop of `platform.start()`, up to a day later where that
    * makes one archive of many. What is not named: 7 years for what tells who changed what is in use, 90
-   * days for steps and health, a year for the rest. The same in all processes of a store.
+   * days for steps and health, a year for the rest. The same in all processes of a store. It looks after the
+   * platform's own workspace.
    */
   readonly retention?: EventRetention;
 }

@@ -19,7 +19,7 @@ const sevenYears = 7 * 366 * dayMs;
  * deployments, routes, incidents) for 7 years, the noise of steps and health for 90 days, the rest for a
  * year. Events of one's own stay for a year too.
  */
-export const defaultRetention: EventRetention = {
+const defaultRetention: EventRetention = {
   '*': 365 * dayMs,
   'model.*': sevenYears,
   'promotion.*': sevenYears,
