@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openTestPlatform, temporaryDirectory } from '../../test/open-test-platform.ts';
+import { testBackends } from '../../test/test-backends.ts';
 import { openPlatform, type Platform } from '../open-platform.ts';
 
 const lead = { id: 'user:lead', roles: [] };
@@ -171,7 +172,8 @@ describe('a key', () => {
 test('what another process grants, revokes and ends counts within a second', async () => {
   const dir = join(await temporaryDirectory(), '.keelson');
   const here = (await openTestPlatform({ dir, access: true, principal: lead })).platform;
-  const there = await openPlatform({ dir, access: true, principal: lead });
+  const backends = await testBackends(dir);
+  const there = await openPlatform({ dir, ...backends, access: true, principal: lead });
   try {
     const ana = here.as({ principal: { id: 'user:ana', roles: [] } }).tracking;
     await expect(ana.listExperiments()).rejects.toMatchObject(forbidden);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { openTestPlatform } from '../../test/open-test-platform.ts';
 import { openTestScope } from '../../test/open-test-scope.ts';
+import { testBackends } from '../../test/test-backends.ts';
 import { openPlatform, platformKinds, type Services } from '../open-platform.ts';
 import { definePipeline } from '../pipelines/define-pipeline.ts';
 import { createQuotaKeeper, quotaId } from './quota-keeper.ts';
@@ -25,7 +26,7 @@ async function warnings(services: Services) {
 describe('runs', () => {
   test('are as many as the quota lets be, however many begin at once, in two processes', async () => {
     const { platform, dir } = await openTestPlatform();
-    const other = await openPlatform({ dir });
+    const other = await openPlatform({ dir, ...(await testBackends(dir)) });
     try {
       await platform.operations.quotas.set({ resource: 'runs', limit: 5 });
       await platform.tracking.createExperiment({ name: 'e' });
