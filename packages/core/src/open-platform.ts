@@ -57,6 +57,7 @@ import {
   type ServicesOptions,
 } from './platform-options.ts';
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
+import { RecentlyUsed } from './recently-used.ts';
 import { createModelReferences, modelContents } from './registry/references.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { artifactContents, artifactReferences, createPurge } from './tracking/purging.ts';
@@ -94,7 +95,7 @@ export interface Services extends AllServices {
 export interface Platform extends Services, AsyncDisposable {
   /** The directory of the embedded default, and of what is local. */
   readonly dir: string;
-  /** The same services for another workspace or person. */
+  /** The same services for another workspace or person; hold on to them while they log predictions. */
   as(other: ServicesOptions): Services;
   /**
    * Who a bearer is: an API key of `operations.access`, or a token of `access.tokens`. For `as`, with each
@@ -143,6 +144,8 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
 const heartbeatTimeoutMs = 30_000;
 /** How many dead runs opening a platform marks; listing runs and the reaper go on. */
 const reapedAtOpening = 20;
+/** How many persons' services are kept ready; those of others are made when they are asked for. */
+const keptBindings = 256;
 
 class OpenPlatform implements Platform {
   readonly dir: string;
@@ -152,8 +155,13 @@ class OpenPlatform implements Platform {
   readonly #quotas = new Map<string, WorkspaceQuotas>();
   readonly #functions = new StepFunctions();
   readonly #metrics = new Metrics();
-  readonly #bound = new Map<string, BoundServices>();
+  readonly #bound = new RecentlyUsed<BoundServices>(
+    keptBindings,
+    (bound) => bound !== this.#home && bound.isIdle(),
+  );
   readonly #home: BoundServices;
+  /** Whose loops run. */
+  #keeper: BoundServices | undefined;
   readonly #reaping: Promise<void>;
   readonly #stops = new Map<Loop, () => Promise<void>>();
   #runner: LoopRunner | undefined;
@@ -236,9 +244,9 @@ class OpenPlatform implements Platform {
     this.#assertOpen();
     this.#runner ??= new LoopRunner(this.#home.scope.logger);
     // What the platform does by itself, nobody's rights may stop.
-    const keeper =
+    this.#keeper ??=
       this.#access === undefined ? this.#home : this.#bind(this.workspace, platformPrincipal);
-    for (const loop of keeper.loops()) this.#run(loop);
+    for (const loop of this.#keeper.loops()) this.#run(loop);
     for (const bound of this.#bound.values()) {
       for (const loop of bound.subscriptions()) this.#run(loop);
     }
@@ -257,9 +265,7 @@ class OpenPlatform implements Platform {
   async #close(timeoutMs: number): Promise<void> {
     await this.#runner?.stop(timeoutMs);
     await this.#reaping;
-    const closed = await Promise.allSettled(
-      [...this.#bound.values()].map((bound) => bound.close()),
-    );
+    const closed = await Promise.allSettled(this.#bound.values().map((bound) => bound.close()));
     await this.#access?.settle();
     closed.push(...(await Promise.allSettled([this.#stores.close({ timeoutMs })])));
     const fault = closed.find((each) => each.status === 'rejected');
@@ -361,6 +367,8 @@ interface BoundServices extends Services {
   begin(): Promise<void>;
   loops(): readonly Loop[];
   subscriptions(): readonly Loop[];
+  /** Whether nothing would be missed that is not in somebody's hands. */
+  isIdle(): boolean;
   reap(limit: number): Promise<number>;
   close(): Promise<void>;
 }
@@ -467,6 +475,7 @@ function bindServices(
     begin: () => telling.subscribe(events),
     reap: (limit) => tracking.reap({ limit }),
     subscriptions: () => events.loops,
+    isIdle: () => events.loops.length === 0 && monitoring.predictions.health().pending === 0,
     loops: () => [
       reaper,
       retention,
