@@ -1,9 +1,17 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { MetadataStore, StoredEvent } from '@keelson/core';
+import {
+  type KillLoopOptions,
+  killLoop,
+  readEffects,
+  seededRandom,
+  seedOf,
+} from '@keelson/core/testing';
 import { expect, onTestFinished, test } from 'vitest';
-import { ContendingProcess } from '../../core/test/metadata/contending-process.ts';
 import { allEvents, checkWorld } from '../../core/test/metadata/contention-check.ts';
 import { contentionKinds, type Said } from '../../core/test/metadata/contention-kinds.ts';
-import { generator } from '../../core/test/metadata/seeded-generator.ts';
 import { pgBackend } from '../src/index.ts';
 import { PgCluster } from './server/cluster.ts';
 import { createTestDatabase, describeOnPg } from './server/test-database.ts';
@@ -12,7 +20,7 @@ import { silentLogger } from './silent-logger.ts';
 /** Long form: `COMMITS=10000 KILLS=300 vitest run pg-contention --testTimeout=3600000`. */
 const commits = Number(process.env['COMMITS'] ?? 60);
 const kills = Number(process.env['KILLS'] ?? 12);
-const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+const seed = seedOf();
 const pools = 50;
 const program = new URL('./children/contention-child.ts', import.meta.url);
 
@@ -22,13 +30,36 @@ interface Place {
   readonly maxConnections?: number;
 }
 
-function contender(place: Place, name: string, own: number, count: number): ContendingProcess {
-  const one = new ContendingProcess(
-    program,
-    ...[JSON.stringify(place), name, String(own), String(count), String(pools)],
-  );
-  onTestFinished(() => one.kill());
-  return one;
+/** What contenders have had acknowledged so far. */
+interface Log {
+  readonly path: string;
+  said(): readonly Said[];
+}
+
+function openLog(): Log {
+  const dir = mkdtempSync(join(tmpdir(), 'keelson-contention-'));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  const path = join(dir, 'said');
+  return { path, said: () => readEffects<Said>(path) };
+}
+
+/** Lets processes contend, each until it has made its commits, or all until it is done. */
+async function contending(
+  place: Place,
+  log: Log,
+  options: Pick<KillLoopOptions, 'processes' | 'kills'> &
+    ({ readonly commits: number } | Required<Pick<KillLoopOptions, 'done'>>),
+): Promise<void> {
+  const { processes, kills: asked } = options;
+  const argument = { place: { ...place }, said: log.path, pools };
+  const { kills: hit } = await killLoop({
+    ...{ program, seed, processes, kills: asked, everyMs: [20, 200] },
+    timeoutMs: 60_000 + kills * 5_000 + commits * 500,
+    ...('done' in options
+      ? { argument, done: options.done }
+      : { argument: { ...argument, commits: options.commits } }),
+  });
+  expect(hit).toBe(asked);
 }
 
 async function open(place: Place): Promise<MetadataStore> {
@@ -65,105 +96,98 @@ function checkFollowed(seen: readonly StoredEvent[], all: readonly StoredEvent[]
   }
 }
 
-await describeOnPg(`processes that write at once (SEED=${seed})`, ({ url, freshSchema, query }) => {
-  test(
-    'eight of them, from the opening of an empty schema on, lose nothing; who follows skips nothing',
-    async () => {
-      const place = { url, schema: freshSchema(), maxConnections: 3 };
-      const all = Array.from({ length: 8 }, (_, i) => contender(place, `p${i}`, seed + i, commits));
-      let over = false;
-      const ended = Promise.all(all.map((one) => one.ended)).then(() => {
-        over = true;
-      });
-      const store = await open(place);
-      const seen = await follow(store, () => over);
-      await ended;
-      expect(all.map((one) => one.failure)).toEqual(Array(8).fill(undefined));
-      const said = all.flatMap((one) => one.said);
-      expect(said.length).toBeGreaterThan(commits);
-      await checkWorld(store, said, pools);
-      checkFollowed(seen, await allEvents(store));
-      await store.close();
-    },
-    120_000 + commits * 500,
-  );
+await describeOnPg(
+  `processes that write at once (KEELSON_SEED=${seed})`,
+  ({ url, freshSchema, query }) => {
+    test(
+      'eight of them, from the opening of an empty schema on, lose nothing; who follows skips nothing',
+      async () => {
+        const place = { url, schema: freshSchema(), maxConnections: 3 };
+        let over = false;
+        const log = openLog();
+        const working = contending(place, log, { processes: 8, kills: 0, commits }).finally(() => {
+          over = true;
+        });
+        const store = await open(place);
+        const seen = await follow(store, () => over);
+        await working;
+        const said = log.said();
+        expect(said.length).toBeGreaterThan(commits);
+        await checkWorld(store, said, pools);
+        checkFollowed(seen, await allEvents(store));
+        await store.close();
+      },
+      120_000 + commits * 500,
+    );
 
-  test(
-    'killed at random, they leave all that was acknowledged, and nothing by halves',
-    async () => {
-      const place = { url, schema: freshSchema(), maxConnections: 3 };
-      const random = generator(seed);
-      const said: Said[] = [];
-      let all = Array.from({ length: 3 }, (_, i) => contender(place, `k${i}`, seed + i, 1e9));
-      for (let kill = 0; kill < kills; kill += 1) {
-        const victim = all[Math.floor(random() * all.length)];
-        if (victim === undefined) break;
-        // Mostly amid commits; now and then while the store is being opened.
-        if (random() < 0.8) await victim.says(1 + Math.floor(random() * 20));
-        expect(victim.failure).toBeUndefined();
-        await victim.kill();
-        said.push(...victim.said);
-        const next = contender(place, `k${3 + kill}`, seed + 100 + kill, 1e9);
-        all = [...all.filter((one) => one !== victim), next];
-      }
-      for (const one of all) {
-        await one.kill();
-        expect(one.failure).toBeUndefined();
-        said.push(...one.said);
-      }
-      expect(said.length).toBeGreaterThan(kills);
-      // What the killed had sent may still be running.
-      await noneRuns(query);
-      const store = await open(place);
-      await checkWorld(store, said, pools);
-      await store.close();
-    },
-    120_000 + kills * 5_000,
-  );
+    test(
+      'killed at random, they leave all that was acknowledged, and nothing by halves',
+      async () => {
+        const place = { url, schema: freshSchema(), maxConnections: 3 };
+        const log = openLog();
+        await contending(place, log, {
+          ...{ processes: 3, kills },
+          done: (soFar) => soFar.kills === kills && log.said().length > 5 * kills,
+        });
+        const said = log.said();
+        expect(said.length).toBeGreaterThan(kills);
+        // What the killed had sent may still be running.
+        await noneRuns(query);
+        const store = await open(place);
+        await checkWorld(store, said, pools);
+        await store.close();
+      },
+      120_000 + kills * 5_000,
+    );
 
-  test('twenty processes open an empty database at once: it is migrated once, and none fails', async () => {
-    const place = { url, schema: freshSchema(), maxConnections: 2 };
-    const all = Array.from({ length: 20 }, (_, i) => contender(place, `o${i}`, seed + i, 3));
-    await Promise.all(all.map((one) => one.ended));
-    expect(all.map((one) => one.failure)).toEqual(Array(20).fill(undefined));
-    const steps = await query(
-      `SELECT part, count(*)::int AS n, count(DISTINCT version)::int AS versions,
+    test('twenty processes open an empty database at once: it is migrated once, and none fails', async () => {
+      const place = { url, schema: freshSchema(), maxConnections: 2 };
+      const log = openLog();
+      await contending(place, log, { processes: 20, kills: 0, commits: 3 });
+      const said = log.said();
+      const steps = await query(
+        `SELECT part, count(*)::int AS n, count(DISTINCT version)::int AS versions,
            count(DISTINCT at::text) <= count(*) AS once
          FROM ${place.schema}.migration GROUP BY part ORDER BY part`,
-    );
-    expect(steps).toEqual([
-      { part: 'metadata', n: 1, versions: 1, once: true },
-      { part: 'shared', n: 2, versions: 2, once: true },
-    ]);
-    const store = await open(place);
-    await checkWorld(
-      store,
-      all.flatMap((one) => one.said),
-      pools,
-    );
-    await store.close();
-  }, 120_000);
-});
+      );
+      expect(steps).toEqual([
+        { part: 'metadata', n: 1, versions: 1, once: true },
+        { part: 'shared', n: 2, versions: 2, once: true },
+      ]);
+      const store = await open(place);
+      await checkWorld(store, said, pools);
+      await store.close();
+    }, 120_000);
+  },
+);
 
-await describeOnPg(`a server that fails while processes write (SEED=${seed})`, () => {
+await describeOnPg(`a server that fails while processes write (KEELSON_SEED=${seed})`, () => {
   test('restarted three times, backends ended at random: acknowledged is there, refused is not, and what may be is said to be so', async () => {
     await using cluster = await PgCluster.start();
     const database = await createTestDatabase(cluster.url());
     const place = { url: database.url, schema: 'keelson', maxConnections: 3 };
-    const random = generator(seed);
-    const all = Array.from({ length: 4 }, (_, i) => contender(place, `f${i}`, seed + i, 1e9));
-    for (const how of ['INT', 'QUIT', 'INT'] as const) {
-      for (let i = 0; i < 4; i += 1) {
-        await all[Math.floor(random() * all.length)]?.says(10);
-        await endBackend(database, random());
+    const random = seededRandom(seed);
+    let over = false;
+    const log = openLog();
+    const working = contending(place, log, { processes: 4, kills: 0, done: () => over });
+    const harm = async (): Promise<void> => {
+      for (const how of ['INT', 'QUIT', 'INT'] as const) {
+        for (let i = 0; i < 4; i += 1) {
+          await more(log, 10);
+          await endBackend(database, random());
+        }
+        await cluster.restart(how);
       }
-      await cluster.restart(how);
-    }
-    for (const one of all) await one.says(20);
-    for (const one of all) await one.kill();
-    expect(all.map((one) => one.failure)).toEqual(Array(4).fill(undefined));
+      await more(log, 80);
+    };
+    await Promise.all([
+      working,
+      harm().finally(() => {
+        over = true;
+      }),
+    ]);
+    const said = log.said();
     await noneRuns(database.query);
-    const said = all.flatMap((one) => one.said);
     const store = await open(place);
     await checkWorld(store, said, pools);
     await store.close();
@@ -172,6 +196,17 @@ await describeOnPg(`a server that fails while processes write (SEED=${seed})`, (
     console.log({ acknowledged: tally('event'), unknown: tally('perhaps'), refused: tally('not') });
   }, 300_000);
 });
+
+/** Resolves when so much more was said. */
+async function more({ said }: Log, count: number): Promise<void> {
+  const target = said().length + count;
+  const deadline = performance.now() + 60_000;
+  while (said().length < target) {
+    if (performance.now() > deadline)
+      throw new Error(`Only ${said().length} of ${target} were said.`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 type Query = (text: string, values?: unknown[]) => Promise<readonly Record<string, unknown>[]>;
 

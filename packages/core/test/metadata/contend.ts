@@ -1,8 +1,34 @@
 import type { Change, MetadataStore } from '../../src/contracts/metadata-store.ts';
 import { isKeelsonError } from '../../src/errors.ts';
+import { EffectsLog } from '../../src/testing/faults/effects-log.ts';
+import { scenarioProcess } from '../../src/testing/faults/scenario-process.ts';
+import { seededRandom } from '../../src/testing/faults/seed.ts';
 import { uuidV7 } from '../../src/uuid.ts';
 import { type Said, startAmount, workspace } from './contention-kinds.ts';
-import { generator } from './seeded-generator.ts';
+
+/** What a contending process is passed; what else is there is for `openStore`. */
+export interface ContentionArgument {
+  /** Ends after so many commits, refused ones included; for ever when left out. */
+  readonly commits?: number;
+  readonly pools: number;
+  /** The log of what was acknowledged. */
+  readonly said: string;
+}
+
+/** Makes a file a process that contends; mostly it is killed amid commits, now and then amid the opening. */
+export function contentionProcess<A extends ContentionArgument>(
+  openStore: (argument: A) => Promise<MetadataStore>,
+): void {
+  scenarioProcess<A>(async ({ argument, working, signal, number, seed, random }) => {
+    if (random() < 0.2) working();
+    using log = new EffectsLog(argument.said);
+    await using store = await openStore(argument);
+    working();
+    const { commits = Number.POSITIVE_INFINITY, pools } = argument;
+    const say = (said: Said): void => log.append(said);
+    await contend({ store, name: `p${number}`, seed: seed + number, commits, pools, signal, say });
+  });
+}
 
 /** How a process contends with others. */
 export interface Contention {
@@ -12,6 +38,8 @@ export interface Contention {
   /** Ends after so many commits, refused ones included. */
   readonly commits: number;
   readonly pools: number;
+  /** Ends it before, when aborted. */
+  readonly signal?: AbortSignal;
   say(said: Said): void;
 }
 
@@ -23,7 +51,8 @@ export interface Contention {
 export async function contend(contention: Contention): Promise<void> {
   const contender = new Contender(contention);
   await contender.fillOnce();
-  while (contender.count < contention.commits) await contender.act();
+  const { commits, signal } = contention;
+  while (contender.count < commits && signal?.aborted !== true) await contender.act();
 }
 
 class Contender {
@@ -39,7 +68,7 @@ class Contender {
     this.#name = name;
     this.#pools = pools;
     this.#say = say;
-    this.#random = generator(seed);
+    this.#random = seededRandom(seed);
   }
 
   async act(): Promise<void> {

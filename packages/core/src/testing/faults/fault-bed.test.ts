@@ -121,7 +121,7 @@ describe('a kill loop', () => {
   test('fails when time is up, and when a process does not come to its end', async () => {
     const never = { done: () => false, timeoutMs: 300 };
     await expect(loop('stays', never)).rejects.toThrow('not done after 300 ms');
-    const deaf = { done: (said: readonly unknown[]) => said.length === 2, stopMs: 100 };
+    const deaf: Partial<KillLoopOptions> = { done: ({ said }) => said.length === 2, stopMs: 100 };
     await expect(loop('deaf', deaf)).rejects.toThrow('had not ended 100 ms after');
   });
 
@@ -129,7 +129,7 @@ describe('a kill loop', () => {
     const { kills, starts, said } = await killLoop({
       ...{ program: childFile('misbehave'), argument: 'stays', processes: 2, kills: 3, seed: 7 },
       everyMs: [10, 30],
-      done: (told) => told.length === 5,
+      done: (soFar) => soFar.said.length === 5,
     });
     expect([kills, starts]).toEqual([3, 5]);
     const numbers = (slot: number): readonly unknown[] =>

@@ -21,10 +21,10 @@ export interface KillLoopOptions extends ProgramOptions {
   /** Chooses victims and moments; see `seedOf`. */
   readonly seed: number;
   /**
-   * Whether the work is done; asked between faults, with what processes have said. Left out, it is done
-   * when all processes have ended by themselves.
+   * Whether the work is done; asked between faults. Left out, it is done when all processes have ended by
+   * themselves.
    */
-  done?(said: readonly Json[]): boolean | Promise<boolean>;
+  done?(soFar: Pick<KillLoopReport, 'kills' | 'stalls' | 'said'>): boolean | Promise<boolean>;
   /** After which it is given up; 300,000 when left out. */
   readonly timeoutMs?: number;
   /** How long processes may take to come to their end when the work is done; 10,000 when left out. */
@@ -102,10 +102,8 @@ class KillLoop {
       throw this.#error(`${late} process(es) had not ended ${stopMs} ms after they were asked to`);
     return {
       seed,
-      kills: this.#kills,
-      stalls: this.#stalls,
+      ...this.#soFar(),
       starts: this.#turns,
-      said: this.#said(),
       tookMs: performance.now() - this.#startedAt,
     };
   }
@@ -189,11 +187,12 @@ class KillLoop {
 
   async #isDone(): Promise<boolean> {
     const { done } = this.#options;
-    return done === undefined ? this.#allOver() : await done(this.#said());
+    return done === undefined ? this.#allOver() : await done(this.#soFar());
   }
 
-  #said(): readonly Json[] {
-    return this.#all.flatMap(({ said }) => said);
+  #soFar(): Pick<KillLoopReport, 'kills' | 'stalls' | 'said'> {
+    const said = this.#all.flatMap((child) => child.said);
+    return { kills: this.#kills, stalls: this.#stalls, said };
   }
 
   #allOver(): boolean {
