@@ -7,6 +7,7 @@ import { fillSecretWorld, secret, type WorldNames } from '../test/foreign/secret
 import { type MethodCall, methodsBelow } from '../test/methods-of-services.ts';
 import { openTestScope, type TestScope } from '../test/open-test-scope.ts';
 import { testBackends } from '../test/test-backends.ts';
+import { cachedArtifacts } from './embedded/cached-artifacts.ts';
 import { isKeelsonError } from './errors.ts';
 import { openPlatform, type Platform, platformKinds, type Services } from './open-platform.ts';
 import { everyRecord } from './operations/every-record.ts';
@@ -37,7 +38,12 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'keelson-foreign-'));
   const own = join(dir, '.keelson');
   const backends = await testBackends(own);
-  platform = await openPlatform({ dir: own, ...backends, logger, access: true, principal: owner });
+  platform = await openPlatform({
+    ...{ dir: own, logger, access: true, principal: owner },
+    ...backends,
+    // What belongs to the process shows its home.
+    workspace: 'w',
+  });
   world = await fillSecretWorld(platform.as({ workspace: 'w' }));
   const theirs = platform.as({ workspace: 'b' }).operations.access;
   await theirs.grant({ principal: theirOwner.id, role: 'owner' });
@@ -194,11 +200,33 @@ describe('another workspace', () => {
     expect(untried.map(([path]) => path)).toEqual([]);
   }, 60_000);
 
+  test('is handed none of this one’s events, however early its subscription begins', async () => {
+    const bea = platform.as({ workspace: 'b', principal: theirOwner });
+    const seen: string[] = [];
+    const note = (event: { readonly workspace: string }): void => {
+      seen.push(event.workspace);
+    };
+    const from = 'start' as const;
+    await bea.events.subscribe('all', { types: ['invoice.sent', 'run.started'], from }, note);
+    await (await bea.tracking.startRun({ experiment: 'own', environment: false })).finish();
+    await bea.events.deliver();
+    expect(seen).not.toEqual([]);
+    expect(new Set(seen)).toEqual(new Set(['b']));
+  });
+
   test('has no way to content by its digest, nor to a key', async () => {
     await expect(t.stores.artifacts.space('b').open(world.sha256)).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
     expect(await t.stores.artifacts.space('b').keep(world.sha256)).toBe(false);
+    // Nor through a cache that has it.
+    const backend = { openArtifacts: async () => t.stores.artifacts };
+    const cached = await cachedArtifacts(backend, { maxBytes: 1e6 }).openArtifacts({
+      logger,
+      cacheDir: join(dir, 'cache'),
+    });
+    await new Response(await cached.space('w').open(world.sha256)).arrayBuffer();
+    await expect(cached.space('b').open(world.sha256)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     const theirs = platform.as({ workspace: 'b', principal: theirOwner });
     const { secret: bearer } = await theirs.operations.access.createApiKey({
       name: 'x',

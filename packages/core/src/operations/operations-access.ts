@@ -7,7 +7,8 @@ const rules: AccessRules<Operations> = {
   gc: asks('workspace.collect'),
   verify: asks('workspace.verify'),
   backup: asks('platform.backup', () => 'platform'),
-  metrics: asks('metrics.read'),
+  // They are of the process, whatever workspace is asked.
+  metrics: asks('metrics.read', () => 'platform'),
   notifications: {
     test: asks('notification.manage'),
     deliveries: asks('notification.read'),
