@@ -81,6 +81,7 @@ export type {
 } from './events/platform-events.ts';
 export type { EventRetention, RetentionTime } from './events/retention.ts';
 export type { EventHandler } from './events/subscription-loop.ts';
+export { inSpan, type SpanOptions } from './events/tracing.ts';
 export type { EventOf, PayloadOf, ResolvedType } from './events/typed-event.ts';
 export {
   asJson,

@@ -27,6 +27,7 @@ import { createPlatformEvents, type PlatformEvents } from './events/platform-eve
 import { retentionTimes } from './events/retention.ts';
 import { createRetentionLoop } from './events/retention-loop.ts';
 import type { Owners } from './events/subscription-loop.ts';
+import { traceServices } from './events/trace-services.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
@@ -466,7 +467,8 @@ function bindServices(
       return (await tracking.reap()) > 0;
     },
   };
-  const services = { tracking, registry, pipelines, deployments, monitoring, events, operations };
+  const rooms = { tracking, registry, pipelines, deployments, monitoring, events, operations };
+  const services = traceServices(rooms);
   return {
     scope,
     workspace: scope.workspace,

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { assertObject } from '../check-options.ts';
 import { KeelsonError } from '../errors.ts';
+import { activeSpan } from './active-trace.ts';
 import type { Correlation } from './correlation.ts';
 
 /** Headers by name in lower case, as Node and `Object.fromEntries(request.headers)` give them. */
@@ -26,8 +27,8 @@ export function correlationFromHeaders(headers: CorrelationHeaders): Correlation
 }
 
 /**
- * The headers that carry a correlation on: `x-correlation-id`, and a `traceparent` (with a new span, not
- * sampled) whose trace id is the correlation's UUID, or made of its SHA-256 where it is none. INVALID for a
+ * The headers that carry a correlation on: `x-correlation-id`, and a `traceparent` (with the span in force, or a
+ * new one, not sampled) whose trace id is the correlation's UUID, or made of its SHA-256 where it is none. INVALID for a
  * correlation that is no header's value.
  */
 export function headersOfCorrelation(correlation: Correlation): {
@@ -41,7 +42,13 @@ export function headersOfCorrelation(correlation: Correlation): {
       'A correlation id in a header has 1 to 128 printable characters and no spaces.',
     );
   }
-  const traceparent = `00-${traceIdFor(correlationId)}-${spanId()}-00`;
+  const traceId = traceIdFor(correlationId);
+  const active = activeSpan();
+  const flags = active?.traceFlags.toString(16).padStart(2, '0');
+  const traceparent =
+    active?.traceId === traceId
+      ? `00-${traceId}-${active.spanId}-${flags}`
+      : `00-${traceId}-${spanId()}-00`;
   return { 'x-correlation-id': correlationId, traceparent };
 }
 
@@ -61,7 +68,8 @@ function traceIdOf(traceparent: string | undefined): string | undefined {
   return isZero(traceId) || isZero(parentId) ? undefined : traceId;
 }
 
-function traceIdFor(correlationId: string): string {
+/** The trace of a correlation: a UUID's digits, or half of its SHA-256. */
+export function traceIdFor(correlationId: string): string {
   const hex = uuidForm.test(correlationId) ? correlationId.replaceAll('-', '') : undefined;
   if (hex !== undefined && !isZero(hex)) return hex;
   return createHash('sha256').update(correlationId).digest('hex').slice(0, 32);
@@ -72,7 +80,8 @@ function spanId(): string {
   return isZero(id) ? spanId() : id;
 }
 
-function uuidOf(hex: string): string {
+/** A trace id in the form of a UUID. */
+export function uuidOf(hex: string): string {
   const cut = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20)];
   return `${cut.join('-')}-${hex.slice(20)}`;
 }

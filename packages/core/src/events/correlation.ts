@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { KeelsonError } from '../errors.ts';
 import { uuidV7 } from '../uuid.ts';
+import { activeSpan } from './active-trace.ts';
+import { uuidOf } from './correlation-headers.ts';
 
 /** What ties together everything that follows from one beginning. */
 export interface Correlation {
@@ -11,9 +13,14 @@ export interface Correlation {
 
 const storage = new AsyncLocalStorage<Correlation>();
 
-/** The correlation that this call runs under, if any. */
+/** The correlation that this call runs under, if any; inside a span of OpenTelemetry, that of its trace. */
 export function currentCorrelation(): Correlation | undefined {
-  return storage.getStore();
+  return storage.getStore() ?? ofActiveSpan();
+}
+
+function ofActiveSpan(): Correlation | undefined {
+  const span = activeSpan();
+  return span === undefined ? undefined : { correlationId: uuidOf(span.traceId) };
 }
 
 /** Runs `work` under a correlation; all that it awaits, emits and starts carries it. */
@@ -31,6 +38,6 @@ export function withCorrelation<T>(correlation: Correlation, work: () => T): T {
 export function correlated<T>(work: (correlation: Correlation) => T): T {
   const current = storage.getStore();
   if (current !== undefined) return work(current);
-  const fresh = { correlationId: uuidV7() };
+  const fresh = ofActiveSpan() ?? { correlationId: uuidV7() };
   return storage.run(fresh, () => work(fresh));
 }

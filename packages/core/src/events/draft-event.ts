@@ -2,6 +2,7 @@ import type { EventDraft } from '../contracts/event.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
+import { activeSpan, rememberSpan } from './active-trace.ts';
 import { currentCorrelation } from './correlation.ts';
 import { findDefinition } from './event-catalogue.ts';
 import { type PayloadOf, problemOf } from './typed-event.ts';
@@ -25,6 +26,8 @@ export function draftEvent<T extends string>(
 ): EventDraft {
   const correlation = currentCorrelation();
   const id = scope.ids.next();
+  const span = activeSpan();
+  if (span !== undefined) rememberSpan(id, span);
   return {
     ...event,
     payload: event.payload as JsonObject,

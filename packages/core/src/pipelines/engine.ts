@@ -3,6 +3,7 @@ import type { Predicate } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { withCorrelation } from '../events/correlation.ts';
+import { inSpan } from '../events/tracing.ts';
 import { enterRun } from '../tracking/active-run.ts';
 import type { LoadedDefinition } from './definitions.ts';
 import { column, equals } from './execution-records.ts';
@@ -115,7 +116,11 @@ export class StepEngine {
     await nextTurn();
     let failed = false;
     try {
-      await withCorrelation({ correlationId: state.correlationId }, () => this.#attempt(leased));
+      await withCorrelation({ correlationId: state.correlationId }, () =>
+        inSpan(`step ${state.step}`, { attributes: { 'keelson.step.id': state.id } }, () =>
+          this.#attempt(leased),
+        ),
+      );
     } catch (error) {
       failed = true;
       this.#log('error', state, 'It could not be brought on; it will be tried again.', error);

@@ -1,5 +1,6 @@
 import {
   type Clock,
+  inSpan,
   isKeelsonError,
   KeelsonError,
   type Logger,
@@ -191,11 +192,14 @@ export class DeploymentHost {
     const checked = version.check.check(call.request.inputs);
     const { versionId } = version.model;
     try {
-      const answer = await version.pool.predict(checked.inputs, checked.rowCount, {
-        timeoutMs: call.timeoutMs - (performance.now() - call.startedAt),
-        parameters: call.request.parameters,
-        isGone: call.isGone,
-      });
+      const attributes = { 'keelson.model.version': version.model.version };
+      const answer = await inSpan('predict', { attributes }, () =>
+        version.pool.predict(checked.inputs, checked.rowCount, {
+          timeoutMs: call.timeoutMs - (performance.now() - call.startedAt),
+          parameters: call.request.parameters,
+          isGone: call.isGone,
+        }),
+      );
       const latencyMs = performance.now() - call.startedAt;
       this.#options.router.record(deploymentId, versionId, latencyMs, false);
       this.#log(version, call, checked, { deploymentId, role: 'primary', latencyMs, answer });

@@ -1,6 +1,7 @@
 import {
   type Clock,
   type Ids,
+  inSpan,
   isKeelsonError,
   KeelsonError,
   type Logger,
@@ -67,10 +68,22 @@ export class InferenceApi {
       const endpoint = findEndpoint(request.url);
       if (!methodsOf[endpoint.kind].includes(request.method)) throw wrongMethod(request, endpoint);
       // Whatever is logged, emitted or started for the request carries its correlation.
-      return await withCorrelation(trace, async () => this.#answer(endpoint, context));
+      return await withCorrelation(trace, () => this.#traced(endpoint, context));
     } catch (error) {
       return this.#refuse(error, context);
     }
+  }
+
+  /** The answer, in a span that belongs to the caller's. */
+  #traced(endpoint: Endpoint, context: Context): Promise<HttpAnswer> {
+    const { method, headers } = context.request;
+    const options = {
+      kind: 'server',
+      attributes: { 'http.request.method': method },
+      traceparent: headerOf(headers, 'traceparent'),
+    } as const;
+    const name = `${method} ${endpoint.kind}`;
+    return inSpan(name, options, async () => this.#answer(endpoint, context));
   }
 
   /** The answer to what went wrong before or outside {@link handle}. */
