@@ -117,4 +117,13 @@ export interface Authorizer {
     readonly workspace: string;
     readonly action: string;
   }): Promise<boolean>;
+  /**
+   * The names of the roles that the principal has on the resource, for policies that ask for one. Where it is
+   * left out, those that the principal carries count.
+   */
+  roles?(request: {
+    readonly principal: Principal;
+    readonly workspace: string;
+    readonly resource: string;
+  }): Promise<readonly string[]>;
 }

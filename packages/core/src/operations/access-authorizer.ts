@@ -2,6 +2,7 @@ import type { MetadataStore } from '../contracts/metadata-store.ts';
 import type { Authorizer, Clock, Principal } from '../contracts/ports.ts';
 import { AccessCache } from './access-cache.ts';
 import {
+  counts,
   dependsOnStage,
   findGrant,
   type HeldGrant,
@@ -199,6 +200,16 @@ export function createAuthorizer(parts: AuthorizerParts): AccessAuthorizer {
       return (await heldBy(workspace, principal)).some(
         (grant) => findGrant([grant], { action, line: [grant.resource], now }) !== undefined,
       );
+    },
+
+    async roles({ principal, workspace, resource }) {
+      const place = await lineOf(metadata, workspace, resource);
+      const held = await heldBy(workspace, principal);
+      const now = clock.now();
+      const names = held.flatMap((grant) =>
+        grant.role !== undefined && counts(grant, { ...place, now }) ? [grant.role] : [],
+      );
+      return [...new Set(names)];
     },
 
     judge: (request) => verdict(request, false),

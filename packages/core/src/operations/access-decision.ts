@@ -42,12 +42,23 @@ export function findGrant(
 ): HeldGrant | undefined {
   for (const resource of line) {
     for (const grant of grants) {
-      if (grant.resource !== resource) continue;
       if (!grant.permissions.has(action as Permission)) continue;
-      if (grant.expiresAt !== undefined && grant.expiresAt <= now) continue;
-      if (grant.stages !== undefined && !grant.stages.includes(stage ?? '')) continue;
-      return grant;
+      if (counts(grant, { line: [resource], now, stage })) return grant;
     }
   }
   return undefined;
+}
+
+/** Whether the grant is on something of the line, has not expired, and is good for the stage. */
+export function counts(
+  grant: HeldGrant,
+  {
+    line,
+    now,
+    stage,
+  }: Omit<Question, 'action' | 'stage'> & { readonly stage?: string | undefined },
+): boolean {
+  if (!line.includes(grant.resource)) return false;
+  if (grant.expiresAt !== undefined && grant.expiresAt <= now) return false;
+  return grant.stages === undefined || grant.stages.includes(stage ?? '');
 }

@@ -223,6 +223,34 @@ describe('stages', () => {
   });
 });
 
+test('a policy that asks for a role looks at those that were granted, on that model', async () => {
+  const { platform, as } = await open();
+  const { registry, operations } = platform;
+  const { access } = operations;
+  const from = { files: { 'model.bin': new Uint8Array([1]) } };
+  const version = await registry.register({ model: 'fraud', from, format: 'CUSTOM' });
+  await registry.setPolicy('fraud', {
+    transitions: [
+      { from: 'DEVELOPMENT', to: 'STAGING', checks: [], approvals: 1, approverRoles: ['risk'] },
+    ],
+    singleProduction: true,
+    selfApproval: false,
+  });
+  const request = { model: 'fraud', version: version.version, to: 'STAGING', reason: 'x' } as const;
+  const { id } = await registry.requestTransition(request);
+  await access.grant({ principal: 'user:ana', role: 'approver' });
+  // A role of that name that she carries from elsewhere is none here.
+  const ana = as({ id: 'user:ana', roles: ['risk'] }).registry;
+  await expect(ana.approve(id)).rejects.toMatchObject({
+    message: expect.stringContaining('it takes one of the roles risk'),
+  });
+  await access.defineRole({ name: 'risk', permissions: ['model.read'] });
+  await access.grant({ principal: 'user:ana', role: 'risk', resource: 'model:other' });
+  await expect(as('user:ana').registry.approve(id)).rejects.toMatchObject(forbidden);
+  await access.grant({ principal: 'user:ana', role: 'risk', resource: 'model:fraud' });
+  expect((await as('user:ana').registry.approve(id)).status).toBe('DONE');
+});
+
 describe('delegation', () => {
   test('is never more than one’s own, also later, ends, and is told of when used', async () => {
     let now = 1_800_000_000_000;

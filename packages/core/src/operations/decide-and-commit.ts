@@ -71,6 +71,15 @@ export async function assertAllowed(
   }
 }
 
+/** The names of the roles that the scope's principal has on the resource: those granted, where they are kept. */
+export async function rolesFor(
+  scope: Pick<Scope, 'authorizer' | 'workspace' | 'principal'>,
+  resource: string,
+): Promise<readonly string[]> {
+  const { principal, workspace, authorizer } = scope;
+  return (await authorizer.roles?.({ principal, workspace, resource })) ?? principal.roles;
+}
+
 function jitter(attempt: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, Math.random() * Math.min(50, 2 * attempt));

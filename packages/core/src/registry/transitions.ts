@@ -6,7 +6,7 @@ import type { RegistryEventPayloads } from '../events/catalogue/registry-events.
 import { draftEvent } from '../events/draft-event.ts';
 import type { PayloadOf } from '../events/typed-event.ts';
 import { asJson, assertText } from '../json.ts';
-import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
+import { assertAllowed, decideAndCommit, rolesFor } from '../operations/decide-and-commit.ts';
 import { type CheckOutcome, type OwnCheck, runChecks } from './checks.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
 import {
@@ -171,12 +171,13 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
       );
     }
     const rule = requireRule(model, version, transition.to);
-    const refusal = refusalOfApproval(model.policy, rule, transition, scope.principal);
+    const roles = await rolesFor(scope, `transition:${id}`);
+    const person = { id: scope.principal.id, roles };
+    const refusal = refusalOfApproval(model.policy, rule, transition, person);
     if (refusal !== undefined) {
       throw new KeelsonError('FORBIDDEN', `Transition ${id} cannot be decided so: ${refusal}.`);
     }
-    const { id: principal, roles } = scope.principal;
-    const mine = { principal, roles, decision, comment, at: scope.clock.now() };
+    const mine = { principal: person.id, roles, decision, comment, at: scope.clock.now() };
     const approvals = [...transition.approvals, mine];
     const outcome = outcomeOf(rule, approvals);
     const status = outcome === 'APPROVED' ? 'DONE' : outcome;
