@@ -60,14 +60,15 @@ function subpaths(): string[] {
   );
 }
 
-/** Installs the tarballs with nothing beside them and every install script blocked. */
+/** Installs the tarballs and the peers that whole subpaths need, with every install script blocked. */
 function installInEmptyProject(): string {
   const directory = mkdtempSync(join(temporary, 'project-'));
   writeFileSync(join(directory, 'package.json'), '{ "private": true, "type": "module" }\n');
   const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
   const types = ['@types/node@24', 'typescript-5@npm:typescript@5.9'];
+  const peers = ['fast-check@4'];
   const [file, args] = npmCommand('install', '--loglevel=error', ...options);
-  const result = spawnSync(file, [...args, ...tarballs, ...types], {
+  const result = spawnSync(file, [...args, ...tarballs, ...peers, ...types], {
     cwd: directory,
     stdio: 'inherit',
     env: environmentOfUsers(),

@@ -3,6 +3,9 @@ import type { Comparison, Literal } from '../src/contracts/query.ts';
 import type { Json } from '../src/json.ts';
 import type { FilterVocabulary } from '../src/language/filter-vocabulary.ts';
 import type { Evaluable } from '../src/language/select-value.ts';
+import { numbers, texts } from '../src/testing/model/story-values.ts';
+
+export { numbers, texts };
 
 /** A filter text with what it should mean, built up together by the generator. */
 export interface MeantFilter {
@@ -46,56 +49,6 @@ export const keys: readonly string[] = [
   'not',
   'IN',
   '0',
-];
-
-/** Texts around which comparisons can go wrong. */
-export const texts: readonly string[] = [
-  '',
-  '0',
-  '-0',
-  '1',
-  '1.0',
-  '10',
-  '2',
-  '1e2',
-  '0x10',
-  ' 1',
-  '1e999',
-  'true',
-  'false',
-  'NaN',
-  'Infinity',
-  'a',
-  'A',
-  'ab',
-  'é',
-  '😀',
-  '\uffff',
-  '%',
-  '_',
-  "it's",
-  'x"y`z',
-  '__proto__',
-  'null',
-];
-
-/** Numbers around which comparisons can go wrong. */
-export const numbers: readonly number[] = [
-  0,
-  -0,
-  1,
-  -1,
-  2,
-  10,
-  100,
-  0.1,
-  1e-7,
-  1e21,
-  5e-324,
-  1.7976931348623157e308,
-  Number.POSITIVE_INFINITY,
-  Number.NEGATIVE_INFINITY,
-  2 ** 53 - 1,
 ];
 
 const scalar: fc.Arbitrary<Json> = fc.oneof(

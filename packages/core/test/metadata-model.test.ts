@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { storyOps, tellStories } from './metadata-model.ts';
+import { storyOps, tellStories } from '../src/testing/model/stories.ts';
 import { SqliteMetadataHarness } from './sqlite-metadata-harness.ts';
 
 const seed = Number(process.env['KEELSON_SEED'] ?? Date.now() % 2 ** 31);

@@ -2,9 +2,9 @@ import type { MetadataStore } from '../src/contracts/metadata-store.ts';
 import type { KindDeclaration } from '../src/contracts/record.ts';
 import type { PointBatch, SeriesKey } from '../src/contracts/series-store.ts';
 import type { Figures } from '../src/language/select-value.ts';
+import { ReferenceMetadataStore } from '../src/testing/model/reference-metadata-store.ts';
+import { ReferenceWorld } from '../src/testing/model/reference-world.ts';
 import type { ProjectedFacetHarness } from '../src/testing/projected-facet-suite.ts';
-import { ReferenceMetadataStore } from './reference-metadata-store.ts';
-import { ReferenceWorld } from './reference-world.ts';
 import { SeriesModel } from './series/series-model.ts';
 
 /** A world whose records have the metrics of a series model. */

@@ -2,10 +2,10 @@ import type { StoredEvent } from '../src/contracts/event.ts';
 import type { MetadataStore } from '../src/contracts/metadata-store.ts';
 import type { Json } from '../src/json.ts';
 import { sagaFromRecord } from '../src/operations/saga-state.ts';
+import type { ProgramOptions } from '../src/testing/faults/child-of-scenario.ts';
 import { withCrashPoints } from '../src/testing/faults/crash-points.ts';
 import type { CrashScenario } from '../src/testing/faults/every-crash.ts';
 import type { Invariant } from '../src/testing/faults/invariants.ts';
-import type { ProgramOptions } from '../src/testing/faults/scenario-child.ts';
 import type { MetadataStoreHarness } from '../src/testing/metadata/scene.ts';
 import {
   fillStock,

@@ -1,5 +1,5 @@
+import { storyOps, tellStories } from '@keelson/core/testing/model';
 import { expect, test } from 'vitest';
-import { storyOps, tellStories } from '../../core/test/metadata-model.ts';
 import { PgMetadataHarness } from './pg-metadata-harness.ts';
 import { describeOnPg } from './server/test-database.ts';
 

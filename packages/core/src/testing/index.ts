@@ -7,6 +7,7 @@ export {
   ok,
   rejects,
 } from './assertions.ts';
+export { type ProgramOptions, ScenarioChild } from './faults/child-of-scenario.ts';
 export {
   type Crash,
   type CrashKind,
@@ -22,7 +23,6 @@ export { type Around, interposed, type StoreCall } from './faults/interposed.ts'
 export { BrokenInvariants, checkInvariants, type Invariant } from './faults/invariants.ts';
 export { type KillLoopOptions, type KillLoopReport, killLoop } from './faults/kill-loop.ts';
 export { type Mutant, mutants } from './faults/mutants.ts';
-export { type ProgramOptions, ScenarioChild } from './faults/scenario-child.ts';
 export { type ScenarioContext, scenarioProcess, type Turn } from './faults/scenario-process.ts';
 export { seededRandom, seedOf } from './faults/seed.ts';
 export { StoreFaults } from './faults/store-faults.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BrokenHarness } from '../../test/broken/broken-store.ts';
 import { brokenStores } from '../../test/broken/broken-stores.ts';
-import { ReferenceHarness } from '../../test/reference-harness.ts';
 import { metadataStoreSuite } from './metadata-store-suite.ts';
+import { ReferenceHarness } from './model/reference-harness.ts';
 import { runCase, runSuite } from './suite.ts';
 
 const { cases } = metadataStoreSuite;

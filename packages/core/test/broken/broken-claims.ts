@@ -5,7 +5,7 @@ import type {
   MetadataStore,
 } from '../../src/contracts/metadata-store.ts';
 import { KeelsonError } from '../../src/errors.ts';
-import { keyOf, type ReferenceWorld } from '../reference-world.ts';
+import { keyOf, type ReferenceWorld } from '../../src/testing/model/reference-world.ts';
 import { type BrokenStore, claiming, omitting } from './broken-store.ts';
 
 const storedKey = ({ workspace, kind, id }: ClaimKey): string => keyOf(workspace, kind, id);

@@ -1,6 +1,6 @@
 import type { Change, Commit } from '../../src/contracts/metadata-store.ts';
 import { isKeelsonError, KeelsonError } from '../../src/errors.ts';
-import { keyOf, type ReferenceWorld } from '../reference-world.ts';
+import { keyOf, type ReferenceWorld } from '../../src/testing/model/reference-world.ts';
 import {
   afterCommit,
   type BrokenStore,

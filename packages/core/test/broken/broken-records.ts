@@ -1,6 +1,6 @@
 import type { Change } from '../../src/contracts/metadata-store.ts';
 import type { StoredRecord } from '../../src/contracts/record.ts';
-import { keyOf } from '../reference-world.ts';
+import { keyOf } from '../../src/testing/model/reference-world.ts';
 import {
   afterCommit,
   type BrokenStore,

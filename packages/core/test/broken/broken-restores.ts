@@ -1,6 +1,6 @@
 import type { Change } from '../../src/contracts/metadata-store.ts';
 import { KeelsonError } from '../../src/errors.ts';
-import { keyOf } from '../reference-world.ts';
+import { keyOf } from '../../src/testing/model/reference-world.ts';
 import { afterCommit, type BrokenStore, changing, omitting } from './broken-store.ts';
 
 type Restore = Extract<Change, { readonly op: 'restore' }>;

@@ -1,7 +1,7 @@
 import type { Change, Commit, MetadataStore, Reach } from '../../src/contracts/metadata-store.ts';
 import type { StoredRecord } from '../../src/contracts/record.ts';
 import { KeelsonError } from '../../src/errors.ts';
-import { keyOf, type ReferenceWorld } from '../reference-world.ts';
+import { keyOf, type ReferenceWorld } from '../../src/testing/model/reference-world.ts';
 import { type BrokenStore, claiming } from './broken-store.ts';
 
 type ReachOptions = Parameters<MetadataStore['reach']>[2];

@@ -10,8 +10,8 @@ import type { StoredRecord } from '../../src/contracts/record.ts';
 import type { compareRecords } from '../../src/language/compare-records.ts';
 import { evaluatePredicate } from '../../src/language/evaluate-predicate.ts';
 import { type Evaluable, selectValue } from '../../src/language/select-value.ts';
-import { ReferenceHarness } from '../reference-harness.ts';
-import type { ReferenceWorld } from '../reference-world.ts';
+import { ReferenceHarness } from '../../src/testing/model/reference-harness.ts';
+import type { ReferenceWorld } from '../../src/testing/model/reference-world.ts';
 
 /** A comparison, `in`, `between`, `like` or `present`. */
 export type Leaf = Exclude<Predicate, { readonly op: 'and' | 'or' | 'not' }>;

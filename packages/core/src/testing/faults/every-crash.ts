@@ -1,8 +1,8 @@
 import { isKeelsonError } from '../../errors.ts';
 import type { Json } from '../../json.ts';
+import { type ProgramOptions, ScenarioChild } from './child-of-scenario.ts';
 import { type Crash, type CrashKind, CrashPoints, crashesOf, crashText } from './crash-points.ts';
 import { checkInvariants, type Invariant } from './invariants.ts';
-import { type ProgramOptions, ScenarioChild } from './scenario-child.ts';
 
 /** A scenario that is crashed at every point it comes by. */
 export interface CrashScenario<W extends AsyncDisposable> {

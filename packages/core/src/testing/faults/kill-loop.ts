@@ -1,5 +1,5 @@
 import type { Json } from '../../json.ts';
-import { type ProgramOptions, ScenarioChild } from './scenario-child.ts';
+import { type ProgramOptions, ScenarioChild } from './child-of-scenario.ts';
 import { seededRandom } from './seed.ts';
 
 /** What is done to processes that work side by side. */

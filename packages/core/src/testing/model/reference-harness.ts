@@ -1,6 +1,6 @@
-import type { MetadataStore } from '../src/contracts/metadata-store.ts';
-import type { KindDeclaration } from '../src/contracts/record.ts';
-import type { MetadataStoreHarness } from '../src/testing/metadata/scene.ts';
+import type { MetadataStore } from '../../contracts/metadata-store.ts';
+import type { KindDeclaration } from '../../contracts/record.ts';
+import type { MetadataStoreHarness } from '../metadata/scene.ts';
 import { ReferenceMetadataStore } from './reference-metadata-store.ts';
 import { ReferenceWorld } from './reference-world.ts';
 

@@ -1,4 +1,4 @@
-import type { KindDeclaration, RevisionEntry, StoredRecord } from '../src/contracts/record.ts';
+import type { KindDeclaration, RevisionEntry, StoredRecord } from '../../contracts/record.ts';
 import { checkText, type Refusing, storeBody, storeColumns } from './reference-world.ts';
 
 /** The revisions that come with a restored record, checked. */

@@ -1,14 +1,14 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
-import type { Commit, MetadataStore } from '../src/contracts/metadata-store.ts';
-import { isKeelsonError } from '../src/errors.ts';
-import { equal } from '../src/testing/assertions.ts';
-import { type MetadataStoreHarness, suiteKinds } from '../src/testing/metadata/scene.ts';
-import { begin, type Operation, operation, type Told, wholeOf } from './metadata-operations.ts';
+import type { Commit, MetadataStore } from '../../contracts/metadata-store.ts';
+import { isKeelsonError } from '../../errors.ts';
+import { equal } from '../assertions.ts';
+import { type MetadataStoreHarness, suiteKinds } from '../metadata/scene.ts';
 import { ReferenceHarness } from './reference-harness.ts';
+import { begin, type Operation, operation, type Told, wholeOf } from './story-operations.ts';
 
 /** A harness whose clock can be moved: leases are part of the stories. */
-type ClockedHarness = MetadataStoreHarness & Required<Pick<MetadataStoreHarness, 'clock'>>;
+export type ClockedHarness = MetadataStoreHarness & Required<Pick<MetadataStoreHarness, 'clock'>>;
 
 /** What an operation came to: an answer, or a code with the record it names. */
 async function outcome(store: MetadataStore, told: Told, { run }: Operation): Promise<unknown> {
@@ -133,6 +133,6 @@ export async function tellStories(
 }
 
 /** The changes that stories must have made come to pass. */
-export const storyOps = [
+export const storyOps: readonly string[] = [
   ...['create', 'restore', 'replace', 'merge', 'remove', 'assert', 'adjust', 'emit', 'hold'],
 ];

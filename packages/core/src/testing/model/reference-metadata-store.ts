@@ -1,4 +1,4 @@
-import { edgeKind } from '../src/contracts/kinds/tracking-kinds.ts';
+import { edgeKind } from '../../contracts/kinds/tracking-kinds.ts';
 import type {
   Claimed,
   ClaimKey,
@@ -7,14 +7,14 @@ import type {
   CommitResult,
   MetadataStore,
   Reach,
-} from '../src/contracts/metadata-store.ts';
-import type { Order, Predicate, Query } from '../src/contracts/query.ts';
-import type { KindDeclaration, RevisionEntry, StoredRecord } from '../src/contracts/record.ts';
-import { KeelsonError } from '../src/errors.ts';
-import { canonicalJson } from '../src/json.ts';
-import { checkOrder, checkPredicate } from '../src/language/check-predicate.ts';
-import type { Evaluable } from '../src/language/select-value.ts';
-import { compareText } from '../src/language/stored-value.ts';
+} from '../../contracts/metadata-store.ts';
+import type { Order, Predicate, Query } from '../../contracts/query.ts';
+import type { KindDeclaration, RevisionEntry, StoredRecord } from '../../contracts/record.ts';
+import { KeelsonError } from '../../errors.ts';
+import { canonicalJson } from '../../json.ts';
+import { checkOrder, checkPredicate } from '../../language/check-predicate.ts';
+import type { Evaluable } from '../../language/select-value.ts';
+import { compareText } from '../../language/stored-value.ts';
 import { applyCommit } from './reference-commit.ts';
 import {
   checkFacet,

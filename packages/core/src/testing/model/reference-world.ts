@@ -1,4 +1,4 @@
-import type { StoredEvent } from '../src/contracts/event.ts';
+import type { StoredEvent } from '../../contracts/event.ts';
 import type {
   Columns,
   ColumnValue,
@@ -6,12 +6,12 @@ import type {
   KindDeclaration,
   RevisionEntry,
   StoredRecord,
-} from '../src/contracts/record.ts';
-import { type ErrorCode, KeelsonError } from '../src/errors.ts';
-import { asJson, assertText, canonicalJson, type JsonObject } from '../src/json.ts';
-import { compareRecords } from '../src/language/compare-records.ts';
-import { evaluatePredicate } from '../src/language/evaluate-predicate.ts';
-import type { Evaluable, Figures } from '../src/language/select-value.ts';
+} from '../../contracts/record.ts';
+import { type ErrorCode, KeelsonError } from '../../errors.ts';
+import { asJson, assertText, canonicalJson, type JsonObject } from '../../json.ts';
+import { compareRecords } from '../../language/compare-records.ts';
+import { evaluatePredicate } from '../../language/evaluate-predicate.ts';
+import type { Evaluable, Figures } from '../../language/select-value.ts';
 
 /** A claim as the reference store keeps it. */
 export interface ReferenceClaim {

@@ -1,8 +1,8 @@
-import type { EventDraft, StoredEvent } from '../src/contracts/event.ts';
-import type { Change, Commit, CommitResult } from '../src/contracts/metadata-store.ts';
-import type { KindDeclaration, StoredRecord } from '../src/contracts/record.ts';
-import { KeelsonError } from '../src/errors.ts';
-import { encodeJson, type JsonObject } from '../src/json.ts';
+import type { EventDraft, StoredEvent } from '../../contracts/event.ts';
+import type { Change, Commit, CommitResult } from '../../contracts/metadata-store.ts';
+import type { KindDeclaration, StoredRecord } from '../../contracts/record.ts';
+import { KeelsonError } from '../../errors.ts';
+import { encodeJson, type JsonObject } from '../../json.ts';
 import { restoredHistory } from './reference-restore.ts';
 import {
   checkFacet,

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import type { Change, Claimed, ClaimKey, MetadataStore } from '../src/contracts/metadata-store.ts';
-import type { Order, Predicate, Query, Selector } from '../src/contracts/query.ts';
-import type { Columns } from '../src/contracts/record.ts';
-import type { Json } from '../src/json.ts';
-import { edge, event, item, job, note, writeIn } from '../src/testing/metadata/scene.ts';
-import { numbers, texts } from './filter-arbitraries.ts';
+import type { Change, Claimed, ClaimKey, MetadataStore } from '../../contracts/metadata-store.ts';
+import type { Order, Predicate, Query, Selector } from '../../contracts/query.ts';
+import type { Columns } from '../../contracts/record.ts';
+import type { Json } from '../../json.ts';
+import { edge, event, item, job, note, writeIn } from '../metadata/scene.ts';
+import { numbers, texts } from './story-values.ts';
 
 /** What both stores have been told and have answered so far: what later operations refer to. */
 export interface Told {
