@@ -25,9 +25,14 @@ function trace<S extends object>(component: string, service: S): S {
   return Object.create(Object.getPrototypeOf(service) as object | null, properties) as S;
 }
 
-/** A service within a service, such as `operations.access`. */
+/**
+ * A service within a service, such as `operations.access`. What is of a class stays as it is: another object
+ * has none of its private fields.
+ */
 function isPart(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return (
+    typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  );
 }
 
 function traceMethod(span: string, service: object, method: Method): Method {
