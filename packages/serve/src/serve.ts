@@ -67,6 +67,7 @@ export async function serve(given: Servable, options: ServeOptions): Promise<Inf
     handle: (request) => open.handle(request),
     fetch: (request) => open.fetch(request),
     status: () => open.status(),
+    metrics: () => open.metrics(),
     outcomes: (deployment, windowMs) => open.outcomes(deployment, windowMs),
     refresh: () => open.refresh(),
     settled: (settledOptions) => open.settled(settledOptions),

@@ -31,6 +31,8 @@ export interface Serving extends AsyncDisposable {
   /** What is in force, and what came of it. */
   readonly router: Pick<TrafficRouter, 'observed' | 'outcomes'>;
   status(): readonly DeploymentStatus[];
+  /** What was counted of predictions, as Prometheus's text; `GET /metrics` answers the same. */
+  metrics(): string;
   /** The outcomes of a deployment's versions, by the deployment's name. */
   outcomes(deployment: string, windowMs: number): Promise<readonly TargetOutcome[]>;
   /** Reads the routes again now; resolves when the newest are in force or have failed to come into force. */
@@ -139,6 +141,10 @@ class OpenServing implements DrainableServing {
 
   handle(request: HttpRequest): Promise<HttpAnswer> {
     return this.#api.handle(request);
+  }
+
+  metrics(): string {
+    return this.#api.metrics();
   }
 
   status(): readonly DeploymentStatus[] {

@@ -5,6 +5,7 @@ import {
   isKeelsonError,
   KeelsonError,
   type Logger,
+  metricsContentType,
   type TensorSpec,
   withCorrelation,
 } from '@keelson/core';
@@ -18,6 +19,7 @@ import { type HttpAnswer, type HttpRequest, headerOf, type RequestHeaders } from
 import { type Endpoint, findEndpoint, methodsOf } from './paths.ts';
 import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 import { assertContentType, unpackBody } from './request-body.ts';
+import { ServingMetrics } from './serving-metrics.ts';
 import { type TraceContext, traceContext } from './trace-context.ts';
 
 /** What the inference API answers for, and its limits. */
@@ -45,9 +47,11 @@ const json = 'application/json';
 export class InferenceApi {
   readonly #options: InferenceApiOptions;
   readonly #rateLimit: RateLimit | undefined;
+  readonly #metrics: ServingMetrics;
 
   constructor(options: InferenceApiOptions) {
     this.#options = options;
+    this.#metrics = new ServingMetrics(options.hosts);
     this.#rateLimit =
       options.rateLimit === undefined ? undefined : new RateLimit(options.rateLimit);
   }
@@ -72,6 +76,11 @@ export class InferenceApi {
     } catch (error) {
       return this.#refuse(error, context);
     }
+  }
+
+  /** What was counted of predictions, as Prometheus's text. */
+  metrics(): string {
+    return this.#metrics.text();
   }
 
   /** The answer, in a span that belongs to the caller's. */
@@ -101,9 +110,11 @@ export class InferenceApi {
   #answer(endpoint: Endpoint, context: Context): HttpAnswer | Promise<HttpAnswer> {
     switch (endpoint.kind) {
       case 'infer':
-        return this.#infer(endpoint.model, endpoint.version, context, 'v2');
+        return this.#counted(endpoint.model, endpoint.version, context, 'v2');
       case 'predict':
-        return this.#infer(endpoint.model, endpoint.version, context, 'v1');
+        return this.#counted(endpoint.model, endpoint.version, context, 'v1');
+      case 'metrics':
+        return answer(200, metricsContentType, this.metrics(), context);
       case 'root':
         return answerJson(200, { status: 'alive' }, context);
       case 'server':
@@ -163,6 +174,25 @@ export class InferenceApi {
         : metadata,
       context,
     );
+  }
+
+  async #counted(
+    model: string,
+    version: string | undefined,
+    context: Context,
+    protocol: 'v1' | 'v2',
+  ): Promise<HttpAnswer> {
+    let status = 500;
+    try {
+      const answered = await this.#infer(model, version, context, protocol);
+      status = answered.status;
+      return answered;
+    } catch (error) {
+      status = statusOf(error);
+      throw error;
+    } finally {
+      this.#metrics.note(model, context.version, status, context.startedAt);
+    }
   }
 
   async #infer(

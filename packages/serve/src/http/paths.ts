@@ -2,7 +2,7 @@ import { refusal } from '../protocol/refusal.ts';
 
 /** What a path asks for. */
 export type Endpoint =
-  | { readonly kind: 'root' | 'server' | 'live' | 'ready' | 'index' }
+  | { readonly kind: 'root' | 'server' | 'live' | 'ready' | 'index' | 'metrics' }
   | {
       readonly kind:
         | 'model'
@@ -23,6 +23,7 @@ export const methodsOf: Readonly<Record<Endpoint['kind'], readonly string[]>> = 
   live: ['GET', 'HEAD'],
   ready: ['GET', 'HEAD'],
   index: ['POST'],
+  metrics: ['GET', 'HEAD'],
   model: ['GET', 'HEAD'],
   modelReady: ['GET', 'HEAD'],
   versions: ['GET', 'HEAD'],
@@ -38,6 +39,7 @@ const fixed: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint>([
   ['v2/health/live', { kind: 'live' }],
   ['v2/health/ready', { kind: 'ready' }],
   ['v2/repository/index', { kind: 'index' }],
+  ['metrics', { kind: 'metrics' }],
 ]);
 
 /** Paths that were asked before; callers ask few paths many times. */
