@@ -2,6 +2,7 @@ import { runEveryCrash } from '../packages/core/src/testing/faults/every-crash.t
 import { BrokenInvariants } from '../packages/core/src/testing/faults/invariants.ts';
 import { mutants } from '../packages/core/src/testing/faults/mutants.ts';
 import { workCrashes } from '../packages/core/src/testing/faults/work-crashes.ts';
+import { storyOps, tellStories } from '../packages/core/src/testing/model/stories.ts';
 import { sagaCrashes } from '../packages/core/test/saga-crashes.ts';
 import { SqliteMetadataHarness } from '../packages/core/test/sqlite-metadata-harness.ts';
 import type { FaultScenario } from './scenario.ts';
@@ -43,6 +44,18 @@ export const crashScenarios: readonly FaultScenario[] = [
         invariants = 2;
       }
       return { faults, invariants };
+    },
+  },
+  {
+    name: 'stories',
+    sentence: 'Random stories: the store answers as the reference store does, step by step.',
+    async run({ store, extent, seed, tell }) {
+      tell('stories are told');
+      const runs = extent === 'long' ? 600 : 20;
+      const passed = await tellStories(() => store.harness(), { seed, runs });
+      const rare = storyOps.filter((op) => (passed.get(op) ?? 0) === 0);
+      if (rare.length > 0) throw new Error(`No commit passed with ${rare.join(', ')}.`);
+      return { faults: { stories: runs }, invariants: 1 };
     },
   },
   {

@@ -1,6 +1,6 @@
 import type { StoredEvent } from '../../contracts/event.ts';
 import type { Change, Claimed, MetadataStore } from '../../contracts/metadata-store.ts';
-import type { KindDeclaration } from '../../contracts/record.ts';
+import type { KindDeclaration, StoredRecord } from '../../contracts/record.ts';
 import { isKeelsonError } from '../../errors.ts';
 import { uuidV7 } from '../../uuid.ts';
 import type { Invariant } from './invariants.ts';
@@ -30,6 +30,8 @@ export const workKinds: readonly KindDeclaration[] = [
 
 const workspace = 'work';
 const subjects = 3;
+/** In a commit. */
+const mostChanges = 400;
 const doneType = 'task.done';
 
 /** An event that was handed over, as it stands in the log of effects. */
@@ -72,17 +74,20 @@ export class Worker {
     const changes: Change[] = [
       { op: 'create', kind: 'ledger', id: 'ledger', columns: { count: 0 } },
       { op: 'create', kind: 'reader', id: 'reader', columns: {} },
-      ...Array.from({ length: this.#tasks }, (_, i): Change => {
-        return { op: 'create', kind: 'task', id: `task-${i}`, columns: { left: 1 } };
-      }),
       ...Array.from({ length: subjects }, (_, i): Change => {
         return { op: 'create', kind: 'effect', id: `subject-${i}`, columns: { count: 0 } };
       }),
+      ...Array.from({ length: this.#tasks }, (_, i): Change => {
+        return { op: 'create', kind: 'task', id: `task-${i}`, columns: { left: 1 } };
+      }),
     ];
-    try {
-      await this.#commit(...changes);
-    } catch (error) {
-      if (!isKeelsonError(error, 'CONFLICT')) throw error;
+    // The same parts for everybody: each is made by one, and complete.
+    for (let at = 0; at < changes.length; at += mostChanges) {
+      try {
+        await this.#commit(...changes.slice(at, at + mostChanges));
+      } catch (error) {
+        if (!isKeelsonError(error, 'CONFLICT')) throw error;
+      }
     }
   }
 
@@ -275,11 +280,15 @@ export const workInvariants: readonly Invariant<WorkLeft>[] = [
   },
 ];
 
-async function recordsOf(
-  store: MetadataStore,
-  kind: string,
-): Promise<Awaited<ReturnType<MetadataStore['query']>>['records']> {
-  return (await store.query(workspace, kind, { limit: 1000 })).records;
+async function recordsOf(store: MetadataStore, kind: string): Promise<readonly StoredRecord[]> {
+  const all: StoredRecord[] = [];
+  for (let after: string | undefined; ; ) {
+    const from = after === undefined ? {} : { cursor: after };
+    const { records, cursor } = await store.query(workspace, kind, { limit: 1000, ...from });
+    all.push(...records);
+    if (cursor === undefined) return all;
+    after = cursor;
+  }
 }
 
 async function eventsOf(store: MetadataStore): Promise<readonly StoredEvent[]> {
