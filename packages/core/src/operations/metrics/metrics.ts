@@ -102,6 +102,9 @@ function keyIn(
   name: MetricName,
   labels: readonly string[],
 ): string {
+  // Most sets were seen before. What has a separator in it is never among the keys as it is.
+  const given = labels.length === 1 ? (labels[0] as string) : labels.join(separator);
+  if (all.has(given)) return given;
   const key = labels.map((value) => value.replaceAll(separator, '')).join(separator);
   const { maxSeries, labels: names } = metricCatalogue[name];
   if (all.has(key) || all.size < maxSeries - 1 || names.length === 0) return key;

@@ -77,7 +77,7 @@ function assertKeyKnown(where: string, reply: HttpReply): void {
 }
 
 /** The event of a notification, within PagerDuty's limits. */
-export function pagerDutyEvent(
+function pagerDutyEvent(
   notification: Notification,
   routingKey: string,
   source: string,

@@ -69,7 +69,7 @@ function gone<T extends { readonly status: number; readonly text: string }>(repl
 }
 
 /** The message of a notification, within Slack's limits whatever the notification has in it. */
-export function slackMessage(notification: Notification): object {
+function slackMessage(notification: Notification): object {
   const { severity, title, text, details, state, correlationId, at } = notification;
   const mark = state === 'RESOLVED' ? ':white_check_mark:' : marks[severity];
   const head = storableText(`${state === 'RESOLVED' ? 'Resolved: ' : ''}${title}`, limits.header);
