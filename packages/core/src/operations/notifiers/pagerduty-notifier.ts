@@ -77,11 +77,7 @@ function assertKeyKnown(where: string, reply: HttpReply): void {
 }
 
 /** The event of a notification, within PagerDuty's limits. */
-function pagerDutyEvent(
-  notification: Notification,
-  routingKey: string,
-  source: string,
-): object {
+function pagerDutyEvent(notification: Notification, routingKey: string, source: string): object {
   const { id, key, state, severity, title, text, details, type, at, correlationId } = notification;
   const event = { routing_key: routingKey, event_action: actions[state], dedup_key: dedup(key) };
   if (state !== 'OPEN') return event;
