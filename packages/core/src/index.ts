@@ -100,17 +100,17 @@ export type { Accuracy, Performance } from './monitoring/performance.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
 export type { Access, ExplainOptions, Explanation } from './operations/access.ts';
-export type {
-  DelegateOptions,
-  Grant,
-  GrantFilter,
-  GrantOptions,
-} from './operations/access-grants.ts';
 export type { Role } from './operations/access-roles.ts';
 export type { ApiKey, ApiKeyOptions, NewApiKey } from './operations/api-keys.ts';
 export type { Credentials } from './operations/authenticate.ts';
 export type { TokenOptions } from './operations/bearer-tokens.ts';
 export type { GarbageOptions, GarbageProgress, GarbageReport } from './operations/garbage.ts';
+export type {
+  DelegateOptions,
+  Grant,
+  GrantFilter,
+  GrantOptions,
+} from './operations/grant.ts';
 export {
   type MetricDefinition,
   type MetricName as CatalogueMetric,

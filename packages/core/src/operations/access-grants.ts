@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Principal } from '../contracts/ports.ts';
@@ -12,66 +11,20 @@ import { readRoles } from './access-facts.ts';
 import { grantResource, platformWorkspace } from './access-resources.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from './decide-and-commit.ts';
 import { columnIs, everyRecord } from './every-record.ts';
+import {
+  type DelegateOptions,
+  delegateShape,
+  filterShape,
+  future,
+  type Grant,
+  type GrantFilter,
+  type GrantOptions,
+  grantFromRecord,
+  grantShape,
+  noRole,
+  revokeShape,
+} from './grant.ts';
 import { expandPermissions, type Permission } from './permissions.ts';
-
-const stageNames = ['DEVELOPMENT', 'STAGING', 'PRODUCTION', 'ARCHIVED'] as const;
-
-/** Who has what, on which resource, given by whom. */
-export interface Grant {
-  readonly id: string;
-  readonly principal: string;
-  /** Left out for permissions that somebody lends. */
-  readonly role?: string;
-  readonly permissions?: readonly string[];
-  /** Such as `workspace:default`, `experiment:<id>`, `model:fraud`. */
-  readonly resource: string;
-  readonly expiresAt?: number;
-  /** It counts only for model versions in one of these stages. */
-  readonly stages?: readonly string[];
-  readonly grantedBy: string;
-  /** Whose permissions they are. */
-  readonly delegatedBy?: string;
-  readonly createdAt: number;
-  readonly reason?: string;
-}
-
-/** What to grant. */
-export interface GrantOptions {
-  /** The id: `user:ana`. */
-  readonly principal: string;
-  /** `viewer`, `contributor`, `editor`, `approver`, `deployer`, `operator`, `admin`, `owner`, or one of your own. */
-  readonly role: string;
-  /**
-   * The workspace when left out; or `platform`, `experiment:<id or name>`, `model:<name>`,
-   * `deployment:<name>`, `pipeline:<name>`.
-   */
-  readonly resource?: string;
-  /** Until it is revoked when left out. */
-  readonly expiresAt?: number | Date;
-  /** Only for model versions in one of these stages. */
-  readonly stages?: readonly (typeof stageNames)[number][];
-  readonly reason?: string;
-}
-
-/** What to lend. */
-export interface DelegateOptions {
-  /** To whom: `user:ana`. */
-  readonly to: string;
-  /** Permissions or patterns of one's own. */
-  readonly permissions: readonly string[];
-  /** One experiment, model, deployment or pipeline, as in {@link GrantOptions}. */
-  readonly resource: string;
-  /** It ends by then; at most a year from now. */
-  readonly expiresAt: number | Date;
-  readonly reason?: string;
-}
-
-/** Which grants to see or to revoke; several conditions hold together. */
-export interface GrantFilter {
-  readonly principal?: string;
-  readonly role?: string;
-  readonly resource?: string;
-}
 
 /** Grants and delegations. */
 export interface Grants {
@@ -91,27 +44,6 @@ export interface Grants {
   listGrants(filter?: GrantFilter): Promise<readonly Grant[]>;
 }
 
-const id = z.string().min(1).max(255);
-const time = z.union([z.number().int(), z.date()]);
-const reason = z.string().max(2000);
-const grantShape = z.strictObject({
-  principal: id,
-  role: id,
-  resource: z.string().optional(),
-  expiresAt: time.optional(),
-  stages: z.array(z.enum(stageNames)).min(1).optional(),
-  reason: reason.optional(),
-} satisfies Record<keyof GrantOptions, z.ZodType>);
-const delegateShape = z.strictObject({
-  to: id,
-  permissions: z.array(z.string()).min(1).max(100),
-  resource: z.string(),
-  expiresAt: time,
-  reason: reason.optional(),
-} satisfies Record<keyof DelegateOptions, z.ZodType>);
-const filter = { principal: id.optional(), role: id.optional(), resource: z.string().optional() };
-const filterShape = z.strictObject(filter satisfies Record<keyof GrantFilter, z.ZodType>);
-const revokeShape = z.strictObject({ ...filter, reason: reason.optional() });
 const yearMs = 366 * 86_400_000;
 
 /** Grants, bound to a scope. `authorizer` decides; undefined where everybody may do everything. */
@@ -350,49 +282,5 @@ export function createGrants(scope: Scope, authorizer: AccessAuthorizer | undefi
       const found = await Array.fromAsync(matching(wanted));
       return found.map(({ record }) => grantFromRecord(record));
     },
-  };
-}
-
-/** The error of a role that nobody has defined. */
-export function noRole(role: string, workspace: string): KeelsonError {
-  return new KeelsonError(
-    'NOT_FOUND',
-    `There is no role ${JSON.stringify(role)} in workspace ${workspace}; see access.listRoles().`,
-    { details: { role } },
-  );
-}
-
-/** A time that is still to come, in epoch ms. INVALID for one that is past. */
-export function future(
-  scope: Pick<Scope, 'clock'>,
-  at: number | Date | undefined,
-): number | undefined {
-  if (at === undefined) return undefined;
-  const ms = at instanceof Date ? at.getTime() : at;
-  if (Number.isSafeInteger(ms) && ms > scope.clock.now()) return ms;
-  throw new KeelsonError('INVALID', `expiresAt must be a time to come, not ${String(ms)}.`);
-}
-
-function grantFromRecord(record: StoredRecord): Grant {
-  const { principal, role, resource, expiresAt, grantedBy, delegatedBy } = record.columns as {
-    principal: string;
-    role?: string;
-    resource: string;
-    expiresAt?: number;
-    grantedBy: string;
-    delegatedBy?: string;
-  };
-  const body = record.body as Pick<Grant, 'permissions' | 'stages' | 'reason'>;
-  const facts = { role, expiresAt, delegatedBy };
-  return {
-    id: record.id,
-    principal,
-    resource,
-    grantedBy,
-    createdAt: record.createdAt,
-    ...body,
-    ...(Object.fromEntries(
-      Object.entries(facts).filter(([, value]) => value !== undefined),
-    ) as Pick<Grant, 'role' | 'expiresAt' | 'delegatedBy'>),
   };
 }

@@ -6,9 +6,9 @@ import { draftEvent } from '../events/draft-event.ts';
 import { assertText, type JsonObject } from '../json.ts';
 import type { AccessAuthorizer } from './access-authorizer.ts';
 import { readRoles } from './access-facts.ts';
-import { noRole } from './access-grants.ts';
 import { assertAllowed, decideAndCommit } from './decide-and-commit.ts';
 import { columnIs } from './every-record.ts';
+import { noRole } from './grant.ts';
 import { expandPermissions, type Permission } from './permissions.ts';
 import { builtInRoles } from './roles.ts';
 

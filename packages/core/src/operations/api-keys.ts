@@ -7,10 +7,10 @@ import { KeelsonError } from '../errors.ts';
 import { draftEvent } from '../events/draft-event.ts';
 import { assertText, type JsonObject } from '../json.ts';
 import type { AccessAuthorizer } from './access-authorizer.ts';
-import { future } from './access-grants.ts';
 import { digestSecret, keyText, newKeyId, newSecret, type StoredSecret } from './api-key-secret.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from './decide-and-commit.ts';
 import { columnIs, everyRecord } from './every-record.ts';
+import { future } from './grant.ts';
 import { covers, expandPermissions } from './permissions.ts';
 
 /** What is known of an API key; its secret is not. */
