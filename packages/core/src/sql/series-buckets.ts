@@ -26,19 +26,16 @@ export class SeriesBuckets {
 
   /** Points in any order; those outside the range are passed over. */
   add(steps: Float64Array, values: Float64Array): void {
-    let bucket: OpenBucket | undefined;
-    let start = 0;
-    let end = 0;
-    for (let i = 0; i < steps.length; i++) {
+    for (let i = 0; i < steps.length; ) {
       const step = steps[i] as number;
-      if (step < this.#from || step > this.#to) continue;
-      if (bucket === undefined || step < start || step >= end) {
-        const place = this.#place(step);
-        bucket = this.#open(place);
-        start = this.#from + place * this.#width;
-        end = this.#exactBounds ? start + this.#width : start;
+      if (step < this.#from || step > this.#to) {
+        i++;
+        continue;
       }
-      addPoint(bucket, step, values[i] as number);
+      const place = this.#place(step);
+      const start = this.#from + place * this.#width;
+      const end = this.#exactBounds ? Math.min(start + this.#width, this.#to + 1) : start;
+      i = addRun(this.#open(place), steps, values, i, start, end);
     }
   }
 
@@ -55,8 +52,14 @@ export class SeriesBuckets {
     bucket.nanCount += header.nanCount;
     bucket.stepMin = Math.min(bucket.stepMin, header.stepMin);
     bucket.stepMax = Math.max(bucket.stepMax, header.stepMax);
-    if (min !== undefined && minStep !== undefined) lower(bucket, minStep, min);
-    if (max !== undefined && maxStep !== undefined) raise(bucket, maxStep, max);
+    if (min !== undefined && minStep !== undefined) {
+      if (isBelow(min, minStep, bucket.min, bucket.minStep))
+        Object.assign(bucket, { min, minStep });
+    }
+    if (max !== undefined && maxStep !== undefined) {
+      if (isAbove(max, maxStep, bucket.max, bucket.maxStep))
+        Object.assign(bucket, { max, maxStep });
+    }
     return true;
   }
 
@@ -98,35 +101,56 @@ interface OpenBucket {
   maxStep: number;
 }
 
-function addPoint(bucket: OpenBucket, step: number, value: number): void {
-  bucket.count++;
-  if (step < bucket.stepMin) bucket.stepMin = step;
-  if (step > bucket.stepMax) bucket.stepMax = step;
-  if (Number.isNaN(value)) {
-    bucket.nanCount++;
-    return;
-  }
-  // Most points are neither; the exact rule (−0, least step) is asked only where it may matter.
-  if (!(value > bucket.min)) lower(bucket, step, value);
-  if (!(value < bucket.max)) raise(bucket, step, value);
+/**
+ * Adds the point at `first`, and those behind it while their steps are from `start` and below `end`; answers
+ * where it stopped. The figures are local until then: a bucket's fields take several times as long.
+ */
+function addRun(
+  bucket: OpenBucket,
+  steps: Float64Array,
+  values: Float64Array,
+  first: number,
+  start: number,
+  end: number,
+): number {
+  let { stepMin, stepMax, min, minStep, max, maxStep } = bucket;
+  let nanCount = 0;
+  let i = first;
+  do {
+    const step = steps[i] as number;
+    const value = values[i] as number;
+    if (step < stepMin) stepMin = step;
+    if (step > stepMax) stepMax = step;
+    if (Number.isNaN(value)) {
+      nanCount++;
+      continue;
+    }
+    // The exact rule (the first, −0, the least step of equals) is asked only where it may matter.
+    if (value < min || (!(value > min) && isBelow(value, step, min, minStep))) {
+      min = value;
+      minStep = step;
+    }
+    if (value > max || (!(value < max) && isAbove(value, step, max, maxStep))) {
+      max = value;
+      maxStep = step;
+    }
+  } while (++i < steps.length && (steps[i] as number) >= start && (steps[i] as number) < end);
+  Object.assign(bucket, { stepMin, stepMax, min, minStep, max, maxStep });
+  bucket.count += i - first;
+  bucket.nanCount += nanCount;
+  return i;
 }
 
-function lower(bucket: OpenBucket, step: number, value: number): void {
-  if (Object.is(value, bucket.min)) {
-    if (step < bucket.minStep) bucket.minStep = step;
-  } else if (Number.isNaN(bucket.min) || isLess(value, bucket.min)) {
-    bucket.min = value;
-    bucket.minStep = step;
-  }
+/** Whether a value at a step takes the place of a least one, which is NaN where there is none. */
+function isBelow(value: number, step: number, min: number, minStep: number): boolean {
+  if (Object.is(value, min)) return step < minStep;
+  return Number.isNaN(min) || isLess(value, min);
 }
 
-function raise(bucket: OpenBucket, step: number, value: number): void {
-  if (Object.is(value, bucket.max)) {
-    if (step < bucket.maxStep) bucket.maxStep = step;
-  } else if (Number.isNaN(bucket.max) || isLess(bucket.max, value)) {
-    bucket.max = value;
-    bucket.maxStep = step;
-  }
+/** Whether a value at a step takes the place of a greatest one, which is NaN where there is none. */
+function isAbove(value: number, step: number, max: number, maxStep: number): boolean {
+  if (Object.is(value, max)) return step < maxStep;
+  return Number.isNaN(max) || isLess(max, value);
 }
 
 function closeBucket(bucket: OpenBucket): SeriesBucket {

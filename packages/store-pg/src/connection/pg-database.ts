@@ -1,4 +1,5 @@
 import type { Logger } from '@keelson/core';
+import type { BlobRow } from './blob-copy.ts';
 import { checkConnectionOptions, type PgConnectionOptions } from './connection-options.ts';
 import type { PgPool, PgPoolClient } from './pg-pool.ts';
 import {
@@ -72,6 +73,11 @@ export class PgDatabase implements AsyncDisposable {
     options: OperationOptions = {},
   ): Promise<readonly PgRow[]> {
     return await this.#primary.operate('read', options, (session) => session.query(text, values));
+  }
+
+  /** {@link read} for columns of bigints and, last, a bytea; without values. */
+  async blobs(select: string): Promise<readonly BlobRow[]> {
+    return await this.#primary.operate('read', {}, (session) => session.blobs(select));
   }
 
   /** One statement that writes: it is a transaction by itself. Names as for {@link read}. */

@@ -1,4 +1,5 @@
 import { KeelsonError, type Logger } from '@keelson/core';
+import type { BlobRow } from './blob-copy.ts';
 import { describeUrl, openPool, type PgTarget } from './connection-options.ts';
 import { fromPgError, isConnectionFault, isRolledBack, sqlState } from './pg-error.ts';
 import type { PgPool, PgPoolClient } from './pg-pool.ts';
@@ -9,6 +10,8 @@ import { aborted, withRetry } from './retry.ts';
 export interface PgTransaction {
   /** Names without a schema are those of the platform's schema. */
   query(text: string, values?: readonly unknown[]): Promise<readonly PgRow[]>;
+  /** The rows of a SELECT, without values, whose columns are bigints and, last, a bytea. */
+  blobs(select: string): Promise<readonly BlobRow[]>;
 }
 
 /** What bounds one operation. */

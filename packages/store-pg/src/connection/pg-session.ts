@@ -1,7 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { KeelsonError } from '@keelson/core';
+import { type BlobRow, canCopy, copyBlobs } from './blob-copy.ts';
 import { isConnectionFault, sqlState } from './pg-error.ts';
-import type { PgPoolClient, PgResult } from './pg-pool.ts';
+import type { PgPoolClient } from './pg-pool.ts';
 import { aborted, throwIfAborted } from './retry.ts';
 import { valueTypes } from './value-types.ts';
 
@@ -50,6 +51,20 @@ export class PgSession {
     return rows;
   }
 
+  /**
+   * The rows of a SELECT whose columns are bigints and, last, a bytea, which comes as it is. It takes no
+   * values: numbers stand in it (`numberList`). Throws as {@link query} does.
+   */
+  async blobs(select: string): Promise<readonly BlobRow[]> {
+    throwIfAborted(this.#limits.signal);
+    if (canCopy(this.#client)) return await this.#bounded(copyBlobs(this.#client, select));
+    const rows = await this.query(select);
+    return rows.map((row) => {
+      const values = Object.values(row);
+      return { numbers: values.slice(0, -1).map(Number), data: values.at(-1) as Uint8Array };
+    });
+  }
+
   /** Ends what transaction there is, and gives the connection back, or gives it up. */
   async rollback(): Promise<void> {
     if (this.#broken) return;
@@ -72,7 +87,7 @@ export class PgSession {
     this.#client.release(this.#broken);
   }
 
-  async #bounded(answer: Promise<PgResult>): Promise<PgResult> {
+  async #bounded<T>(answer: Promise<T>): Promise<T> {
     const { signal, statementTimeoutMs } = this.#limits;
     let stop: 'aborted' | 'timeout' | undefined;
     let stopping: Promise<'stopped'> | undefined;
@@ -98,7 +113,7 @@ export class PgSession {
   }
 
   /** Cancels the statement; gives the connection up when that does not end it. */
-  async #stop(answer: Promise<PgResult>, giveUp: (error: Error) => void): Promise<'stopped'> {
+  async #stop(answer: Promise<unknown>, giveUp: (error: Error) => void): Promise<'stopped'> {
     const ended = answer.then(
       () => true,
       () => true,

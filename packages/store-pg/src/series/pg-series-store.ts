@@ -28,7 +28,6 @@ import type { PgDatabase } from '../connection/pg-database.ts';
 import type { PgTransaction } from '../connection/pg-server.ts';
 import { migrate } from '../schema/migrations.ts';
 import { sharedSchema } from '../schema/shared-schema.ts';
-import { blob, blobOf } from './blobs.ts';
 import { RowPartitions } from './row-partitions.ts';
 import { foldPoints, foldSlice } from './series-fold.ts';
 import { SeriesNumbers } from './series-numbers.ts';
@@ -353,16 +352,17 @@ async function removeRids(transaction: PgTransaction, rids: readonly number[]): 
   );
   await transaction.query('DELETE FROM summary WHERE rid = ANY ($1::bigint[])', [rids]);
   // What came in since the last fold may hold points of the runs among those of others.
-  const rows = await transaction.query(`SELECT no, ${blob} FROM segment ORDER BY no FOR UPDATE`);
-  for (const row of rows) {
-    const segment = decodeSegment(blobOf(row));
+  for (const { numbers, data } of await transaction.blobs(
+    'SELECT no, data FROM segment ORDER BY no FOR UPDATE',
+  )) {
+    const segment = decodeSegment(data);
     if (!rids.some((rid) => segment.ownerIds.includes(rid))) continue;
     const kept = rids.reduce(withoutOwner, segment);
     if (kept.steps.length === 0) {
-      await transaction.query('DELETE FROM segment WHERE no = $1', [row['no']]);
+      await transaction.query('DELETE FROM segment WHERE no = $1', numbers);
     } else {
       await transaction.query('UPDATE segment SET n = $2, data = $3 WHERE no = $1', [
-        row['no'],
+        ...numbers,
         kept.steps.length,
         Buffer.from(encodeSegment(kept)),
       ]);

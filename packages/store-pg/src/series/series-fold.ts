@@ -17,7 +17,7 @@ import {
   stateOf,
 } from '@keelson/core/sql';
 import type { PgTransaction } from '../connection/pg-server.ts';
-import { blob, blobOf } from './blobs.ts';
+import { numberList } from './number-list.ts';
 import type { SeriesNumbers } from './series-numbers.ts';
 import { summaryRow, typeOf } from './summary-rows.ts';
 
@@ -55,24 +55,20 @@ export async function foldSlice(
     await transaction.query(`SELECT pg_advisory_xact_lock(${lock})`);
   }
   // By list, not by range: a segment of a lesser number may be committed after one of a greater.
-  const rows = await transaction.query(
-    `SELECT no, wid, n, ${blob} FROM (
+  const rows = await transaction.blobs(
+    `SELECT no, wid::bigint, n::bigint, data FROM (
        SELECT no, wid, n, data, sum(n) OVER (ORDER BY no) - n AS before FROM segment
        ORDER BY no LIMIT 1000
-     ) AS oldest WHERE before < $1 ORDER BY no`,
-    [foldPoints],
+     ) AS oldest WHERE before < ${foldPoints} ORDER BY no`,
   );
   if (rows.length === 0) return 0;
-  const pending = rows.map((row) => ({
-    wid: Number(row['wid']),
-    data: blobOf(row),
-  }));
+  const pending = rows.map(({ numbers: [, wid], data }) => ({ wid: wid as number, data }));
   const series = gatherSeries(pending);
   const wids = pending.map(({ wid }) => wid);
   await foldSeries(transaction, numbers, series, wids);
-  const folded = rows.map((row) => Number(row['no']));
+  const folded = rows.map(({ numbers: [no] }) => no);
   await transaction.query('DELETE FROM segment WHERE no = ANY ($1::bigint[])', [folded]);
-  return rows.reduce((sum, row) => sum + Number(row['n']), 0);
+  return rows.reduce((sum, { numbers: [, , n] }) => sum + (n as number), 0);
 }
 
 async function foldSeries(
@@ -139,18 +135,18 @@ async function readOlder(
   numbers: SeriesNumbers,
   merging: readonly Folding[],
 ): Promise<void> {
-  const rows = await transaction.query(
-    `SELECT w.place::integer AS place, ${blob}
-     FROM unnest($1::integer[], $2::bigint[], $3::integer[]) WITH ORDINALITY AS w (kid, rid, upto, place)
-     JOIN chunk c ON c.kid = w.kid AND c.rid = w.rid AND c.level <= w.upto ORDER BY c.id`,
-    placesOf(merging),
+  const [kids, rids, levels] = placesOf(merging).map((places) => numberList(places, 'bigint'));
+  const rows = await transaction.blobs(
+    `SELECT w.place, c.data
+     FROM unnest(${kids}, ${rids}, ${levels}) WITH ORDINALITY AS w (kid, rid, upto, place)
+     JOIN chunk c ON c.kid = w.kid::integer AND c.rid = w.rid AND c.level <= w.upto ORDER BY c.id`,
   );
   const older = new Map<number, PointSet[]>();
-  for (const row of rows) {
-    const place = Number(row['place']) - 1;
+  for (const { numbers: found, data } of rows) {
+    const place = (found[0] as number) - 1;
     const sets = older.get(place) ?? [];
     older.set(place, sets);
-    sets.push(decodeChunk(blobOf(row)));
+    sets.push(decodeChunk(data));
   }
   const wids = new Set<number>();
   for (const sets of older.values()) {

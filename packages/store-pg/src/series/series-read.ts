@@ -21,7 +21,7 @@ import {
   toSummary,
 } from '@keelson/core/sql';
 import type { PgTransaction } from '../connection/pg-server.ts';
-import { blob, blobOf } from './blobs.ts';
+import { numberList } from './number-list.ts';
 import type { SeriesNumbers } from './series-numbers.ts';
 import { summaryRow } from './summary-rows.ts';
 
@@ -135,11 +135,8 @@ async function pendingSeries(
   transaction: PgTransaction,
   filter: SeriesFilter,
 ): Promise<readonly SeriesPoints[]> {
-  const rows = await transaction.query(`SELECT wid, ${blob} FROM segment ORDER BY no`);
-  const pending = rows.map((row) => ({
-    wid: Number(row['wid']),
-    data: blobOf(row),
-  }));
+  const rows = await transaction.blobs('SELECT wid::bigint, data FROM segment ORDER BY no');
+  const pending = rows.map(({ numbers: [wid], data }) => ({ wid: wid as number, data }));
   return gatherSeries(pending, filter);
 }
 
@@ -225,11 +222,10 @@ async function chunkData(
   ids: readonly number[],
 ): Promise<ReadonlyMap<number, Uint8Array>> {
   if (ids.length === 0) return new Map();
-  const rows = await transaction.query(
-    `SELECT id, ${blob} FROM chunk WHERE id = ANY ($1::bigint[]) ORDER BY id`,
-    [ids],
+  const rows = await transaction.blobs(
+    `SELECT id, data FROM chunk WHERE id = ANY (${numberList(ids, 'bigint')}) ORDER BY id`,
   );
-  return new Map(rows.map((row) => [Number(row['id']), blobOf(row)]));
+  return new Map(rows.map(({ numbers: [id], data }) => [id as number, data]));
 }
 
 async function pendingOf(

@@ -1,7 +1,7 @@
 import type { Rollup, RowBatch, RowColumns, StreamKey } from '@keelson/core';
 import { cutRows, decodeRows, encodeRows } from '@keelson/core/sql';
 import type { PgDatabase } from '../connection/pg-database.ts';
-import { blob, blobOf } from './blobs.ts';
+import { numberList } from './number-list.ts';
 import type { RowPartition, RowPartitions } from './row-partitions.ts';
 import type { SeriesNumbers } from './series-numbers.ts';
 
@@ -74,12 +74,12 @@ export async function readRowBatch(
   { no, newest }: StoredBatch,
   range: { readonly from: number; readonly to: number; readonly columns?: readonly string[] },
 ): Promise<RowColumns | undefined> {
-  const [row] = await database.read(
-    `SELECT ${blob} FROM ${database.name('row_batch')} WHERE no = $1 AND at_max = $2`,
-    [no, newest],
+  const [row] = await database.blobs(
+    `SELECT data FROM ${database.name('row_batch')} WHERE no = ANY (${numberList([no], 'bigint')})
+     AND at_max = ANY (${numberList([newest], 'float8')})`,
   );
   if (row === undefined) return undefined;
-  const rows = cutRows(decodeRows(blobOf(row), range.columns), range.from, range.to);
+  const rows = cutRows(decodeRows(row.data, range.columns), range.from, range.to);
   return rows.at.length === 0 ? undefined : rows;
 }
 
