@@ -2,6 +2,7 @@ import type { Change, KindDeclaration, MetadataStore, Predicate, Selector } from
 import { isKeelsonError } from '@keelson/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pgBackend } from '../src/index.ts';
+import { hostileTexts } from './hostile-texts.ts';
 import { describeOnPg } from './server/test-database.ts';
 import { silentLogger } from './silent-logger.ts';
 
@@ -25,30 +26,6 @@ const kinds: readonly KindDeclaration[] = [
   },
 ];
 
-/** Texts that would do harm, or be something else, where they came into a statement as they are. */
-const texts = [
-  `'; DROP SCHEMA k1 CASCADE; --`,
-  `' OR '1'='1`,
-  `") OR 1=1 --`,
-  `$1`,
-  `{0}`,
-  `{1} {2}`,
-  `$fn$; SELECT 1; $fn$`,
-  `\\`,
-  `\\'; SELECT 1; --`,
-  `"quoted"`,
-  `{"a","b"}`,
-  `NULL`,
-  `%s %I %L`,
-  `a,b`,
-  `$number`,
-  `__proto__`,
-  `/* comment`,
-  `é😀`,
-  `\n\t`,
-  `E'\\x27'`,
-];
-
 await describeOnPg('texts that look like SQL', ({ url, freshSchema, query }) => {
   const schema = freshSchema();
   let store: MetadataStore;
@@ -64,7 +41,7 @@ await describeOnPg('texts that look like SQL', ({ url, freshSchema, query }) => 
       [schema],
     );
 
-  for (const text of texts) {
+  for (const text of hostileTexts) {
     test(JSON.stringify(text), async () => {
       const before = await objects();
       const workspace = `w ${text}`;
@@ -118,6 +95,12 @@ await describeOnPg('texts that look like SQL', ({ url, freshSchema, query }) => 
       const filter = { ids: [text], types: [text], subjects: [text], correlationId: text };
       const events = await store.readEvents({ workspace, filter, limit: 10 });
       expect(events.events).toMatchObject([event]);
+      for (const name of ['ids', 'types', 'subjects'] as const) {
+        const one = await store.readEvents({ workspace, filter: { [name]: [text] }, limit: 10 });
+        expect(one.events).toMatchObject([event]);
+        const none = { workspace, filter: { [name]: [`${text}x`] }, limit: 10 };
+        expect((await store.readEvents(none)).events).toEqual([]);
+      }
 
       const request = { workspace, limit: 5, owner: text, leaseMs: 60_000, takeFrom: [text] };
       const [claimed] = await store.claim('thing', { ...request, set: { name: text } });
@@ -165,6 +148,10 @@ await describeOnPg('texts that look like SQL', ({ url, freshSchema, query }) => 
             },
           }),
         async () => pgBackend({ url, schema: text }),
+        ...declarations(text).map(
+          (declared) => () =>
+            pgBackend({ url, schema }).openMetadata({ kinds: [declared], logger: silentLogger }),
+        ),
       ];
       for (const act of acts) {
         const error: unknown = await act().catch((fault: unknown) => fault);
@@ -173,3 +160,18 @@ await describeOnPg('texts that look like SQL', ({ url, freshSchema, query }) => 
     });
   }
 });
+
+/** Kinds that have the text where a name is declared. */
+function declarations(text: string): readonly KindDeclaration[] {
+  const kind = { name: 'other', columns: { name: { type: 'text' } }, history: 'none' } as const;
+  return [
+    { ...kind, name: text },
+    { ...kind, columns: { [text]: { type: 'text' } } },
+    { ...kind, columns: { name: { type: text as never } } },
+    { ...kind, indexes: [[text]] },
+    { ...kind, unique: [{ name: 'u', columns: [text] }] },
+    { ...kind, facets: { [text]: { source: 'merged' } } },
+    { ...kind, facets: { params: { source: text as never } } },
+    { ...kind, history: text as never },
+  ];
+}

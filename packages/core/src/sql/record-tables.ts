@@ -79,6 +79,13 @@ export function checkKind(kind: KindDeclaration): void {
   }
   checkNames(kind, Object.keys(kind.columns), 'column');
   checkNames(kind, Object.keys(kind.facets ?? {}), 'facet');
+  checkWord(kind, 'history', kind.history, ['kept', 'none']);
+  for (const [name, { type }] of Object.entries(kind.columns)) {
+    checkWord(kind, `the type of ${name}`, type, ['text', 'integer', 'real', 'boolean']);
+  }
+  for (const [name, { source }] of Object.entries(kind.facets ?? {})) {
+    checkWord(kind, `the source of ${name}`, source, ['merged', 'projected']);
+  }
   for (const name of Object.keys(kind.columns)) {
     if (builtInColumns.some((builtIn) => builtIn === name)) {
       throw invalid(`The kind ${kind.name} declares ${name}, which every kind has by itself.`);
@@ -99,6 +106,12 @@ export function checkKind(kind: KindDeclaration): void {
       if (columnOf(kind, name) === undefined) throw unknownColumn(kind, 'an index', name);
     }
   }
+}
+
+/** What a declaration may choose from becomes a part of statements. */
+function checkWord(kind: KindDeclaration, what: string, word: unknown, words: string[]): void {
+  if (words.some((each) => each === word)) return;
+  throw invalid(`${what} in ${kind.name} is one of ${words.join(', ')}, not '${String(word)}'.`);
 }
 
 function checkNames(kind: KindDeclaration, names: readonly string[], what: string): void {

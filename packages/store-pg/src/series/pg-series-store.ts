@@ -287,19 +287,22 @@ export class PgSeriesStore implements SeriesStore {
   }
 
   /**
-   * The batch is durable whatever becomes of the fold, which goes on beside: an append waits for it only
-   * where much more lies unfolded than is good for reads. A later one tries again.
+   * The batch is durable whatever becomes of the fold, which goes on beside; a later append tries again.
+   * An append waits for it where this process alone has appended as much as one takes, or all together
+   * many times as much as should lie unfolded.
    */
   async #foldExcess(): Promise<void> {
     const now = performance.now();
-    if (this.#sinceLook >= foldPoints || now - this.#lookedAt >= lookMs) {
+    const much = this.#sinceLook >= foldPoints;
+    const due = much || now - this.#lookedAt >= lookMs;
+    if (due && this.#folding === undefined) {
       this.#lookedAt = now;
       this.#sinceLook = 0;
-      this.#folding ??= this.#foldNow().finally(() => {
+      this.#folding = this.#foldNow().finally(() => {
         this.#folding = undefined;
       });
     }
-    if (this.#behind) await this.#folding;
+    if (much || this.#behind) await this.#folding;
   }
 
   async #foldNow(): Promise<void> {

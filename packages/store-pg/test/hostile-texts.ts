@@ -1,0 +1,23 @@
+/** Texts that would do harm, or be something else, where they came into a statement as they are. */
+export const hostileTexts: readonly string[] = [
+  `'; DROP SCHEMA k1 CASCADE; --`,
+  `' OR '1'='1`,
+  `") OR 1=1 --`,
+  `$1`,
+  `{0}`,
+  `{1} {2}`,
+  `$fn$; SELECT 1; $fn$`,
+  `\\`,
+  `\\'; SELECT 1; --`,
+  `"quoted"`,
+  `{"a","b"}`,
+  `NULL`,
+  `%s %I %L`,
+  `a,b`,
+  `$number`,
+  `__proto__`,
+  `/* comment`,
+  `é😀`,
+  `\n\t`,
+  `E'\\x27'`,
+];
