@@ -111,6 +111,12 @@ export type {
   GrantFilter,
   GrantOptions,
 } from './operations/grant.ts';
+export type { CheckState } from './operations/health/check-state.ts';
+export type { Health, HealthOptions, RecoveryFilter } from './operations/health/health.ts';
+export { type HealthAnswer, healthAnswer } from './operations/health/health-answer.ts';
+export type { CheckReport, HealthReport } from './operations/health/health-keeper.ts';
+export type { RecoveryAttempt } from './operations/health/recovery-history.ts';
+export { type RecoveryRule, recoveryRules } from './operations/health/recovery-rules.ts';
 export {
   type MetricDefinition,
   type MetricName as CatalogueMetric,

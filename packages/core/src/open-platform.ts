@@ -1,8 +1,10 @@
 import { userInfo } from 'node:os';
 import { namedContents } from './backups.ts';
+import type { Caretaker } from './contracts/caretaker.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
 import { eventArchiveKinds } from './contracts/kinds/event-archive-kinds.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
+import { healthKinds } from './contracts/kinds/health-kinds.ts';
 import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
 import { notificationKinds } from './contracts/kinds/notification-kinds.ts';
 import { operationsKinds } from './contracts/kinds/operations-kinds.ts';
@@ -33,6 +35,10 @@ import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
 import type { Credentials } from './operations/authenticate.ts';
 import { collectGarbage } from './operations/garbage.ts';
+import { createHealth, type PlatformHealth } from './operations/health/health.ts';
+import { loopCheck } from './operations/health/loop-checks.ts';
+import { machineChecks } from './operations/health/machine-checks.ts';
+import { healthWorkspace, storeChecks } from './operations/health/store-checks.ts';
 import { type LoopReport, LoopRunner } from './operations/loop-runner.ts';
 import { meteredEvents } from './operations/metrics/metered-events.ts';
 import { meteredStore } from './operations/metrics/metered-store.ts';
@@ -78,6 +84,7 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...operationsKinds,
   ...notificationKinds,
   ...sagaKinds,
+  ...healthKinds,
 ];
 
 /** The services, bound to one workspace and one principal. */
@@ -166,6 +173,7 @@ class OpenPlatform implements Platform {
   readonly #reaping: Promise<void>;
   readonly #stops = new Map<Loop, () => Promise<void>>();
   #runner: LoopRunner | undefined;
+  #health: PlatformHealth | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: PlatformOptions, stores: PlatformStores) {
@@ -244,13 +252,33 @@ class OpenPlatform implements Platform {
   start(): void {
     this.#assertOpen();
     this.#runner ??= new LoopRunner(this.#home.scope.logger);
-    // What the platform does by itself, nobody's rights may stop.
-    this.#keeper ??=
-      this.#access === undefined ? this.#home : this.#bind(this.workspace, platformPrincipal);
-    for (const loop of this.#keeper.loops()) this.#run(loop);
+    for (const loop of [...this.#keep().loops(), ...this.#openHealth().loops]) this.#run(loop);
     for (const bound of this.#bound.values()) {
       for (const loop of bound.subscriptions()) this.#run(loop);
     }
+  }
+
+  /** What the platform does by itself, nobody's rights may stop. */
+  #keep(): BoundServices {
+    this.#keeper ??=
+      this.#access === undefined ? this.#home : this.#bind(this.workspace, platformPrincipal);
+    return this.#keeper;
+  }
+
+  #openHealth(): PlatformHealth {
+    const { scope, caretakers } = this.#keep();
+    this.#health ??= createHealth(scope, [
+      ...caretakers,
+      {
+        component: 'operations',
+        checks: [
+          ...storeChecks(scope, this.#stores.artifacts.space(healthWorkspace)),
+          ...machineChecks(scope, this.dir),
+          loopCheck(() => this.#runner?.report() ?? []),
+        ],
+      },
+    ]);
+    return this.#health;
   }
 
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
@@ -265,6 +293,7 @@ class OpenPlatform implements Platform {
   /** Closes all there is, also when a part cannot be closed; then rejects with what the first said. */
   async #close(timeoutMs: number): Promise<void> {
     await this.#runner?.stop(timeoutMs);
+    await this.#health?.close();
     await this.#reaping;
     const closed = await Promise.allSettled(this.#bound.values().map((bound) => bound.close()));
     await this.#access?.settle();
@@ -311,6 +340,7 @@ class OpenPlatform implements Platform {
         functions: this.#functions,
         metrics: this.#metrics,
         loopReport: () => this.#runner?.report() ?? [],
+        health: () => this.#openHealth(),
         authorizer: this.#access?.authorizer,
         drive: (loop) => this.#drive(loop),
       });
@@ -365,6 +395,7 @@ class OpenPlatform implements Platform {
 
 interface BoundServices extends Services {
   readonly scope: Scope;
+  readonly caretakers: readonly Caretaker[];
   begin(): Promise<void>;
   loops(): readonly Loop[];
   subscriptions(): readonly Loop[];
@@ -382,6 +413,7 @@ function bindServices(
     readonly functions: StepFunctions;
     readonly metrics: Metrics;
     loopReport(): readonly LoopReport[];
+    health(): PlatformHealth;
     readonly authorizer: AccessAuthorizer | undefined;
     drive(loop: Loop): () => Promise<void>;
   },
@@ -420,6 +452,7 @@ function bindServices(
     quotas: scope.quotas,
     ...optional('authorizer', parts.authorizer),
     notifications,
+    health: () => parts.health(),
     metrics: () =>
       platformMetrics(scope, parts.metrics, {
         points: () => (stores.hasWriter() ? stores.writer().health() : undefined),
@@ -429,6 +462,7 @@ function bindServices(
       }),
     caretakers: [
       createQuotaCaretaker(scope, scope.quotas),
+      ...backendCaretakers(options),
       {
         component: 'tracking',
         purge: createPurge(scope),
@@ -471,6 +505,7 @@ function bindServices(
   const services = traceServices(rooms);
   return {
     scope,
+    caretakers: operationsParts.caretakers,
     workspace: scope.workspace,
     principal: scope.principal,
     ...(enforced ? guardServices(scope, services) : services),
@@ -492,6 +527,13 @@ function bindServices(
       if (stores.hasWriter()) await noteLostPoints();
     },
   };
+}
+
+/** What the backends bring for their care; one that is several brings it once. */
+function backendCaretakers(options: PlatformOptions): readonly Caretaker[] {
+  const { metadata, series, artifacts } = options;
+  const all = new Set([metadata, series, artifacts]);
+  return [...all].flatMap((backend) => backend?.caretaker?.() ?? []);
 }
 
 function portsOf(options: PlatformOptions): Pick<Scope, 'clock' | 'ids' | 'logger'> {

@@ -7,6 +7,7 @@ import type { EventTypeDeclaration } from './events/declared-events.ts';
 import type { EventRetention } from './events/retention.ts';
 import { platformWorkspace } from './operations/access-resources.ts';
 import { type TokenOptions, tokenOptions } from './operations/bearer-tokens.ts';
+import { healthWorkspace } from './operations/health/store-checks.ts';
 import { type NotifierRoute, notifiersOption } from './operations/notifiers/notifications.ts';
 import { type SystemMetricsOption, systemMetricsOption } from './tracking/system-metrics.ts';
 import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
@@ -132,8 +133,8 @@ const name = z
 const services = {
   workspace: name
     .max(255)
-    .refine((text) => text !== platformWorkspace, {
-      message: `must not be ${platformWorkspace}: grants on the platform lie there`,
+    .refine((text) => text !== platformWorkspace && text !== healthWorkspace, {
+      message: `must not be ${platformWorkspace} or ${healthWorkspace}: the platform keeps its own there`,
     })
     .optional(),
   principal: z

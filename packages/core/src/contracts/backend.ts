@@ -1,4 +1,5 @@
 import type { ArtifactStore } from './artifact-store.ts';
+import type { Caretaker } from './caretaker.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { Heartbeats } from './metric-writer.ts';
 import type { PointTargetDescription } from './point-target.ts';
@@ -27,6 +28,8 @@ export interface MetadataBackend {
   }): Promise<MetadataStore>;
   /** Connections to a server, where there is one and its pool tells; asked for often, without I/O. */
   connections?(): Connections | undefined;
+  /** Checks and recoveries of its own; the same object where it is several backends. */
+  caretaker?(): Caretaker;
 }
 
 /** The connections of a pool. */
@@ -41,6 +44,8 @@ export interface Connections {
 export interface SeriesBackend {
   /** As `openMetadata`. Where one object is both, the platform opens the series first. */
   openSeries(context: { readonly logger: Logger }): Promise<OpenedSeries>;
+  /** As that of {@link MetadataBackend}. */
+  caretaker?(): Caretaker;
 }
 
 /** An opened series store, and what the process's metric writer needs besides. */
@@ -58,4 +63,6 @@ export interface ArtifactBackend {
     /** A local directory for copies of what was read; made when it is used. */
     readonly cacheDir: string;
   }): Promise<ArtifactStore>;
+  /** As that of {@link MetadataBackend}. */
+  caretaker?(): Caretaker;
 }

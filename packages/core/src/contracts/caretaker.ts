@@ -11,27 +11,57 @@ export interface HealthResult {
   readonly details?: JsonObject;
 }
 
+/** The five parts whose availability is measured. */
+export type ServicePart = 'tracking' | 'registry' | 'pipelines' | 'serving' | 'monitoring';
+
 /** One thing that can be checked. */
 export interface HealthCheck {
+  /** Unique among the checks of a platform. */
   readonly name: string;
   readonly component: string;
   readonly kind: 'liveness' | 'readiness' | 'deep' | 'performance';
   /** Whether its failure makes the whole UNHEALTHY. */
   readonly critical: boolean;
   readonly intervalMs: number;
+  /** A check that has not answered by then has failed. */
   readonly timeoutMs: number;
+  /** So many failures in a row are a fault; 1 when left out. */
+  readonly failureThreshold?: number;
+  /** One process of the platform runs it for all of them; each process for itself when left out. */
+  readonly shared?: boolean;
+  /** The part that it uses from end to end: counted as the availability of that part. */
+  readonly probes?: ServicePart;
+  /** Rejecting is UNHEALTHY, with what was said. */
   run(signal: AbortSignal): Promise<HealthResult>;
 }
 
-/** Something that can mend a known fault by itself. */
+/** A check that has failed as often as its threshold says. */
+export interface Fault extends HealthResult {
+  readonly check: string;
+  readonly component: string;
+  /** How long it has lasted. */
+  readonly lastedMs: number;
+}
+
+/** What an attempt to mend something came to. */
+export type RecoveryOutcome = 'SUCCESS' | 'PARTIAL' | 'FAILED' | 'MANUAL_REQUIRED';
+
+/** What a recovery says that it has done. */
+export interface RecoveryResult {
+  readonly outcome: RecoveryOutcome;
+  readonly message: string;
+  /** What a person should do, in order; for MANUAL_REQUIRED. */
+  readonly steps?: readonly string[];
+}
+
+/** Something that can mend a known fault by itself. It may be run again, and by two processes at once. */
 export interface Recovery {
   readonly name: string;
+  /** Of several that can handle a fault, the highest is tried first. */
   readonly priority: number;
-  canHandle(fault: HealthResult & { readonly check: string }): boolean;
-  run(signal: AbortSignal): Promise<{
-    readonly outcome: 'SUCCESS' | 'PARTIAL' | 'FAILED' | 'MANUAL_REQUIRED';
-    readonly message: string;
-  }>;
+  canHandle(fault: Fault): boolean;
+  /** Aborted after 300 s; rejecting is FAILED, with what was said. */
+  run(signal: AbortSignal, fault: Fault): Promise<RecoveryResult>;
 }
 
 /** A difference between what should be and what is, found by reconciliation. */

@@ -9,6 +9,8 @@ const rules: AccessRules<Operations> = {
   backup: asks('platform.backup', () => 'platform'),
   // They are of the process, whatever workspace is asked.
   metrics: asks('metrics.read', () => 'platform'),
+  health: asks('health.read', () => 'platform'),
+  recoveries: asks('health.read', () => 'platform'),
   notifications: {
     test: asks('notification.manage'),
     deliveries: asks('notification.read'),

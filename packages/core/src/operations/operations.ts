@@ -9,13 +9,14 @@ import { type Access, createAccess } from './access.ts';
 import type { AccessAuthorizer } from './access-authorizer.ts';
 import { assertAllowed } from './decide-and-commit.ts';
 import { collectGarbage, type GarbageOptions, type GarbageReport } from './garbage.ts';
+import type { Health } from './health/health.ts';
 import type { Notifications } from './notifiers/notifications.ts';
 import type { WorkspaceQuotas } from './quota-keeper.ts';
 import { createQuotas, type Quotas } from './quotas.ts';
 import { type VerifyOptions, type VerifyReport, verifyPlatform } from './verification.ts';
 
 /** Care for what the platform keeps. */
-export interface Operations {
+export interface Operations extends Health {
   /**
    * Frees what nobody needs any more: experiments and runs deleted longer than the retention, with all that
    * is theirs; then content that no run, model version or pipeline refers to; then leftovers of broken
@@ -68,6 +69,8 @@ export interface OperationsParts {
   readonly caretakers: readonly Caretaker[];
   readonly notifications: Notifications;
   metrics(): Promise<string>;
+  /** Of the platform, whatever workspace this is. */
+  health(): Health;
   collectLeftovers(olderThanMs: number): Promise<number>;
   /** Left out where the records are not ours to copy. */
   readonly backUp?: (dir: string, options: BackupOptions) => Promise<BackupReport>;
@@ -80,6 +83,8 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
   return {
     notifications: parts.notifications,
     metrics: () => parts.metrics(),
+    health: (options) => parts.health().health(options),
+    recoveries: (filter) => parts.health().recoveries(filter),
     gc: (options) => collectGarbage(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
     access: createAccess(scope, parts.authorizer),

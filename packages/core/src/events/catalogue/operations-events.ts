@@ -22,6 +22,27 @@ export interface ComponentHealthChanged {
   readonly check?: string;
 }
 
+/** An attempt to mend a fault has ended. */
+export interface RecoveryCompleted {
+  readonly recoveryId: string;
+  readonly recovery: string;
+  /** The check that stood at the fault. */
+  readonly check: string;
+  readonly attempt: number;
+  readonly outcome: 'SUCCESS' | 'PARTIAL' | 'FAILED' | 'MANUAL_REQUIRED';
+  readonly message: string;
+  readonly durationMs: number;
+}
+
+/** A fault is not mended by itself: a person must act. */
+export interface RecoveryManualRequired {
+  readonly component: string;
+  readonly check: string;
+  readonly message: string;
+  /** What to do, in order. */
+  readonly steps: readonly string[];
+}
+
 /** A quota is nearly used up. */
 export interface StorageQuotaWarning {
   /** What is limited: `storage`, `runs`, `compute` or `requests`. */
@@ -86,6 +107,8 @@ export interface SagaStuck {
 export interface OperationsEventPayloads {
   readonly 'event.dead-lettered': EventDeadLettered;
   readonly 'component.health_changed': ComponentHealthChanged;
+  readonly 'recovery.completed': RecoveryCompleted;
+  readonly 'recovery.manual_required': RecoveryManualRequired;
   readonly 'storage.quota_warning': StorageQuotaWarning;
   readonly 'incident.opened': IncidentOpened;
   readonly 'notification.failed': NotificationFailed;
@@ -118,7 +141,6 @@ export const operationsEvents: {
     source: 'operations',
     subject: 'component:{component}',
     meaning: 'A component is better or worse than before.',
-    reserved: true,
     fields: {
       component: text,
       oldStatus: status,
@@ -132,6 +154,41 @@ export const operationsEvents: {
       newStatus: 'DEGRADED',
       message: 'a write took 4.1 s',
       check: 'artifact write–read–delete',
+    },
+  }),
+  'recovery.completed': defineEvent<RecoveryCompleted>({
+    source: 'operations',
+    subject: 'recovery:{recoveryId}',
+    meaning: 'An attempt to mend a fault has ended.',
+    fields: {
+      recoveryId: text,
+      recovery: text,
+      check: text,
+      attempt: count,
+      outcome: z.enum(['SUCCESS', 'PARTIAL', 'FAILED', 'MANUAL_REQUIRED']),
+      message: z.string(),
+      durationMs: count,
+    },
+    example: {
+      recoveryId: '0198c0de-0000-7000-8000-000000000090',
+      recovery: 'collect storage',
+      check: 'disk',
+      attempt: 1,
+      outcome: 'SUCCESS',
+      message: '41 contents went, 12884901888 bytes were freed',
+      durationMs: 5200,
+    },
+  }),
+  'recovery.manual_required': defineEvent<RecoveryManualRequired>({
+    source: 'operations',
+    subject: 'component:{component}',
+    meaning: 'A fault is not mended by itself: a person must act.',
+    fields: { component: text, check: text, message: z.string(), steps: z.array(z.string()) },
+    example: {
+      component: 'machine',
+      check: 'disk',
+      message: 'Only 900 MiB (4 %) are free, and there is nothing to collect',
+      steps: ['Enlarge the disk.'],
     },
   }),
   'storage.quota_warning': defineEvent<StorageQuotaWarning>({

@@ -49,6 +49,13 @@ const tellings: Readonly<Record<string, Telling>> = {
     state: (payload) => (payload['newStatus'] === 'HEALTHY' ? 'RESOLVED' : 'OPEN'),
     text: told('message'),
   },
+  'recovery.manual_required': {
+    severity: 'CRITICAL',
+    text: (payload) => {
+      const steps = Array.isArray(payload['steps']) ? payload['steps'] : [];
+      return [told('message')(payload), ...steps.map((step) => `- ${String(step)}`)].join('\n');
+    },
+  },
   'storage.quota_warning': { severity: 'WARNING' },
   'incident.opened': { severity: severityOf, text: told('title') },
   'notification.failed': { severity: 'WARNING', text: told('error') },
