@@ -193,6 +193,14 @@ export type { PolicyCheck, StagePolicy, TransitionRule } from './registry/stage-
 export type { StageTransition } from './registry/transition.ts';
 export type { TransitionRequest } from './registry/transitions.ts';
 export {
+  type BreakerState,
+  createPolicy,
+  isTransient,
+  type Policy,
+  type PolicyOptions,
+  type PolicyReport,
+} from './resilience.ts';
+export {
   type ActiveRun,
   currentRun,
   type MetricOptions as LogMetricOptions,

@@ -51,6 +51,7 @@ import {
   type OperationsParts,
 } from './operations/operations.ts';
 import { createPlatformAccess, type PlatformAccess } from './operations/platform-access.ts';
+import { Policies, policedArtifacts, policedMetadata } from './operations/policed-stores.ts';
 import { createQuotaKeeper, type WorkspaceQuotas } from './operations/quota-keeper.ts';
 import { createQuotaCaretaker } from './operations/quotas.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
@@ -163,6 +164,7 @@ class OpenPlatform implements Platform {
   readonly #quotas = new Map<string, WorkspaceQuotas>();
   readonly #functions = new StepFunctions();
   readonly #metrics = new Metrics();
+  readonly #policies: Policies;
   readonly #bound = new RecentlyUsed<BoundServices>(
     keptBindings,
     (bound) => bound !== this.#home && bound.isIdle(),
@@ -179,7 +181,17 @@ class OpenPlatform implements Platform {
   constructor(options: PlatformOptions, stores: PlatformStores) {
     this.dir = stores.dir;
     this.#options = options;
-    this.#stores = { ...stores, metadata: meteredStore(stores.metadata, this.#metrics) };
+    this.#policies = new Policies(portsOf(options).logger);
+    // Our own files need no breaker.
+    const metadata =
+      options.metadata === undefined
+        ? stores.metadata
+        : policedMetadata(stores.metadata, this.#policies);
+    const artifacts =
+      options.artifacts === undefined
+        ? stores.artifacts
+        : policedArtifacts(stores.artifacts, this.#policies);
+    this.#stores = { ...stores, artifacts, metadata: meteredStore(metadata, this.#metrics) };
     const workspace = options.workspace ?? 'default';
     const principal = options.principal ?? localPrincipal();
     this.#access = this.#openAccess(workspace, principal);
@@ -275,6 +287,7 @@ class OpenPlatform implements Platform {
           ...storeChecks(scope, this.#stores.artifacts.space(healthWorkspace)),
           ...machineChecks(scope, this.dir),
           loopCheck(() => this.#runner?.report() ?? []),
+          this.#policies.check(),
         ],
       },
     ]);
