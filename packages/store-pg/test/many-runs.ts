@@ -16,8 +16,14 @@ const tags = Array.from({ length: 5 }, (_, i) => `tag-${i}`);
  * unequal size, 20 params, 20 metrics and 5 tags a run, in the workspace `default`. `accuracy` is uniform in
  * 0…1 and `loss` falls with it; four runs in five have `optimizer = 'adam'`; each of `a`, `b` and `c` is above
  * 0.6 in a third of the runs, two of them together in hardly any. The kinds of tracking must be there.
+ * `storeMetrics` finds the runs, and each one's metrics as JSON, in the table `drawn`.
  */
-export async function storeManyRuns(query: Query, schema: string, count: number): Promise<void> {
+export async function storeManyRuns(
+  query: Query,
+  schema: string,
+  count: number,
+  storeMetrics: (query: Query, schema: string) => Promise<void> = insertSummaries,
+): Promise<void> {
   const run = (text: string): Promise<unknown> =>
     query(`BEGIN; SET LOCAL search_path TO ${schema}; SELECT setseed(0.5); ${text}; COMMIT`);
   await run(summaryTable);
@@ -48,17 +54,23 @@ export async function storeManyRuns(query: Query, schema: string, count: number)
       JOIN dict k ON k.ws = 'default' AND k.kind = 'run' AND k.facet = '${facet}' AND k.key = p.key
       ORDER BY d.n`);
   }
-  await run(`INSERT INTO summary (kid, rid, count, nan_count, tiers, flags, last, last_step, last_at,
+  await storeMetrics(query, schema);
+  await run('DROP TABLE drawn');
+  for (const table of ['entity', 'dict', 'rec_run', 'facet']) {
+    await query(`VACUUM (ANALYZE) ${schema}.${table}`);
+  }
+}
+
+/** Their metrics as summaries, as if they had been logged and folded long ago. */
+async function insertSummaries(query: Query, schema: string): Promise<void> {
+  await query(`BEGIN; SET LOCAL search_path TO ${schema}; INSERT INTO summary (kid, rid, count, nan_count, tiers, flags, last, last_step, last_at,
       last_wid, first, first_step, first_at, first_wid, min, min_step, max, max_step, sum, lost, mean)
     SELECT k.kid, e.rid, 1, 0, 0, 0, v, 0, d.at, 1, v, 0, d.at, 1, v, 0, v, 0, v, 0, v
     FROM drawn d JOIN entity e ON e.ws = 'default' AND e.id = d.id
     CROSS JOIN LATERAL (SELECT m.key, m.value::text::float8 AS v FROM jsonb_each(d.metrics) AS m) AS m
     JOIN dict k ON k.ws = 'default' AND k.kind = 'series' AND k.facet = 'metrics' AND k.key = m.key
-    ORDER BY d.n`);
-  await run('DROP TABLE drawn');
-  for (const table of ['entity', 'dict', 'rec_run', 'facet', 'summary']) {
-    await query(`VACUUM (ANALYZE) ${schema}.${table}`);
-  }
+    ORDER BY d.n; COMMIT`);
+  await query(`VACUUM (ANALYZE) ${schema}.summary`);
 }
 
 function keysOf(kind: string, facet: string, keys: readonly string[]): string {

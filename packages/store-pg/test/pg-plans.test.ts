@@ -8,11 +8,13 @@ import type {
 } from '@keelson/core';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { runFilter, runOrder, trackingKinds } from '../../core/test/run-language.ts';
+import { runFilter, trackingKinds } from '../../core/test/run-language.ts';
 import { PgDatabase } from '../src/connection/pg-database.ts';
 import { PgMetadataStore } from '../src/metadata/pg-metadata-store.ts';
 import { storeManyRuns } from './many-runs.ts';
+import { searchActs, workspace } from './plan-searches.ts';
 import { describeOnPg } from './server/test-database.ts';
+import { wholeReads } from './whole-reads.ts';
 
 /** The long form, as the specification has it: `RUNS=100000 vitest run pg-plans`. */
 const runs = Number(process.env['RUNS'] ?? 10_000);
@@ -27,7 +29,6 @@ const jobKind: KindDeclaration = {
   claimable: true,
 };
 const kinds = [...trackingKinds, jobKind];
-const workspace = 'default';
 const column = (name: string): Selector => ({ from: 'column', name });
 const job = (n: number): string => `job-${n}`;
 
@@ -64,58 +65,9 @@ await describeOnPg(`plans, with ${runs} runs`, ({ url, freshSchema, query }) => 
     60_000 + 10 * runs,
   );
 
-  /** The large tables that were read from one end to the other, and how often, so far. */
-  async function wholeReads(): Promise<Readonly<Record<string, number>>> {
-    const rows = await query(
-      `SELECT s.relname AS name, s.seq_scan::int AS n
-       FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
-       WHERE s.schemaname = $1 AND c.relpages >= 100 ORDER BY 1`,
-      [schema],
-    );
-    return Object.fromEntries(rows.map((row) => [String(row['name']), Number(row['n'])]));
-  }
-
   /** Everything that is to be answered through indexes: statements of the store, and inside its functions. */
   const acts: Readonly<Record<string, (store: MetadataStore) => Promise<unknown>>> = {
-    'find by id': (store) => store.findMany(workspace, 'run', [runId(1), runId(77), 'none']),
-    'search by a metric': search('metrics.accuracy > 0.5', 'metrics.accuracy DESC'),
-    'search by a metric and a param': search(
-      `metrics.accuracy > 0.99 AND params.optimizer = 'adam'`,
-      'metrics.loss ASC',
-    ),
-    'search of few': search('metrics.accuracy > 0.9995', 'start_time DESC'),
-    'search of none': search('metrics.accuracy > 2', 'start_time DESC'),
-    'three wide, nearly disjoint': search(
-      'metrics.a > 0.6 AND metrics.b > 0.6 AND metrics.c > 0.6',
-      'start_time DESC',
-    ),
-    'three wide, by another metric': search(
-      'metrics.a > 0.6 AND metrics.b > 0.6 AND metrics.c > 0.6',
-      'metrics.loss ASC',
-    ),
-    'by a figure that has no index of its own': search(
-      'metrics.loss.min < 0.2',
-      'metrics.loss.min ASC',
-    ),
-    'either of two': search('metrics.accuracy > 0.999 OR metrics.loss < -0.1', 'start_time DESC'),
-    'a number among params': search('params.layers >= 7', 'params.layers DESC'),
-    'a text among params': search(`params.p3 = 'value-7'`, 'start_time DESC'),
-    'a tag of all experiments': search(
-      `tags.tag-1 = 'value-3'`.replace('tag-1', '"tag-1"'),
-      'start_time DESC',
-    ),
-    'an experiment, newest first': searchOf({
-      where: { op: 'compare', left: column('experimentId'), cmp: '=', value: experimentId(3) },
-      orderBy: [{ by: column('startedAt'), direction: 'desc' }],
-    }),
-    'children of a run': searchOf({
-      where: { op: 'compare', left: column('parentRunId'), cmp: '=', value: runId(3) },
-    }),
-    'failed runs, newest first': searchOf({
-      where: { op: 'compare', left: column('status'), cmp: '=', value: 'FAILED' },
-      orderBy: [{ by: column('startedAt'), direction: 'desc' }],
-    }),
-    'all, by id': searchOf({}),
+    ...searchActs,
     history: (store) => store.history(workspace, 'job', job(5)),
     lineage: async (store) => {
       const options = { depth: 3, limit: 100 };
@@ -191,52 +143,17 @@ await describeOnPg(`plans, with ${runs} runs`, ({ url, freshSchema, query }) => 
   });
 
   test.each(Object.keys(acts))('%s: no large table is read whole', async (name) => {
-    const before = await wholeReads();
+    const before = await wholeReads(query, schema);
     expect(Object.keys(before)).toEqual(expect.arrayContaining(large));
     const { store, close } = await open();
     await acts[name]?.(store);
-    // A server's process tells what it has read at its end.
     await close();
-    while ((await query(sessions)).length > 0);
-    expect(await wholeReads()).toEqual(before);
+    expect(await wholeReads(query, schema)).toEqual(before);
   });
 });
 
 /** What must be among the tables that are watched. */
 const large = ['rec_run', 'facet', 'summary', 'rec_job', 'rec_edge', 'event', 'history', 'entity'];
-
-const sessions = `SELECT 1 FROM pg_stat_activity
-  WHERE application_name = 'keelson' AND datname = current_database()`;
-
-function runId(n: number): string {
-  return `01990000-0000-7000-8000-${String(n).padStart(12, '0')}`;
-}
-
-function experimentId(n: number): string {
-  return `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
-}
-
-function searchOf(asked: {
-  readonly where?: Predicate;
-  readonly orderBy?: readonly Order[];
-}): (store: MetadataStore) => Promise<unknown> {
-  return async (store) => {
-    const page = { ...asked, limit: 20, facets: ['params', 'tags'] };
-    const { cursor } = await store.query(workspace, 'run', page);
-    if (cursor !== undefined) await store.query(workspace, 'run', { ...page, cursor });
-  };
-}
-
-/** A search of live runs as the filter language has it, its second page, and its total. */
-function search(filter: string, orderBy: string): (store: MetadataStore) => Promise<unknown> {
-  const live: Predicate = { op: 'compare', left: column('lifecycle'), cmp: '=', value: 'active' };
-  const asked = runFilter(filter);
-  const where: Predicate = { op: 'and', of: asked === undefined ? [live] : [live, asked] };
-  return async (store) => {
-    await searchOf({ where, orderBy: [runOrder(orderBy)] })(store);
-    await store.count(workspace, 'run', where);
-  };
-}
 
 function emit(id: string): Change {
   const event = { id, type: 'job.changed', subject: 'job:new', source: 'test', at: 1, payload: {} };

@@ -58,7 +58,9 @@ await describeOnPg('passwords of PostgreSQL', ({ url, freshSchema, query }) => {
   }
 
   test('the user is there', async () => {
-    await query(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD '${secret}'`);
+    await query(`CREATE ROLE ${role} LOGIN PASSWORD '${secret}'`);
+    const [here] = await query('SELECT current_database() AS name');
+    await query(`GRANT CREATE ON DATABASE ${String(here?.['name'])} TO ${role}`);
     const database = new PgDatabase({ url: addressOf(), listen: false });
     opened.push(database);
     expect(await database.read('SELECT 1 AS one')).toEqual([{ one: 1 }]);

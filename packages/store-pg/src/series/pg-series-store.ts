@@ -348,12 +348,16 @@ async function removeRids(transaction: PgTransaction, rids: readonly number[]): 
   await transaction.query(
     `SELECT pg_advisory_xact_lock(hashtextextended('keelson fold ' || current_schema(), 0))`,
   );
-  await transaction.query(
-    `DELETE FROM chunk c USING summary s
-     WHERE s.rid = ANY ($1::bigint[]) AND c.kid = s.kid AND c.rid = s.rid`,
+  const removed = await transaction.query(
+    'DELETE FROM summary WHERE rid = ANY ($1::bigint[]) RETURNING kid, rid',
     [rids],
   );
-  await transaction.query('DELETE FROM summary WHERE rid = ANY ($1::bigint[])', [rids]);
+  // By list: joined with the summaries, the chunks of all runs would be read.
+  await transaction.query(
+    `DELETE FROM chunk c USING unnest($1::integer[], $2::bigint[]) AS w (kid, rid)
+     WHERE c.kid = w.kid AND c.rid = w.rid`,
+    [removed.map((row) => row['kid']), removed.map((row) => row['rid'])],
+  );
   // What came in since the last fold may hold points of the runs among those of others.
   for (const { numbers, data } of await transaction.blobs(
     'SELECT no, data FROM segment ORDER BY no FOR UPDATE',
