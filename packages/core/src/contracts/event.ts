@@ -38,4 +38,8 @@ export interface EventFilter {
   readonly correlationId?: string;
   /** Not before this time. */
   readonly since?: number;
+  /** Before this time. */
+  readonly until?: number;
+  /** Those of the subjects that fall into part `index` (from 0) of `of` (1 to 1,024): each subject into one. */
+  readonly partition?: { readonly of: number; readonly index: number };
 }

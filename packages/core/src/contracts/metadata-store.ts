@@ -249,6 +249,12 @@ export interface MetadataStore extends AsyncDisposable {
     readonly limit: number;
   }): Promise<{ readonly events: readonly StoredEvent[]; readonly cursor: string }>;
 
+  /**
+   * Removes events for good, 1,000 at most; ids of none are left alone. The numbers of their subjects are
+   * never given again, and cursors stay good. INVALID for more.
+   */
+  removeEvents(workspace: string, ids: readonly string[]): Promise<void>;
+
   /** The cursor behind the newest event: what a reader who wants only what comes next starts from. */
   latestEventCursor(): Promise<string>;
 

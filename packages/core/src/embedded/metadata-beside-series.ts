@@ -19,6 +19,7 @@ export class MetadataBesideSeries implements MetadataStore {
   readonly reach: MetadataStore['reach'];
   readonly commit: MetadataStore['commit'];
   readonly readEvents: MetadataStore['readEvents'];
+  readonly removeEvents: MetadataStore['removeEvents'];
   readonly latestEventCursor: MetadataStore['latestEventCursor'];
   readonly waitForEvents: MetadataStore['waitForEvents'];
   readonly claimOwners: MetadataStore['claimOwners'];
@@ -45,6 +46,7 @@ export class MetadataBesideSeries implements MetadataStore {
     this.reach = store.reach.bind(store);
     this.commit = store.commit.bind(store);
     this.readEvents = store.readEvents.bind(store);
+    this.removeEvents = store.removeEvents.bind(store);
     this.latestEventCursor = store.latestEventCursor.bind(store);
     this.waitForEvents = store.waitForEvents.bind(store);
     this.claimOwners = store.claimOwners.bind(store);

@@ -5,6 +5,7 @@ import { selectValue } from '../language/select-value.ts';
 import { numberOf, readNumber, textOf } from '../language/stored-value.ts';
 import type { SqlDialect } from '../sql/index.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
+import { subjectSlot } from './sqlite-events.ts';
 
 /** SQLite's words for what databases say differently; some of them are {@link defineFunctions}. */
 export const sqliteDialect: SqlDialect = {
@@ -49,6 +50,7 @@ export function defineFunctions(db: SqliteDatabase): void {
   db.defineFunction('keelson_number', (text) =>
     typeof text === 'string' ? (readNumber(text) ?? null) : null,
   );
+  db.defineFunction('keelson_slot', (text) => subjectSlot(String(text)));
   db.defineFunction('keelson_text', (number) => (number === null ? null : String(number)));
   db.defineFunction('keelson_body_number', (body, path) => {
     const number = numberOf(at(body, path));

@@ -17,7 +17,9 @@ export function appendEvent(
      (ws, id, type, subject, subject_seq, source, at, schema_version, correlation, causation,
       principal, payload)
      VALUES (?1, ?2, ?3, ?4,
-       coalesce((SELECT max(subject_seq) FROM event WHERE ws = ?1 AND subject = ?4), 0) + 1,
+       coalesce(
+         (SELECT max(subject_seq) FROM event WHERE ws = ?1 AND subject = ?4),
+         (SELECT subject_seq FROM event_end WHERE ws = ?1 AND subject = ?4), 0) + 1,
        ?5, ?6, ?7, ?8, ?9, ?10, ?11)`,
   );
   try {
@@ -69,12 +71,18 @@ export function readEvents(
     values.push(value);
   };
   if (workspace !== undefined) where('ws = ?', workspace);
-  const { ids, types, subjects, correlationId, since } = filter;
+  const { ids, types, subjects, correlationId, since, until, partition } = filter;
   if (ids !== undefined) where(`id IN ${textList}`, JSON.stringify(ids));
   if (types !== undefined) where(`type IN ${textList}`, JSON.stringify(types));
   if (subjects !== undefined) where(`subject IN ${textList}`, JSON.stringify(subjects));
   if (correlationId !== undefined) where('correlation = ?', correlationId);
   if (since !== undefined) where('at >= ?', since);
+  if (until !== undefined) where('at < ?', until);
+  // Last: of the conditions it is the one that costs.
+  if (partition !== undefined) {
+    conditions.push('keelson_slot(subject) % ? = ?');
+    values.push(partition.of, partition.index);
+  }
   // Left to itself, SQLite walks all events in their order.
   const byId = ids !== undefined && workspace !== undefined ? 'INDEXED BY event_id' : '';
   const text = `SELECT seq, ws, id, type, subject, subject_seq, source, at, schema_version,
@@ -90,6 +98,32 @@ export function readEvents(
       ? (events.at(-1)?.cursor ?? String(after))
       : String(Math.max(after, latestEvent(db)));
   return { events, cursor };
+}
+
+/** Removes events; the numbers of their subjects go on behind them. Inside a write. */
+export function removeEvents(db: SqliteDatabase, workspace: string, ids: readonly string[]): void {
+  const list = JSON.stringify(ids);
+  db.prepare(
+    `INSERT INTO event_end (ws, subject, subject_seq)
+     SELECT ws, subject, max(subject_seq) FROM event INDEXED BY event_id
+     WHERE ws = ? AND id IN ${textList} GROUP BY ws, subject
+     ON CONFLICT DO UPDATE SET subject_seq = max(subject_seq, excluded.subject_seq)`,
+  ).run(workspace, list);
+  db.prepare(`DELETE FROM event INDEXED BY event_id WHERE ws = ? AND id IN ${textList}`).run(
+    workspace,
+    list,
+  );
+}
+
+/** Where a subject falls: a number that spreads evenly (FNV-1a with a finishing mix), the same for ever. */
+export function subjectSlot(subject: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < subject.length; i += 1) {
+    hash = Math.imul(hash ^ subject.charCodeAt(i), 0x01000193);
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 const textList = '(SELECT value FROM json_each(?))';

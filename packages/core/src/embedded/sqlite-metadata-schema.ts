@@ -34,6 +34,11 @@ export const metadataTables: readonly string[] = [
     schema_version INTEGER NOT NULL, correlation TEXT NOT NULL, causation TEXT,
     principal TEXT NOT NULL, payload TEXT NOT NULL
   ) STRICT`,
+  // The last number of a subject whose newest event was removed.
+  `CREATE TABLE IF NOT EXISTS event_end (
+    ws TEXT NOT NULL, subject TEXT NOT NULL, subject_seq INTEGER NOT NULL,
+    PRIMARY KEY (ws, subject)
+  ) STRICT, WITHOUT ROWID`,
   'CREATE UNIQUE INDEX IF NOT EXISTS event_id ON event (ws, id)',
   'CREATE UNIQUE INDEX IF NOT EXISTS event_subject ON event (ws, subject, subject_seq)',
   'CREATE INDEX IF NOT EXISTS event_correlation ON event (correlation)',

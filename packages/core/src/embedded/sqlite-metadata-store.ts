@@ -14,6 +14,7 @@ import { KeelsonError } from '../errors.ts';
 import {
   assertCount,
   assertNotAborted,
+  assertPartition,
   checkClaim,
   checkCommit,
   checkCount,
@@ -41,7 +42,7 @@ import {
 import { applyCommit } from './sqlite-commit.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { defineFunctions } from './sqlite-dialect.ts';
-import { eventNumber, latestEvent, readEvents } from './sqlite-events.ts';
+import { eventNumber, latestEvent, readEvents, removeEvents } from './sqlite-events.ts';
 import { readFacets } from './sqlite-facets.ts';
 import { readHistory } from './sqlite-history.ts';
 import { prepareKindTables } from './sqlite-kind-tables.ts';
@@ -236,8 +237,15 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#assertOpen();
     const { workspace, filter = {}, limit } = request;
     assertCount(limit, 1, 1_000, 'The limit');
+    assertPartition(filter.partition);
     const after = eventNumber(request.after ?? '0');
     return await this.#read((db) => readEvents(db, { workspace, after, filter, limit }));
+  }
+
+  async removeEvents(workspace: string, ids: readonly string[]): Promise<void> {
+    this.#assertOpen();
+    assertCount(ids.length, 0, 1_000, 'The number of events to remove');
+    if (ids.length > 0) await this.#db.write((db) => removeEvents(db, workspace, ids));
   }
 
   async latestEventCursor(): Promise<string> {

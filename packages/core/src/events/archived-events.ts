@@ -2,7 +2,6 @@ import type { EventFilter, StoredEvent } from '../contracts/event.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import {
-  type ArchiveFilter,
   archiveFromRecord,
   archiveRecords,
   type EventArchive,
@@ -79,7 +78,7 @@ async function* matching(
   }
 }
 
-function assertReadable({ partition }: ArchiveFilter): void {
+function assertReadable({ partition }: EventFilter): void {
   if (partition === undefined) return;
   throw new KeelsonError('INVALID', 'Archived events have no partitions; leave `partition` out.');
 }

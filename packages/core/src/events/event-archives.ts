@@ -163,11 +163,8 @@ function corrupt(archive: EventArchive, problem: string): KeelsonError {
   });
 }
 
-/** Conditions on events, as the log knows them. */
-export type ArchiveFilter = EventFilter & { readonly until?: number; readonly partition?: unknown };
-
 /** Whether an archive may have events that match. */
-export function mayMatch(archive: EventArchive, filter: ArchiveFilter): boolean {
+export function mayMatch(archive: EventArchive, filter: EventFilter): boolean {
   const { types, since, until } = filter;
   if (types !== undefined && !types.some((type) => Object.hasOwn(archive.types, type)))
     return false;
@@ -176,7 +173,7 @@ export function mayMatch(archive: EventArchive, filter: ArchiveFilter): boolean 
 }
 
 /** Whether an event matches, as the stores say it. */
-export function matchesFilter(event: StoredEvent, filter: ArchiveFilter): boolean {
+export function matchesFilter(event: StoredEvent, filter: EventFilter): boolean {
   const { ids, types, subjects, correlationId, since, until } = filter;
   return (
     (ids === undefined || ids.includes(event.id)) &&

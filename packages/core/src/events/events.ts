@@ -90,6 +90,8 @@ const filterShape = z.strictObject({
   subjects: z.array(z.string()).optional(),
   correlationId: z.string().optional(),
   since: z.number().optional(),
+  until: z.number().optional(),
+  partition: z.strictObject({ of: z.number(), index: z.number() }).optional(),
 } satisfies Record<keyof EventFilter, z.ZodType>);
 
 /** What is subscribed to in this process. */

@@ -29,17 +29,6 @@ const batchBytes = 8_000_000;
 /** Events are kept so much longer than they must, where waiting makes one archive of many. */
 const patienceMs = 86_400_000;
 
-/** A store that can let go of events: without it nothing is archived, for it would be there twice. */
-export interface RemovesEvents {
-  /** At most 1,000; ids of none are left alone, numbers of subjects never given again. */
-  removeEvents(workspace: string, ids: readonly string[]): Promise<void>;
-}
-
-/** Whether a store can let go of events. */
-export function removesEvents<T extends object>(store: T): store is T & RemovesEvents {
-  return 'removeEvents' in store;
-}
-
 /** Names after which a test may have a process killed. */
 export type RetentionPoint = 'content stored' | 'archive committed' | 'events removed';
 
@@ -60,7 +49,7 @@ export function createRetentionLoop(
   let toldOf = '';
 
   async function runOnce(signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted || times.periods.length === 0 || !removesEvents(metadata)) return false;
+    if (signal.aborted || times.periods.length === 0) return false;
     await ensureRecord();
     const claimed = await claim();
     if (claimed === undefined) return false;
@@ -115,7 +104,6 @@ export function createRetentionLoop(
     record: StoredRecord,
     ids: readonly string[],
   ): Promise<void> {
-    if (!removesEvents(metadata)) return;
     await metadata.removeEvents(workspace, ids);
     await reached('events removed');
     await commit([holding(claimed), archiveRemoved(record)]);

@@ -15,14 +15,7 @@ import { createEvents } from './events.ts';
 import { createPlatformEvents, type PlatformEvents } from './platform-events.ts';
 import { eachEvent } from './read-events.ts';
 import { type EventRetention, retentionTimes } from './retention.ts';
-import { createRetentionLoop, type RetentionPoint, removesEvents } from './retention-loop.ts';
-
-const probe = await openTestScope({ kinds: retentionTestKinds });
-const canRemove = removesEvents(probe.scope.metadata);
-await probe[Symbol.asyncDispose]();
-if (!canRemove)
-  console.warn('NOT TESTED: retention of events, since this store cannot remove any.');
-const describeRemoval = describe.runIf(canRemove);
+import { createRetentionLoop, type RetentionPoint } from './retention-loop.ts';
 
 const dayMs = 86_400_000;
 const now = Date.now();
@@ -87,7 +80,7 @@ async function idsOf(events: AsyncIterable<StoredEvent>): Promise<string[]> {
   return ids;
 }
 
-describeRemoval('retention', () => {
+describe('retention', () => {
   test('moves what is older than its type’s time, and reads it back as it was', async () => {
     const bed = await open();
     const old = await bed.emit(1200, 3 * dayMs);
@@ -182,7 +175,7 @@ describeRemoval('retention', () => {
   });
 });
 
-describeRemoval('what stays in the log', () => {
+describe('what stays in the log', () => {
   test('an event that a subscription has not passed, until it has; other types go', async () => {
     const bed = await open();
     const { events } = bed;
@@ -230,7 +223,7 @@ describeRemoval('what stays in the log', () => {
   });
 });
 
-describeRemoval('read while it is moved', () => {
+describe('read while it is moved', () => {
   test('each event comes once, whenever retention runs', async () => {
     for (const stop of [0, 1, 499, 500, 501, 1500]) {
       const bed = await open();
@@ -266,7 +259,7 @@ function fail(at: RetentionPoint): (point: RetentionPoint) => void {
   };
 }
 
-describeRemoval('processes', () => {
+describe('processes', () => {
   test.each(['content stored', 'archive committed', 'events removed'] as const)(
     'SIGKILL at "%s": another goes on; each event is in the log or in an archive, once',
     async (point) => {
@@ -312,7 +305,7 @@ describeRemoval('processes', () => {
   }, 60_000);
 });
 
-describeRemoval('archives are contents like others', () => {
+describe('archives are contents like others', () => {
   test('collection of garbage and verification know them; a damaged one is named', async () => {
     const { platform, dir } = await openTestPlatform();
     await platform.events.publish({ type: 'thing.done', subject: 'thing:1' });

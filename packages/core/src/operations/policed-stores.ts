@@ -78,6 +78,7 @@ export function policedMetadata(store: MetadataStore, policies: Policies): Metad
     commit: (...args) => run(() => store.commit(...args)),
     readEvents: (...args) => run(() => store.readEvents(...args)),
     latestEventCursor: () => run(() => store.latestEventCursor()),
+    removeEvents: (...args) => run(() => store.removeEvents(...args)),
     waitForEvents: (...args) => store.waitForEvents(...args),
     claim: (...args) => run(() => store.claim(...args)),
     claimOwners: (...args) => run(() => store.claimOwners(...args)),

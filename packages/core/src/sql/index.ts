@@ -29,6 +29,7 @@ export { predicateSql } from './predicate-sql.ts';
 export {
   assertCount,
   assertNotAborted,
+  assertPartition,
   type CheckedClaim,
   type CheckedQuery,
   checkClaim,

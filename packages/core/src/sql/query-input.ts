@@ -1,3 +1,4 @@
+import type { EventFilter } from '../contracts/event.ts';
 import type { ClaimRequest } from '../contracts/metadata-store.ts';
 import type { Order, Predicate, Query, Selector } from '../contracts/query.ts';
 import type { KindDeclaration } from '../contracts/record.ts';
@@ -123,6 +124,13 @@ export function assertCount(value: number, low: number, high: number, label: str
     const range = high === Number.MAX_SAFE_INTEGER ? `at least ${low}` : `${low} to ${high}`;
     throw invalid(`${label} must be a whole number, ${range}, not ${String(value)}.`);
   }
+}
+
+/** INVALID for a part of the events that is none. */
+export function assertPartition(partition: EventFilter['partition']): void {
+  if (partition === undefined) return;
+  assertCount(partition.of, 1, 1_024, 'The number of partitions');
+  assertCount(partition.index, 0, partition.of - 1, 'The index of a partition');
 }
 
 /** ABORTED when the signal of a search has been aborted. */

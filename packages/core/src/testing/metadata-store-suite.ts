@@ -1,6 +1,7 @@
 import { claimCases } from './metadata/claims.ts';
 import { commitCases } from './metadata/commits.ts';
 import { edgeCases } from './metadata/edges.ts';
+import { eventRemovalCases } from './metadata/event-removal.ts';
 import { eventCases } from './metadata/events.ts';
 import { facetCases } from './metadata/facets.ts';
 import { historyCases } from './metadata/history.ts';
@@ -38,6 +39,7 @@ export const metadataStoreSuite: Suite<MetadataStoreHarness> = {
     ...textQueryCases,
     ...orderCases,
     ...eventCases,
+    ...eventRemovalCases,
     ...claimCases,
     ...edgeCases,
     ...isolationCases,

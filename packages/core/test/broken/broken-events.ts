@@ -93,6 +93,57 @@ export const brokenEvents: readonly BrokenStore[] = [
     }),
   },
   {
+    breaks: 'events: are filtered by an end in time',
+    how: 'the end itself passes',
+    wrap: (store) => ({
+      readEvents: (request) => {
+        const { until } = request.filter ?? {};
+        return until === undefined
+          ? store.readEvents(request)
+          : store.readEvents({ ...request, filter: { ...request.filter, until: until + 1 } });
+      },
+    }),
+  },
+  {
+    breaks: 'events: each subject falls into one partition of those there are',
+    how: 'events are shared out, whatever their subject',
+    wrap: (store) => ({
+      readEvents: async (request) => {
+        const { partition, ...filter } = request.filter ?? {};
+        const page = await store.readEvents({ ...request, filter });
+        if (partition === undefined) return page;
+        const { of, index } = partition;
+        return { ...page, events: page.events.filter((_, n) => n % of === index) };
+      },
+    }),
+  },
+  {
+    breaks: 'events: those that are removed are gone, and no others',
+    how: 'ids are taken for those of any workspace',
+    wrap: (store) => ({
+      removeEvents: async (workspace, ids) => {
+        await store.removeEvents(workspace, ids);
+        await store.removeEvents('away', ids);
+      },
+    }),
+  },
+  {
+    breaks: 'events: numbers and cursors go on behind those that are removed',
+    how: 'the numbers of those that are removed are given again',
+    wrap: (store, world) => ({
+      readEvents: async (request) => {
+        const page = await store.readEvents(request);
+        return {
+          ...page,
+          events: page.events.map((event) => ({
+            ...event,
+            subjectSequence: event.subjectSequence - world.removed.size,
+          })),
+        };
+      },
+    }),
+  },
+  {
     breaks: 'events: a filter hides nothing that passes',
     how: 'a filtered page moves its reader to the end',
     wrap: paging((page, { filter }, all) =>

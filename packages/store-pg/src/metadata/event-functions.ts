@@ -61,7 +61,8 @@ export const eventFunctions: readonly string[] = [
       INSERT INTO event (tx, ws, id, type, subject, subject_key, subject_seq, source, at,
         schema_version, correlation, causation, principal, payload)
       VALUES (p_tx, p_ws, p ->> 'id', p ->> 'type', p ->> 'subject', v_key,
-        coalesce((SELECT max(e.subject_seq) FROM event e WHERE e.subject_key = v_key), 0) + 1,
+        coalesce((SELECT max(e.subject_seq) FROM event e WHERE e.subject_key = v_key),
+          (SELECT e.subject_seq FROM event_end e WHERE e.subject_key = v_key), 0) + 1,
         p ->> 'source', (p ->> 'at')::bigint, (p ->> 'version')::bigint, p ->> 'correlation',
         p ->> 'causation', p ->> 'by', p -> 'payload')
       ON CONFLICT (ws, id) DO NOTHING;

@@ -45,6 +45,8 @@ const tables: readonly string[] = [
     principal text COLLATE "C" NOT NULL, payload jsonb NOT NULL,
     PRIMARY KEY (tx, seq)
   )`,
+  // The last number of a subject whose newest event was removed.
+  'CREATE TABLE event_end (subject_key uuid PRIMARY KEY, subject_seq bigint NOT NULL)',
   'CREATE UNIQUE INDEX event_id ON event (ws, id)',
   'CREATE UNIQUE INDEX event_subject ON event (subject_key, subject_seq)',
   'CREATE INDEX event_correlation ON event (digest_of(correlation))',

@@ -142,7 +142,7 @@ async function readUpTo(
     conditions.push(condition(`$${values.length}`));
   };
   if (workspace !== undefined) where((place) => `ws = ${place}`, workspace);
-  const { ids, types, subjects, correlationId, since } = filter;
+  const { ids, types, subjects, correlationId, since, until, partition } = filter;
   if (ids !== undefined) where((place) => `id = ANY (${place}::text[])`, ids);
   if (types !== undefined) where((place) => `type = ANY (${place}::text[])`, types);
   if (subjects !== undefined) {
@@ -160,6 +160,13 @@ async function readUpTo(
     );
   }
   if (since !== undefined) where((place) => `at >= ${place}::double precision`, since);
+  if (until !== undefined) where((place) => `at < ${place}::double precision`, until);
+  if (partition !== undefined) {
+    const slot = `('x' || left(subject_key::text, 8))::bit(32)::bigint`;
+    values.push(partition.of, partition.index);
+    const last = values.length;
+    conditions.push(`${slot} % $${last - 1}::bigint = $${last}::bigint`);
+  }
   values.push(limit);
   const rows = await database.read(
     `SELECT tx, seq, ws, id, type, subject, subject_seq, source, at, schema_version, correlation,
@@ -169,6 +176,31 @@ async function readUpTo(
     values,
   );
   return rows.map(readEvent);
+}
+
+/** Removes events; the numbers of their subjects go on behind them. */
+export async function removeEvents(
+  database: PgDatabase,
+  workspace: string,
+  ids: readonly string[],
+): Promise<void> {
+  const event = database.name('event');
+  const end = database.name('event_end');
+  // One statement: whoever numbers the next event sees the newest one, or what is kept of it.
+  await database.transaction(async (transaction) => {
+    await transaction.query(
+      `WITH gone AS (
+         DELETE FROM ${event} WHERE ws = $1 AND id = ANY ($2::text[]) RETURNING subject_key, subject_seq
+       ), last AS (
+         SELECT subject_key, max(subject_seq) AS subject_seq FROM gone GROUP BY subject_key
+       )
+       INSERT INTO ${end} AS e (subject_key, subject_seq)
+       SELECT subject_key, subject_seq FROM last ORDER BY subject_key
+       ON CONFLICT (subject_key) DO UPDATE
+       SET subject_seq = greatest(e.subject_seq, excluded.subject_seq)`,
+      [workspace, ids],
+    );
+  });
 }
 
 function readEvent(row: PgRow): StoredEvent {

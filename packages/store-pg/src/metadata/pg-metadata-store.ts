@@ -19,6 +19,7 @@ import {
 import {
   assertCount,
   assertNotAborted,
+  assertPartition,
   checkClaim,
   checkCommit,
   checkCount,
@@ -44,7 +45,7 @@ import { checkKinds, kindsFit, prepareKinds } from './kind-tables.ts';
 import { metadataSchema } from './metadata-schema.ts';
 import { claimRecords, readClaimOwners, releaseClaims, renewClaims } from './pg-claims.ts';
 import { applyCommit } from './pg-commit.ts';
-import { eventPlace, latestEventCursor, readEvents } from './pg-events.ts';
+import { eventPlace, latestEventCursor, readEvents, removeEvents } from './pg-events.ts';
 import { readHistory } from './pg-history.ts';
 import { readReach } from './pg-reach.ts';
 import { PgRecordTable, readRecords } from './pg-record-table.ts';
@@ -250,8 +251,15 @@ export class PgMetadataStore implements MetadataStore {
     this.#assertOpen();
     const { workspace, filter = {}, limit } = request;
     assertCount(limit, 1, 1_000, 'The limit');
+    assertPartition(filter.partition);
     const after = eventPlace(request.after);
     return await readEvents(this.#db, { workspace, after, filter, limit });
+  }
+
+  async removeEvents(workspace: string, ids: readonly string[]): Promise<void> {
+    this.#assertOpen();
+    assertCount(ids.length, 0, 1_000, 'The number of events to remove');
+    if (ids.length > 0) await removeEvents(this.#db, workspace, ids);
   }
 
   async latestEventCursor(): Promise<string> {

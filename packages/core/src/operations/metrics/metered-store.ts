@@ -30,6 +30,7 @@ export function meteredStore(store: MetadataStore, metrics: Metrics): MetadataSt
     commit,
     readEvents: (...args) => store.readEvents(...args),
     latestEventCursor: () => store.latestEventCursor(),
+    removeEvents: (...args) => store.removeEvents(...args),
     waitForEvents: (...args) => store.waitForEvents(...args),
     claim: (...args) => store.claim(...args),
     claimOwners: (...args) => store.claimOwners(...args),

@@ -13,7 +13,8 @@ import {
   writeIn,
 } from './scene.ts';
 
-async function read(
+/** The events of the home workspace that pass. */
+export async function read(
   store: MetadataStore,
   filter: EventFilter = {},
 ): Promise<readonly StoredEvent[]> {
@@ -22,11 +23,11 @@ async function read(
 }
 
 /** The numbers that {@link emit} put into the payloads. */
-const numbers = (events: readonly StoredEvent[]): readonly unknown[] =>
+export const numbers = (events: readonly StoredEvent[]): readonly unknown[] =>
   events.map(({ payload }) => payload['n']);
 
 /** Everything behind a cursor, page by page. */
-async function follow(
+export async function follow(
   store: MetadataStore,
   limit: number,
   after?: string,
@@ -204,6 +205,15 @@ export const eventCases: readonly Case<MetadataStoreHarness>[] = [
       equal(await passing({ since: 20 }), [1, 2, 3], 'Not before a time');
       equal(await passing({ types: ['b.done'], subjects: ['s:2'], since: 20 }), [3], 'Together');
       equal(await passing({ types: [] }), [], 'No type at all');
+    },
+  ),
+  promised(
+    'events: are filtered by an end in time',
+    'A filter with `until` passes what is before it.',
+    async ({ store }) => {
+      await write(store, ...[10, 20, 30].map((at, n) => emit(n, { at })));
+      equal(numbers(await read(store, { until: 20 })), [0], 'Before a time');
+      equal(numbers(await read(store, { since: 15, until: 30 })), [1], 'A range');
     },
   ),
   promised(

@@ -15,6 +15,7 @@ import { canonicalJson } from '../../json.ts';
 import { checkOrder, checkPredicate } from '../../language/check-predicate.ts';
 import type { Evaluable } from '../../language/select-value.ts';
 import { compareText } from '../../language/stored-value.ts';
+import { assertPartition } from '../../sql/index.ts';
 import { applyCommit } from './reference-commit.ts';
 import {
   checkFacet,
@@ -153,7 +154,8 @@ export class ReferenceMetadataStore implements MetadataStore {
     this.#open();
     const { workspace, after = '0', filter = {}, limit } = request;
     this.#limit('event limit', limit, 1_000);
-    const { ids, types, subjects, correlationId, since } = filter;
+    assertPartition(filter.partition);
+    const { ids, types, subjects, correlationId, since, until, partition } = filter;
     const passing = this.#world.state.events
       .slice(this.#position(after))
       .filter((event) => workspace === undefined || event.workspace === workspace)
@@ -161,10 +163,22 @@ export class ReferenceMetadataStore implements MetadataStore {
       .filter((event) => types === undefined || types.includes(event.type))
       .filter((event) => subjects === undefined || subjects.includes(event.subject))
       .filter((event) => correlationId === undefined || event.correlationId === correlationId)
-      .filter((event) => since === undefined || event.at >= since);
+      .filter((event) => since === undefined || event.at >= since)
+      .filter((event) => until === undefined || event.at < until)
+      .filter(
+        (event) =>
+          partition === undefined || partOf(event.subject, partition.of) === partition.index,
+      )
+      .filter((event) => !this.#world.removed.has(JSON.stringify([event.workspace, event.id])));
     const events = passing.slice(0, limit);
     const last = passing.length > limit ? events.at(-1)?.cursor : undefined;
     return { events, cursor: last ?? String(this.#world.state.events.length) };
+  }
+
+  async removeEvents(workspace: string, ids: readonly string[]): Promise<void> {
+    this.#open();
+    this.#limit('removed events', Math.max(1, ids.length), 1_000);
+    for (const id of ids) this.#world.removed.add(JSON.stringify([workspace, id]));
   }
 
   async latestEventCursor(): Promise<string> {
@@ -335,4 +349,11 @@ function abortedBy(signal: AbortSignal | undefined): void {
 
 function closed(): KeelsonError {
   return new KeelsonError('CLOSED', 'The store is closed.');
+}
+
+/** Which of `of` parts a subject falls into. */
+function partOf(subject: string, of: number): number {
+  let sum = 0;
+  for (const sign of subject) sum = (sum * 31 + (sign.codePointAt(0) ?? 0)) % 1_000_003;
+  return sum % of;
 }

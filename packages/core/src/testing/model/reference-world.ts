@@ -42,6 +42,8 @@ export class ReferenceWorld {
     claims: new Map(),
     events: [],
   };
+  /** Events that are there no more; their places stay. */
+  readonly removed: Set<string> = new Set();
   readonly fences: Map<string, number> = new Map();
   readonly cursors: { readonly query: string; readonly last: StoredRecord }[] = [];
   readonly waiters: Set<() => void> = new Set();
