@@ -17,6 +17,7 @@ import type { Authorizer, Logger, Principal } from './contracts/ports.ts';
 import type { KindDeclaration } from './contracts/record.ts';
 import type { Scope } from './contracts/scope.ts';
 import { createDeployments, type Deployments } from './deployments/deployments.ts';
+import { deploymentsCaretaker } from './deployments/deployments-caretaker.ts';
 import { writeBackup } from './embedded/backup.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
 import { checkDatabase } from './embedded/sqlite-snapshot.ts';
@@ -32,19 +33,24 @@ import type { Owners } from './events/subscription-loop.ts';
 import { traceServices } from './events/trace-services.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
+import { monitoringCaretaker } from './monitoring/monitoring-caretaker.ts';
+import { predictionLogCheck } from './monitoring/monitoring-checks.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
 import type { Credentials } from './operations/authenticate.ts';
 import { collectGarbage } from './operations/garbage.ts';
+import { collectStorage } from './operations/health/collect-storage.ts';
 import { createHealth, type PlatformHealth } from './operations/health/health.ts';
 import { loopCheck } from './operations/health/loop-checks.ts';
 import { machineChecks } from './operations/health/machine-checks.ts';
 import { healthWorkspace, storeChecks } from './operations/health/store-checks.ts';
+import { subscriptionCare } from './operations/health/subscription-care.ts';
 import { type LoopReport, LoopRunner } from './operations/loop-runner.ts';
 import { meteredEvents } from './operations/metrics/metered-events.ts';
 import { meteredStore } from './operations/metrics/metered-store.ts';
 import { Metrics } from './operations/metrics/metrics.ts';
 import { platformMetrics } from './operations/metrics/platform-metrics.ts';
 import { createNotifications } from './operations/notifiers/notifications.ts';
+import { notifierCheck } from './operations/notifiers/notifier-check.ts';
 import {
   createOperations,
   type Operations,
@@ -55,8 +61,8 @@ import { Policies, policedArtifacts, policedMetadata } from './operations/police
 import { createQuotaKeeper, type WorkspaceQuotas } from './operations/quota-keeper.ts';
 import { createQuotaCaretaker } from './operations/quotas.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
+import { pipelinesCaretaker } from './pipelines/pipelines-caretaker.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
-import { createOutputReferences, outputContents } from './pipelines/step-outputs.ts';
 import {
   type AccessOptions,
   checkPlatformOptions,
@@ -66,11 +72,11 @@ import {
 } from './platform-options.ts';
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
 import { RecentlyUsed } from './recently-used.ts';
-import { createModelReferences, modelContents } from './registry/references.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
-import { artifactContents, artifactReferences, createPurge } from './tracking/purging.ts';
+import { registryCaretaker } from './registry/registry-caretaker.ts';
 import { optional } from './tracking/run.ts';
 import { createTracking, type Tracking, type TrackingParts } from './tracking/tracking.ts';
+import { trackingCaretaker } from './tracking/tracking-caretaker.ts';
 import { uuidV7 } from './uuid.ts';
 
 /** The kinds of record that the services keep. */
@@ -288,6 +294,15 @@ class OpenPlatform implements Platform {
           ...machineChecks(scope, this.dir),
           loopCheck(() => this.#runner?.report() ?? []),
           this.#policies.check(),
+          predictionLogCheck(() =>
+            [...this.#bound.values()].map(({ monitoring }) => monitoring.predictions),
+          ),
+        ],
+        recoveries: [
+          collectStorage(this.dir, {
+            collect: (signal) => this.#keep().operations.gc({ signal }),
+            collectLeftovers: (ms) => this.#stores.artifacts.collectLeftovers(ms),
+          }),
         ],
       },
     ]);
@@ -439,7 +454,7 @@ function bindServices(
     ...optional('options', options.tracking),
     ...optional('systemMetrics', options.systemMetrics),
   };
-  const { noteLostPoints, ...tracking } = createTracking(scope, trackingParts);
+  const { noteLostPoints, runCare, ...tracking } = createTracking(scope, trackingParts);
   const enforced = scope.authorizer !== openAuthorizer;
   // Whoever may run a pipeline need not be allowed to log to its runs by hand.
   const tracker = enforced
@@ -476,27 +491,17 @@ function bindServices(
     caretakers: [
       createQuotaCaretaker(scope, scope.quotas),
       ...backendCaretakers(options),
+      trackingCaretaker(scope, runCare),
       {
-        component: 'tracking',
-        purge: createPurge(scope),
-        references: artifactReferences(scope),
-        contents: artifactContents,
-      },
-      {
-        component: 'events',
+        ...subscriptionCare(scope, () => events.loops),
         references: archiveReferences(scope),
         contents: archiveContents,
       },
-      {
-        component: 'registry',
-        references: createModelReferences(scope),
-        contents: modelContents,
-      },
-      {
-        component: 'pipelines',
-        references: createOutputReferences(scope),
-        contents: outputContents,
-      },
+      registryCaretaker(scope, healthWorkspace),
+      pipelinesCaretaker(scope, pipelines.loops),
+      deploymentsCaretaker(scope, deployments.loops),
+      monitoringCaretaker(scope),
+      { component: 'notifiers', checks: [notifierCheck(scope, telling.names)] },
     ],
     collectLeftovers: (olderThanMs) => stores.artifacts.collectLeftovers(olderThanMs),
     ...careForDatabase(scope, stores),

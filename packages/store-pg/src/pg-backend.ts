@@ -1,4 +1,5 @@
 import {
+  type Caretaker,
   type Connections,
   type HealthCheck,
   KeelsonError,
@@ -16,6 +17,7 @@ import {
 } from './connection/connection-options.ts';
 import { PgDatabase } from './connection/pg-database.ts';
 import { healthChecks, type PgHealth, readHealth } from './connection/pg-health.ts';
+import { resetPool } from './connection/reset-pool.ts';
 import { urlOf } from './connection/url-of.ts';
 import { PgMetadataStore } from './metadata/pg-metadata-store.ts';
 import { PgHeartbeats } from './series/pg-heartbeats.ts';
@@ -29,6 +31,8 @@ export interface PgBackend extends MetadataBackend, SeriesBackend {
   health(options?: { readonly signal?: AbortSignal }): Promise<PgHealth>;
   /** The same as checks of a Caretaker. */
   checks(): readonly HealthCheck[];
+  /** The checks, and the recovery that puts a new pool in the place of one that is stuck. */
+  caretaker(): Caretaker;
 }
 
 /**
@@ -125,6 +129,11 @@ class SharedPgBackend implements PgBackend {
 
   checks(): readonly HealthCheck[] {
     return healthChecks(() => this.#database);
+  }
+
+  caretaker(): Caretaker {
+    const recoveries = [resetPool(() => this.#database)];
+    return { component: 'store-pg', checks: this.checks(), recoveries };
   }
 
   /** A share in the database, which is closed when the last one leaves. */

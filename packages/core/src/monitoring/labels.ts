@@ -45,7 +45,8 @@ export class LabelNumbers {
   }
 }
 
-function labelStream(workspace: string, deploymentId: string): StreamKey {
+/** The stream of a deployment’s labels. */
+export function labelStream(workspace: string, deploymentId: string): StreamKey {
   return { workspace, stream: 'labels', owner: deploymentId };
 }
 

@@ -23,6 +23,7 @@ import { createRunStarting } from './run-starting.ts';
 import { createRuns, type Runs } from './runs.ts';
 import { createRunSearches, type RunSearches } from './search.ts';
 import type { SystemMetricsOption } from './system-metrics.ts';
+import type { RunCare } from './tracking-checks.ts';
 import { createTypedExperiments, type TypedExperiments } from './typed-experiment.ts';
 
 /** Shows runs to people. */
@@ -80,7 +81,7 @@ export const trackingOptions: z.ZodType = z.strictObject({
 export function createTracking(
   scope: Scope,
   parts: TrackingParts,
-): Tracking & { noteLostPoints(): Promise<void> } {
+): Tracking & { noteLostPoints(): Promise<void>; readonly runCare: RunCare } {
   const { writer, heartbeats, heartbeatTimeoutMs = 30_000, options = {}, systemMetrics } = parts;
   const lateLogging = options.lateLogging === 'allow';
   const warn = (message: string, fields: object): void =>
@@ -122,6 +123,7 @@ export function createTracking(
 
   return {
     noteLostPoints: () => ending.noteLost(),
+    runCare: { deaths: records.deaths, reap: ending.reap },
     ...experiments,
     ...runs,
     ...searches,

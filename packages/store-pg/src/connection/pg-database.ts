@@ -145,6 +145,11 @@ export class PgDatabase implements AsyncDisposable {
     return this.#primary.poolFigures();
   }
 
+  /** New pools in place of ours; false where they are borrowed. CLOSED after `close`. */
+  reset(): boolean {
+    return this.#primary.reset();
+  }
+
   /** The replica, where there is one. */
   get replica(): Replica | undefined {
     return this.#replica;

@@ -58,13 +58,15 @@ export class PgServer {
   /** Where it is, without secrets. */
   readonly place: string;
   readonly #options: ServerOptions;
-  readonly #pool: PgPool;
-  readonly #control: PgPool;
-  readonly #owned: { end(): Promise<void> }[] = [];
+  readonly #target: PgTarget;
+  #pool: PgPool;
+  #control: PgPool;
+  readonly #owned = new Set<{ end(): Promise<void> }>();
   #closed: Promise<void> | undefined;
 
   constructor(target: PgTarget, options: ServerOptions) {
     this.#options = options;
+    this.#target = target;
     this.place = 'url' in target ? describeUrl(target.url) : 'PostgreSQL (by the pool given)';
     this.#pool = this.openPool(target, options.maxConnections);
     // A cancel must not wait for a connection that the statements to be cancelled hold.
@@ -96,7 +98,7 @@ export class PgServer {
         this.#options.logger?.debug(fields, 'An idle connection broke.');
       },
     });
-    this.#owned.push(pool);
+    this.#owned.add(pool);
     return pool;
   }
 
@@ -180,6 +182,28 @@ export class PgServer {
       SET LOCAL jit TO off`;
   }
 
+  /**
+   * Puts new pools in place of ours: connections that are stuck are left behind, and what runs on good ones
+   * comes to its end there. Answers false, doing nothing, where the pool is borrowed.
+   */
+  reset(): boolean {
+    this.#assertOpen();
+    if ('pool' in this.#target) return false;
+    const old: readonly unknown[] = [this.#pool, this.#control];
+    this.#pool = this.openPool(this.#target, this.#options.maxConnections);
+    this.#control = this.openPool(this.#target, 1);
+    for (const pool of this.#owned) {
+      if (!old.includes(pool)) continue;
+      this.#owned.delete(pool);
+      // A connection that is stuck may never come back: nobody waits for it.
+      pool.end().catch((error: unknown) => {
+        const fields = { component: 'store-pg', error };
+        this.#options.logger?.debug(fields, 'A pool that was replaced could not be ended.');
+      });
+    }
+    return true;
+  }
+
   /** A connection out of a pool of this server. */
   async connect(pool: PgPool, signal?: AbortSignal): Promise<PgPoolClient> {
     try {
@@ -217,7 +241,7 @@ export class PgServer {
 
   /** Waits for what is under way, then closes the pools that were opened here. */
   close(): Promise<void> {
-    this.#closed ??= Promise.all(this.#owned.map((pool) => pool.end())).then(() => undefined);
+    this.#closed ??= Promise.all([...this.#owned].map((pool) => pool.end())).then(() => undefined);
     return this.#closed;
   }
 
