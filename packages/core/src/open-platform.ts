@@ -17,14 +17,12 @@ import type { Authorizer, Logger, Principal } from './contracts/ports.ts';
 import type { KindDeclaration } from './contracts/record.ts';
 import type { Scope } from './contracts/scope.ts';
 import { createDeployments, type Deployments } from './deployments/deployments.ts';
-import { deploymentsCaretaker } from './deployments/deployments-caretaker.ts';
 import { writeBackup } from './embedded/backup.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
 import { checkDatabase } from './embedded/sqlite-snapshot.ts';
 import { KeelsonError } from './errors.ts';
 import { correlatedLogger } from './events/correlated-logger.ts';
 import { declareEvents } from './events/declared-events.ts';
-import { archiveContents, archiveReferences } from './events/event-archives.ts';
 import { createEvents } from './events/events.ts';
 import { createPlatformEvents, type PlatformEvents } from './events/platform-events.ts';
 import { retentionTimes } from './events/retention.ts';
@@ -33,7 +31,6 @@ import type { Owners } from './events/subscription-loop.ts';
 import { traceServices } from './events/trace-services.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
-import { monitoringCaretaker } from './monitoring/monitoring-caretaker.ts';
 import { predictionLogCheck } from './monitoring/monitoring-checks.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
 import type { Credentials } from './operations/authenticate.ts';
@@ -43,14 +40,12 @@ import { createHealth, type PlatformHealth } from './operations/health/health.ts
 import { loopCheck } from './operations/health/loop-checks.ts';
 import { machineChecks } from './operations/health/machine-checks.ts';
 import { healthWorkspace, storeChecks } from './operations/health/store-checks.ts';
-import { subscriptionCare } from './operations/health/subscription-care.ts';
 import { type LoopReport, LoopRunner } from './operations/loop-runner.ts';
 import { meteredEvents } from './operations/metrics/metered-events.ts';
 import { meteredStore } from './operations/metrics/metered-store.ts';
 import { Metrics } from './operations/metrics/metrics.ts';
 import { platformMetrics } from './operations/metrics/platform-metrics.ts';
 import { createNotifications } from './operations/notifiers/notifications.ts';
-import { notifierCheck } from './operations/notifiers/notifier-check.ts';
 import {
   createOperations,
   type Operations,
@@ -59,10 +54,9 @@ import {
 import { createPlatformAccess, type PlatformAccess } from './operations/platform-access.ts';
 import { Policies, policedArtifacts, policedMetadata } from './operations/policed-stores.ts';
 import { createQuotaKeeper, type WorkspaceQuotas } from './operations/quota-keeper.ts';
-import { createQuotaCaretaker } from './operations/quotas.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
-import { pipelinesCaretaker } from './pipelines/pipelines-caretaker.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
+import { platformCaretakers } from './platform-caretakers.ts';
 import {
   type AccessOptions,
   checkPlatformOptions,
@@ -73,10 +67,8 @@ import {
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
 import { RecentlyUsed } from './recently-used.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
-import { registryCaretaker } from './registry/registry-caretaker.ts';
 import { optional } from './tracking/run.ts';
 import { createTracking, type Tracking, type TrackingParts } from './tracking/tracking.ts';
-import { trackingCaretaker } from './tracking/tracking-caretaker.ts';
 import { uuidV7 } from './uuid.ts';
 
 /** The kinds of record that the services keep. */
@@ -488,21 +480,14 @@ function bindServices(
         connections: () => options.metadata?.connections?.(),
         notifiers: telling.names,
       }),
-    caretakers: [
-      createQuotaCaretaker(scope, scope.quotas),
-      ...backendCaretakers(options),
-      trackingCaretaker(scope, runCare),
-      {
-        ...subscriptionCare(scope, () => events.loops),
-        references: archiveReferences(scope),
-        contents: archiveContents,
+    caretakers: platformCaretakers(scope, {
+      ...{ options, runCare, quotas: scope.quotas, notifiers: telling.names },
+      loops: {
+        pipelines: pipelines.loops,
+        deployments: deployments.loops,
+        subscriptions: () => events.loops,
       },
-      registryCaretaker(scope, healthWorkspace),
-      pipelinesCaretaker(scope, pipelines.loops),
-      deploymentsCaretaker(scope, deployments.loops),
-      monitoringCaretaker(scope),
-      { component: 'notifiers', checks: [notifierCheck(scope, telling.names)] },
-    ],
+    }),
     collectLeftovers: (olderThanMs) => stores.artifacts.collectLeftovers(olderThanMs),
     ...careForDatabase(scope, stores),
   };
@@ -545,13 +530,6 @@ function bindServices(
       if (stores.hasWriter()) await noteLostPoints();
     },
   };
-}
-
-/** What the backends bring for their care; one that is several brings it once. */
-function backendCaretakers(options: PlatformOptions): readonly Caretaker[] {
-  const { metadata, series, artifacts } = options;
-  const all = new Set([metadata, series, artifacts]);
-  return [...all].flatMap((backend) => backend?.caretaker?.() ?? []);
 }
 
 function portsOf(options: PlatformOptions): Pick<Scope, 'clock' | 'ids' | 'logger'> {

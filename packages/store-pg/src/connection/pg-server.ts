@@ -62,6 +62,8 @@ export class PgServer {
   #pool: PgPool;
   #control: PgPool;
   readonly #owned = new Set<{ end(): Promise<void> }>();
+  /** Aborted when the pool is replaced: whoever waits for one of its connections takes one of the next. */
+  #replacing = new AbortController();
   #closed: Promise<void> | undefined;
 
   constructor(target: PgTarget, options: ServerOptions) {
@@ -133,7 +135,7 @@ export class PgServer {
       this.#assertOpen();
       sent = false;
       const session = new PgSession(
-        await this.connect(this.#pool, options.signal),
+        await this.connect(this.#pool, options.signal, this.#replacing.signal),
         this.#limits(options),
       );
       try {
@@ -149,7 +151,8 @@ export class PgServer {
       return await withRetry(attempt, {
         retryMs: options.retryMs ?? this.#options.retryMs,
         signal: options.signal,
-        isTransient: (error) => isRolledBack(error) || (!sent && isConnectionFault(error)),
+        isTransient: (error) =>
+          isRolledBack(error) || (!sent && (isConnectionFault(error) || error instanceof Replaced)),
         onRetry: (error, tries) =>
           this.#options.logger?.debug({ component: 'store-pg', error, tries }, 'Trying again.'),
       });
@@ -192,6 +195,9 @@ export class PgServer {
     const old: readonly unknown[] = [this.#pool, this.#control];
     this.#pool = this.openPool(this.#target, this.#options.maxConnections);
     this.#control = this.openPool(this.#target, 1);
+    const replacing = this.#replacing;
+    this.#replacing = new AbortController();
+    replacing.abort();
     for (const pool of this.#owned) {
       if (!old.includes(pool)) continue;
       this.#owned.delete(pool);
@@ -205,9 +211,13 @@ export class PgServer {
   }
 
   /** A connection out of a pool of this server. */
-  async connect(pool: PgPool, signal?: AbortSignal): Promise<PgPoolClient> {
+  async connect(
+    pool: PgPool,
+    signal?: AbortSignal,
+    replacing?: AbortSignal,
+  ): Promise<PgPoolClient> {
     try {
-      return await unlessAborted(pool.connect(), signal);
+      return await unlessAborted(pool.connect(), signal, replacing);
     } catch (error) {
       if (error instanceof Error && error.message.startsWith('Cannot use a pool after')) {
         throw new KeelsonError('CLOSED', 'The pool that pgBackend was given has been ended.', {
@@ -251,15 +261,21 @@ export class PgServer {
   }
 }
 
-/** The connection, unless the signal comes first: then a late one goes back, and this is ABORTED. */
+/** The pool was replaced while a connection of it was waited for. */
+class Replaced extends Error {}
+
+/** The connection, unless a signal comes first: then a late one goes back, and this is ABORTED or {@link Replaced}. */
 async function unlessAborted(
   connecting: Promise<PgPoolClient>,
   signal: AbortSignal | undefined,
+  replacing?: AbortSignal,
 ): Promise<PgPoolClient> {
-  if (signal === undefined) return await connecting;
+  if (signal === undefined && replacing === undefined) return await connecting;
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(aborted(signal));
-  signal.addEventListener('abort', onAbort, { once: true });
+  const onReplaced = (): void => reject(new Replaced('The pool was replaced.'));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  replacing?.addEventListener('abort', onReplaced, { once: true });
   try {
     return await Promise.race([connecting, promise]);
   } catch (error) {
@@ -269,6 +285,7 @@ async function unlessAborted(
     );
     throw error;
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    signal?.removeEventListener('abort', onAbort);
+    replacing?.removeEventListener('abort', onReplaced);
   }
 }

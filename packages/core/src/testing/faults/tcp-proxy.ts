@@ -76,6 +76,11 @@ export class TcpProxy implements AsyncDisposable {
     }
   }
 
+  /** Connections that are held up stay so for ever; new ones pass. */
+  forget(): void {
+    this.#gate.held = false;
+  }
+
   /** All as it was; what was held up passes. */
   back(): void {
     this.#gate.open = true;
