@@ -23,6 +23,7 @@ const local: ReadonlySet<string> = new Set([
   'monitoring.predictions.full',
   'monitoring.close',
   'operations.access.listPermissions',
+  'operations.sagas.add',
 ]);
 const silent = (): void => undefined;
 const logger = { debug: silent, info: silent, warn: silent, error: silent };

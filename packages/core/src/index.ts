@@ -147,6 +147,15 @@ export type { BackupOptions, Operations } from './operations/operations.ts';
 export { type Permission, permissions } from './operations/permissions.ts';
 export type { QuotaOptions, Quotas, QuotaUse } from './operations/quotas.ts';
 export {
+  defineSaga,
+  type SagaContext,
+  type SagaDefinition,
+  type SagaStep,
+  type SagaStepDone,
+} from './operations/saga.ts';
+export type { Saga, SagaStatus } from './operations/saga-state.ts';
+export type { SagaFilter, Sagas } from './operations/sagas.ts';
+export {
   type EnvironmentSecretsOptions,
   environmentSecrets,
 } from './operations/secrets/environment-secrets.ts';

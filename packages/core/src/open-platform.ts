@@ -54,6 +54,8 @@ import {
 import { createPlatformAccess, type PlatformAccess } from './operations/platform-access.ts';
 import { Policies, policedArtifacts, policedMetadata } from './operations/policed-stores.ts';
 import { createQuotaKeeper, type WorkspaceQuotas } from './operations/quota-keeper.ts';
+import type { AnySaga } from './operations/saga.ts';
+import { createSagas } from './operations/sagas.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
 import { platformCaretakers } from './platform-caretakers.ts';
@@ -161,6 +163,7 @@ class OpenPlatform implements Platform {
   readonly #access: PlatformAccess | undefined;
   readonly #quotas = new Map<string, WorkspaceQuotas>();
   readonly #functions = new StepFunctions();
+  readonly #sagas = new Map<string, AnySaga>();
   readonly #metrics = new Metrics();
   readonly #policies: Policies;
   readonly #bound = new RecentlyUsed<BoundServices>(
@@ -358,6 +361,7 @@ class OpenPlatform implements Platform {
         stores: this.#stores,
         options: tracking === undefined ? this.#options : { ...this.#options, tracking },
         functions: this.#functions,
+        sagas: this.#sagas,
         metrics: this.#metrics,
         loopReport: () => this.#runner?.report() ?? [],
         health: () => this.#openHealth(),
@@ -431,6 +435,7 @@ function bindServices(
     readonly stores: PlatformStores;
     readonly options: PlatformOptions;
     readonly functions: StepFunctions;
+    readonly sagas: Map<string, AnySaga>;
     readonly metrics: Metrics;
     loopReport(): readonly LoopReport[];
     health(): PlatformHealth;
@@ -468,7 +473,9 @@ function bindServices(
   });
   const deployments = createDeployments(scope, registry, () => monitoring.evidence);
   const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
+  const sagas = createSagas(scope, { definitions: parts.sagas, owners });
   const operationsParts: OperationsParts = {
+    sagas,
     quotas: scope.quotas,
     ...optional('authorizer', parts.authorizer),
     notifications,
@@ -485,6 +492,7 @@ function bindServices(
       loops: {
         pipelines: pipelines.loops,
         deployments: deployments.loops,
+        sagas: sagas.loops,
         subscriptions: () => events.loops,
       },
     }),
@@ -522,6 +530,7 @@ function bindServices(
       ...events.loops,
       ...pipelines.loops,
       ...deployments.loops,
+      ...sagas.loops,
       ...telling.loops,
     ],
     async close() {

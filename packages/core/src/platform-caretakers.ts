@@ -9,6 +9,7 @@ import { subscriptionCare } from './operations/health/subscription-care.ts';
 import { notifierCheck } from './operations/notifiers/notifier-check.ts';
 import type { WorkspaceQuotas } from './operations/quota-keeper.ts';
 import { createQuotaCaretaker } from './operations/quotas.ts';
+import { sagaCaretaker } from './operations/saga-caretaker.ts';
 import { pipelinesCaretaker } from './pipelines/pipelines-caretaker.ts';
 import type { PlatformOptions } from './platform-options.ts';
 import { registryCaretaker } from './registry/registry-caretaker.ts';
@@ -25,6 +26,7 @@ export interface CaretakerParts {
   readonly loops: {
     readonly pipelines: readonly Loop[];
     readonly deployments: readonly Loop[];
+    readonly sagas: readonly Loop[];
     subscriptions(): readonly Loop[];
   };
 }
@@ -45,6 +47,7 @@ export function platformCaretakers(scope: Scope, parts: CaretakerParts): readonl
     pipelinesCaretaker(scope, loops.pipelines),
     deploymentsCaretaker(scope, loops.deployments),
     monitoringCaretaker(scope),
+    sagaCaretaker(scope, loops.sagas),
     { component: 'notifiers', checks: [notifierCheck(scope, notifiers)] },
   ];
 }

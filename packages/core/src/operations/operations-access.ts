@@ -16,6 +16,15 @@ const rules: AccessRules<Operations> = {
     deliveries: asks('notification.read'),
     redeliver: asks('notification.manage'),
   },
+  sagas: {
+    add: 'local',
+    start: asks('saga.run'),
+    // It drives those that are due.
+    wait: asks('saga.run'),
+    retry: asks('saga.run'),
+    get: asks('saga.read'),
+    list: asks('saga.read'),
+  },
   quotas: {
     set: asks('quota.manage'),
     remove: asks('quota.manage'),

@@ -13,6 +13,7 @@ import type { Health } from './health/health.ts';
 import type { Notifications } from './notifiers/notifications.ts';
 import type { WorkspaceQuotas } from './quota-keeper.ts';
 import { createQuotas, type Quotas } from './quotas.ts';
+import type { Sagas } from './sagas.ts';
 import { type VerifyOptions, type VerifyReport, verifyPlatform } from './verification.ts';
 
 /** Care for what the platform keeps. */
@@ -45,6 +46,11 @@ export interface Operations extends Health {
   metrics(): Promise<string>;
   /** Those who tell people, and what became of what they were to deliver. */
   readonly notifications: Notifications;
+  /**
+   * Changes of several steps that end wholly done or wholly undone, whatever process dies. They are driven
+   * by the loops of `platform.start()`, in every process that has added their definitions.
+   */
+  readonly sagas: Omit<Sagas, 'loops'>;
   /** What the workspace may use up. */
   readonly quotas: Quotas;
 }
@@ -68,6 +74,7 @@ export interface OperationsParts {
   /** One for each room that keeps records. */
   readonly caretakers: readonly Caretaker[];
   readonly notifications: Notifications;
+  readonly sagas: Sagas;
   metrics(): Promise<string>;
   /** Of the platform, whatever workspace this is. */
   health(): Health;
@@ -80,7 +87,9 @@ export interface OperationsParts {
 
 /** Operations, bound to a workspace and a principal. */
 export function createOperations(scope: Scope, parts: OperationsParts): Operations {
+  const { loops: _, ...sagas } = parts.sagas;
   return {
+    sagas,
     notifications: parts.notifications,
     metrics: () => parts.metrics(),
     health: (options) => parts.health().health(options),

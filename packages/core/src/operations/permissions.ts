@@ -35,6 +35,8 @@ export const permissions = {
   'event.publish': 'say that something of one’s own has happened',
   'event.subscribe': 'have events of the workspace handled',
   'event.replay': 'replay events, replay and drop dead letters',
+  'saga.read': 'see sagas and what their steps have answered',
+  'saga.run': 'start sagas, wait for them, and retry those that are stuck',
   'workspace.verify': 'look whether everything that is kept is whole',
   'workspace.collect': 'free what nobody needs any more',
   'audit.read': 'see the audit trail and how things were at a time',

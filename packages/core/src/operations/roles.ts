@@ -8,6 +8,7 @@ const viewer: readonly Permission[] = [
   'monitor.read',
   'prediction.read.output',
   'event.read',
+  'saga.read',
   'health.read',
   'quota.read',
 ];
@@ -31,6 +32,7 @@ const deployer: readonly string[] = [
   ...viewer,
   ...own,
   'model.deploy',
+  'saga.run',
   'deployment.*',
   'monitor.*',
   'label.write',

@@ -7,7 +7,7 @@ import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { currentCorrelation } from '../events/correlation.ts';
 import type { Owners } from '../events/subscription-loop.ts';
 import { asJson, assertText, encodeJson, type Json } from '../json.ts';
-import type { AnySaga, SagaDefinition } from './saga.ts';
+import { type AnySaga, defineSaga, type SagaDefinition } from './saga.ts';
 import { createSagaLoop, type SagaScope } from './saga-loop.ts';
 import {
   hasEnded,
@@ -29,6 +29,11 @@ export interface SagaFilter {
 
 /** Sagas of a workspace: changes of several steps that end wholly done or wholly undone. */
 export interface Sagas {
+  /**
+   * Lets this process run sagas of a definition, until the platform is closed. The same one twice is fine;
+   * CONFLICT for another one of its name.
+   */
+  add(definition: AnySaga): void;
   /**
    * Starts a saga, or answers the one that was started under the key. It runs in the loops of any process
    * that has its definition. CONFLICT for a key that was used with another input; NOT_FOUND for a name that
@@ -75,7 +80,8 @@ const filterShape = z.strictObject({
 export function createSagas(
   scope: SagaScope,
   parts: {
-    readonly definitions: readonly AnySaga[];
+    /** A map is shared: what is added to it can be run from then on. */
+    readonly definitions: readonly AnySaga[] | Map<string, AnySaga>;
     readonly owners: Owners;
     /** How long a process that is silent keeps its sagas; 15,000 when left out. */
     readonly leaseMs?: number;
@@ -85,7 +91,9 @@ export function createSagas(
 ): Sagas {
   const { metadata, workspace, principal } = scope;
   const { leaseMs = 15_000, concurrency = 4, owners } = parts;
-  const definitions = new Map(parts.definitions.map((each) => [each.name, each]));
+  const given = parts.definitions;
+  const definitions =
+    given instanceof Map ? given : new Map(given.map((each) => [each.name, each]));
   const loops = Array.from({ length: concurrency }, (_, i) =>
     createSagaLoop(scope, { name: `sagas-${i}`, definitions, owners, leaseMs }),
   );
@@ -130,12 +138,30 @@ export function createSagas(
     get,
     loops,
 
+    add(definition) {
+      const name = nameOf(definition);
+      const { steps, timeoutMs } = definition;
+      defineSaga(name, steps, timeoutMs === undefined ? {} : { timeoutMs });
+      const known = definitions.get(name);
+      if (known === definition) return;
+      if (known !== undefined) {
+        throw new KeelsonError(
+          'CONFLICT',
+          `This process has another definition of the saga ${name}; give yours another name.`,
+        );
+      }
+      definitions.set(name, definition);
+    },
+
     async start(definition, given, options = {}) {
       checkOptions(startShape, options, 'start');
       const name = nameOf(definition);
       const known = definitions.get(name);
       if (known === undefined) {
-        throw new KeelsonError('NOT_FOUND', `This process has no definition of the saga ${name}.`);
+        throw new KeelsonError(
+          'NOT_FOUND',
+          `This process has no definition of the saga ${name}; add it with operations.sagas.add().`,
+        );
       }
       const input = asJson(given, `The input of the saga ${name}`);
       const { idempotencyKey } = options;

@@ -1,4 +1,4 @@
-import { secretPipeline, type WorldNames } from './secret-world.ts';
+import { secretPipeline, secretSaga, type WorldNames } from './secret-world.ts';
 
 type Args = readonly unknown[];
 
@@ -155,6 +155,11 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'operations.backup': [[places.fresh()]],
     'operations.health': [[], [{ fresh: true }]],
     'operations.recoveries': [[], [{ check: 'database' }]],
+    'operations.sagas.start': [[secretSaga, 'theirs']],
+    'operations.sagas.get': [[w.sagaId]],
+    'operations.sagas.list': [[], [{ name: 'w-saga' }]],
+    'operations.sagas.wait': [[w.sagaId, { timeoutMs: 0 }]],
+    'operations.sagas.retry': [[w.sagaId]],
     'operations.quotas.set': [[{ resource: 'runs', limit: 1 }]],
     'operations.quotas.remove': [['runs']],
     'operations.quotas.list': [[]],

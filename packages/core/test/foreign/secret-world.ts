@@ -1,5 +1,6 @@
 import type { MonitorRule } from '../../src/monitoring/rule.ts';
 import type { Services } from '../../src/open-platform.ts';
+import { defineSaga } from '../../src/operations/saga.ts';
 import { definePipeline } from '../../src/pipelines/define-pipeline.ts';
 
 /** Stands in everything that the world keeps, and in nothing that names it. */
@@ -30,6 +31,7 @@ export interface WorldNames {
   readonly subscription: string;
   readonly grantId: string;
   readonly keyId: string;
+  readonly sagaId: string;
   readonly experimentsCursor: string;
   readonly runsCursor: string;
   readonly artifactsCursor: string;
@@ -39,6 +41,10 @@ export interface WorldNames {
 export const secretPipeline = definePipeline('w-pipeline', { version: '1.0.0' }, (p) =>
   p.step('only', {}, () => ({ answer: secret })),
 );
+
+export const secretSaga = defineSaga<string>('w-saga', [
+  { name: 'only', run: async ({ input }) => ({ result: input }) },
+]);
 
 const rule: MonitorRule = {
   name: 'accuracy',
@@ -164,6 +170,9 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
   const [event] = await Array.fromAsync(events.each({ ids: [eventId] }));
   const next = async (page: Promise<{ readonly cursor?: string }>): Promise<string> =>
     (await page).cursor ?? never('a second page');
+  operations.sagas.add(secretSaga);
+  const { id: sagaId } = await operations.sagas.start(secretSaga, secret);
+  await operations.sagas.wait(sagaId);
   return {
     workspace: services.workspace,
     experiment: experiment.name,
@@ -188,6 +197,7 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
     subscription: 'w-subscription',
     grantId: grant.id,
     keyId: key.id,
+    sagaId,
     experimentsCursor: await next(tracking.listExperiments({ limit: 1 })),
     runsCursor: await next(tracking.searchRuns({ limit: 1 })),
     artifactsCursor: await next(tracking.listArtifacts(first, { limit: 1 })),

@@ -84,6 +84,16 @@ export const recoveryRules: readonly RecoveryRule[] = [
     ],
   },
   {
+    check: 'stuck sagas',
+    trigger: 'A saga can go neither on nor back, or no process drives it.',
+    afterMs: 0,
+    actions: ['drive sagas'],
+    escalateAfterMs: hour,
+    steps: [
+      'See with operations.sagas.get(id) what its compensation failed with; mend that, then operations.sagas.retry(id).',
+    ],
+  },
+  {
     check: 'stalled rollouts',
     trigger: 'A rollout is long past its next step.',
     afterMs: 0,
