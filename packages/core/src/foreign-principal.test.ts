@@ -107,7 +107,9 @@ async function whole(): Promise<string> {
   const records: unknown[] = [];
   for (const { name, facets = {} } of platformKinds) {
     const merged = Object.keys(facets).filter((facet) => facet !== 'metrics');
-    for await (const record of everyRecord(t.scope, name, { facets: merged })) records.push(record);
+    for await (const record of everyRecord(t.scope, name, { facets: merged })) {
+      if (record.columns['action'] !== 'access.refused') records.push(record);
+    }
   }
   const events: string[] = [];
   let after: string | undefined;

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { namedContents } from './backups.ts';
 import type { Caretaker } from './contracts/caretaker.ts';
+import { auditKinds } from './contracts/kinds/audit-kinds.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
 import { eventArchiveKinds } from './contracts/kinds/event-archive-kinds.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
@@ -33,6 +34,8 @@ import { type AllServices, guardServices } from './guard-services.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { predictionLogCheck } from './monitoring/monitoring-checks.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
+import { auditedStore } from './operations/audit/audited-store.ts';
+import { createSealingLoop } from './operations/audit/sealing-loop.ts';
 import type { Credentials } from './operations/authenticate.ts';
 import { collectGarbage } from './operations/garbage.ts';
 import { collectStorage } from './operations/health/collect-storage.ts';
@@ -86,6 +89,7 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...notificationKinds,
   ...sagaKinds,
   ...healthKinds,
+  ...auditKinds,
 ];
 
 /** The services, bound to one workspace and one principal. */
@@ -192,7 +196,8 @@ class OpenPlatform implements Platform {
       options.artifacts === undefined
         ? stores.artifacts
         : policedArtifacts(stores.artifacts, this.#policies);
-    this.#stores = { ...stores, artifacts, metadata: meteredStore(metadata, this.#metrics) };
+    const counted = meteredStore(metadata, this.#metrics);
+    this.#stores = { ...stores, artifacts, metadata: auditedStore(counted, portsOf(options)) };
     const workspace = options.workspace ?? 'default';
     const principal = options.principal ?? localPrincipal();
     this.#access = this.#openAccess(workspace, principal);
@@ -527,6 +532,7 @@ function bindServices(
     loops: () => [
       reaper,
       retention,
+      createSealingLoop(scope, owners),
       ...events.loops,
       ...pipelines.loops,
       ...deployments.loops,

@@ -86,6 +86,6 @@ export function readHistory(
       ...(row['correlation'] === null ? {} : { correlationId: String(row['correlation']) }),
       columns: decodeJson(String(row['columns'])) as Columns,
       body: decodeJson(String(row['body'])) as JsonObject,
-      removed: row['removed'] === 1,
+      removed: row['removed'] !== 0,
     }));
 }

@@ -1,5 +1,5 @@
 import type { Scope } from '../contracts/scope.ts';
-import { type AccessRules, asks, guard } from './access-guard.ts';
+import { type AccessRules, asks, guard, streams } from './access-guard.ts';
 import type { Operations } from './operations.ts';
 
 /** Who may call what of operations. */
@@ -11,6 +11,11 @@ const rules: AccessRules<Operations> = {
   metrics: asks('metrics.read', () => 'platform'),
   health: asks('health.read', () => 'platform'),
   recoveries: asks('health.read', () => 'platform'),
+  audit: {
+    verify: asks('audit.read'),
+    entries: streams(asks('audit.read')),
+    seal: asks('audit.manage'),
+  },
   notifications: {
     test: asks('notification.manage'),
     deliveries: asks('notification.read'),

@@ -7,6 +7,7 @@ import { KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { type Access, createAccess } from './access.ts';
 import type { AccessAuthorizer } from './access-authorizer.ts';
+import { type Audit, createAudit } from './audit/audit.ts';
 import { assertAllowed } from './decide-and-commit.ts';
 import { collectGarbage, type GarbageOptions, type GarbageReport } from './garbage.ts';
 import type { Health } from './health/health.ts';
@@ -37,6 +38,8 @@ export interface Operations extends Health {
    * (or, with `contents: 'read'`, is what was stored byte by byte), and names what is not.
    */
   verify(options?: VerifyOptions): Promise<VerifyReport>;
+  /** Who did what. */
+  readonly audit: Audit;
   /** Who may do what. Enforced where the platform was opened with `access`. */
   readonly access: Access;
   /**
@@ -96,6 +99,7 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
     recoveries: (filter) => parts.health().recoveries(filter),
     gc: (options) => collectGarbage(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
+    audit: createAudit(scope),
     access: createAccess(scope, parts.authorizer),
     quotas: createQuotas(scope, parts.quotas),
     async backup(dir, options = {}) {

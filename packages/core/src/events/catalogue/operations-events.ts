@@ -103,6 +103,16 @@ export interface SagaStuck {
   readonly error: string;
 }
 
+/** A change was put into the audit trail that no other event tells of. */
+export interface AuditRecorded {
+  /** Whose chain, such as `model:fraud`. */
+  readonly subject: string;
+  /** Of the entry. */
+  readonly sequence: number;
+  /** What was done to which kind of record. */
+  readonly action: string;
+}
+
 /** The events of the platform itself. */
 export interface OperationsEventPayloads {
   readonly 'event.dead-lettered': EventDeadLettered;
@@ -116,6 +126,7 @@ export interface OperationsEventPayloads {
   readonly 'saga.completed': SagaCompleted;
   readonly 'saga.compensated': SagaCompensated;
   readonly 'saga.stuck': SagaStuck;
+  readonly 'audit.recorded': AuditRecorded;
 }
 
 const sagaId = '0198c0de-0000-7000-8000-000000000080';
@@ -259,5 +270,12 @@ export const operationsEvents: {
     meaning: 'A compensation of a saga failed for good: a person must act, and retry it.',
     fields: { sagaId: text, name: text, step: text, error: z.string() },
     example: { sagaId, name: 'promotion', step: 'shift traffic', error: 'no permission' },
+  }),
+  'audit.recorded': defineEvent<AuditRecorded>({
+    source: 'operations',
+    subject: 'audit:{subject}',
+    meaning: 'A change was put into the audit trail that no other event tells of.',
+    fields: { subject: text, sequence: count, action: text },
+    example: { subject: 'model:fraud', sequence: 7, action: 'model changed' },
   }),
 };

@@ -1,0 +1,79 @@
+import type { KindDeclaration } from '../record.ts';
+
+/**
+ * Entries of the audit chains, one chain for each subject. Nothing of an entry ever changes but its salts,
+ * which are destroyed when what it attests is erased.
+ */
+const auditEntryKind: KindDeclaration = {
+  name: 'audit_entry',
+  columns: {
+    subject: { type: 'text', immutable: true },
+    /** 1, 2, 3 … within the subject. */
+    sequence: { type: 'integer', immutable: true },
+    at: { type: 'integer', immutable: true },
+    principal: { type: 'text', immutable: true },
+    action: { type: 'text', immutable: true },
+    digest: { type: 'text', immutable: true },
+    /** A JSON list, one for each thing attested; null where it was destroyed. */
+    salts: { type: 'text' },
+  },
+  unique: [{ name: 'audit sequence', columns: ['subject', 'sequence'] }],
+  indexes: [['at']],
+  history: 'none',
+  immutableBody: true,
+};
+
+/** The workspace's chain: heads of subjects' chains and a range of the event log each. */
+const auditSealKind: KindDeclaration = {
+  name: 'audit_seal',
+  columns: {
+    /** 1, 2, 3 … within the workspace. */
+    number: { type: 'integer', immutable: true },
+    at: { type: 'integer', immutable: true },
+    digest: { type: 'text', immutable: true },
+    salts: { type: 'text' },
+  },
+  unique: [{ name: 'seal number', columns: ['number'] }],
+  history: 'none',
+  immutableBody: true,
+};
+
+/** How far a workspace is sealed; whoever replaces it made the next seal. */
+const auditSealedKind: KindDeclaration = {
+  name: 'audit_sealed',
+  columns: {
+    number: { type: 'integer' },
+    digest: { type: 'text' },
+    cursor: { type: 'text', optional: true },
+  },
+  history: 'none',
+};
+
+/** How far the log of all workspaces was looked through for what is to be sealed. */
+const auditSealerKind: KindDeclaration = {
+  name: 'audit_sealer',
+  columns: { cursor: { type: 'text', optional: true } },
+  history: 'none',
+  claimable: true,
+};
+
+/** What was erased, by whom and when: a record for each thing, under the thing's own id. */
+const auditErasedKind: KindDeclaration = {
+  name: 'audit_erased',
+  columns: {
+    erasureId: { type: 'text', immutable: true },
+    at: { type: 'integer', immutable: true },
+    by: { type: 'text', immutable: true },
+  },
+  indexes: [['erasureId']],
+  history: 'kept',
+};
+
+/** The kinds that the audit keeps. */
+export const auditKinds: readonly KindDeclaration[] = [
+  auditEntryKind,
+  auditSealKind,
+  auditSealedKind,
+  auditSealerKind,
+  auditErasedKind,
+];

@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import { checkOptions, signalOption } from '../../check-options.ts';
+import type { Predicate } from '../../contracts/query.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { assertAllowed } from '../decide-and-commit.ts';
+import { everyRecord } from '../every-record.ts';
+import { type AuditEntry, entryFromRecord, entryKind } from './audit-entry.ts';
+import type { AuditReport } from './audit-report.ts';
+import { type AuditVerifyOptions, verifyAudit } from './audit-verification.ts';
+import { sealWorkspace } from './sealing.ts';
+
+/** Which entries. Several conditions hold together. */
+export interface AuditFilter {
+  /** Such as `model:fraud`: in the order of its chain. Without it, entries come in the order of their times. */
+  readonly subject?: string;
+  readonly principal?: string;
+  /** A type of event, such as `model.promoted`, or what was done to a record, such as `route changed`. */
+  readonly action?: string;
+  /** From this time on, in epoch ms. */
+  readonly since?: number | Date;
+  /** Before this time. */
+  readonly until?: number | Date;
+}
+
+/** Who did what, in chains that cannot be altered unseen. */
+export interface Audit {
+  /**
+   * Whether the trail is whole: every link of every chain, every event that is sealed, every revision of a
+   * record that is attested. Names the first thing that was altered, removed or put in, and how much no seal
+   * covers yet. ABORTED by its signal.
+   */
+  verify(options?: AuditVerifyOptions): Promise<AuditReport>;
+  /** The entries that match. */
+  entries(filter?: AuditFilter): AsyncIterable<AuditEntry>;
+  /** Seals now what happened until now; answers how many seals were made. A loop of `platform.start()` does it by the minute. */
+  seal(options?: { readonly signal?: AbortSignal }): Promise<number>;
+}
+
+const time = z.union([
+  z.number().refine((value) => !Number.isNaN(value), 'must be a time'),
+  z.date(),
+]);
+const text = z.string().min(1);
+const filterShape = z.strictObject({
+  subject: text.optional(),
+  principal: text.optional(),
+  action: text.optional(),
+  since: time.optional(),
+  until: time.optional(),
+} satisfies Record<keyof AuditFilter, z.ZodType>);
+const verifyShape = z.strictObject({
+  anchor: z.strictObject({ number: z.int().min(1).max(1e9), digest: z.string() }).optional(),
+  signal: signalOption.optional(),
+  onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
+} satisfies Record<keyof AuditVerifyOptions, z.ZodType>);
+const sealShape = z.strictObject({ signal: signalOption.optional() });
+
+/** The audit of a workspace. */
+export function createAudit(scope: Scope): Audit {
+  const here = `workspace:${scope.workspace}`;
+  return {
+    async verify(options = {}) {
+      checkOptions(verifyShape, options, 'audit.verify');
+      await assertAllowed(scope, 'audit.read', here);
+      return verifyAudit(scope, options);
+    },
+
+    entries(filter = {}) {
+      checkOptions(filterShape, filter, 'audit.entries');
+      return entriesOf(scope, filter);
+    },
+
+    async seal(options = {}) {
+      const { signal } = checkOptions(sealShape, options, 'audit.seal');
+      await assertAllowed(scope, 'audit.manage', here);
+      return sealWorkspace(scope, signal);
+    },
+  };
+}
+
+async function* entriesOf(
+  scope: Scope,
+  filter: AuditFilter,
+): AsyncGenerator<AuditEntry, void, undefined> {
+  const { subject, principal, action, since, until } = filter;
+  const of: Predicate[] = [];
+  const where = (name: string, cmp: '=' | '>=' | '<', value: string | number | undefined): void => {
+    if (value !== undefined) of.push({ op: 'compare', left: { from: 'column', name }, cmp, value });
+  };
+  where('subject', '=', subject);
+  where('principal', '=', principal);
+  where('action', '=', action);
+  where('at', '>=', since === undefined ? undefined : Number(since));
+  where('at', '<', until === undefined ? undefined : Number(until));
+  const by = { from: 'column', name: subject === undefined ? 'at' : 'sequence' } as const;
+  const orderBy = [{ by, direction: 'asc' as const }];
+  for await (const record of everyRecord(scope, entryKind, { where: { op: 'and', of }, orderBy })) {
+    yield entryFromRecord(record);
+  }
+}
