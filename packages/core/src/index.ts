@@ -146,6 +146,7 @@ export {
 export type { BackupOptions, Operations } from './operations/operations.ts';
 export { type Permission, permissions } from './operations/permissions.ts';
 export type { QuotaOptions, Quotas, QuotaUse } from './operations/quotas.ts';
+export type { ReconcileOptions, ReconcileReport } from './operations/reconcile/reconcile.ts';
 export {
   defineSaga,
   type SagaContext,

@@ -1,11 +1,12 @@
 import { readdirSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Change } from '../src/contracts/metadata-store.ts';
-import { type Platform, platformKinds } from '../src/open-platform.ts';
+import { openPlatform, type Platform, platformKinds } from '../src/open-platform.ts';
 import { fillSecretWorld, type WorldNames } from './foreign/secret-world.ts';
-import { openTestPlatform } from './open-test-platform.ts';
 import { openTestScope, type TestScope } from './open-test-scope.ts';
+import { testBackends } from './test-backends.ts';
 
 /** A platform with something of everything, a clock that can be set ahead, and a way past its services. */
 export interface FaultyWorld extends AsyncDisposable {
@@ -26,10 +27,16 @@ export interface FaultyWorld extends AsyncDisposable {
   damage(sha256: string): Promise<void>;
 }
 
+const silent = (): void => undefined;
+const logger = { debug: silent, info: silent, warn: silent, error: silent };
+
 export async function openFaultyWorld(): Promise<FaultyWorld> {
   const ahead = { ms: 0 };
   const clock = { now: () => Date.now() + ahead.ms };
-  const { platform, dir } = await openTestPlatform({ clock, heartbeatTimeoutMs: 100 });
+  const parent = await mkdtemp(join(tmpdir(), 'keelson-test-'));
+  const dir = join(parent, '.keelson');
+  const backends = await testBackends(dir);
+  const platform = await openPlatform({ dir, ...backends, clock, logger, heartbeatTimeoutMs: 100 });
   const world = await fillSecretWorld(platform);
   const store = await openTestScope({ kinds: platformKinds, dir, clock });
   const { metadata } = store.scope;
@@ -55,6 +62,8 @@ export async function openFaultyWorld(): Promise<FaultyWorld> {
     },
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]();
+      await platform.close();
+      await rm(parent, { recursive: true, force: true });
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { HealthCheck, Recovery } from '../contracts/caretaker.ts';
 import type { Loop } from '../contracts/loop.ts';
+import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { columnIs, everyRecord } from '../operations/every-record.ts';
@@ -18,13 +19,9 @@ export function deploymentChecks(scope: Scope): readonly HealthCheck[] {
       async run(signal) {
         const faults: string[] = [];
         let routes = 0;
-        for await (const { body, columns } of everyRecord(scope, 'route', { signal })) {
+        for await (const { record, found } of routesWithFaults(scope, signal)) {
           routes += 1;
-          const route = body as unknown as Route;
-          const versions = await existing(scope, versionsOfRoute(route));
-          for (const fault of faultsOfRoute(route, versions)) {
-            faults.push(`${columns['deploymentName']}: ${fault}`);
-          }
+          for (const fault of found) faults.push(`${record.columns['deploymentName']}: ${fault}`);
         }
         const details = { routes, faults: faults.length };
         if (faults.length === 0)
@@ -63,6 +60,18 @@ export function deploymentRecoveries(scope: Scope, loops: readonly Loop[]): read
       },
     },
   ];
+}
+
+/** Every route, with what keeps it from being followed. */
+export async function* routesWithFaults(
+  scope: Scope,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly record: StoredRecord; readonly found: readonly string[] }> {
+  for await (const record of everyRecord(scope, 'route', { signal })) {
+    const route = record.body as unknown as Route;
+    const versions = await existing(scope, versionsOfRoute(route));
+    yield { record, found: faultsOfRoute(route, versions) };
+  }
 }
 
 /** Ids of rollouts that are under way and that nobody evaluates. */

@@ -1,8 +1,19 @@
 import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
+import { danglingReferences, type Reference } from '../operations/reconcile/dangling.ts';
 import { freshnessCheck } from './monitoring-checks.ts';
+
+const references: readonly Reference[] = [
+  { kind: 'monitor', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
+  { kind: 'monitor', column: 'versionId', to: ['model_version'] },
+  { kind: 'alert', column: 'deploymentId', to: ['deployment'] },
+];
 
 /** What monitoring hands to operations. */
 export function monitoringCaretaker(scope: Scope): Caretaker {
-  return { component: 'monitoring', checks: [freshnessCheck(scope)] };
+  return {
+    component: 'monitoring',
+    checks: [freshnessCheck(scope)],
+    reconcile: (how) => danglingReferences(scope, 'monitoring', references, how),
+  };
 }

@@ -82,7 +82,11 @@ export async function collectGarbage(
         onRemoved: (subject) => tally.record(subject),
       });
     }
-    await sweep(scope, parts.caretakers, { storedBefore: now - graceMs, dryRun, signal, tally });
+    await sweepContents(scope, parts.caretakers, {
+      ...{ storedBefore: now - graceMs, dryRun, signal },
+      onContent: ({ sizeBytes }) => tally.content(sizeBytes),
+      onBatch: () => tally.tell('content'),
+    });
     const leftovers = dryRun ? 0 : await parts.collectLeftovers(graceMs);
     tally.tell('leftovers');
     return { dryRun, ...tally.report(), leftovers };
@@ -95,17 +99,19 @@ export async function collectGarbage(
 }
 
 /** Removes content that nobody refers to; in a dry run also what only records that would go refer to stays. */
-async function sweep(
+export async function sweepContents(
   scope: Scope,
   caretakers: readonly Caretaker[],
   how: {
     readonly storedBefore: number;
     readonly dryRun: boolean;
     readonly signal: AbortSignal;
-    readonly tally: Tally;
+    /** Told of each content that went (or would go). */
+    onContent(content: { readonly sha256: string; readonly sizeBytes: number }): void;
+    onBatch?(): void;
   },
 ): Promise<void> {
-  const { storedBefore, dryRun, signal, tally } = how;
+  const { storedBefore, dryRun, signal } = how;
   // Opened before the content is looked at: what comes to refer to content later has kept it first.
   const references: References[] = [];
   for (const { references: open } of caretakers) {
@@ -122,10 +128,10 @@ async function sweep(
     for (const { sha256, sizeBytes } of waiting) {
       if (used.has(sha256)) continue;
       if (dryRun || (await scope.artifacts.remove(sha256, { storedBefore })))
-        tally.content(sizeBytes);
+        how.onContent({ sha256, sizeBytes });
     }
     waiting = [];
-    tally.tell('content');
+    how.onBatch?.();
   };
   for await (const { sha256, sizeBytes, storedAt } of scope.artifacts.list()) {
     if (storedAt >= storedBefore) continue;

@@ -6,6 +6,7 @@ import type { Operations } from './operations.ts';
 const rules: AccessRules<Operations> = {
   gc: asks('workspace.collect'),
   verify: asks('workspace.verify'),
+  reconcile: asks('health.repair'),
   backup: asks('platform.backup', () => 'platform'),
   // They are of the process, whatever workspace is asked.
   metrics: asks('metrics.read', () => 'platform'),

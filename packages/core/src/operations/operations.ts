@@ -14,6 +14,11 @@ import type { Health } from './health/health.ts';
 import type { Notifications } from './notifiers/notifications.ts';
 import type { WorkspaceQuotas } from './quota-keeper.ts';
 import { createQuotas, type Quotas } from './quotas.ts';
+import {
+  type ReconcileOptions,
+  type ReconcileReport,
+  reconcilePlatform,
+} from './reconcile/reconcile.ts';
 import type { Sagas } from './sagas.ts';
 import { type VerifyOptions, type VerifyReport, verifyPlatform } from './verification.ts';
 
@@ -40,6 +45,12 @@ export interface Operations extends Health {
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   /** Who did what. */
   readonly audit: Audit;
+  /**
+   * Looks for what cannot be in this workspace: references that lead nowhere, times out of order, models that
+   * disagree with their versions, contents that are missing, damaged or nobody's; with `mend` it mends what
+   * needs no person's decision, and says what it did.
+   */
+  reconcile(options?: ReconcileOptions): Promise<ReconcileReport>;
   /** Who may do what. Enforced where the platform was opened with `access`. */
   readonly access: Access;
   /**
@@ -98,6 +109,7 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
     health: (options) => parts.health().health(options),
     recoveries: (filter) => parts.health().recoveries(filter),
     gc: (options) => collectGarbage(scope, parts, options),
+    reconcile: (options) => reconcilePlatform(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
     audit: createAudit(scope),
     access: createAccess(scope, parts.authorizer),

@@ -55,34 +55,47 @@ export async function verifyPlatform(
       problem,
       mended: false,
     }));
-    let records = 0;
-    const looked = new Map<string, string | undefined>();
-    for (const { component, contents: named } of parts.caretakers) {
-      if (named === undefined) continue;
-      const found = everyRecord(scope, named.kind, signal === undefined ? {} : { signal });
-      for await (const record of found) {
-        records += 1;
-        for (const sha256 of named.digests(record)) {
-          if (!looked.has(sha256))
-            looked.set(sha256, await problemOf(scope, sha256, contents, signal));
-          const problem = looked.get(sha256);
-          if (problem === undefined) continue;
-          findings.push({
-            component,
-            subject: `${named.kind}:${record.id}`,
-            problem,
-            mended: false,
-          });
-        }
-        onProgress?.({ records, contents: looked.size });
-      }
-    }
+    const looked = await contentFindings(scope, parts.caretakers, {
+      contents,
+      ...(signal === undefined ? {} : { signal }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    });
     const databaseChecked = parts.checkDatabase !== undefined;
-    return { records, contents: looked.size, databaseChecked, findings };
+    return { ...looked, databaseChecked, findings: [...findings, ...looked.findings] };
   } catch (error) {
     if (signal?.aborted !== true) throw error;
     throw new KeelsonError('ABORTED', 'The verification was aborted.', { cause: error });
   }
+}
+
+/** Looks whether the contents that records name are there, or what was stored. */
+export async function contentFindings(
+  scope: Scope,
+  caretakers: readonly Caretaker[],
+  how: Required<Pick<VerifyOptions, 'contents'>> & Omit<VerifyOptions, 'contents'>,
+): Promise<Pick<VerifyReport, 'records' | 'contents' | 'findings'>> {
+  const { signal, onProgress, contents } = how;
+  const findings: Finding[] = [];
+  let records = 0;
+  const looked = new Map<string, string | undefined>();
+  for (const { component, contents: named } of caretakers) {
+    if (named === undefined) continue;
+    const found = everyRecord(scope, named.kind, signal === undefined ? {} : { signal });
+    for await (const record of found) {
+      records += 1;
+      for (const sha256 of named.digests(record)) {
+        if (!looked.has(sha256)) {
+          looked.set(sha256, await problemOf(scope, sha256, contents, signal));
+        }
+        const problem = looked.get(sha256);
+        if (problem === undefined) continue;
+        const subject = `${named.kind}:${record.id}`;
+        findings.push({ component, subject, problem, mended: false });
+      }
+      onProgress?.({ records, contents: looked.size });
+    }
+  }
+  return { records, contents: looked.size, findings };
 }
 
 async function problemOf(

@@ -1,8 +1,14 @@
 import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
+import { danglingReferences, type Reference } from '../operations/reconcile/dangling.ts';
 import { pipelineChecks, pipelineRecoveries } from './pipeline-checks.ts';
 import { createOutputReferences, outputContents } from './step-outputs.ts';
+
+const references: readonly Reference[] = [
+  { kind: 'step_execution', column: 'executionId', to: ['execution'], mend: 'remove' },
+  { kind: 'step_output', column: 'executionId', to: ['execution'], mend: 'remove' },
+];
 
 /** What pipelines hand to operations. */
 export function pipelinesCaretaker(scope: Scope, loops: readonly Loop[]): Caretaker {
@@ -12,5 +18,6 @@ export function pipelinesCaretaker(scope: Scope, loops: readonly Loop[]): Careta
     contents: outputContents,
     checks: pipelineChecks(scope),
     recoveries: pipelineRecoveries(scope, loops),
+    reconcile: (how) => danglingReferences(scope, 'pipelines', references, how),
   };
 }

@@ -2,6 +2,7 @@ import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { artifactContents, artifactReferences, createPurge } from './purging.ts';
 import { type RunCare, trackingChecks, trackingRecoveries } from './tracking-checks.ts';
+import { reconcileTracking } from './tracking-reconcile.ts';
 
 /** What tracking hands to operations. */
 export function trackingCaretaker(scope: Scope, runs: RunCare): Caretaker {
@@ -12,5 +13,6 @@ export function trackingCaretaker(scope: Scope, runs: RunCare): Caretaker {
     contents: artifactContents,
     checks: trackingChecks(scope, runs),
     recoveries: trackingRecoveries(scope, runs),
+    reconcile: reconcileTracking(scope),
   };
 }

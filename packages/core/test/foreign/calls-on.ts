@@ -152,6 +152,7 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
 
     'operations.gc': [[{ dryRun: true }]],
     'operations.verify': [[{ contents: 'read' }]],
+    'operations.reconcile': [[{ mend: true }]],
     'operations.backup': [[places.fresh()]],
     'operations.health': [[], [{ fresh: true }]],
     'operations.recoveries': [[], [{ check: 'database' }]],

@@ -1,0 +1,70 @@
+import type { Caretaker, Finding } from '../contracts/caretaker.ts';
+import type { Columns, StoredRecord } from '../contracts/record.ts';
+import type { Scope } from '../contracts/scope.ts';
+import { columnIs, everyRecord } from '../operations/every-record.ts';
+import { danglingReferences, type Reference } from '../operations/reconcile/dangling.ts';
+import { settle } from '../operations/reconcile/mending.ts';
+
+const references: readonly Reference[] = [
+  { kind: 'model_version', column: 'modelId', to: ['model'] },
+  { kind: 'stage_transition', column: 'versionId', to: ['model_version'] },
+];
+
+/** Models that disagree with their versions, and records that lead nowhere. */
+export function reconcileRegistry(scope: Scope): NonNullable<Caretaker['reconcile']> {
+  return async (how) => {
+    const findings: Finding[] = [];
+    for await (const record of everyRecord(scope, 'model', { signal: how.signal })) {
+      const found = faultsOfModel(record, await versionsOf(scope, record.id, how.signal));
+      if (found === undefined) continue;
+      const finding = await settle(scope, { component: 'registry', record, ...found }, how);
+      if (finding !== undefined) findings.push(finding);
+    }
+    return [...findings, ...(await danglingReferences(scope, 'registry', references, how))];
+  };
+}
+
+async function versionsOf(
+  scope: Scope,
+  modelId: string,
+  signal: AbortSignal,
+): Promise<readonly StoredRecord[]> {
+  const where = columnIs('modelId', modelId);
+  return await Array.fromAsync(everyRecord(scope, 'model_version', { where, signal }));
+}
+
+/** Where a model's record and those of its versions disagree, the versions are right: they are what was registered. */
+function faultsOfModel(
+  { columns }: StoredRecord,
+  versions: readonly StoredRecord[],
+): { readonly problem: string; readonly mend?: { readonly columns: Columns } } | undefined {
+  const problems: string[] = [];
+  const right: Record<string, Columns[string]> = {};
+  const newest = versions.toSorted((a, b) => numberOf(b) - numberOf(a))[0];
+  const number = newest === undefined ? 0 : numberOf(newest);
+  if ((columns['lastNumber'] as number) < number) {
+    problems.push(`Its last number is ${columns['lastNumber']}, and version ${number} is there`);
+    right['lastNumber'] = number;
+  }
+  const latest = columns['latestVersionId'];
+  if (latest !== undefined && !versions.some(({ id }) => id === latest)) {
+    problems.push(`Its latest version ${latest} is not there`);
+    right['latestVersionId'] = newest?.id;
+  }
+  const inProduction = versions.filter((each) => each.columns['stage'] === 'PRODUCTION');
+  const production = columns['productionVersionId'];
+  const ids = inProduction.map(({ id }) => id).join(' and ');
+  if (inProduction.length > 1) {
+    problems.push(`${ids} are in production at once: archive all but one`);
+  } else if (production !== inProduction[0]?.id) {
+    problems.push(`It names ${production ?? 'none'} as in production, and ${ids || 'none'} is`);
+    right['productionVersionId'] = inProduction[0]?.id;
+  }
+  if (problems.length === 0) return undefined;
+  const problem = `${problems.join('. ')}.`;
+  return Object.keys(right).length === 0 ? { problem } : { problem, mend: { columns: right } };
+}
+
+function numberOf(version: StoredRecord): number {
+  return version.columns['number'] as number;
+}
