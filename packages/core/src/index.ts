@@ -62,10 +62,11 @@ export {
   correlationFromHeaders,
   headersOfCorrelation,
 } from './events/correlation-headers.ts';
+export type { DeadLetter, DeadLetterChoice } from './events/dead-letters.ts';
 export type { EventTypeDeclaration } from './events/declared-events.ts';
 export type { EventArchive } from './events/event-archives.ts';
 export type { EventAliases, EventPayloads, EventType } from './events/event-catalogue.ts';
-export type { DeadLetter, Events, SubscribeOptions } from './events/events.ts';
+export type { Events, SubscribeOptions } from './events/events.ts';
 export {
   type HistoryEvent,
   type HistoryGap,
@@ -73,14 +74,17 @@ export {
   type HistoryTree,
   historyText,
 } from './events/history-tree.ts';
+export type { WaitsFor } from './events/parked-subjects.ts';
 export type {
   PlatformEvents,
   PublishedEvent,
   TypedFilter,
   TypedHandler,
 } from './events/platform-events.ts';
+export type { Replay, ReplayFilter, ReplayOptions } from './events/replays.ts';
 export type { EventRetention, RetentionTime } from './events/retention.ts';
-export type { EventHandler } from './events/subscription-loop.ts';
+export type { EventHandler, HandlerContext, OnDeadLetter } from './events/subscription.ts';
+export type { SubscriptionView } from './events/subscription-records.ts';
 export { inSpan, type SpanOptions } from './events/tracing.ts';
 export type { EventOf, PayloadOf, ResolvedType } from './events/typed-event.ts';
 export {

@@ -28,7 +28,7 @@ import { createEvents } from './events/events.ts';
 import { createPlatformEvents, type PlatformEvents } from './events/platform-events.ts';
 import { retentionTimes } from './events/retention.ts';
 import { createRetentionLoop } from './events/retention-loop.ts';
-import type { Owners } from './events/subscription-loop.ts';
+import type { Owners } from './events/subscription.ts';
 import { traceServices } from './events/trace-services.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';

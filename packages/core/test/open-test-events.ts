@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import type { Change } from '../src/contracts/metadata-store.ts';
 import { draftEvent } from '../src/events/draft-event.ts';
 import { createEvents, type Events } from '../src/events/events.ts';
-import type { Owners } from '../src/events/subscription-loop.ts';
+import type { Owners } from '../src/events/subscription.ts';
 import { LoopRunner } from '../src/operations/loop-runner.ts';
 import { ownerFromText, ownerState, ownerText } from '../src/process-owner.ts';
 import { eventTestKinds } from './children/event-test-kinds.ts';

@@ -2,7 +2,7 @@ import { sagaKinds } from '../src/contracts/kinds/saga-kinds.ts';
 import type { Change, MetadataStore } from '../src/contracts/metadata-store.ts';
 import type { KindDeclaration } from '../src/contracts/record.ts';
 import { isKeelsonError, KeelsonError } from '../src/errors.ts';
-import type { Owners } from '../src/events/subscription-loop.ts';
+import type { Owners } from '../src/events/subscription.ts';
 import { defineSaga, type SagaDefinition } from '../src/operations/saga.ts';
 import type { Saga } from '../src/operations/saga-state.ts';
 import { createSagas, type Sagas } from '../src/operations/sagas.ts';

@@ -7,4 +7,6 @@ export interface Loop {
   /** How long to rest after a round that found nothing. */
   readonly idleMs: number;
   runOnce(signal: AbortSignal): Promise<boolean>;
+  /** Ends what rounds have left running, and resolves when it has ended; asked for after the last round. */
+  drain?(): Promise<void>;
 }

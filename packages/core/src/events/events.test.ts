@@ -75,7 +75,8 @@ describe('subscribe', () => {
     await emit('a', 'b other.done', 'a');
     expect(await events.deliver()).toBe(true);
     expect(fromNow).toEqual(['a 2', 'a 3']);
-    expect(fromStart).toEqual(['a 1', 'b 1', 'a 2', 'a 3']);
+    expect(fromStart.filter((text) => text.startsWith('a'))).toEqual(['a 1', 'a 2', 'a 3']);
+    expect(fromStart.filter((text) => text.startsWith('b'))).toEqual(['b 1']);
     expect(await events.deliver()).toBe(false);
     expect(fromNow).toHaveLength(2);
   });
@@ -148,7 +149,8 @@ describe('subscribe', () => {
     await emit('a', 'b other.done');
     await events.deliver();
     const revision = async (): Promise<unknown> =>
-      (await opened.scope.metadata.find('default', 'subscription', 'subscription:s'))?.revision;
+      (await opened.scope.metadata.find('default', 'subscription_partition', 'subscription:s/0'))
+        ?.revision;
     const before = await revision();
     const { scope } = opened;
     const calls: string[] = [];
@@ -285,6 +287,8 @@ describe('a handler that fails', () => {
       type: 'thing.done',
       subject: 'a',
       attempts: 1,
+      state: 'GIVEN_UP',
+      held: false,
     };
     await opened.scope.metadata.commit({
       workspace: 'default',

@@ -2,47 +2,63 @@ import { z } from 'zod';
 import { checkOptions, signalOption } from '../check-options.ts';
 import type { EventFilter, StoredEvent } from '../contracts/event.ts';
 import type { Loop } from '../contracts/loop.ts';
-import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
-import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
-import { eachEvent, followEvents, getEvent } from './read-events.ts';
-import { settle } from './settling.ts';
+import { rest } from '../rest.ts';
 import {
-  createSubscriptionLoop,
-  type EventHandler,
-  type Owners,
-  subscriptionId,
-} from './subscription-loop.ts';
+  type DeadLetter,
+  type DeadLetterChoice,
+  dropLetters,
+  listDeadLetters,
+  replayLetters,
+} from './dead-letters.ts';
+import { eachEvent, followEvents, getEvent } from './read-events.ts';
+import { type ReplayFilter, type ReplayOptions, requestReplay } from './replays.ts';
+import { settle } from './settling.ts';
+import type { EventHandler, OnDeadLetter, Owners } from './subscription.ts';
+import { createSubscriptionLoop, type SubscriptionLoop } from './subscription-loop.ts';
+import {
+  ensureSubscription,
+  findSubscription,
+  removeSubscription,
+  type SubscriptionView,
+  viewSubscriptions,
+} from './subscription-records.ts';
 
-/** An event that a subscription could not handle. */
-export interface DeadLetter {
-  readonly id: string;
-  readonly subscription: string;
-  readonly eventId: string;
-  readonly type: string;
-  readonly subject: string;
-  readonly attempts: number;
-  readonly error: string;
-}
-
-/** What a subscription wants to see. */
+/** What a subscription wants to see, and how. */
 export interface SubscribeOptions {
   readonly types: readonly string[];
   /** Where a new subscription begins: at what comes next (the default), or at the first event. */
   readonly from?: 'now' | 'start';
   /** How often a failing event is tried before it becomes a dead letter; 5 when left out. */
   readonly maxAttempts?: number;
+  /** How many subjects are handled at once in this process; 8 when left out. */
+  readonly concurrency?: number;
+  /**
+   * Into how many parts its subjects fall, each worked on by one process at a time; 8 when left out, 64 at
+   * most. Fixed when the subscription is made. With one part and a concurrency of 1, events are handed
+   * over in the order of the log.
+   */
+  readonly partitions?: number;
+  /**
+   * What becomes of the later events of a subject when one of them was given up: `skip` (the default) goes
+   * on with them, `hold` has them wait until somebody replays or drops the dead letter.
+   */
+  readonly onDeadLetter?: OnDeadLetter;
 }
 
 /** What happened, and who wants to know. */
 export interface Events {
   /**
    * A durable subscription: every event of the types from now on (from the first, with `from: 'start'`)
-   * is handed to `handler` at least once, in order, by one process at a time. It goes on where it was
-   * when a process subscribes under the name again. Delivered once `platform.start()` was called, or by
-   * `deliver()`. `unsubscribe` ends the delivery to this process and resolves when a handler that is
-   * running is through.
+   * is handed to `handler` at least once, by one of the processes that subscribe under the name: events of
+   * a subject one after another in their order, different subjects side by side, and no event before those
+   * that caused it, as far as the subscription sees them. An event that fails is tried again, while its
+   * subject waits and others go on; after `maxAttempts`, or when its process has ended five times while it
+   * was handled, it becomes a dead letter. Goes on where it was when a process subscribes under the name
+   * again. Delivered once `platform.start()` was called, or by `deliver()`. `unsubscribe` ends the delivery
+   * to this process and resolves when handlers that are running are through.
    */
   subscribe(
     name: string,
@@ -69,6 +85,22 @@ export interface Events {
   ): AsyncIterable<StoredEvent>;
   /** What subscriptions gave up, oldest first. */
   deadLetters(subscription?: string): Promise<readonly DeadLetter[]>;
+  /**
+   * Has dead letters handed over again, in the background; answers how many. A held subject goes on with
+   * its own; the others come beside what is delivered live. NOT_FOUND for an id that is none.
+   */
+  replayDeadLetters(choice: DeadLetterChoice): Promise<number>;
+  /** Forgets dead letters; a held subject goes on behind its own. Answers how many. */
+  dropDeadLetters(choice: DeadLetterChoice): Promise<number>;
+  /**
+   * Has events up to now handed to a subscription again, in the background, beside what is delivered live;
+   * each subject's in order. Answers an id under which {@link subscriptions} tells how far it is.
+   */
+  replay(subscription: string, filter?: ReplayFilter, options?: ReplayOptions): Promise<string>;
+  /** How the subscriptions of the workspace do: how far behind, what is parked and why, what was given up. */
+  subscriptions(): Promise<readonly SubscriptionView[]>;
+  /** Removes a subscription with its place, its dead letters and what it has parked. */
+  removeSubscription(name: string): Promise<void>;
   /** One for each subscription of this process. */
   readonly loops: readonly Loop[];
 }
@@ -78,11 +110,28 @@ const subscribeShape = z.strictObject({
   types: z.array(z.string().min(1)).min(1),
   from: z.enum(['now', 'start']).optional(),
   maxAttempts: z.number().int().min(1).max(100).optional(),
+  concurrency: z.number().int().min(1).max(1000).optional(),
+  partitions: z.number().int().min(1).max(64).optional(),
+  onDeadLetter: z.enum(['skip', 'hold']).optional(),
 } satisfies Record<keyof SubscribeOptions, z.ZodType>);
 const settledShape = z.strictObject({
   subscriptions: z.array(z.string()).optional(),
   timeoutMs: z.number().min(0).optional(),
 });
+const choiceShape = z.strictObject({
+  subscription: z.string().min(1),
+  ids: z.array(z.string()).optional(),
+} satisfies Record<keyof DeadLetterChoice, z.ZodType>);
+const replayFilterShape = z.strictObject({
+  types: z.array(z.string()).optional(),
+  subjects: z.array(z.string()).max(1000).optional(),
+  correlationId: z.string().optional(),
+  since: z.number().optional(),
+  until: z.number().optional(),
+} satisfies Record<keyof ReplayFilter, z.ZodType>);
+const replayOptionsShape = z.strictObject({
+  again: z.boolean().optional(),
+} satisfies Record<keyof ReplayOptions, z.ZodType>);
 const followShape = z.strictObject({ signal: signalOption });
 const filterShape = z.strictObject({
   ids: z.array(z.string()).optional(),
@@ -97,7 +146,7 @@ const filterShape = z.strictObject({
 /** What is subscribed to in this process. */
 interface Subscribed {
   readonly types: readonly string[];
-  readonly loop: Loop;
+  readonly loop: SubscriptionLoop;
   readonly stop: () => Promise<void>;
 }
 
@@ -108,23 +157,7 @@ export function createEvents(
   drive: (loop: Loop) => () => Promise<void> = () => async () => undefined,
 ): Events {
   const subscriptions = new Map<string, Subscribed>();
-  const { metadata, workspace } = scope;
-
-  async function ensureRecord(name: string, from: 'now' | 'start'): Promise<void> {
-    const id = subscriptionId(name);
-    if ((await metadata.find(workspace, 'subscription', id)) !== undefined) return;
-    const cursor = from === 'now' ? await metadata.latestEventCursor() : undefined;
-    try {
-      await metadata.commit({
-        workspace,
-        principal: scope.principal.id,
-        changes: [{ op: 'create', kind: 'subscription', id, columns: { name, cursor } }],
-      });
-    } catch (error) {
-      // Another process made it in between, and its cursor is as good.
-      if (!isKeelsonError(error, 'CONFLICT')) throw error;
-    }
-  }
+  const { metadata } = scope;
 
   async function subscribe(
     name: string,
@@ -139,18 +172,20 @@ export function createEvents(
         'A subscription needs a name, types, and a handler function.',
       );
     }
-    await ensureRecord(name, options.from ?? 'now');
+    const partitions = await ensureSubscription(scope, name, options);
     if (subscriptions.has(name)) {
       throw new KeelsonError('CONFLICT', `This process already has a subscription ${name}.`);
     }
-    const { types, maxAttempts = 5 } = options;
-    const loop = createSubscriptionLoop(scope, { name, types, handler, maxAttempts }, owners);
+    const { types, maxAttempts = 5, concurrency = 8, onDeadLetter = 'skip' } = options;
+    const settings = { name, types, handler, maxAttempts, concurrency, onDeadLetter };
+    const loop = createSubscriptionLoop(scope, settings, owners, partitions);
     const subscribed: Subscribed = { types, loop, stop: drive(loop) };
     subscriptions.set(name, subscribed);
     return {
       async unsubscribe() {
         if (subscriptions.get(name) === subscribed) subscriptions.delete(name);
         await subscribed.stop();
+        await loop.drain?.();
       },
     };
   }
@@ -159,12 +194,16 @@ export function createEvents(
     checkOptions(deliverShape, { signal }, 'deliver');
     await metadata.ping();
     let any = false;
-    for (let more = true; more && !signal.aborted; ) {
-      more = false;
-      for (const { loop } of [...subscriptions.values()]) {
-        if (await loop.runOnce(signal)) more = true;
-      }
+    while (!signal.aborted) {
+      const loops = [...subscriptions.values()].map(({ loop }) => loop);
+      let more = false;
+      for (const loop of loops) if (await loop.runOnce(signal)) more = true;
       any ||= more;
+      if (more) continue;
+      const waits = await Promise.all(loops.map((loop) => loop.nextAttemptAt()));
+      const next = waits.filter((at) => at !== undefined);
+      if (next.length === 0) return any;
+      await rest(Math.max(5, Math.min(...next) - scope.clock.now()), signal);
     }
     return any;
   }
@@ -201,37 +240,32 @@ export function createEvents(
       }
     },
 
-    async deadLetters(subscription) {
-      const of = {
-        op: 'compare',
-        left: { from: 'column', name: 'subscription' },
-        cmp: '=',
-      } as const;
-      const letters: StoredRecord[] = [];
-      let cursor: string | undefined;
-      do {
-        const page = await metadata.query(workspace, 'dead_letter', {
-          limit: 1000,
-          orderBy: [{ by: { from: 'column', name: 'createdAt' }, direction: 'asc' }],
-          ...(subscription === undefined ? {} : { where: { ...of, value: subscription } }),
-          ...(cursor === undefined ? {} : { cursor }),
-        });
-        letters.push(...page.records);
-        cursor = page.cursor;
-      } while (cursor !== undefined);
-      return letters.map(deadLetterFromRecord);
-    },
-  };
-}
+    deadLetters: (subscription) => listDeadLetters(scope, subscription),
 
-function deadLetterFromRecord(record: StoredRecord): DeadLetter {
-  return {
-    id: record.id,
-    subscription: record.columns['subscription'] as string,
-    eventId: record.columns['eventId'] as string,
-    type: record.columns['type'] as string,
-    subject: record.columns['subject'] as string,
-    attempts: record.columns['attempts'] as number,
-    error: record.body['error'] as string,
+    async replayDeadLetters(choice) {
+      checkOptions(choiceShape, choice, 'replayDeadLetters');
+      return replayLetters(scope, choice);
+    },
+
+    async dropDeadLetters(choice) {
+      checkOptions(choiceShape, choice, 'dropDeadLetters');
+      return dropLetters(scope, choice);
+    },
+
+    async replay(subscription, filter = {}, options = {}) {
+      assertText(subscription, 'A subscription name', 200);
+      checkOptions(replayFilterShape, filter, 'A replay');
+      checkOptions(replayOptionsShape, options, 'A replay');
+      const record = await findSubscription(scope, subscription);
+      const types = record.body['types'] as readonly string[];
+      return requestReplay(scope, { name: subscription, types }, filter, options);
+    },
+
+    subscriptions: () => viewSubscriptions(scope),
+
+    async removeSubscription(name) {
+      assertText(name, 'A subscription name', 200);
+      await removeSubscription(scope, name);
+    },
   };
 }

@@ -12,9 +12,9 @@ import { draftEvent } from './draft-event.ts';
 import { archiveFromRecord, archiveRecords, type EventArchive } from './event-archives.ts';
 import type { Events, SubscribeOptions } from './events.ts';
 import { type HistoryOptions, type HistoryTree, readHistory } from './history-tree.ts';
-import { noteInterest } from './passed-events.ts';
+import type { ReplayFilter } from './replays.ts';
 import type { RetentionTimes } from './retention.ts';
-import type { EventHandler } from './subscription-loop.ts';
+import type { EventHandler } from './subscription.ts';
 import { type EventOf, reviveEvent } from './typed-event.ts';
 
 /** Handles one event of the types subscribed to; what it throws is retried. */
@@ -150,11 +150,11 @@ export function createPlatformEvents(
         handler(reviveEvent(event, declared), context);
       // What is no function is refused where the rest is.
       const checked = typeof handler === 'function' ? typed : handler;
-      const resolved = withTypes(options);
-      const subscription = await events.subscribe(name, resolved, checked as EventHandler);
-      await noteInterest(scope, name, resolved.types);
-      return subscription;
+      return events.subscribe(name, withTypes(options), checked as EventHandler);
     },
+
+    replay: (subscription, filter, options) =>
+      events.replay(subscription, withTypes<ReplayFilter>(filter ?? {}), options),
 
     each: (filter) => revived(stored(filter)),
 

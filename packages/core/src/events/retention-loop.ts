@@ -15,7 +15,7 @@ import {
 import { type Hold, holdClaim } from './hold-claim.ts';
 import { passedByAll } from './passed-events.ts';
 import type { RetentionTimes } from './retention.ts';
-import type { Owners } from './subscription-loop.ts';
+import type { Owners } from './subscription.ts';
 
 const kind = 'event_retention';
 const id = 'event-retention';

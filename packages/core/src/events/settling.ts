@@ -2,7 +2,8 @@ import type { StoredEvent } from '../contracts/event.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
-import { deadLetterId, subscriptionId } from './subscription-loop.ts';
+import { Progress } from './progress.ts';
+import { deadLetterId, subscriptionId } from './subscription.ts';
 
 const longestLookMs = 200;
 
@@ -17,38 +18,49 @@ export async function settle(
   event: StoredEvent,
   options: { readonly loop: Loop | undefined; readonly deadline: number },
 ): Promise<void> {
-  const never = new AbortController().signal;
-  for (let lookMs = 5; !(await hasHandled(scope, name, event)); ) {
+  const progress = await progressOf(scope, name);
+  const round = rounds(options.loop);
+  for (let lookMs = 5; ; ) {
+    const state = await progress.stateOf(event);
+    if (state === 'handled') break;
+    // Held up by an earlier event of its subject, it waits.
+    if (state === 'held') await assertNotBuried(scope, name, event);
     const leftMs = options.deadline - performance.now();
     if (leftMs <= 0) throw timeout(name, event);
-    const round = options.loop?.runOnce(never) ?? Promise.resolve(false);
-    // A round that takes too long goes on without us; what it may reject with is then nobody's.
-    round.catch(() => undefined);
-    const ran = await within(round, leftMs);
-    if (ran === 'late') throw timeout(name, event);
-    if (ran) continue;
-    await within(new Promise(() => undefined), Math.min(lookMs, leftMs));
-    lookMs = Math.min(longestLookMs, lookMs * 2);
+    const restMs = Math.min(lookMs, leftMs);
+    const ran = await within(round(), restMs);
+    if (ran === false) await within(forever, restMs);
+    lookMs = ran === true ? 5 : Math.min(longestLookMs, lookMs * 2);
   }
   await assertNotBuried(scope, name, event);
 }
 
-/** Handled when nothing of its subject and type up to it is left behind the cursor. */
-async function hasHandled(scope: Scope, name: string, event: StoredEvent): Promise<boolean> {
+const forever = new Promise<never>(() => undefined);
+
+/** Rounds of a loop, one at a time: one that takes long goes on beside who waits for something else. */
+function rounds(loop: Loop | undefined): () => Promise<boolean> {
+  const never = new AbortController().signal;
+  let current: Promise<boolean> | undefined;
+  return () => {
+    if (loop === undefined) return forever;
+    if (current !== undefined) return current;
+    const round = loop.runOnce(never);
+    current = round;
+    const over = (): void => {
+      current = undefined;
+    };
+    round.then(over, over);
+    return round;
+  };
+}
+
+async function progressOf(scope: Scope, name: string): Promise<Progress> {
   const { metadata, workspace } = scope;
   const record = await metadata.find(workspace, 'subscription', subscriptionId(name));
   if (record === undefined) {
     throw new KeelsonError('NOT_FOUND', `There is no subscription ${name} in ${workspace}.`);
   }
-  const after = record.columns['cursor'] as string | undefined;
-  const left = await metadata.readEvents({
-    workspace,
-    filter: { types: [event.type], subjects: [event.subject] },
-    limit: 1,
-    ...(after === undefined ? {} : { after }),
-  });
-  const next = left.events[0];
-  return next === undefined || next.subjectSequence > event.subjectSequence;
+  return new Progress(scope, { name, partitions: record.columns['partitions'] as number });
 }
 
 async function assertNotBuried(scope: Scope, name: string, event: StoredEvent): Promise<void> {

@@ -82,7 +82,8 @@ describe('a subscription that processes share', () => {
       if (handled(child).length - before < 60) cut += 1;
       child = await standby;
     }
-    await events.settled(ids.at(-1) ?? '', { subscriptions: ['shared'] });
+    // The last of each subject.
+    for (const id of ids.slice(-5)) await events.settled(id, { subscriptions: ['shared'] });
     const { scope } = opened;
     const counts = new Map<unknown, number>();
     for (const id of ids) {
@@ -95,4 +96,36 @@ describe('a subscription that processes share', () => {
     // Kills that hit nothing would prove nothing.
     expect(cut, `seed ${seed}`).toBeGreaterThan(0);
   }, 120_000);
+
+  test('an event that ends its process is found, given up, and stops nothing else', async () => {
+    const dir = await temporaryDirectory();
+    const { events, emit } = await openTestEvents({ dir });
+    const made = { types: ['thing.done'], from: 'start' } as const;
+    await (await events.subscribe('shared', made, () => undefined)).unsubscribe();
+    const subjects = Array.from({ length: 40 }, (_, n) => `s:${n}`);
+    const ids = await emit(...subjects, 'poison', ...subjects);
+    const handledOnes = new Set<string>();
+    let deaths = 0;
+    for (let isOver = false; !isOver && deaths < 12; ) {
+      const child = await startSubscriber(dir, 'poison');
+      let hasEnded = false;
+      void child.end().then(() => {
+        hasEnded = true;
+      });
+      await until('it ends, or is through', async () => {
+        const [view] = await events.subscriptions();
+        isOver = view?.deadLetters === 1 && view.lagMs === 0 && view.parked.length === 0;
+        return hasEnded || isOver;
+      });
+      for (const line of handled(child)) handledOnes.add(line);
+      if (hasEnded) deaths += 1;
+      else await child.kill();
+    }
+    expect(deaths).toBeGreaterThanOrEqual(5);
+    expect(deaths).toBeLessThan(9);
+    expect(await events.deadLetters('shared')).toMatchObject([
+      { eventId: ids[40], error: expect.stringContaining('has ended 5 times') },
+    ]);
+    expect(handledOnes.size).toBe(80);
+  }, 60_000);
 });

@@ -14,6 +14,11 @@ const rules: AccessRules<PlatformEvents> = {
   publish: asks('event.publish'),
   historyTree: asks('event.read'),
   deadLetters: asks('event.read'),
+  subscriptions: asks('event.read'),
+  replayDeadLetters: asks('event.subscribe'),
+  dropDeadLetters: asks('event.subscribe'),
+  replay: asks('event.subscribe'),
+  removeSubscription: asks('event.subscribe'),
   loops: 'hidden',
 };
 

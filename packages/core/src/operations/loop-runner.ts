@@ -52,7 +52,7 @@ export class LoopRunner {
     const endedAt = Date.now();
     const note = { name, idleMs, rounds: 0, failed: 0, lastSuccessAt: undefined, endedAt };
     this.#notes.add(note);
-    const done = this.#drive(loop, note, signal).finally(() => {
+    const done = this.#driveAndDrain(loop, note, signal).finally(() => {
       this.#running.delete(done);
       this.#notes.delete(note);
     });
@@ -81,6 +81,11 @@ export class LoopRunner {
       const lateMs = (now: number): number => Math.max(0, now - endedAt - idleMs - roundMs);
       return { name, rounds, failed, lastSuccessAt, lateMs };
     });
+  }
+
+  async #driveAndDrain(loop: Loop, note: LoopNote, signal: AbortSignal): Promise<void> {
+    await this.#drive(loop, note, signal);
+    await loop.drain?.();
   }
 
   async #drive(loop: Loop, note: LoopNote, signal: AbortSignal): Promise<void> {

@@ -7,7 +7,7 @@ import { withCorrelation } from '../events/correlation.ts';
 import { draftEvent } from '../events/draft-event.ts';
 import type { EventPayloads } from '../events/event-catalogue.ts';
 import { type Hold, holdClaim } from '../events/hold-claim.ts';
-import type { Owners } from '../events/subscription-loop.ts';
+import type { Owners } from '../events/subscription.ts';
 import type { PayloadOf } from '../events/typed-event.ts';
 import { asJson } from '../json.ts';
 import type { AnySaga, SagaContext, SagaStep, SagaStepDone } from './saga.ts';

@@ -5,7 +5,7 @@ import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { currentCorrelation } from '../events/correlation.ts';
-import type { Owners } from '../events/subscription-loop.ts';
+import type { Owners } from '../events/subscription.ts';
 import { asJson, assertText, encodeJson, type Json } from '../json.ts';
 import { type AnySaga, defineSaga, type SagaDefinition } from './saga.ts';
 import { createSagaLoop, type SagaScope } from './saga-loop.ts';

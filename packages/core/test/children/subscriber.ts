@@ -1,7 +1,8 @@
 /**
  * Handles the events `thing.done` of the subscription `shared` until it is killed: `subscriber <dir>
  * <how>`. Prints `handling <n> <subject>` and `handled <n> <subject>`. How: `count` adds one to the tally
- * of the event, by its receipt; `hang` never comes back; `slow` takes 150 ms.
+ * of the event, by its receipt; `hang` never comes back; `slow` takes 150 ms;
+ * `poison` ends the process at an event of the subject `poison`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Scope } from '../../src/contracts/scope.ts';
@@ -51,6 +52,7 @@ await events.subscribe(
   { types: ['thing.done'], from: 'start' },
   async (event, { receipt }) => {
     console.log(`handling ${event.subjectSequence} ${event.subject}`);
+    if (how === 'poison' && event.subject === 'poison') process.kill(process.pid, 'SIGKILL');
     if (how === 'hang') await new Promise(() => undefined);
     if (how === 'slow') await sleep(150);
     if (how === 'count') {

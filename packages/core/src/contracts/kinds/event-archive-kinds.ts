@@ -32,17 +32,5 @@ const eventRetentionKind: KindDeclaration = {
   claimable: true,
 };
 
-/** Which types a subscription sees: what retention must leave in the log for it. */
-const eventInterestKind: KindDeclaration = {
-  name: 'event_interest',
-  columns: { subscription: { type: 'text', immutable: true } },
-  unique: [{ name: 'interest of a subscription', columns: ['subscription'] }],
-  history: 'none',
-};
-
 /** The kinds that the retention of events keeps. */
-export const eventArchiveKinds: readonly KindDeclaration[] = [
-  eventArchiveKind,
-  eventRetentionKind,
-  eventInterestKind,
-];
+export const eventArchiveKinds: readonly KindDeclaration[] = [eventArchiveKind, eventRetentionKind];

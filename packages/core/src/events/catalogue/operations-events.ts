@@ -12,6 +12,11 @@ export interface EventDeadLettered {
   readonly error: string;
 }
 
+/** Somebody wants a subscription to be handed events again. */
+export interface EventReplayRequested {
+  readonly subscription: string;
+}
+
 /** A component is better or worse than before. */
 export interface ComponentHealthChanged {
   readonly component: string;
@@ -116,6 +121,7 @@ export interface AuditRecorded {
 /** The events of the platform itself. */
 export interface OperationsEventPayloads {
   readonly 'event.dead-lettered': EventDeadLettered;
+  readonly 'event.replay-requested': EventReplayRequested;
   readonly 'component.health_changed': ComponentHealthChanged;
   readonly 'recovery.completed': RecoveryCompleted;
   readonly 'recovery.manual_required': RecoveryManualRequired;
@@ -147,6 +153,14 @@ export const operationsEvents: {
       eventId: '0198c0de-0000-7000-8000-000000000050',
       error: 'the mail server does not answer',
     },
+  }),
+  'event.replay-requested': defineEvent<EventReplayRequested>({
+    source: 'events',
+    subject: 'subscription:{subscription}',
+    meaning:
+      'Somebody wants a subscription to be handed events again, or has dropped dead letters.',
+    fields: { subscription: text },
+    example: { subscription: 'mail-owners' },
   }),
   'component.health_changed': defineEvent<ComponentHealthChanged>({
     source: 'operations',

@@ -1,7 +1,7 @@
 import type { StoredEvent } from '../../contracts/event.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import type { Events } from '../../events/events.ts';
-import type { EventHandler } from '../../events/subscription-loop.ts';
+import type { EventHandler } from '../../events/subscription.ts';
 import { inSpan, type SpanOptions } from '../../events/tracing.ts';
 import type { Metrics } from './metrics.ts';
 

@@ -8,7 +8,7 @@ import type { Predicate } from '../../contracts/query.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import type { Events } from '../../events/events.ts';
-import type { EventHandler } from '../../events/subscription-loop.ts';
+import type { EventHandler } from '../../events/subscription.ts';
 import { assertText } from '../../json.ts';
 import { commitChanges, decideAndCommit } from '../decide-and-commit.ts';
 import { columnIs } from '../every-record.ts';
