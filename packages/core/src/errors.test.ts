@@ -109,7 +109,12 @@ async function commitTwice(change: (id: string) => Change): Promise<void> {
   };
   await commit({ op: 'create', kind: 'run', id: 'r', columns });
   await commit({ op: 'replace', kind: 'run', id: 'r', expect: 1, columns: { name: 'm' } });
-  await commit({ op: 'create', kind: 'subscription', id: 's', columns: { name: 's' } });
+  await commit({
+    op: 'create',
+    kind: 'event_retention',
+    id: 's',
+    columns: { config: 'c', archives: 0 },
+  });
   await commit(change('r'));
 }
 
@@ -142,7 +147,8 @@ const provocations: Readonly<Record<Exclude<ErrorCode, 'INTERNAL'>, (() => unkno
       commitTwice((id) => ({ op: 'replace', kind: 'run', id, expect: 1, columns: { name: 'x' } })),
   ],
   LOST: [
-    () => commitTwice(() => ({ op: 'hold', kind: 'subscription', id: 's', owner: 'me', fence: 7 })),
+    () =>
+      commitTwice(() => ({ op: 'hold', kind: 'event_retention', id: 's', owner: 'me', fence: 7 })),
   ],
   IMMUTABLE: [
     () =>

@@ -147,6 +147,8 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'events.follow': [[{}, { signal: AbortSignal.timeout(100) }]],
     'events.deliver': [[]],
     'events.settled': [[w.eventId, { subscriptions: [w.subscription], timeoutMs: 1000 }]],
+    'events.replayDeadLetters': [[{ subscription: w.subscription }]],
+    'events.dropDeadLetters': [[{ subscription: w.subscription }]],
     'events.publish': [[{ type: 'invoice.paid', subject: 'w-invoice' }]],
     'events.historyTree': [[w.correlationId]],
 
