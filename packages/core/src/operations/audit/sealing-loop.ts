@@ -3,7 +3,7 @@ import type { Change, Claimed } from '../../contracts/metadata-store.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
 import { holdClaim } from '../../events/hold-claim.ts';
-import type { Owners } from '../../events/subscription-loop.ts';
+import type { Owners } from '../../events/subscription.ts';
 import { platformWorkspace } from '../access-resources.ts';
 import { sealWorkspace } from './sealing.ts';
 
