@@ -111,9 +111,9 @@ async function commitTwice(change: (id: string) => Change): Promise<void> {
   await commit({ op: 'replace', kind: 'run', id: 'r', expect: 1, columns: { name: 'm' } });
   await commit({
     op: 'create',
-    kind: 'event_replay',
+    kind: 'subscription_partition',
     id: 's',
-    columns: { subscription: 's', state: 'DONE', handled: 0, failed: 0 },
+    columns: { subscription: 's', number: 0, dirty: false, careful: 0, crashes: 0 },
   });
   await commit(change('r'));
 }
@@ -147,7 +147,14 @@ const provocations: Readonly<Record<Exclude<ErrorCode, 'INTERNAL'>, (() => unkno
       commitTwice((id) => ({ op: 'replace', kind: 'run', id, expect: 1, columns: { name: 'x' } })),
   ],
   LOST: [
-    () => commitTwice(() => ({ op: 'hold', kind: 'event_replay', id: 's', owner: 'me', fence: 7 })),
+    () =>
+      commitTwice(() => ({
+        op: 'hold',
+        kind: 'subscription_partition',
+        id: 's',
+        owner: 'me',
+        fence: 7,
+      })),
   ],
   IMMUTABLE: [
     () =>

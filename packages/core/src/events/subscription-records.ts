@@ -148,25 +148,34 @@ export async function removeSubscription(scope: Scope, name: string): Promise<vo
   }
 }
 
+/** The subscriptions of a workspace with their types, by name. */
+export async function namedSubscriptions(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
+): Promise<readonly Pick<SubscriptionView, 'name' | 'types' | 'partitions'>[]> {
+  const orderBy = [{ by: { from: 'column', name: 'name' }, direction: 'asc' }] as const;
+  const records = await allRecords(scope, kind, { orderBy });
+  return records.map(({ columns, body }) => ({
+    name: columns['name'] as string,
+    types: body['types'] as readonly string[],
+    partitions: columns['partitions'] as number,
+  }));
+}
+
 /** How the subscriptions of a workspace do, by name. */
 export async function viewSubscriptions(
   scope: Pick<Scope, 'metadata' | 'workspace' | 'clock'>,
 ): Promise<readonly SubscriptionView[]> {
   const views: SubscriptionView[] = [];
-  const orderBy = [{ by: { from: 'column', name: 'name' }, direction: 'asc' }] as const;
-  for (const record of await allRecords(scope, kind, { orderBy })) {
-    views.push(await viewOf(scope, record));
-  }
+  for (const named of await namedSubscriptions(scope)) views.push(await viewOf(scope, named));
   return views;
 }
 
 async function viewOf(
   scope: Pick<Scope, 'metadata' | 'workspace' | 'clock'>,
-  record: StoredRecord,
+  named: Pick<SubscriptionView, 'name' | 'types' | 'partitions'>,
 ): Promise<SubscriptionView> {
   const { metadata, workspace } = scope;
-  const name = record.columns['name'] as string;
-  const types = record.body['types'] as readonly string[];
+  const { name, types } = named;
   const where = columnIs('subscription', name);
   const oldestFirst = [{ by: { from: 'column', name: 'createdAt' }, direction: 'asc' }] as const;
   const parked = await metadata.query(workspace, 'parked_subject', {
@@ -177,9 +186,7 @@ async function viewOf(
   const letters = await metadata.count(workspace, 'dead_letter', where, { exact: true });
   const replays = await allRecords(scope, 'event_replay', { where, orderBy: oldestFirst });
   return {
-    name,
-    types,
-    partitions: record.columns['partitions'] as number,
+    ...named,
     lagMs: await lagOf(scope, name, types),
     parked: parked.records.map((one) => {
       const { subject, eventId, waitsFor, attempts, dueAt, error, blockedBy } =
@@ -198,7 +205,8 @@ async function viewOf(
   };
 }
 
-async function lagOf(
+/** How long the oldest event that a subscription has not come to has waited, in ms. */
+export async function lagOf(
   scope: Pick<Scope, 'metadata' | 'workspace' | 'clock'>,
   name: string,
   types: readonly string[],

@@ -1,8 +1,7 @@
 import type { Caretaker, Recovery } from '../../contracts/caretaker.ts';
 import type { Loop } from '../../contracts/loop.ts';
-import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
-import { columnIs, everyRecord } from '../every-record.ts';
+import { lagOf, namedSubscriptions } from '../../events/subscription-records.ts';
 import { schedules } from './check-schedules.ts';
 
 const stalledMs = 300_000;
@@ -83,7 +82,7 @@ function handOver(
         message: `No handler of ${names} is in this process.`,
         steps: [
           `Start a process that subscribes as ${names} and calls platform.start().`,
-          'Where nobody needs the subscription any more, remove its record.',
+          'Where nobody needs it any more, call platform.events.removeSubscription().',
         ],
       };
     },
@@ -95,27 +94,9 @@ async function lagsOf(
   signal: AbortSignal,
 ): Promise<readonly Lag[]> {
   const lags: Lag[] = [];
-  for await (const record of everyRecord(scope, 'subscription', { signal })) {
-    lags.push(await lagOf(scope, record));
+  for (const { name, types } of await namedSubscriptions(scope)) {
+    signal.throwIfAborted();
+    lags.push({ subscription: name, lagMs: await lagOf(scope, name, types) });
   }
   return lags;
-}
-
-async function lagOf(
-  { metadata, workspace, clock }: Pick<Scope, 'metadata' | 'workspace' | 'clock'>,
-  record: StoredRecord,
-): Promise<Lag> {
-  const subscription = record.columns['name'] as string;
-  const cursor = record.columns['cursor'] as string | undefined;
-  const where = columnIs('subscription', subscription);
-  const interest = await metadata.query(workspace, 'event_interest', { where, limit: 1 });
-  const types = interest.records[0]?.body['types'] as readonly string[] | undefined;
-  // Whose types nobody has noted, nobody can say what waits for it.
-  if (types === undefined || types.length === 0) return { subscription, lagMs: 0 };
-  const { events } = await metadata.readEvents({
-    ...{ workspace, filter: { types }, limit: 1 },
-    ...(cursor === undefined ? {} : { after: cursor }),
-  });
-  const [first] = events;
-  return { subscription, lagMs: first === undefined ? 0 : Math.max(0, clock.now() - first.at) };
 }
