@@ -480,6 +480,7 @@ function bindServices(
   const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
   const sagas = createSagas(scope, { definitions: parts.sagas, owners });
   const operationsParts: OperationsParts = {
+    kinds: platformKinds,
     sagas,
     quotas: scope.quotas,
     ...optional('authorizer', parts.authorizer),

@@ -12,9 +12,12 @@ const rules: AccessRules<Operations> = {
   metrics: asks('metrics.read', () => 'platform'),
   health: asks('health.read', () => 'platform'),
   recoveries: asks('health.read', () => 'platform'),
+  asOf: asks('audit.read'),
   audit: {
     verify: asks('audit.read'),
     entries: streams(asks('audit.read')),
+    // What it attests is in it, whoever may see that.
+    export: streams(asks('audit.manage')),
     seal: asks('audit.manage'),
   },
   notifications: {

@@ -2,11 +2,13 @@ import { z } from 'zod';
 import { checkOptions, signalOption } from '../check-options.ts';
 import type { BackupProgress, BackupReport } from '../contracts/backup.ts';
 import type { Caretaker } from '../contracts/caretaker.ts';
+import type { KindDeclaration } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { type Access, createAccess } from './access.ts';
 import type { AccessAuthorizer } from './access-authorizer.ts';
+import { type RecordAsOf, recordAsOf } from './as-of.ts';
 import { type Audit, createAudit } from './audit/audit.ts';
 import { assertAllowed } from './decide-and-commit.ts';
 import { collectGarbage, type GarbageOptions, type GarbageReport } from './garbage.ts';
@@ -51,6 +53,13 @@ export interface Operations extends Health {
    * needs no person's decision, and says what it did.
    */
   reconcile(options?: ReconcileOptions): Promise<ReconcileReport>;
+  /**
+   * Time travel: a record of a kind with history (`run`, `model_version`, `route`, `rollout` …) as it was at a
+   * time, with who made it so; `undefined` where it was not there. Models, deployments, routes and experiments
+   * are found by their names too. Tags, params and metrics have no revisions and are not in it. INVALID for kinds
+   * without history.
+   */
+  asOf(kind: string, id: string, at: number | Date): Promise<RecordAsOf | undefined>;
   /** Who may do what. Enforced where the platform was opened with `access`. */
   readonly access: Access;
   /**
@@ -82,6 +91,8 @@ const backupShape = z.strictObject({
 
 /** What operations need beside their scope. */
 export interface OperationsParts {
+  /** All that the platform keeps. */
+  readonly kinds: readonly KindDeclaration[];
   /** Where the platform was opened with `access`. */
   readonly authorizer?: AccessAuthorizer;
   readonly quotas: WorkspaceQuotas;
@@ -112,6 +123,10 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
     reconcile: (options) => reconcilePlatform(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
     audit: createAudit(scope),
+    async asOf(kind, id, at) {
+      await assertAllowed(scope, 'audit.read', `workspace:${scope.workspace}`);
+      return recordAsOf(scope, parts.kinds, { kind, id, at });
+    },
     access: createAccess(scope, parts.authorizer),
     quotas: createQuotas(scope, parts.quotas),
     async backup(dir, options = {}) {

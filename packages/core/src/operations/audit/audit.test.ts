@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openAuditedWorld } from '../../../test/audit/audited-world.ts';
 import type { AuditEntry } from './audit-entry.ts';
@@ -32,4 +36,73 @@ test('what people did stands in the chains of what they did it to, and verifies,
     ['model.promoted', 'user:ana'],
   ]);
   expect(model.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5]);
+});
+
+const script = fileURLToPath(
+  new URL('../../../../../docs/verify-audit-export.mjs', import.meta.url),
+);
+
+/** What the script for outsiders says of a file. */
+function outsider(path: string): string {
+  try {
+    return execFileSync(process.execPath, [script, path], { encoding: 'utf8', stdio: 'pipe' });
+  } catch (error) {
+    return String((error as { stderr?: unknown }).stderr);
+  }
+}
+
+test('an outsider verifies an export with nothing but a short script, and finds what was altered', async () => {
+  const { platform, dir } = await openAuditedWorld();
+  const { audit } = platform.operations;
+  await audit.seal();
+  const lines: string[] = [];
+  for await (const line of audit.export({ events: true })) lines.push(line);
+  expect(JSON.parse(lines[0] as string)).toMatchObject({ format: 'keelson-audit', version: 1 });
+  const path = join(dir, 'trail.jsonl');
+  const said = (changed: readonly string[]): string => {
+    writeFileSync(path, changed.join(''));
+    return outsider(path);
+  };
+  expect(said(lines)).toBe(`${lines.length - 1} links are whole\n`);
+  const report = await audit.verify();
+  expect(lines.length - 1).toBe(report.entries + report.seals);
+  const at = lines.findIndex((line) => line.includes('promotion.requested'));
+  const alter = (from: string, to: string): readonly string[] =>
+    lines.map((line, i) => (i === at ? line.replace(from, to) : line));
+  expect(said(alter('user:lead', 'user:eve'))).toContain('entry of model:fraud 3 was altered');
+  expect(said(alter('"salt":"', '"salt":"x'))).toContain('of entry of model:fraud 3 was altered');
+  expect(said(lines.toSpliced(at, 1))).toContain('entry of model:fraud 4 does not follow');
+  const only: string[] = [];
+  for await (const line of audit.export({ subject: 'model:fraud' })) only.push(line);
+  expect(said(only)).toBe('6 links are whole\n');
+});
+
+test('asOf tells what something was at a time, by id and by name, and who made it so', async () => {
+  const { platform, versionIds } = await openAuditedWorld();
+  const { operations, deployments } = platform;
+  const [first, second] = await deployments.routeHistory('api');
+  if (first === undefined || second === undefined) throw new Error('There are two routes.');
+  const target = async (at: number): Promise<unknown> =>
+    (await operations.asOf('route', 'api', at))?.body['targets'];
+  expect(await target(first.at - 1)).toBeUndefined();
+  expect(await target(second.at)).toMatchObject([{ versionId: versionIds[1] }]);
+  expect(await target(Number.POSITIVE_INFINITY)).toMatchObject([{ versionId: versionIds[1] }]);
+  const before = await operations.asOf('route', 'api', new Date(second.at - 1));
+  // Both may have come in one millisecond.
+  if (first.at < second.at) {
+    expect(before).toMatchObject({ kind: 'route', revision: 1, since: first.at, by: 'user:lead' });
+  }
+  const version = await operations.asOf('model_version', versionIds[0], Date.now());
+  expect(version).toMatchObject({ by: 'user:ana', columns: { stage: 'PRODUCTION' } });
+  const grants = await operations.audit.entries({ subject: 'principal:user:ana' });
+  for await (const { attests, at } of grants) {
+    for (const one of attests) {
+      if (!('kind' in one) || one.revision !== 2) continue;
+      // Revoked: it was there, and is not any more.
+      expect(await operations.asOf('role_grant', one.id, at + 1000)).toBeUndefined();
+    }
+  }
+  await expect(operations.asOf('edge', 'x', 0)).rejects.toMatchObject({ code: 'INVALID' });
+  await expect(operations.asOf('run', 'x', Number.NaN)).rejects.toMatchObject({ code: 'INVALID' });
+  expect(await operations.asOf('run', 'none', 0)).toBeUndefined();
 });

@@ -5,6 +5,7 @@ import type { Scope } from '../../contracts/scope.ts';
 import { assertAllowed } from '../decide-and-commit.ts';
 import { everyRecord } from '../every-record.ts';
 import { type AuditEntry, entryFromRecord, entryKind } from './audit-entry.ts';
+import { type AuditExportOptions, exportAudit } from './audit-export.ts';
 import type { AuditReport } from './audit-report.ts';
 import { type AuditVerifyOptions, verifyAudit } from './audit-verification.ts';
 import { sealWorkspace } from './sealing.ts';
@@ -32,6 +33,11 @@ export interface Audit {
   verify(options?: AuditVerifyOptions): Promise<AuditReport>;
   /** The entries that match. */
   entries(filter?: AuditFilter): AsyncIterable<AuditEntry>;
+  /**
+   * The trail as lines of JSON, each with its line feed, for people who have nothing of this platform: the first
+   * says how it is verified. `docs/verify-audit-export.mjs` does it.
+   */
+  export(options?: AuditExportOptions): AsyncIterable<string>;
   /** Seals now what happened until now; answers how many seals were made. A loop of `platform.start()` does it by the minute. */
   seal(options?: { readonly signal?: AbortSignal }): Promise<number>;
 }
@@ -53,6 +59,11 @@ const verifyShape = z.strictObject({
   signal: signalOption.optional(),
   onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
 } satisfies Record<keyof AuditVerifyOptions, z.ZodType>);
+const exportShape = z.strictObject({
+  subject: text.optional(),
+  events: z.boolean().optional(),
+  signal: signalOption.optional(),
+} satisfies Record<keyof AuditExportOptions, z.ZodType>);
 const sealShape = z.strictObject({ signal: signalOption.optional() });
 
 /** The audit of a workspace. */
@@ -68,6 +79,11 @@ export function createAudit(scope: Scope): Audit {
     entries(filter = {}) {
       checkOptions(filterShape, filter, 'audit.entries');
       return entriesOf(scope, filter);
+    },
+
+    export(options = {}) {
+      checkOptions(exportShape, options, 'audit.export');
+      return exportAudit(scope, options);
     },
 
     async seal(options = {}) {
