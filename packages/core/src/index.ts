@@ -108,7 +108,7 @@ export type { Role } from './operations/access-roles.ts';
 export type { ApiKey, ApiKeyOptions, NewApiKey } from './operations/api-keys.ts';
 export type { RecordAsOf } from './operations/as-of.ts';
 export type { Attested } from './operations/audit/attestation.ts';
-export type { Audit, AuditFilter } from './operations/audit/audit.ts';
+export type { Audit, AuditFilter, ErasedThing } from './operations/audit/audit.ts';
 export type { AuditEntry } from './operations/audit/audit-entry.ts';
 export type { AuditExportOptions } from './operations/audit/audit-export.ts';
 export type {
@@ -117,6 +117,7 @@ export type {
   AuditReport,
 } from './operations/audit/audit-report.ts';
 export type { AuditVerifyOptions } from './operations/audit/audit-verification.ts';
+export type { ErasedContent, Erasure } from './operations/audit/erasure.ts';
 export type { Credentials } from './operations/authenticate.ts';
 export type { TokenOptions } from './operations/bearer-tokens.ts';
 export type { GarbageOptions, GarbageProgress, GarbageReport } from './operations/garbage.ts';

@@ -20,7 +20,7 @@ import type { Scope } from './contracts/scope.ts';
 import { createDeployments, type Deployments } from './deployments/deployments.ts';
 import { writeBackup } from './embedded/backup.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
-import { checkDatabase } from './embedded/sqlite-snapshot.ts';
+import { checkDatabase, compactDatabase } from './embedded/sqlite-snapshot.ts';
 import { KeelsonError } from './errors.ts';
 import { correlatedLogger } from './events/correlated-logger.ts';
 import { declareEvents } from './events/declared-events.ts';
@@ -560,12 +560,13 @@ function portsOf(options: PlatformOptions): Pick<Scope, 'clock' | 'ids' | 'logge
 function careForDatabase(
   scope: Scope,
   stores: PlatformStores,
-): Pick<OperationsParts, 'backUp' | 'checkDatabase'> {
+): Pick<OperationsParts, 'backUp' | 'checkDatabase' | 'compactDatabase'> {
   const { databasePath } = stores;
   if (databasePath === undefined) return {};
   return {
     checkDatabase: (signal) =>
       checkDatabase(databasePath, { immutable: false, ...optional('signal', signal) }),
+    compactDatabase: async () => (await compactDatabase(databasePath)).length === 0,
     async backUp(dir, options) {
       // What this process has logged before is in it; others' points are up to their flush interval behind.
       await stores.writer().flush(optional('signal', options.signal));

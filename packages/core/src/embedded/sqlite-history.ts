@@ -1,4 +1,5 @@
 import type { Columns, KindDeclaration, RevisionEntry } from '../contracts/record.ts';
+import { KeelsonError } from '../errors.ts';
 import { decodeJson, type JsonObject } from '../json.ts';
 import type { CheckedRevision } from '../sql/index.ts';
 import type { CommitContext } from './sqlite-commit.ts';
@@ -86,6 +87,11 @@ export function readHistory(
       ...(row['correlation'] === null ? {} : { correlationId: String(row['correlation']) }),
       columns: decodeJson(String(row['columns'])) as Columns,
       body: decodeJson(String(row['body'])) as JsonObject,
-      removed: row['removed'] !== 0,
+      removed: isRemoved(row['removed']),
     }));
+}
+
+function isRemoved(stored: unknown): boolean {
+  if (stored === 0 || stored === 1) return stored === 1;
+  throw new KeelsonError('CORRUPT', `A stored revision says ${String(stored)} of its removal.`);
 }

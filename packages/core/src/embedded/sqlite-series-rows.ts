@@ -1,5 +1,5 @@
 import type { Rollup, RowBatch, RowColumns, StreamKey } from '../contracts/series-store.ts';
-import { cutRows, decodeRows, encodeRows } from '../sql/series-rows.ts';
+import { cutRows, decodeRows, encodeRows, withoutRows } from '../sql/series-rows.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import { findKid, kidOf } from './sqlite-schema.ts';
 import { takeSequence, widOf } from './sqlite-writers.ts';
@@ -75,6 +75,38 @@ export function dropRowBatches(
     rows: dropped.reduce((sum, row) => sum + Number(row['n']), 0),
     more: dropped.length === droppedAtOnce,
   };
+}
+
+/** The numbers of all batches of a stream. */
+export function allRowBatches(database: SqliteDatabase, key: StreamKey): readonly number[] {
+  const stream = findKid(database, dictKey(key));
+  if (stream === undefined) return [];
+  const rows = database
+    .prepare('SELECT no FROM row_batch WHERE stream = ? ORDER BY no')
+    .all(stream);
+  return rows.map((row) => Number(row['no']));
+}
+
+/** Erases rows out of one batch, inside a write; answers how many. */
+export function eraseInBatch(
+  database: SqliteDatabase,
+  no: number,
+  column: string,
+  values: ReadonlySet<string>,
+): number {
+  const row = database.prepare('SELECT data FROM row_batch WHERE no = ?').get(no);
+  if (row === undefined) return 0;
+  const rows = decodeRows(row['data'] as Uint8Array);
+  const kept = withoutRows(rows, column, values);
+  const erased = rows.at.length - kept.at.length;
+  if (erased === 0) return 0;
+  if (kept.at.length === 0) database.prepare('DELETE FROM row_batch WHERE no = ?').run(no);
+  else {
+    database
+      .prepare('UPDATE row_batch SET n = ?, data = ? WHERE no = ?')
+      .run(kept.at.length, encodeRows(kept.at, kept.columns), no);
+  }
+  return erased;
 }
 
 /** Stores valid rollups, inside a write, each in place of the one with the same address. */

@@ -19,6 +19,7 @@ import {
   assertStreamKey,
   assertTime,
   assertWhole,
+  checkErasedRows,
 } from '../sql/series-input.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { createSharedTables, findRid } from './sqlite-schema.ts';
@@ -27,8 +28,10 @@ import { foldPoints, foldSlice } from './sqlite-series-fold.ts';
 import { readBuckets, readPoints, readSummaries } from './sqlite-series-read.ts';
 import { removeOwner } from './sqlite-series-remove.ts';
 import {
+  allRowBatches,
   appendRowBatch,
   dropRowBatches,
+  eraseInBatch,
   findRowBatches,
   putRollups,
   readRollups,
@@ -210,6 +213,16 @@ export class SqliteSeriesStore implements SeriesStore {
       rows += dropped.rows;
       if (!dropped.more) return rows;
     }
+  }
+
+  async eraseRows(stream: StreamKey, column: string, values: readonly string[]): Promise<number> {
+    const database = this.#open();
+    const erased = checkErasedRows(stream, column, values);
+    let rows = 0;
+    for (const no of allRowBatches(database, stream)) {
+      rows += await database.write(() => eraseInBatch(database, no, column, erased));
+    }
+    return rows;
   }
 
   async close(): Promise<void> {

@@ -45,18 +45,40 @@ export async function checkDatabase(
     ? './sqlite-check-thread.ts'
     : './sqlite-check-thread.js';
   const { immutable, signal } = options;
-  const worker = new Worker(new URL(file, import.meta.url), { workerData: { path, immutable } });
+  return runThread(new URL(file, import.meta.url), { path, immutable }, signal);
+}
+
+/**
+ * Writes the database anew, in a thread, so that no byte of what was deleted is left in its files; answers
+ * what kept it from that. UNAVAILABLE where others write without end.
+ */
+export async function compactDatabase(
+  path: string,
+  signal?: AbortSignal,
+): Promise<readonly string[]> {
+  const file = import.meta.url.endsWith('.ts')
+    ? './sqlite-compact-thread.ts'
+    : './sqlite-compact-thread.js';
+  return runThread(new URL(file, import.meta.url), { path }, signal);
+}
+
+async function runThread(
+  file: URL,
+  workerData: { readonly path: string; readonly immutable?: boolean },
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  const worker = new Worker(file, { workerData });
   const stop = (): void => void worker.terminate();
   signal?.addEventListener('abort', stop, { once: true });
   try {
     const check = await new Promise<DatabaseCheck>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
-      worker.once('exit', () => reject(signal?.reason ?? new Error('The check ended early.')));
+      worker.once('exit', () => reject(signal?.reason ?? new Error('The thread ended early.')));
     });
     if (check.ok) return check.problems;
     const { message, errcode } = check;
-    throw fromSqliteError(Object.assign(new Error(message), { errcode }), path);
+    throw fromSqliteError(Object.assign(new Error(message), { errcode }), workerData.path);
   } finally {
     signal?.removeEventListener('abort', stop);
   }

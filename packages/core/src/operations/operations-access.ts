@@ -19,6 +19,9 @@ const rules: AccessRules<Operations> = {
     // What it attests is in it, whoever may see that.
     export: streams(asks('audit.manage')),
     seal: asks('audit.manage'),
+    findContent: asks('audit.manage'),
+    erase: asks('audit.manage'),
+    erasures: streams(asks('audit.read')),
   },
   notifications: {
     test: asks('notification.manage'),

@@ -106,6 +106,8 @@ export interface OperationsParts {
   collectLeftovers(olderThanMs: number): Promise<number>;
   /** Left out where the records are not ours to copy. */
   readonly backUp?: (dir: string, options: BackupOptions) => Promise<BackupReport>;
+  /** Writes the database anew; answers whether no byte of what was deleted is left. */
+  readonly compactDatabase?: () => Promise<boolean>;
   /** Problems of the database; left out where it is not ours to check. */
   readonly checkDatabase?: (signal: AbortSignal | undefined) => Promise<readonly string[]>;
 }
@@ -122,7 +124,7 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
     gc: (options) => collectGarbage(scope, parts, options),
     reconcile: (options) => reconcilePlatform(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
-    audit: createAudit(scope),
+    audit: createAudit(scope, parts.compactDatabase),
     async asOf(kind, id, at) {
       await assertAllowed(scope, 'audit.read', `workspace:${scope.workspace}`);
       return recordAsOf(scope, parts.kinds, { kind, id, at });

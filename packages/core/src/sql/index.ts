@@ -83,6 +83,7 @@ export {
   assertStreamKey,
   assertTime,
   assertWhole,
+  checkErasedRows,
 } from './series-input.ts';
 export { ChunkLevels, piecesOf } from './series-levels.ts';
 export {
@@ -100,7 +101,7 @@ export {
   slicePoints,
   sortPoints,
 } from './series-points.ts';
-export { cutRows, decodeRows, encodeRows } from './series-rows.ts';
+export { cutRows, decodeRows, encodeRows, withoutRows } from './series-rows.ts';
 export { decodeSegment, encodeSegment, withoutOwner } from './series-segment.ts';
 export { addToSummary, type SummaryState, toSummary } from './series-summary.ts';
 export { allOf, always, SqlBuilder } from './sql-builder.ts';

@@ -44,6 +44,21 @@ export function assertPointBatch(
   }
 }
 
+/** Which rows are to be erased. Refuses, as INVALID, what is no such list. */
+export function checkErasedRows(
+  stream: StreamKey,
+  column: string,
+  values: readonly string[],
+): ReadonlySet<string> {
+  assertStreamKey(stream);
+  assertName(column, 'a column name', 0);
+  if (!Array.isArray(values) || values.length > 1000) {
+    throw invalid('Rows are erased by a list of at most 1,000 values.');
+  }
+  for (const value of values) assertText(value, 'A value');
+  return new Set(values);
+}
+
 /** Refuses, as INVALID, a batch of rows that breaks a rule of the contract. */
 export function assertRowBatch(batch: RowBatch): void {
   assertWriter(batch.writer, batch.sequence);

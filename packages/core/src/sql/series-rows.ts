@@ -82,11 +82,23 @@ export function decodeRows(stored: Uint8Array, names?: readonly string[]): RowCo
 
 /** The rows whose time is in [from, to): the same arrays when all are. */
 export function cutRows(rows: RowColumns, from: number, to: number): RowColumns {
+  return keepRows(rows, (i) => (rows.at[i] as number) >= from && (rows.at[i] as number) < to);
+}
+
+/** Those rows whose text column has none of the values. */
+export function withoutRows(
+  rows: RowColumns,
+  column: string,
+  values: ReadonlySet<string>,
+): RowColumns {
+  const found = Object.hasOwn(rows.columns, column) ? rows.columns[column] : undefined;
+  if (found?.type !== 'text') return rows;
+  return keepRows(rows, (i) => !values.has(found.values[i] as string));
+}
+
+function keepRows(rows: RowColumns, isKept: (index: number) => boolean): RowColumns {
   const keep: number[] = [];
-  for (let i = 0; i < rows.at.length; i++) {
-    const at = rows.at[i] as number;
-    if (at >= from && at < to) keep.push(i);
-  }
+  for (let i = 0; i < rows.at.length; i++) if (isKept(i)) keep.push(i);
   if (keep.length === rows.at.length) return rows;
   return {
     at: Float64Array.from(keep, (i) => rows.at[i] as number),

@@ -166,6 +166,12 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'operations.audit.verify': [[], [{ anchor: { number: 1, digest: 'x' } }]],
     'operations.audit.entries': [[], [{ subject: `model:${w.model}` }], [{ principal: 'user:w' }]],
     'operations.audit.seal': [[]],
+    'operations.audit.findContent': [['SECRET']],
+    'operations.audit.erase': [
+      [{ events: [w.eventId], tags: [{ runId: run, keys: ['note'] }], reason: 'x' }],
+      [{ predictions: [{ deploymentId: w.deploymentId, requestIds: [w.requestId] }], reason: 'x' }],
+    ],
+    'operations.audit.erasures': [[]],
     'operations.audit.export': [[{ events: true }], [{ subject: `model:${w.model}` }]],
     'operations.asOf': [
       ['model', w.model, until],

@@ -61,6 +61,10 @@ export const brokenRows: readonly SeriesBreakage[] = [
         seen.length = 0;
         return await store.dropRows(stream, before);
       },
+      async eraseRows(...request) {
+        seen.length = 0;
+        return await store.eraseRows(...request);
+      },
     });
   }),
   fault('rows: numbers count per writer and stream', 'counts per writer', () => {
@@ -95,6 +99,13 @@ export const brokenRows: readonly SeriesBreakage[] = [
     'drops a batch that is partly older',
     () => (store) => ({
       dropRows: (stream, before) => store.dropRows(stream, before + 5),
+    }),
+  ),
+  fault(
+    'rows: those that are erased are gone, and no others',
+    'erases of the first value alone',
+    () => (store) => ({
+      eraseRows: (stream, column, values) => store.eraseRows(stream, column, values.slice(1)),
     }),
   ),
   fault('rows: repeated batches stay ignored when they were dropped', 'forgets numbers', () => {

@@ -19,10 +19,12 @@ import {
   assertStreamKey,
   assertTime,
   assertWhole,
+  checkErasedRows,
   decodeSegment,
   encodeSegment,
   segmentsOf,
   withoutOwner,
+  withoutRows,
 } from '@keelson/core/sql';
 import type { PgDatabase } from '../connection/pg-database.ts';
 import type { PgTransaction } from '../connection/pg-server.ts';
@@ -35,6 +37,7 @@ import { readBuckets, readPoints, readSummaries } from './series-read.ts';
 import {
   appendRowBatch,
   dropRowBatches,
+  eraseRowsOf,
   findRowBatches,
   putRollups,
   readRollups,
@@ -245,6 +248,14 @@ export class PgSeriesStore implements SeriesStore {
     assertStreamKey(stream);
     assertTime(before, 'before');
     return await dropRowBatches(this.#db, this.#numbers, this.#partitions, stream, before);
+  }
+
+  async eraseRows(stream: StreamKey, column: string, values: readonly string[]): Promise<number> {
+    this.#assertOpen();
+    const erased = checkErasedRows(stream, column, values);
+    return await eraseRowsOf(this.#db, this.#numbers, stream, (rows) =>
+      withoutRows(rows, column, erased),
+    );
   }
 
   close(): Promise<void> {

@@ -127,6 +127,54 @@ async function deleteBatches(
   }
 }
 
+/** Erases rows out of the batches of a stream, one batch at a time; answers how many. */
+export async function eraseRowsOf(
+  database: PgDatabase,
+  numbers: SeriesNumbers,
+  key: StreamKey,
+  keep: (rows: RowColumns) => RowColumns,
+): Promise<number> {
+  const table = database.name('row_batch');
+  const batches = await database.snapshot(async (transaction) => {
+    const stream = await numbers.findStream(transaction, key.workspace, key.stream, key.owner);
+    if (stream === undefined) return [];
+    return await transaction.query('SELECT no, at_max FROM row_batch WHERE stream = $1', [stream]);
+  });
+  let erased = 0;
+  for (const { no, at_max: newest } of batches) {
+    const [row] = await database.blobs(
+      `SELECT data FROM ${table} WHERE no = ANY (${numberList([Number(no)], 'bigint')})
+       AND at_max = ANY (${numberList([Number(newest)], 'float8')})`,
+    );
+    if (row === undefined) continue;
+    const rows = decodeRows(row.data);
+    const kept = keep(rows);
+    const gone = rows.at.length - kept.at.length;
+    if (gone === 0) continue;
+    // Batches never change otherwise, and two erasures leave out what either does only where they meet.
+    const done =
+      kept.at.length === 0
+        ? await database.write(`DELETE FROM ${table} WHERE no = $1 AND at_max = $2 RETURNING no`, [
+            no,
+            newest,
+          ])
+        : await database.write(
+            `UPDATE ${table} SET n = $3, data = $4 WHERE no = $1 AND at_max = $2 AND n = $5
+             RETURNING no`,
+            [
+              no,
+              newest,
+              kept.at.length,
+              Buffer.from(encodeRows(kept.at, kept.columns)),
+              rows.at.length,
+            ],
+          );
+    if (done.length > 0) erased += gone;
+    else erased += await eraseRowsOf(database, numbers, key, keep);
+  }
+  return erased;
+}
+
 /** Stores valid rollups, each in place of the one with the same address; of equal ones the last counts. */
 export async function putRollups(
   database: PgDatabase,

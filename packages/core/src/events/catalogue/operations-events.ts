@@ -118,6 +118,16 @@ export interface AuditRecorded {
   readonly action: string;
 }
 
+/** Somebody has content erased for good. */
+export interface AuditErased {
+  readonly erasureId: string;
+  readonly reason: string;
+  /** How many of each were to go. */
+  readonly events: number;
+  readonly tags: number;
+  readonly predictions: number;
+}
+
 /** The events of the platform itself. */
 export interface OperationsEventPayloads {
   readonly 'event.dead-lettered': EventDeadLettered;
@@ -133,6 +143,7 @@ export interface OperationsEventPayloads {
   readonly 'saga.compensated': SagaCompensated;
   readonly 'saga.stuck': SagaStuck;
   readonly 'audit.recorded': AuditRecorded;
+  readonly 'audit.erased': AuditErased;
 }
 
 const sagaId = '0198c0de-0000-7000-8000-000000000080';
@@ -291,5 +302,18 @@ export const operationsEvents: {
     meaning: 'A change was put into the audit trail that no other event tells of.',
     fields: { subject: text, sequence: count, action: text },
     example: { subject: 'model:fraud', sequence: 7, action: 'model changed' },
+  }),
+  'audit.erased': defineEvent<AuditErased>({
+    source: 'operations',
+    subject: 'erasure:{erasureId}',
+    meaning: 'Somebody has content erased for good.',
+    fields: { erasureId: text, reason: text, events: count, tags: count, predictions: count },
+    example: {
+      erasureId: '0198c0de-0000-7000-8000-0000000000a0',
+      reason: 'asked for by the customer',
+      events: 2,
+      tags: 1,
+      predictions: 14,
+    },
   }),
 };

@@ -171,7 +171,7 @@ async function inspectAttested(
       if ('event' in attested) {
         const here = events.get(attested.event);
         if (here === undefined || here.state === 'missing') {
-          if (salt === null && erased.has(attested.event)) return 'erased';
+          if (erased.has(attested.event)) return 'erased';
           return `Event ${attested.event} is missing`;
         }
         if (here.state === 'unreadable') return `Event ${attested.event} cannot be read`;

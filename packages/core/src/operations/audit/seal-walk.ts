@@ -195,7 +195,7 @@ async function inspectEvents(
     if (here?.state === 'unreadable') {
       add(undefined, `Event ${id} cannot be read: ${here.why}`);
     } else if (here === undefined || here.state === 'missing') {
-      if (erased.has(id) && salt === null) findings.erased += 1;
+      if (erased.has(id)) findings.erased += 1;
       else add(undefined, `Event ${id} is missing: it is neither in the log nor in an archive.`);
     } else if (typeof salt !== 'string') {
       const known = erased.has(id)

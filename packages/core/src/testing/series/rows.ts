@@ -168,6 +168,40 @@ export const rowCases: readonly Case<SeriesStoreHarness>[] = [
     },
   ),
   promised(
+    'rows: those that are erased are gone, and no others',
+    'eraseRows takes rows with one of the values out of every batch of the stream, and says how many.',
+    async ({ store, openSecond }) => {
+      const text = (...values: (string | null)[]) => ({
+        caller: { type: 'text', values } as const,
+      });
+      const labels = { ...predictions, stream: 'labels' };
+      await store.appendRows(rowBatch('w', 1, [10, 20, 30], text('ana', 'ben', 'ana')));
+      await store.appendRows(rowBatch('w', 2, [40], text('ana')));
+      await store.appendRows(rowBatch('w', 3, [50, 60], text(null, 'cleo')));
+      await store.appendRows(rowBatch('w', 4, [70]));
+      await store.appendRows(rowBatch('v', 1, [10], text('ana'), labels));
+      equal(await store.eraseRows(predictions, 'caller', []), 0, 'rows erased of none');
+      const second = await openSecond();
+      equal(await second.eraseRows(predictions, 'caller', ['ana', 'dora']), 3, 'rows erased');
+      equal(await timesOf(store), [20, 50, 60, 70], 'times');
+      equal(await timesOf(store, {}, labels), [10], 'another stream');
+      const kept: (string | null)[] = [];
+      for await (const { columns } of store.rows(predictions, { from: 0, to: 100 })) {
+        const caller = columns['caller'];
+        if (caller?.type === 'text') kept.push(...caller.values);
+      }
+      equal(kept, ['ben', null, 'cleo'], 'what is left in the columns');
+      equal(await store.eraseRows(predictions, 'caller', ['ana']), 0, 'rows erased again');
+      await store.appendRows(rowBatch('w', 2, [40], text('ana')));
+      equal(await timesOf(store), [20, 50, 60, 70], 'times after a batch was repeated');
+      await rejects(
+        'INVALID',
+        () => store.eraseRows(predictions, 'caller', Array.from({ length: 1001 }, String)),
+        'too many values',
+      );
+    },
+  ),
+  promised(
     'rollups: the latest of an address is kept',
     'A rollup takes the place of the one of the same stream, name, window, time and writer.',
     async ({ store, openSecond }) => {
