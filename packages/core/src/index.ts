@@ -133,6 +133,7 @@ export { type HealthAnswer, healthAnswer } from './operations/health/health-answ
 export type { CheckReport, HealthReport } from './operations/health/health-keeper.ts';
 export type { RecoveryAttempt } from './operations/health/recovery-history.ts';
 export { type RecoveryRule, recoveryRules } from './operations/health/recovery-rules.ts';
+export type { ServiceLevel } from './operations/health/service-levels.ts';
 export {
   type MetricDefinition,
   type MetricName as CatalogueMetric,

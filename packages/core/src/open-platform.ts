@@ -69,6 +69,7 @@ import {
   type PlatformOptions,
   type ServicesOptions,
 } from './platform-options.ts';
+import { probeChecks } from './probe-checks.ts';
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
 import { RecentlyUsed } from './recently-used.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
@@ -294,6 +295,10 @@ class OpenPlatform implements Platform {
           ...machineChecks(scope, this.dir),
           loopCheck(() => this.#runner?.report() ?? []),
           this.#policies.check(),
+          ...probeChecks(() => {
+            const services = this.#bind(healthWorkspace, platformPrincipal);
+            return { scope: services.scope, services };
+          }),
           predictionLogCheck(() =>
             [...this.#bound.values()].map(({ monitoring }) => monitoring.predictions),
           ),
@@ -494,7 +499,7 @@ function bindServices(
         notifiers: telling.names,
       }),
     caretakers: platformCaretakers(scope, {
-      ...{ options, runCare, quotas: scope.quotas, notifiers: telling.names },
+      ...{ options, runCare, times, quotas: scope.quotas, notifiers: telling.names },
       loops: {
         pipelines: pipelines.loops,
         deployments: deployments.loops,

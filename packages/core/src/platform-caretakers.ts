@@ -3,7 +3,9 @@ import type { Loop } from './contracts/loop.ts';
 import type { Scope } from './contracts/scope.ts';
 import { deploymentsCaretaker } from './deployments/deployments-caretaker.ts';
 import { archiveContents, archiveReferences } from './events/event-archives.ts';
+import type { RetentionTimes } from './events/retention.ts';
 import { monitoringCaretaker } from './monitoring/monitoring-caretaker.ts';
+import { retentionCheck } from './operations/health/retention-check.ts';
 import { healthWorkspace } from './operations/health/store-checks.ts';
 import { subscriptionCare } from './operations/health/subscription-care.ts';
 import { notifierCheck } from './operations/notifiers/notifier-check.ts';
@@ -21,6 +23,7 @@ export interface CaretakerParts {
   readonly options: PlatformOptions;
   readonly quotas: WorkspaceQuotas;
   readonly runCare: RunCare;
+  readonly times: RetentionTimes;
   /** The names of the notifiers that were handed over. */
   readonly notifiers: readonly string[];
   readonly loops: {
@@ -33,10 +36,11 @@ export interface CaretakerParts {
 
 /** What every room and every backend hands to operations: the checks, recoveries and retention of a workspace. */
 export function platformCaretakers(scope: Scope, parts: CaretakerParts): readonly Caretaker[] {
-  const { options, quotas, runCare, notifiers, loops } = parts;
+  const { options, quotas, runCare, times, notifiers, loops } = parts;
   return [
     createQuotaCaretaker(scope, quotas),
     ...backendCaretakers(options),
+    ...(options.caretakers ?? []),
     trackingCaretaker(scope, runCare),
     {
       ...subscriptionCare(scope, loops.subscriptions),
@@ -48,6 +52,7 @@ export function platformCaretakers(scope: Scope, parts: CaretakerParts): readonl
     deploymentsCaretaker(scope, loops.deployments),
     monitoringCaretaker(scope),
     sagaCaretaker(scope, loops.sagas),
+    { component: 'events', checks: [retentionCheck(scope, times)] },
     { component: 'notifiers', checks: [notifierCheck(scope, notifiers)] },
   ];
 }

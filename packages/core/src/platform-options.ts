@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { checkOptions, having } from './check-options.ts';
 import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contracts/backend.ts';
+import type { Caretaker } from './contracts/caretaker.ts';
 import type { Authorizer, Clock, Ids, Logger, Notifier, Principal } from './contracts/ports.ts';
 import { KeelsonError } from './errors.ts';
 import type { EventTypeDeclaration } from './events/declared-events.ts';
@@ -48,6 +49,11 @@ export interface PlatformOptions {
    * that says of what. What is to be told survives a kill; it is delivered once `start()` was called.
    */
   readonly notifiers?: readonly (Notifier | NotifierRoute)[];
+  /**
+   * Checks and recoveries of your own, beside those of the platform's parts; such as `goldenRequest` of
+   * `@keelson/serve`.
+   */
+  readonly caretakers?: readonly Caretaker[];
   readonly metrics?: MetricOptions;
   readonly monitoring?: MonitoringOptions;
   readonly tracking?: TrackingOptions;
@@ -148,6 +154,35 @@ const services = {
   tracking: trackingOptions.optional(),
 };
 
+const isFunction = (value: unknown): boolean => typeof value === 'function';
+const duration = z.number().int().min(100).max(86_400_000);
+const caretaker = z.object({
+  component: name.max(100),
+  checks: z
+    .array(
+      z.object({
+        name: name.max(100),
+        component: name.max(100),
+        kind: z.enum(['liveness', 'readiness', 'deep', 'performance']),
+        critical: z.boolean(),
+        intervalMs: duration,
+        timeoutMs: duration,
+        run: z.custom(isFunction, 'must be a function'),
+      }),
+    )
+    .optional(),
+  recoveries: z
+    .array(
+      z.object({
+        name: name.max(100),
+        priority: z.number(),
+        canHandle: z.custom(isFunction, 'must be a function'),
+        run: z.custom(isFunction, 'must be a function'),
+      }),
+    )
+    .optional(),
+});
+
 const servicesSchema = z.strictObject(services satisfies Record<keyof ServicesOptions, z.ZodType>);
 
 const schema = z.strictObject({
@@ -171,6 +206,7 @@ const schema = z.strictObject({
     ])
     .optional(),
   notifiers: notifiersOption.optional(),
+  caretakers: z.array(caretaker).optional(),
   metrics: z
     .strictObject({
       flushMs: z.number().int().min(1).max(60_000).optional(),

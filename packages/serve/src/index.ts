@@ -1,3 +1,4 @@
+export { type GoldenRequest, goldenRequest } from './golden-request.ts';
 export type { DeploymentStatus } from './hosting/deployment-host.ts';
 export { LocalServingSource } from './hosting/local-source.ts';
 export { labelOutput, probabilitiesOutput } from './hosting/prediction-rows.ts';

@@ -1,7 +1,7 @@
 import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { danglingReferences, type Reference } from '../operations/reconcile/dangling.ts';
-import { freshnessCheck } from './monitoring-checks.ts';
+import { detectorCheck, freshnessCheck } from './monitoring-checks.ts';
 
 const references: readonly Reference[] = [
   { kind: 'monitor', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
@@ -13,7 +13,7 @@ const references: readonly Reference[] = [
 export function monitoringCaretaker(scope: Scope): Caretaker {
   return {
     component: 'monitoring',
-    checks: [freshnessCheck(scope)],
+    checks: [freshnessCheck(scope), detectorCheck()],
     reconcile: (how) => danglingReferences(scope, 'monitoring', references, how),
   };
 }

@@ -4,6 +4,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { everyRecord } from '../operations/every-record.ts';
 import { schedules } from '../operations/health/check-schedules.ts';
 import { labelStream } from './labels.ts';
+import { judgeRule, type MonitorRule, replayRule } from './rule.ts';
 
 const maxPending = 50_000;
 const lagMs = 2 * 3_600_000;
@@ -33,6 +34,33 @@ export function predictionLogCheck(
         return { status: 'HEALTHY', message: 'Predictions are stored.', details };
       }
       return { status: 'DEGRADED', message: `${problems.join('; ')}.`, details };
+    },
+  };
+}
+
+const known: MonitorRule = {
+  ...{ name: 'known', rule: 'accuracy', severity: 'WARNING' },
+  ...{ alpha: 0.01, tolerance: 0.02, minimumTrials: 100 },
+};
+
+/** Whether the detector of change says of counts with a known answer what it must. */
+export function detectorCheck(replay: typeof replayRule = replayRule): HealthCheck {
+  const saysChanged = (right: number): boolean => {
+    const intervals = [1, 2, 3, 4].map(() => ({ right, total: 250 }));
+    return judgeRule(known, replay(known, { right: 9_000, total: 10_000 }, intervals)).changed;
+  };
+  return {
+    ...schedules.performance,
+    ...{ component: 'monitoring', critical: false, kind: 'deep' },
+    failureThreshold: 1,
+    name: 'drift algorithm',
+    async run() {
+      const [fallen, steady] = [saysChanged(175), saysChanged(225)];
+      if (fallen && !steady) {
+        return { status: 'HEALTHY', message: 'It sees a fall from 90 to 70 %, and none at 90 %.' };
+      }
+      const message = `Of 1,000 labels with 70 % right it ${fallen ? 'sees' : 'misses'} the fall from 90 %; at 90 % it ${steady ? 'sees one' : 'sees none'}.`;
+      return { status: 'UNHEALTHY', message };
     },
   };
 }

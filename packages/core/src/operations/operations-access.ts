@@ -13,6 +13,7 @@ const rules: AccessRules<Operations> = {
   health: asks('health.read', () => 'platform'),
   recoveries: asks('health.read', () => 'platform'),
   asOf: asks('audit.read'),
+  serviceLevels: asks('health.read', () => 'platform'),
   audit: {
     verify: asks('audit.read'),
     entries: streams(asks('audit.read')),

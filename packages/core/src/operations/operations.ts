@@ -121,6 +121,7 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
     metrics: () => parts.metrics(),
     health: (options) => parts.health().health(options),
     recoveries: (filter) => parts.health().recoveries(filter),
+    serviceLevels: (options) => parts.health().serviceLevels(options),
     gc: (options) => collectGarbage(scope, parts, options),
     reconcile: (options) => reconcilePlatform(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),

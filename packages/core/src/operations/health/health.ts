@@ -7,6 +7,7 @@ import { KeelsonError } from '../../errors.ts';
 import { HealthKeeper, type HealthReport } from './health-keeper.ts';
 import { listAttempts, type RecoveryAttempt } from './recovery-history.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
+import { type ServiceLevel, ServiceLevels } from './service-levels.ts';
 import { WaitingWrites } from './waiting-writes.ts';
 
 /** How health is asked for. */
@@ -33,6 +34,11 @@ export interface Health {
   health(options?: HealthOptions): Promise<HealthReport>;
   /** Attempts to mend faults, newest first. */
   recoveries(filter?: RecoveryFilter): Promise<readonly RecoveryAttempt[]>;
+  /**
+   * How available each part was, as the probes of all processes say, by whole days (UTC), and the error budget
+   * that its goal leaves. `since`, in epoch ms, is 30 days ago when left out.
+   */
+  serviceLevels(options?: { readonly since?: number }): Promise<readonly ServiceLevel[]>;
 }
 
 /** Health, with what runs it. */
@@ -50,6 +56,9 @@ const recoveriesShape = z.strictObject({
   limit: z.number().int().min(1).max(1000).optional(),
 } satisfies Record<keyof RecoveryFilter, z.ZodType>);
 
+const levelsShape = z.strictObject({ since: z.number().min(0).optional() });
+const monthMs = 30 * 86_400_000;
+
 /** The health of a platform, of what the caretakers bring. INVALID for two checks of one name. */
 export function createHealth(
   scope: Pick<Scope, 'metadata' | 'workspace' | 'principal' | 'clock' | 'ids' | 'logger'>,
@@ -60,12 +69,13 @@ export function createHealth(
   assertNames('checks', checks);
   assertNames('recoveries', recoveries);
   const writes = new WaitingWrites(scope.logger);
+  const levels = new ServiceLevels(scope, writes);
   const mending = new RecoveryKeeper(scope, { recoveries, writes });
   const keeper = new HealthKeeper(scope, {
     checks,
     writes,
     listeners: {
-      probed: () => undefined,
+      probed: (part, good, at) => levels.note(part, good, at),
       faulty: (fault, correlationId) => mending.faulty(fault, correlationId),
       mended: (check) => mending.mended(check),
     },
@@ -80,6 +90,11 @@ export function createHealth(
     async recoveries(filter = {}) {
       checkOptions(recoveriesShape, filter, 'recoveries');
       return await listAttempts(scope, filter);
+    },
+    async serviceLevels(options = {}) {
+      checkOptions(levelsShape, options, 'serviceLevels');
+      await writes.flush();
+      return await levels.read(options.since ?? scope.clock.now() - monthMs);
     },
     async close() {
       await mending.close();

@@ -1,8 +1,12 @@
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openTestPlatform, until } from '../../../test/open-test-platform.ts';
+import { openTestPlatform, temporaryDirectory, until } from '../../../test/open-test-platform.ts';
 import { type FaultyWorld, openFaultyWorld } from '../../../test/planted-faults.ts';
-import type { Platform } from '../../open-platform.ts';
+import { testBackends } from '../../../test/test-backends.ts';
+import { detectorCheck } from '../../monitoring/monitoring-checks.ts';
+import { replayRule } from '../../monitoring/rule.ts';
+import { openPlatform, type Platform } from '../../open-platform.ts';
 import { definePipeline } from '../../pipelines/define-pipeline.ts';
 import { baselineWatch } from './baseline.ts';
 import { judgeDisk, judgeSkew, memoryWatch } from './machine-checks.ts';
@@ -220,6 +224,50 @@ describe('monitoring', () => {
   });
 });
 
+describe('what monitoring computes with', () => {
+  test('a detector that sees nothing, or change everywhere, is found', async () => {
+    const { signal } = new AbortController();
+    expect(await detectorCheck().run(signal)).toMatchObject({ status: 'HEALTHY' });
+    const blind = detectorCheck((rule, reference) => replayRule(rule, reference, []));
+    expect(await blind.run(signal)).toMatchObject({ status: 'UNHEALTHY' });
+    const jumpy = detectorCheck((rule, reference) =>
+      replayRule(rule, reference, [{ right: 10, total: 1000 }]),
+    );
+    expect(await jumpy.run(signal)).toMatchObject({ status: 'UNHEALTHY' });
+  });
+});
+
+test('events that stay in the log beyond their time are found', async () => {
+  const w = await open();
+  expect(await standOf(w.platform, 'retention')).toMatchObject({ status: 'HEALTHY' });
+  w.ahead(400 * 86_400_000);
+  const stand = await standOf(w.platform, 'retention');
+  expect([stand.status, stand.message]).toEqual([
+    'DEGRADED',
+    expect.stringMatching(/should have been archived, such as .* since 2/),
+  ]);
+});
+
+test('checks and recoveries of one’s own run beside the others; one that is none is refused', async () => {
+  const check = {
+    ...({ name: 'licence', component: 'ours', kind: 'deep', critical: true } as const),
+    ...{ intervalMs: 60_000, timeoutMs: 1_000 },
+    run: async () => ({ status: 'UNHEALTHY', message: 'It has expired.' }) as const,
+  };
+  const renew = {
+    ...{ name: 'renew', priority: 1, canHandle: () => true },
+    run: async () => ({ outcome: 'SUCCESS', message: 'Renewed.' }) as const,
+  };
+  const caretakers = [{ component: 'ours', checks: [check], recoveries: [renew] }];
+  const { platform } = await openTestPlatform({ caretakers });
+  expect(await standOf(platform, 'licence')).toMatchObject({ status: 'UNHEALTHY' });
+  expect(await mendingOf(platform, 'licence')).toBe('SUCCESS');
+  const wrong = [{ component: 'ours', checks: [{ ...check, run: 'now' }] }];
+  await expect(openTestPlatform({ caretakers: wrong as never })).rejects.toMatchObject({
+    code: 'INVALID',
+  });
+});
+
 describe('the machine', () => {
   const gib = 2 ** 30;
   test.each([
@@ -270,8 +318,13 @@ describe('the machine', () => {
 });
 
 test('a platform whose directory is gone says so', async () => {
-  const { platform, dir } = await openTestPlatform();
+  const dir = join(await temporaryDirectory(), '.keelson');
+  const silent = (): void => undefined;
+  const logger = { debug: silent, info: silent, warn: silent, error: silent };
+  const platform = await openPlatform({ dir, logger, ...(await testBackends(dir)) });
   await rm(dir, { recursive: true, force: true });
   const { status } = await platform.operations.health({ fresh: true });
   expect(status).toBe('UNHEALTHY');
+  // It may say once more that nothing is kept.
+  await Promise.allSettled([platform.close()]);
 });

@@ -9,6 +9,7 @@ import { withCorrelation } from '../../events/correlation.ts';
 import { draftEvent } from '../../events/draft-event.ts';
 import { type Hold, holdClaim } from '../../events/hold-claim.ts';
 import { storableText } from '../../json.ts';
+import { createPolicy } from '../../resilience.ts';
 import { commitChanges } from '../decide-and-commit.ts';
 import { columnIs } from '../every-record.ts';
 import {
@@ -45,11 +46,17 @@ export interface QueueOwners {
 export function createDeliveryLoop(
   scope: Scope,
   notifier: Notifier,
-  options: { readonly owners: QueueOwners; readonly giveUpMs: number },
+  options: {
+    readonly owners: QueueOwners;
+    readonly giveUpMs: number;
+    readonly timeoutMs: number;
+  },
 ): Loop {
   const { metadata, workspace, clock } = scope;
   const { name } = notifier;
-  const { owners, giveUpMs } = options;
+  const { owners, giveUpMs, timeoutMs } = options;
+  // Retries and the rest of a receiver are the queue's: they outlive the process, and all processes share them.
+  const policy = createPolicy({ name: `notifier ${name}`, timeoutMs });
   const waiting: Predicate = {
     op: 'and',
     of: [columnIs('notifier', name), columnIs('state', 'PENDING')],
@@ -147,7 +154,10 @@ export function createDeliveryLoop(
       return withCorrelation({ correlationId, causationId: delivery.eventId }, async () => {
         const fields = { component: 'operations', notifier: name, delivery: delivery.id };
         try {
-          const receipt = (await notifier.notify(delivery.notification, hold.signal)) ?? {};
+          const receipt =
+            (await policy.run((limit) => notifier.notify(delivery.notification, limit), {
+              signal: hold.signal,
+            })) ?? {};
           await note(record, { ...delivery, ...receipt, state: 'DELIVERED' }, resetting());
           inARow = 0;
           return 'ended';

@@ -263,6 +263,27 @@ describe('one message that a receiver dislikes', () => {
     expect(picky.attempts.filter(({ key }) => key.endsWith('1')).length).toBe(1);
   });
 
+  test('that hangs in a notifier of one’s own is aborted, and made again later', async () => {
+    const signals: (AbortSignal | undefined)[] = [];
+    const to: Notifier = {
+      name: 'mine',
+      async notify(_notification, signal) {
+        signals.push(signal);
+        if (signals.length === 1) await new Promise(() => undefined);
+        return undefined;
+      },
+    };
+    const n = await openNotifying([{ to, timeoutMs: 20 }]);
+    await n.emit('alert.triggered', 'deployment:d1', alert(1));
+    await n.deliver();
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true]);
+    const [waiting] = await n.notifications.deliveries();
+    expect(waiting).toMatchObject({ state: 'PENDING', attempts: 1 });
+    n.time.now += 3_600_000;
+    await n.deliver();
+    expect((await n.notifications.deliveries())[0]).toMatchObject({ state: 'DELIVERED' });
+  });
+
   test('that it will never take fails at once, and can be delivered again', async () => {
     let refuses = true;
     const receiver = await openHttpReceiver(() => ({ status: refuses ? 422 : 200, body: 'no' }));

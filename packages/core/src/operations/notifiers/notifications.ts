@@ -26,6 +26,8 @@ export interface NotifierRoute {
   readonly from?: Severity;
   /** What cannot be delivered for so long is given up, in ms; a day when left out. */
   readonly giveUpMs?: number;
+  /** One attempt, in ms; 60,000 when left out. One that hangs has failed, and is made again later. */
+  readonly timeoutMs?: number;
 }
 
 /** Notifiers, and what became of what they were to deliver. */
@@ -57,6 +59,7 @@ const routeShape = z.strictObject({
     .min(1)
     .max(30 * day)
     .optional(),
+  timeoutMs: z.number().int().min(1).max(600_000).optional(),
 } satisfies Record<keyof NotifierRoute, z.ZodType>);
 
 const routes = z.array(
@@ -99,8 +102,8 @@ export function createNotifications(
 } {
   const { metadata, workspace, clock } = scope;
   const routes = new Map(given.map(routeOf).map((route) => [route.to.name, route]));
-  const loops = [...routes.values()].map(({ to, giveUpMs = day }) =>
-    createDeliveryLoop(scope, to, { owners, giveUpMs }),
+  const loops = [...routes.values()].map(({ to, giveUpMs = day, timeoutMs = 60_000 }) =>
+    createDeliveryLoop(scope, to, { owners, giveUpMs, timeoutMs }),
   );
 
   async function ensureQueue(name: string): Promise<void> {
