@@ -122,19 +122,17 @@ export function assertTags(
   return tags;
 }
 
-/** Few tags come together without looking at one another; beyond, those that add some come in turn. */
-const freeTags = 10;
-
 /**
- * What sets tags of a record as it was read. The limit holds between processes: where new keys bring the
- * record near it, the commit is right only for the revision that was counted, and makes another.
+ * What sets tags of a record as it was read. The limit holds between processes: what is set is right only
+ * for the revision whose tags were counted, and new keys, however few there are yet, make another. New
+ * values of keys that are there do not, so they come together.
  */
 export function mergeTags(
   record: StoredRecord,
   tags: Readonly<Record<string, string>>,
   limit: number,
 ): Decision<undefined> {
-  const { kind, id } = record;
+  const { kind, id, revision: expect } = record;
   const keys = Object.keys(tags);
   if (keys.length === 0) return { changes: [], result: undefined };
   const now = record.facets['tags'] ?? {};
@@ -148,10 +146,24 @@ export function mergeTags(
     );
   }
   const merge: Change = { op: 'merge', kind, id, set: { tags } };
-  if (added.length === 0 || after <= freeTags) return { changes: [merge], result: undefined };
-  const { revision: expect, body } = record;
+  if (added.length > 0) return tagsInTurn(record, merge, 'tags were added');
+  return { changes: [{ op: 'assert', kind, id, expect }, merge], result: undefined };
+}
+
+/** What removes tags of a record as it was read: in turn, since who sets one counts it as there. */
+export function unsetTags(record: StoredRecord, keys: readonly string[]): Decision<undefined> {
+  const { kind, id } = record;
+  const now = record.facets['tags'] ?? {};
+  const there = keys.filter((key) => Object.hasOwn(now, key));
+  if (there.length === 0) return { changes: [], result: undefined };
+  const merge: Change = { op: 'merge', kind, id, unset: { tags: there } };
+  return tagsInTurn(record, merge, 'tags were removed');
+}
+
+function tagsInTurn(record: StoredRecord, merge: Change, reason: string): Decision<undefined> {
+  const { kind, id, revision: expect, body } = record;
   const turn: Change = { op: 'replace', kind, id, expect, body };
-  return { changes: [turn, merge], result: undefined, reason: 'tags were added' };
+  return { changes: [turn, merge], result: undefined, reason };
 }
 
 /** `name-2026-11-23-143022`: a name that tells itself from the one that is taken. */

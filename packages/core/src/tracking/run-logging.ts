@@ -3,8 +3,8 @@ import { checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { canonicalJson, encodeJson, type Json, storableText } from '../json.ts';
-import { commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
-import { assertTags, mergeTags } from './experiment.ts';
+import { decideAndCommit } from '../operations/decide-and-commit.ts';
+import { assertTags, mergeTags, unsetTags } from './experiment.ts';
 import type { RunRecords } from './run-records.ts';
 
 /** What is written to a run while it runs, beside metrics and artifacts. */
@@ -64,10 +64,8 @@ export function createRunLogging(
   }
 
   async function removeTags(runId: string, keys: readonly string[]): Promise<void> {
-    await records.get(runId);
     checkOptions(z.object({ keys: z.array(z.string()) }), { keys }, 'Removing tags');
-    if (keys.length === 0) return;
-    await commitChanges(scope, [{ op: 'merge', kind: 'run', id: runId, unset: { tags: keys } }]);
+    await decideAndCommit(scope, async () => unsetTags(await records.get(runId), keys));
   }
 
   return { logParams, setTags, removeTags };

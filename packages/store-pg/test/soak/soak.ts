@@ -23,11 +23,13 @@ export interface SoakFigures {
   readonly tookMs: number;
 }
 
-const seriesEach = 20;
-const flushEveryMs = 500;
-const warmUp = 4;
+/** Series of each writer. */
+export const seriesEach = 20;
+export const flushEveryMs = 500;
+/** Flushes of each writer that are not measured. */
+export const warmUp = 4;
 /** Of each series in each flush: 1,000 a second for each writer. */
-const pointsPerFlush = 25;
+export const pointsPerFlush = 25;
 
 /**
  * Writers that flush 500 points of 20 series twice a second each, as the writer's thread of a process does,
