@@ -134,6 +134,14 @@ export type { CheckReport, HealthReport } from './operations/health/health-keepe
 export type { RecoveryAttempt } from './operations/health/recovery-history.ts';
 export { type RecoveryRule, recoveryRules } from './operations/health/recovery-rules.ts';
 export type { ServiceLevel } from './operations/health/service-levels.ts';
+export type { Incident, IncidentNote, IncidentTrigger } from './operations/incidents/incident.ts';
+export type { IncidentImpact, IncidentReport } from './operations/incidents/incident-report.ts';
+export type { IncidentMoment } from './operations/incidents/incident-timeline.ts';
+export type {
+  IncidentFilter,
+  Incidents,
+  OpenIncident,
+} from './operations/incidents/incidents.ts';
 export {
   type MetricDefinition,
   type MetricName as CatalogueMetric,

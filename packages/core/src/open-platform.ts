@@ -6,6 +6,7 @@ import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
 import { eventArchiveKinds } from './contracts/kinds/event-archive-kinds.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
 import { healthKinds } from './contracts/kinds/health-kinds.ts';
+import { incidentKinds } from './contracts/kinds/incident-kinds.ts';
 import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
 import { notificationKinds } from './contracts/kinds/notification-kinds.ts';
 import { operationsKinds } from './contracts/kinds/operations-kinds.ts';
@@ -22,6 +23,7 @@ import { writeBackup } from './embedded/backup.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
 import { checkDatabase, compactDatabase } from './embedded/sqlite-snapshot.ts';
 import { KeelsonError } from './errors.ts';
+import { everyEvent } from './events/archived-events.ts';
 import { correlatedLogger } from './events/correlated-logger.ts';
 import { declareEvents } from './events/declared-events.ts';
 import { createEvents } from './events/events.ts';
@@ -31,6 +33,7 @@ import { createRetentionLoop } from './events/retention-loop.ts';
 import type { Owners } from './events/subscription.ts';
 import { traceServices } from './events/trace-services.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
+import { incidentImpact } from './monitoring/incident-impact.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { predictionLogCheck } from './monitoring/monitoring-checks.ts';
 import { type AccessAuthorizer, platformPrincipal } from './operations/access-authorizer.ts';
@@ -43,6 +46,8 @@ import { createHealth, type PlatformHealth } from './operations/health/health.ts
 import { loopCheck } from './operations/health/loop-checks.ts';
 import { machineChecks } from './operations/health/machine-checks.ts';
 import { healthWorkspace, storeChecks } from './operations/health/store-checks.ts';
+import { createIncidentLoop } from './operations/incidents/incident-loop.ts';
+import { createIncidents } from './operations/incidents/incidents.ts';
 import { type LoopReport, LoopRunner } from './operations/loop-runner.ts';
 import { meteredEvents } from './operations/metrics/metered-events.ts';
 import { meteredStore } from './operations/metrics/metered-store.ts';
@@ -91,6 +96,7 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...sagaKinds,
   ...healthKinds,
   ...auditKinds,
+  ...incidentKinds,
 ];
 
 /** The services, bound to one workspace and one principal. */
@@ -484,7 +490,13 @@ function bindServices(
   const deployments = createDeployments(scope, registry, () => monitoring.evidence);
   const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
   const sagas = createSagas(scope, { definitions: parts.sagas, owners });
+  const { openFor, ...incidents } = createIncidents(scope, {
+    events: (correlationId) => everyEvent(scope, { correlationId }, times),
+    impact: (id, range) => incidentImpact(scope, monitoring, id, range),
+    health: async () => (await parts.health().health({ fresh: true })).status,
+  });
   const operationsParts: OperationsParts = {
+    incidents,
     kinds: platformKinds,
     sagas,
     quotas: scope.quotas,
@@ -539,6 +551,7 @@ function bindServices(
       reaper,
       retention,
       createSealingLoop(scope, owners),
+      createIncidentLoop({ openFor, subscribe: events.subscribe }),
       ...events.loops,
       ...pipelines.loops,
       ...deployments.loops,

@@ -18,7 +18,7 @@ export interface PredictionLogOptions {
 }
 
 /** The stream of a deployment's predictions. */
-function predictionStream(workspace: string, deploymentId: string): StreamKey {
+export function predictionStream(workspace: string, deploymentId: string): StreamKey {
   return { workspace, stream: 'predictions', owner: deploymentId };
 }
 

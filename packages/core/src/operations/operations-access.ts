@@ -24,6 +24,16 @@ const rules: AccessRules<Operations> = {
     erase: asks('audit.manage'),
     erasures: streams(asks('audit.read')),
   },
+  incidents: {
+    open: asks('incident.manage'),
+    get: asks('health.read'),
+    list: asks('health.read'),
+    note: asks('incident.manage'),
+    resolve: asks('incident.manage'),
+    review: asks('incident.manage'),
+    report: asks('health.read'),
+    markdown: asks('health.read'),
+  },
   notifications: {
     test: asks('notification.manage'),
     deliveries: asks('notification.read'),

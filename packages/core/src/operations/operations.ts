@@ -13,6 +13,7 @@ import { type Audit, createAudit } from './audit/audit.ts';
 import { assertAllowed } from './decide-and-commit.ts';
 import { collectGarbage, type GarbageOptions, type GarbageReport } from './garbage.ts';
 import type { Health } from './health/health.ts';
+import type { Incidents } from './incidents/incidents.ts';
 import type { Notifications } from './notifiers/notifications.ts';
 import type { WorkspaceQuotas } from './quota-keeper.ts';
 import { createQuotas, type Quotas } from './quotas.ts';
@@ -45,6 +46,8 @@ export interface Operations extends Health {
    * (or, with `contents: 'read'`, is what was stored byte by byte), and names what is not.
    */
   verify(options?: VerifyOptions): Promise<VerifyReport>;
+  /** What went wrong, how it was mended, and what was learned. */
+  readonly incidents: Incidents;
   /** Who did what. */
   readonly audit: Audit;
   /**
@@ -91,6 +94,7 @@ const backupShape = z.strictObject({
 
 /** What operations need beside their scope. */
 export interface OperationsParts {
+  readonly incidents: Incidents;
   /** All that the platform keeps. */
   readonly kinds: readonly KindDeclaration[];
   /** Where the platform was opened with `access`. */
@@ -125,6 +129,7 @@ export function createOperations(scope: Scope, parts: OperationsParts): Operatio
     gc: (options) => collectGarbage(scope, parts, options),
     reconcile: (options) => reconcilePlatform(scope, parts, options),
     verify: (options) => verifyPlatform(scope, parts, options),
+    incidents: parts.incidents,
     audit: createAudit(scope, parts.compactDatabase),
     async asOf(kind, id, at) {
       await assertAllowed(scope, 'audit.read', `workspace:${scope.workspace}`);

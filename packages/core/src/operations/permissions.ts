@@ -43,6 +43,7 @@ export const permissions = {
   'audit.manage': 'verify, seal and erase',
   'health.read': 'see health, incidents and service levels',
   'health.repair': 'run recoveries and reconciliation',
+  'incident.manage': 'open incidents, note, resolve and review them',
   'metrics.read': 'read the metrics of this process, over all workspaces',
   'notification.read': 'see what notifiers delivered',
   'notification.manage': 'test notifiers and deliver again',

@@ -46,6 +46,7 @@ const operator: readonly string[] = [
   'event.replay',
   'workspace.*',
   'health.*',
+  'incident.manage',
   'metrics.read',
   'notification.*',
 ];

@@ -1,5 +1,6 @@
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
+import { openReviewsOf } from '../operations/incidents/open-reviews.ts';
 import type { ModelVersion } from './model-version.ts';
 import { signatureBreaks } from './next-version.ts';
 import type { PolicyCheck } from './stage-policy.ts';
@@ -19,7 +20,7 @@ export type OwnCheck = (
 
 /** Runs the policy's checks on a version, each against the one now in production. */
 export async function runChecks(
-  scope: Pick<Scope, 'artifacts'>,
+  scope: Pick<Scope, 'artifacts' | 'metadata' | 'workspace'>,
   version: ModelVersion,
   production: ModelVersion | undefined,
   checks: readonly PolicyCheck[],
@@ -27,11 +28,7 @@ export async function runChecks(
 ): Promise<readonly CheckOutcome[]> {
   const outcomes: CheckOutcome[] = [];
   for (const check of checks) {
-    outcomes.push(
-      check.check === 'integrity'
-        ? await checkIntegrity(scope, version)
-        : decideCheck(check, version, production),
-    );
+    outcomes.push(await runCheck(scope, check, version, production));
   }
   for (const [name, run] of Object.entries(own)) {
     try {
@@ -42,6 +39,31 @@ export async function runChecks(
     }
   }
   return outcomes;
+}
+
+async function runCheck(
+  scope: Pick<Scope, 'artifacts' | 'metadata' | 'workspace'>,
+  check: PolicyCheck,
+  version: ModelVersion,
+  production: ModelVersion | undefined,
+): Promise<CheckOutcome> {
+  if (check.check === 'integrity') return checkIntegrity(scope, version);
+  if (check.check === 'no-open-review') return checkReviews(scope, version.model);
+  return decideCheck(check, version, production);
+}
+
+/** Whether incidents of the model wait for their review. */
+export async function checkReviews(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
+  model: string,
+): Promise<CheckOutcome> {
+  const name = 'no open review';
+  const [first, ...more] = await openReviewsOf(scope, model);
+  if (first === undefined)
+    return { name, passed: true, detail: 'no incident waits for its review' };
+  const others = more.length === 0 ? '' : `, and ${more.length} more`;
+  const detail = `incident ${first.id} (${first.title}) waits for its review${others}`;
+  return { name, passed: false, detail };
 }
 
 async function checkIntegrity(
@@ -62,7 +84,7 @@ async function checkIntegrity(
 
 /** The checks that need no content, as a pure function. */
 function decideCheck(
-  check: Exclude<PolicyCheck, { readonly check: 'integrity' }>,
+  check: Exclude<PolicyCheck, { readonly check: 'integrity' | 'no-open-review' }>,
   version: ModelVersion,
   production: ModelVersion | undefined,
 ): CheckOutcome {

@@ -6,6 +6,8 @@ export type PolicyCheck =
   | { readonly check: 'integrity' }
   /** There is a signature, and it fits the one of the version in production, if any. */
   | { readonly check: 'signature' }
+  /** No incident of the model is still to be reviewed; looked at again when somebody approves. */
+  | { readonly check: 'no-open-review' }
   /** A metric of the version lies within bounds. */
   | {
       readonly check: 'metric';

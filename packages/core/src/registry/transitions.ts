@@ -7,7 +7,7 @@ import { draftEvent } from '../events/draft-event.ts';
 import type { PayloadOf } from '../events/typed-event.ts';
 import { asJson, assertText } from '../json.ts';
 import { assertAllowed, decideAndCommit, rolesFor } from '../operations/decide-and-commit.ts';
-import { type CheckOutcome, type OwnCheck, runChecks } from './checks.ts';
+import { type CheckOutcome, checkReviews, type OwnCheck, runChecks } from './checks.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
 import {
   type Approval,
@@ -176,6 +176,12 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
     const refusal = refusalOfApproval(model.policy, rule, transition, person);
     if (refusal !== undefined) {
       throw new KeelsonError('FORBIDDEN', `Transition ${id} cannot be decided so: ${refusal}.`);
+    }
+    if (decision === 'APPROVE' && rule.checks.some(({ check }) => check === 'no-open-review')) {
+      const { passed, detail } = await checkReviews(scope, model.name);
+      if (!passed) {
+        throw new KeelsonError('CONFLICT', `Transition ${id} cannot be approved now: ${detail}.`);
+      }
     }
     const mine = { principal: person.id, roles, decision, comment, at: scope.clock.now() };
     const approvals = [...transition.approvals, mine];

@@ -30,6 +30,7 @@ export interface WorldNames {
   readonly correlationId: string;
   readonly subscription: string;
   readonly grantId: string;
+  readonly incidentId: string;
   readonly keyId: string;
   readonly sagaId: string;
   readonly experimentsCursor: string;
@@ -173,6 +174,7 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
   operations.sagas.add(secretSaga);
   const { id: sagaId } = await operations.sagas.start(secretSaga, secret);
   await operations.sagas.wait(sagaId);
+  const incident = await operations.incidents.open({ title: secret });
   return {
     workspace: services.workspace,
     experiment: experiment.name,
@@ -196,6 +198,7 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
     correlationId: event?.correlationId ?? never('the event'),
     subscription: 'w-subscription',
     grantId: grant.id,
+    incidentId: incident.id,
     keyId: key.id,
     sagaId,
     experimentsCursor: await next(tracking.listExperiments({ limit: 1 })),

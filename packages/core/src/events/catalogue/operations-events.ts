@@ -68,6 +68,24 @@ export interface IncidentOpened {
   readonly concerns?: string;
 }
 
+/** An incident is over. */
+export interface IncidentResolved {
+  readonly incidentId: string;
+  readonly title: string;
+  /** How that was verified, in the words of whoever did it. */
+  readonly verification: string;
+  /** How the platform stood then. */
+  readonly health: string;
+}
+
+/** An incident was reviewed. */
+export interface IncidentReviewed {
+  readonly incidentId: string;
+  readonly title: string;
+  /** What was learned. */
+  readonly outcome: string;
+}
+
 /** A notification could not be delivered, and was given up. */
 export interface NotificationFailed {
   readonly notifier: string;
@@ -137,6 +155,8 @@ export interface OperationsEventPayloads {
   readonly 'recovery.manual_required': RecoveryManualRequired;
   readonly 'storage.quota_warning': StorageQuotaWarning;
   readonly 'incident.opened': IncidentOpened;
+  readonly 'incident.resolved': IncidentResolved;
+  readonly 'incident.reviewed': IncidentReviewed;
   readonly 'notification.failed': NotificationFailed;
   readonly 'extension.ready': ExtensionReady;
   readonly 'saga.completed': SagaCompleted;
@@ -243,7 +263,6 @@ export const operationsEvents: {
     source: 'operations',
     subject: 'incident:{incidentId}',
     meaning: 'Something has gone wrong that people should look at.',
-    reserved: true,
     fields: {
       incidentId: text,
       severity: z.enum(['INFO', 'WARNING', 'CRITICAL', 'EMERGENCY']),
@@ -255,6 +274,29 @@ export const operationsEvents: {
       severity: 'CRITICAL',
       title: 'fraud-api was rolled back by its gates',
       concerns: 'deployment:fraud-api',
+    },
+  }),
+  'incident.resolved': defineEvent<IncidentResolved>({
+    source: 'operations',
+    subject: 'incident:{incidentId}',
+    meaning: 'An incident is over.',
+    fields: { incidentId: text, title: text, verification: text, health: text },
+    example: {
+      incidentId: '0198c0de-0000-7000-8000-000000000060',
+      title: 'fraud-api was rolled back by its gates',
+      verification: 'errors are at 0.1 % for an hour',
+      health: 'HEALTHY',
+    },
+  }),
+  'incident.reviewed': defineEvent<IncidentReviewed>({
+    source: 'operations',
+    subject: 'incident:{incidentId}',
+    meaning: 'An incident was reviewed.',
+    fields: { incidentId: text, title: text, outcome: text },
+    example: {
+      incidentId: '0198c0de-0000-7000-8000-000000000060',
+      title: 'fraud-api was rolled back by its gates',
+      outcome: 'the schema of the feed had changed; it is checked now',
     },
   }),
   'notification.failed': defineEvent<NotificationFailed>({

@@ -1,0 +1,39 @@
+import type { Scope } from '../contracts/scope.ts';
+import type { Performance } from './performance.ts';
+import { predictionStream } from './prediction-log.ts';
+
+/** What requests of a deployment met in a period: how many were answered, how many wrongly, how rightly. */
+export async function incidentImpact(
+  { series, workspace }: Pick<Scope, 'series' | 'workspace'>,
+  monitoring: {
+    performance(
+      deploymentId: string,
+      range: { readonly from: number; readonly to: number },
+    ): Promise<Performance>;
+  },
+  deploymentId: string,
+  range: { readonly from: number; readonly to: number },
+): Promise<{
+  readonly requests: number;
+  readonly errors: number;
+  readonly accuracy?: number;
+  readonly labels?: number;
+}> {
+  let requests = 0;
+  let errors = 0;
+  // To the end of the last millisecond.
+  const period = { from: range.from, to: range.to + 1 };
+  const key = predictionStream(workspace, deploymentId);
+  for await (const { columns } of series.rows(key, { ...period, columns: ['role', 'error'] })) {
+    const { role, error } = columns;
+    if (role?.type !== 'text') continue;
+    for (const [i, each] of role.values.entries()) {
+      if (each !== 'primary') continue;
+      requests += 1;
+      if (error?.type === 'text' && error.values[i] !== null) errors += 1;
+    }
+  }
+  const { served } = await monitoring.performance(deploymentId, period);
+  if (served === undefined) return { requests, errors };
+  return { requests, errors, accuracy: served.accuracy, labels: served.total };
+}
