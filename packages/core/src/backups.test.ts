@@ -387,8 +387,8 @@ describe('verify', () => {
       .get() as { page: number };
     db.close();
     const bytes = await readFile(file);
-    // A table that nothing reads when it opens: neither the header nor the schema.
-    bytes.fill(0xff, (page - 1) * 4096, page * 4096);
+    // Rows of a table that nothing reads when it opens: neither the header nor the schema.
+    bytes.fill(0xff, page * 4096 - 200, page * 4096);
     await writeFile(file, bytes);
     const again = await openTestPlatform({ dir });
     const { findings } = await again.platform.operations.verify();
