@@ -1,6 +1,11 @@
 import { crashScenarios } from './crash-scenarios.ts';
 import { killScenarios } from './kill-scenarios.ts';
+import { outageScenarios } from './outage-scenarios.ts';
 import type { FaultScenario } from './scenario.ts';
 
 /** Every scenario of the fault bed, in the order in which they are run. */
-export const scenarios: readonly FaultScenario[] = [...crashScenarios, ...killScenarios];
+export const scenarios: readonly FaultScenario[] = [
+  ...crashScenarios,
+  ...killScenarios,
+  ...outageScenarios,
+];

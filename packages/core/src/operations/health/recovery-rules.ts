@@ -17,20 +17,24 @@ export interface RecoveryRule {
 const minute = 60_000;
 const hour = 60 * minute;
 
+const awayRule: Omit<RecoveryRule, 'check'> = {
+  trigger: 'The database has been away for three minutes.',
+  afterMs: 3 * minute,
+  actions: ['reset the pool'],
+  escalateAfterMs: 10 * minute,
+  steps: [
+    'See whether the database server runs and takes connections from this host.',
+    'See whether its address, user and password are still those that the platform was opened with.',
+    'What was logged meanwhile waits in the spool of the platform’s directory: keep that disk from filling.',
+  ],
+};
+
 /** Trigger, action and escalation of the faults that are known. */
 export const recoveryRules: readonly RecoveryRule[] = [
-  {
-    check: 'database',
-    trigger: 'The database has been away for three minutes.',
-    afterMs: 3 * minute,
-    actions: ['reset the pool'],
-    escalateAfterMs: 10 * minute,
-    steps: [
-      'See whether the database server runs and takes connections from this host.',
-      'See whether its address, user and password are still those that the platform was opened with.',
-      'What was logged meanwhile waits in the spool of the platform’s directory: keep that disk from filling.',
-    ],
-  },
+  ...['database', 'postgres'].map((check) => ({
+    ...awayRule,
+    check,
+  })),
   {
     check: 'disk',
     trigger: 'Less than a tenth of the disk is free.',
