@@ -2,10 +2,12 @@ import { crashScenarios } from './crash-scenarios.ts';
 import { killScenarios } from './kill-scenarios.ts';
 import { outageScenarios } from './outage-scenarios.ts';
 import type { FaultScenario } from './scenario.ts';
+import { serviceLevels } from './service-levels.ts';
 
 /** Every scenario of the fault bed, in the order in which they are run. */
 export const scenarios: readonly FaultScenario[] = [
   ...crashScenarios,
   ...killScenarios,
   ...outageScenarios,
+  serviceLevels,
 ];

@@ -54,8 +54,8 @@ export function withLost(body: JsonObject, lost: Readonly<Record<string, number>
 /** The points that were lost of a run, by metric, all its processes together. */
 export function lostFromBody(body: JsonObject): Readonly<Record<string, number>> {
   const sums = new Map<string, number>();
-  for (const of of Object.values((body['lostPoints'] ?? {}) as Record<string, JsonObject>)) {
-    for (const [key, points] of Object.entries(of)) {
+  for (const lost of Object.values((body['lostPoints'] ?? {}) as Record<string, JsonObject>)) {
+    for (const [key, points] of Object.entries(lost)) {
       sums.set(key, (sums.get(key) ?? 0) + Number(points));
     }
   }

@@ -15,20 +15,20 @@ export const eventRemovalCases: readonly Case<MetadataStoreHarness>[] = [
         const subjects = Array.from({ length: count }, (_, n) => `item:${n}`);
         await write(store, ...subjects.map((subject, n) => emit(round * count + n, { subject })));
       }
-      for (const of of [1, 2, 7]) {
+      for (const parts of [1, 2, 7]) {
         const seen = new Map<string, number>();
         let all = 0;
-        for (let index = 0; index < of; index += 1) {
+        for (let index = 0; index < parts; index += 1) {
           const handle = index % 2 === 0 ? store : second;
-          const mine = await read(handle, { partition: { of, index } });
+          const mine = await read(handle, { partition: { of: parts, index } });
           all += mine.length;
           for (const { subject } of mine) {
             equal(seen.get(subject) ?? index, index, `Where ${subject} falls`);
             seen.set(subject, index);
           }
-          ok(mine.length >= count / of, `Partition ${index} of ${of} should have its share`);
+          ok(mine.length >= count / parts, `Partition ${index} of ${parts} should have its share`);
         }
-        equal([all, seen.size], [2 * count, count], `All of them, in ${of}`);
+        equal([all, seen.size], [2 * count, count], `All of them, in ${parts}`);
       }
       for (const partition of [
         { of: 0, index: 0 },
