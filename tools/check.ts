@@ -1,7 +1,9 @@
 // Everything that must hold before a change is merged, phase by phase; continuous integration
 // runs the same. The last line is `N passed, N failed`: each test counts, and each other phase
-// as one. A phase that found nothing to do has failed.
-import { spawnSync } from 'node:child_process';
+// as one. A phase that found nothing to do has failed. Those after the tests run in two lanes, since each
+// of them keeps one processor busy; what they print is printed when they have ended.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,60 +16,99 @@ interface Outcome {
   readonly failed: number;
 }
 
-type Phase = readonly [name: string, run: () => Outcome];
+/** Prints to the terminal, or into what is printed when the phase has ended. */
+type Output = 'terminal' | string[];
+
+type Phase = readonly [name: string, run: (output: Output) => Outcome | Promise<Outcome>];
+
+const biome = 'node_modules/@biomejs/biome/bin/biome';
+const knip = 'node_modules/knip/bin/knip.js';
 
 const temporary = mkdtempSync(join(tmpdir(), 'keelson-check-'));
 process.on('exit', () => rmSync(temporary, { recursive: true, force: true }));
 
-const phases: readonly Phase[] = [
-  ['lock file', () => script('tools/lock-file.ts')],
-  ['lint and format', () => script('node_modules/@biomejs/biome/bin/biome', 'check')],
-  ['types', () => script('tools/types.ts')],
+const inTurn: readonly Phase[] = [
+  ['lock file', (output) => script(output, 'tools/lock-file.ts')],
+  ['lint and format', (output) => script(output, biome, 'check')],
+  ['types', (output) => script(output, 'tools/types.ts')],
   ['tests', runTests],
-  ['build', () => script('tools/build.ts')],
-  ['packages', () => script('tools/package-checks.ts')],
-  ['unused code', () => script('node_modules/knip/bin/knip.js', '--no-config-hints')],
-  ...listExamples(),
 ];
+const lanes: readonly (readonly Phase[])[] = [
+  [
+    ['build', (output) => script(output, 'tools/build.ts')],
+    ['packages', (output) => script(output, 'tools/package-checks.ts')],
+    ['unused code', (output) => script(output, knip, '--no-config-hints')],
+  ],
+  listExamples(),
+];
+const phases = [...inTurn, ...lanes.flat()];
 
 const wanted = process.argv.slice(2);
-const chosen = phases.filter(([name]) => wanted.length === 0 || wanted.includes(name));
 const unknown = wanted.filter((name) => !phases.some(([known]) => known === name));
 const total = { passed: 0, failed: unknown.length };
 const times: string[] = unknown.map((name) => `FAILED  ${name}: there is no such phase`);
-for (const [name, run] of chosen) {
-  console.log(`\n── ${name}`);
+for (const phase of chosenOf(inTurn)) await runPhase(phase, 'terminal');
+await Promise.all(
+  lanes.map(async (lane) => {
+    for (const phase of chosenOf(lane)) await runPhase(phase, []);
+  }),
+);
+console.log(`\n${times.join('\n')}\n`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;
+
+function chosenOf(some: readonly Phase[]): readonly Phase[] {
+  return some.filter(([name]) => wanted.length === 0 || wanted.includes(name));
+}
+
+async function runPhase([name, runIt]: Phase, output: Output): Promise<void> {
+  const title = `\n── ${name}`;
+  if (output === 'terminal') console.log(title);
   const startedAt = performance.now();
-  const { passed, failed } = run();
+  const { passed, failed } = await runIt(output);
+  if (output !== 'terminal') console.log(`${title}\n${output.join('')}`);
   total.passed += passed;
   total.failed += failed;
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1).padStart(6);
   times.push(`${failed === 0 ? '    ok' : 'FAILED'}  ${seconds} s  ${name}`);
 }
-console.log(`\n${times.join('\n')}\n`);
-console.log(`${total.passed} passed, ${total.failed} failed`);
-process.exitCode = total.failed === 0 ? 0 : 1;
 
-function script(path: string, ...args: readonly string[]): Outcome {
-  return run(process.execPath, [path, ...args]);
+function script(output: Output, path: string, ...args: readonly string[]): Promise<Outcome> {
+  return run(output, process.execPath, [path, ...args]);
 }
 
-function run(file: string, args: readonly string[], cwd = workspaceRoot): Outcome {
-  const result = spawnSync(file, args, { cwd, stdio: 'inherit', timeout: 60 * 60_000 });
-  const ended = result.error?.message ?? result.signal ?? `exit code ${result.status}`;
-  if (result.status === 0) return { passed: 1, failed: 0 };
-  console.error(`It ended with ${ended}.`);
+async function run(
+  output: Output,
+  file: string,
+  args: readonly string[],
+  cwd = workspaceRoot,
+): Promise<Outcome> {
+  const stdio = output === 'terminal' ? 'inherit' : (['ignore', 'pipe', 'pipe'] as const);
+  const child = spawn(file, args, { cwd, stdio, timeout: 60 * 60_000 });
+  if (output !== 'terminal') {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => output.push(text));
+    }
+  }
+  const ended = await once(child, 'close').then(
+    ([code, signal]) => (code === 0 ? undefined : `${signal ?? `exit code ${code}`}`),
+    (error: Error) => error.message,
+  );
+  if (ended === undefined) return { passed: 1, failed: 0 };
+  const said = `It ended with ${ended}.`;
+  if (output === 'terminal') console.error(said);
+  else output.push(said);
   return { passed: 0, failed: 1 };
 }
 
 /** The README's own test command, once, with its counts also as a file. */
-function runTests(): Outcome {
+async function runTests(output: Output): Promise<Outcome> {
   const report = join(temporary, 'tests.json');
   const own = './tools/count-reporter.ts';
   const reporters = ['default', 'json', own].map((name) => `--reporter=${name}`);
   const options = [...reporters, `--outputFile.json=${report}`, '--allowOnly=false'];
   const [file, args] = npmCommand('test', '--silent', '--', ...options);
-  const { failed: broken } = run(file, args);
+  const { failed: broken } = await run(output, file, args);
   const counted = readReport(report);
   if (counted === undefined) return { passed: 0, failed: 1 };
   const { passed, failed, skipped } = countTests(counted);
@@ -94,10 +135,10 @@ function listExamples(): Phase[] {
   if (names.length === 0) return [['examples', () => ({ passed: 0, failed: 1 })]];
   return names.sort().map((name) => [
     `example ${name}`,
-    () => {
+    (output) => {
       const main = join(directory, name, 'main.ts');
       const cwd = mkdtempSync(join(temporary, `${name}-`));
-      return run(process.execPath, ['--conditions=keelson:source', main], cwd);
+      return run(output, process.execPath, ['--conditions=keelson:source', main], cwd);
     },
   ]);
 }

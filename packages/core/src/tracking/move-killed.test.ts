@@ -1,10 +1,13 @@
-import { mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync } from 'node:fs';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ChildProgram, childFile } from '../../test/child-program.ts';
 import { wholeOf } from '../../test/moving/whole-of.ts';
 import { openTestPlatform, temporaryDirectory } from '../../test/open-test-platform.ts';
-import type { Services } from '../open-platform.ts';
+import { testBackends } from '../../test/test-backends.ts';
+import { openPlatform, type Platform, type Services } from '../open-platform.ts';
 import { rest } from '../rest.ts';
 
 const never = new AbortController().signal;
@@ -55,10 +58,21 @@ async function killWithin(home: string, path: string, ms: number): Promise<boole
 }
 
 describe('killed anywhere', () => {
+  // No test changes what it exports, and to fill it takes longer than the rest.
+  const source = join(mkdtempSync(join(tmpdir(), 'keelson-test-')), '.keelson');
+  let from: Platform;
+
+  beforeAll(async () => {
+    from = await openPlatform({ dir: source, ...(await testBackends(source)) });
+    await fill(from);
+  }, 120_000);
+  afterAll(async () => {
+    await from?.close();
+    await rm(dirname(source), { recursive: true, force: true });
+  });
+
   test('an import is completed by another, and no run is ever there in part', async () => {
     const dir = await temporaryDirectory();
-    const { platform: from } = await openTestPlatform();
-    await fill(from);
     const path = join(dir, 'x.tar');
     await from.tracking.exportExperiments({ to: path });
     // How long a whole one takes here, so that the kills fall into it.
@@ -92,8 +106,6 @@ describe('killed anywhere', () => {
 
   test('an import that waits for one that is killed takes its turn', async () => {
     const dir = await temporaryDirectory();
-    const { platform: from } = await openTestPlatform();
-    await fill(from);
     const path = join(dir, 'x');
     await from.tracking.exportExperiments({ to: path });
     const home = join(dir, 'home');
@@ -108,8 +120,6 @@ describe('killed anywhere', () => {
 
   test('an export is there as a whole or not at all; the next one clears up', async () => {
     const dir = await temporaryDirectory();
-    const { platform: from, dir: source } = await openTestPlatform();
-    await fill(from);
     const to = join(dir, 'to');
     await mkdir(to);
     for (let kill = 0; kill < 8; kill += 1) {
