@@ -2,7 +2,7 @@
 // runs the same. The last line is `N passed, N failed`: each test counts, and each other phase
 // as one. A phase that found nothing to do has failed. Those after the tests run in two lanes, since each
 // of them keeps one processor busy; what they print is printed when they have ended.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -83,8 +83,8 @@ async function run(
   args: readonly string[],
   cwd = workspaceRoot,
 ): Promise<Outcome> {
-  const stdio = output === 'terminal' ? 'inherit' : (['ignore', 'pipe', 'pipe'] as const);
-  const child = spawn(file, args, { cwd, stdio, timeout: 60 * 60_000 });
+  const stdio: StdioOptions = output === 'terminal' ? 'inherit' : ['ignore', 'pipe', 'pipe'];
+  const child: ChildProcess = spawn(file, args, { cwd, stdio, timeout: 60 * 60_000 });
   if (output !== 'terminal') {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => output.push(text));
