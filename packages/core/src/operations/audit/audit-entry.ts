@@ -47,10 +47,19 @@ export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
+/** What the body of an entry's record has. */
+export function bodyOfEntry({ attests, previous, reason, correlationId }: AuditEntry): JsonObject {
+  return {
+    attests: attests as unknown as readonly JsonObject[],
+    previous,
+    ...(reason === undefined ? {} : { reason }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+  };
+}
+
 /** The change that appends an entry; its times are its own, so that no byte of the record is free. */
 export function entryChange(entry: AuditEntry, salts: readonly string[]): Change {
-  const { subject, sequence, at, principal, action, digest, ...facts } = entry;
-  const { attests, previous, reason, correlationId } = facts;
+  const { subject, sequence, at, principal, action, digest } = entry;
   return {
     op: 'restore',
     record: {
@@ -60,12 +69,7 @@ export function entryChange(entry: AuditEntry, salts: readonly string[]): Change
       createdAt: at,
       updatedAt: at,
       columns: { subject, sequence, at, principal, action, digest, salts: JSON.stringify(salts) },
-      body: {
-        attests: attests as unknown as readonly JsonObject[],
-        previous,
-        ...(reason === undefined ? {} : { reason }),
-        ...(correlationId === undefined ? {} : { correlationId }),
-      },
+      body: bodyOfEntry(entry),
       facets: {},
     },
   };

@@ -6,6 +6,7 @@ import { type Attested, saltedDigest, textOfEvent, textOfRevision } from './atte
 import { AttestedThings, isBroken, recordKey } from './attested-things.ts';
 import {
   type AuditEntry,
+  bodyOfEntry,
   entryFromRecord,
   entryId,
   entryKind,
@@ -123,7 +124,13 @@ function inspectEntry(
   }
   const expected = gap > 0 || place.lost ? entry.previous : place.digest;
   const { problem, salts } = inspectLink({
-    ...{ record, id: entryId(subject, sequence), at: entry.at, count: entry.attests.length },
+    ...{
+      record,
+      id: entryId(subject, sequence),
+      at: entry.at,
+      body: bodyOfEntry(entry),
+      count: entry.attests.length,
+    },
     ...{ digest: entry.digest, computed: sha256(textOfEntry(workspace, entry)) },
     ...{ previous: entry.previous, expected },
   });

@@ -7,7 +7,14 @@ import { AttestedThings } from './attested-things.ts';
 import { sha256 } from './audit-entry.ts';
 import type { Findings } from './audit-report.ts';
 import type { EntriesOfEvents } from './entries-of-events.ts';
-import { type AuditSeal, sealFromRecord, sealId, sealKind, textOfSeal } from './seal.ts';
+import {
+  type AuditSeal,
+  bodyOfSeal,
+  sealFromRecord,
+  sealId,
+  sealKind,
+  textOfSeal,
+} from './seal.ts';
 import { readSealed, type Sealed } from './sealing.ts';
 import { inspectLink } from './stored-links.ts';
 
@@ -75,7 +82,13 @@ export async function walkSeals(
     if (isBehindGap) expected = seal.previous;
     const computed = sha256(textOfSeal(workspace, seal));
     const { problem, salts } = inspectLink({
-      ...{ record, id: sealId(number), at: seal.at, count: seal.events.length },
+      ...{
+        record,
+        id: sealId(number),
+        at: seal.at,
+        body: bodyOfSeal(seal),
+        count: seal.events.length,
+      },
       ...{ digest: seal.digest, computed, previous: seal.previous, expected },
     });
     if (problem !== undefined || seal.number !== number) {

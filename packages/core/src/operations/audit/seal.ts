@@ -1,5 +1,5 @@
 import type { StoredRecord } from '../../contracts/record.ts';
-import { canonicalJson } from '../../json.ts';
+import { canonicalJson, type JsonObject } from '../../json.ts';
 
 /** The last entry of a subject's chain, when a seal was made. */
 export interface SealedHead {
@@ -49,6 +49,11 @@ export function textOfSeal(workspace: string, seal: Omit<AuditSeal, 'digest'>): 
   const { number, at, previous, heads, events, after, cursor, firstAt, lastAt } = seal;
   const range = { after, cursor, firstAt, lastAt };
   return canonicalJson({ workspace, number, at, previous, heads, events, ...range }, 'seal');
+}
+
+/** What the body of a seal's record has. */
+export function bodyOfSeal({ number: _, at: __, digest: ___, ...body }: AuditSeal): JsonObject {
+  return body as unknown as JsonObject;
 }
 
 /** A seal as its record has it, whether or not it is as it was. */

@@ -3,12 +3,18 @@ import type { Change } from '../../contracts/metadata-store.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
-import type { JsonObject } from '../../json.ts';
 import { columnIs } from '../every-record.ts';
 import { freshSalt, saltedDigest, textOfStoredEvent } from './attestation.ts';
 import { entryFromRecord, entryKind, sha256 } from './audit-entry.ts';
 import { isAuditedEvent } from './audited.ts';
-import { type AuditSeal, type SealedHead, sealId, sealKind, textOfSeal } from './seal.ts';
+import {
+  type AuditSeal,
+  bodyOfSeal,
+  type SealedHead,
+  sealId,
+  sealKind,
+  textOfSeal,
+} from './seal.ts';
 
 const sealedKind = 'audit_sealed';
 const sealedId = 'audit-sealed';
@@ -99,7 +105,7 @@ async function commitSeal(
 
 /** The change that keeps a seal; its times are its own, so that no byte of the record is free. */
 function sealChange(seal: AuditSeal, salts: readonly string[]): Change {
-  const { number, at, digest, ...body } = seal;
+  const { number, at, digest } = seal;
   return {
     op: 'restore',
     record: {
@@ -109,7 +115,7 @@ function sealChange(seal: AuditSeal, salts: readonly string[]): Change {
       createdAt: at,
       updatedAt: at,
       columns: { number, at, digest, salts: JSON.stringify(salts) },
-      body: body as unknown as JsonObject,
+      body: bodyOfSeal(seal),
       facets: {},
     },
   };

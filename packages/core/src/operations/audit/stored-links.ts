@@ -1,4 +1,5 @@
 import type { StoredRecord } from '../../contracts/record.ts';
+import { canonicalJson, type JsonObject } from '../../json.ts';
 import { saltsOf } from './audit-entry.ts';
 
 /** What is the same of entries and seals when they are looked at. */
@@ -7,6 +8,8 @@ export interface StoredLink {
   /** The id and the time that follow from what it says. */
   readonly id: string;
   readonly at: number;
+  /** The body that follows from what it says. */
+  readonly body: JsonObject;
   /** How many things it attests. */
   readonly count: number;
   /** Its digest, and that of what it says. */
@@ -38,6 +41,9 @@ function problemOf(link: StoredLink, erased: boolean): string | undefined {
   const { revision, createdAt, updatedAt } = record;
   if (record.id !== id) return `its id is ${JSON.stringify(record.id)}, not ${JSON.stringify(id)}`;
   if (computed !== digest) return `its digest is ${digest}, but what it says has ${computed}`;
+  if (canonicalJson(record.body) !== canonicalJson(link.body)) {
+    return 'its record has more than it says';
+  }
   if (previous !== expected) {
     return `it names ${previous || 'none'} as the digest of the link before, which has ${expected || 'none'}`;
   }
