@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import CountReporter from './tools/count-reporter.ts';
+import LongestFirst from './tools/longest-first.ts';
 
 const source = 'keelson:source';
 
@@ -26,6 +27,7 @@ export default defineConfig({
     // Worker threads and child processes that a test starts resolve sources as well.
     execArgv: [`--conditions=${source}`, '--disable-warning=ExperimentalWarning'],
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: ['default', new CountReporter()],
