@@ -13,6 +13,14 @@ import {
 } from '../packages/core/src/testing/faults/work-scenario.ts';
 import { ordersAreDone, ordersInvariants } from '../packages/core/test/order-process.ts';
 import { orderKinds } from '../packages/core/test/order-saga.ts';
+import {
+  allHaveEffects,
+  emitThings,
+  fillTallies,
+  type HandedOver,
+  subscriptionInvariants,
+  subscriptionScenarioKinds,
+} from '../packages/core/test/subscription-scenario.ts';
 import type { FaultContext, FaultReport, FaultScenario } from './scenario.ts';
 
 /** Scenarios whose processes are killed and stopped at random. */
@@ -44,6 +52,12 @@ export const killScenarios: readonly FaultScenario[] = [
     sentence:
       'Three processes drive orders, every other one back; one is killed or stopped every 60 to 150 ms.',
     run: (context) => orders(context, amounts(context, { tasks: 600, kills: 60, stalls: 10 })),
+  },
+  {
+    name: 'event-kills',
+    sentence:
+      'Three processes handle three subscriptions to events of 100 subjects; one is killed or stopped every 60 to 150 ms.',
+    run: (context) => events(context, amounts(context, { tasks: 10_000, kills: 200, stalls: 20 })),
   },
 ];
 
@@ -102,6 +116,38 @@ async function orders(
     },
   });
   return await checked(report, () => checkInvariants(left, ordersInvariants, `seed ${seed}`));
+}
+
+async function events(
+  { store, seed, tell }: FaultContext,
+  { tasks, kills, stalls }: Amounts,
+): Promise<FaultReport> {
+  const dir = mkdtempSync(join(tmpdir(), 'keelson-effects-'));
+  const effects = join(dir, 'effects');
+  const extent = { events: tasks, subjects: 100, subscriptions: ['one', 'two', 'three'] };
+  // So that there is something to do until the last kill.
+  const each = Math.ceil(tasks / (kills + stalls));
+  let emitted = 0;
+  try {
+    await using place = await store.place(subscriptionScenarioKinds);
+    const left = { store: place.store, extent, handed: () => readEffects<HandedOver>(effects) };
+    await fillTallies(place.store, extent);
+    const report = await killLoop({
+      program: store.child('subscribe-on'),
+      argument: { ...place.argument, effects, extent, leaseMs: 500 },
+      ...{ processes: 3, kills, stalls, stallMs: 1_200, seed, timeoutMs: 900_000 },
+      done: async () => {
+        tell(`${emitted} events of ${tasks} are emitted`);
+        emitted = await emitThings(place.store, extent, emitted, each);
+        return emitted === tasks && (await allHaveEffects(left));
+      },
+    });
+    return await checked(report, () =>
+      checkInvariants(left, subscriptionInvariants, `seed ${seed}`),
+    );
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 }
 
 /** Kills that hit nothing would prove nothing. */

@@ -28,7 +28,7 @@ export interface FaultStore extends AsyncDisposable {
   /** A new, empty store in real time. `via` is the address that children take, when it is another. */
   place(kinds: readonly KindDeclaration[], via?: string): Promise<FaultPlace>;
   /** A program of the package's test children. */
-  child(name: 'work-on' | 'order-many'): URL;
+  child(name: 'work-on' | 'order-many' | 'subscribe-on'): URL;
   /** The server's address, where there is one. */
   readonly url?: string;
 }

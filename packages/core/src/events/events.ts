@@ -150,11 +150,15 @@ interface Subscribed {
   readonly stop: () => Promise<void>;
 }
 
-/** Events, bound to a scope. `drive` starts a subscription's loop, if loops run; it answers what stops it. */
+/**
+ * Events, bound to a scope. `drive` starts a subscription's loop, if loops run, and answers what stops it;
+ * claims of subscriptions last `leaseMs` unless they are renewed.
+ */
 export function createEvents(
   scope: Scope,
   owners: Owners,
   drive: (loop: Loop) => () => Promise<void> = () => async () => undefined,
+  leaseMs = 15_000,
 ): Events {
   const subscriptions = new Map<string, Subscribed>();
   const { metadata } = scope;
@@ -177,7 +181,7 @@ export function createEvents(
       throw new KeelsonError('CONFLICT', `This process already has a subscription ${name}.`);
     }
     const { types, maxAttempts = 5, concurrency = 8, onDeadLetter = 'skip' } = options;
-    const settings = { name, types, handler, maxAttempts, concurrency, onDeadLetter };
+    const settings = { name, types, handler, maxAttempts, concurrency, onDeadLetter, leaseMs };
     const loop = createSubscriptionLoop(scope, settings, owners, partitions);
     const subscribed: Subscribed = { types, loop, stop: drive(loop) };
     subscriptions.set(name, subscribed);

@@ -10,7 +10,7 @@ import { type Hold, holdClaim } from './hold-claim.ts';
 import { getEvent } from './read-events.ts';
 import type { ReplayRequest } from './replays.ts';
 import type { Slots } from './slots.ts';
-import { leaseMs, type Owners, retryDelayMs, type Subscription, sliceMs } from './subscription.ts';
+import { type Owners, retryDelayMs, type Subscription, sliceMs } from './subscription.ts';
 
 const pageSize = 100;
 
@@ -59,7 +59,7 @@ export class RequestedReplays {
       where,
       limit: 1,
       owner: this.#owners.self,
-      leaseMs,
+      leaseMs: this.#subscription.leaseMs,
       takeFrom: this.#owners.dead(held),
     });
     return claimed;
@@ -71,6 +71,7 @@ export class RequestedReplays {
     onFault: (error: unknown) => void,
     work: (hold: Hold) => Promise<void>,
   ): Promise<void> {
+    const { leaseMs } = this.#subscription;
     const hold = holdClaim(this.#scope.metadata, claimed, { leaseMs, signal, onFault });
     try {
       await work(hold);

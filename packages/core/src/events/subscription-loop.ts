@@ -12,7 +12,7 @@ import { PartitionSlice, type SliceParts } from './partition-slice.ts';
 import { Progress } from './progress.ts';
 import { RequestedReplays } from './requested-replays.ts';
 import { Slots } from './slots.ts';
-import { leaseMs, type Owners, type Subscription, subscriptionId } from './subscription.ts';
+import { type Owners, type Subscription, subscriptionId } from './subscription.ts';
 
 /** A round ends after so long, also when handlers run on. */
 const roundMs = 1_000;
@@ -36,7 +36,7 @@ export function createSubscriptionLoop(
   partitions: number,
 ): SubscriptionLoop {
   const { metadata, workspace } = scope;
-  const { name, types } = subscription;
+  const { name, types, leaseMs } = subscription;
   const slots = new Slots(subscription.concurrency);
   const progress = new Progress(scope, { name, partitions });
   const duePartitions = new DuePartitions(scope, subscription);

@@ -37,6 +37,8 @@ export interface Subscription {
   /** How many subjects this process handles at once. */
   readonly concurrency: number;
   readonly onDeadLetter: OnDeadLetter;
+  /** Its claims last so long unless they are renewed. */
+  readonly leaseMs: number;
 }
 
 /** How the processes of a platform tell whose leases may be taken. */
@@ -47,8 +49,6 @@ export interface Owners {
   dead(owners: readonly string[]): readonly string[];
 }
 
-/** Claims of subscriptions last so long unless they are renewed. */
-export const leaseMs = 15_000;
 /** A process works so long on a part of a subscription before it lets others have it. */
 export const sliceMs = 1_000;
 /** So many subjects of a subscription are parked at most; then it waits, for its handler is what is broken. */
