@@ -5,6 +5,7 @@ import { workCrashes } from '../packages/core/src/testing/faults/work-crashes.ts
 import { storyOps, tellStories } from '../packages/core/src/testing/model/stories.ts';
 import { sagaCrashes } from '../packages/core/test/saga-crashes.ts';
 import { SqliteMetadataHarness } from '../packages/core/test/sqlite-metadata-harness.ts';
+import { subscriptionCrashes } from '../packages/core/test/subscription-crashes.ts';
 import type { FaultScenario } from './scenario.ts';
 
 /** Scenarios that are crashed at every point. */
@@ -22,6 +23,18 @@ export const crashScenarios: readonly FaultScenario[] = [
         invariants = scenario.invariants.length;
       }
       return { faults, invariants };
+    },
+  },
+  {
+    name: 'event-crashes',
+    sentence:
+      'A subscription whose handler fails once, crashed at every point × {throw, unknown, stall}.',
+    async run({ store, extent, tell }) {
+      tell('a subscription is crashed');
+      const scenario = subscriptionCrashes(() => store.harness());
+      const { byKind } = await runEveryCrash({ ...scenario, hits: extent === 'long' ? 3 : 1 });
+      const { throw: thrown, unknown, stall } = byKind;
+      return { faults: { throw: thrown, unknown, stall }, invariants: scenario.invariants.length };
     },
   },
   {

@@ -26,7 +26,7 @@ export function subscriberProcess<A extends SubscriberArgument>(
         self: ownerText(),
         dead: (all) => all.filter((owner) => ownerState(ownerFromText(owner)) === 'dead'),
       },
-      leaseMs: argument.leaseMs,
+      timing: { leaseMs: argument.leaseMs, noteMs: 100 },
       append: (effect: HandedOver) => log.append(effect),
     });
     working();

@@ -4,7 +4,7 @@ import type { KindDeclaration, StoredRecord } from '../src/contracts/record.ts';
 import type { Scope } from '../src/contracts/scope.ts';
 import { draftEvent } from '../src/events/draft-event.ts';
 import { createEvents, type Events, type SubscribeOptions } from '../src/events/events.ts';
-import type { Owners } from '../src/events/subscription.ts';
+import type { Owners, SubscriptionTiming } from '../src/events/subscription.ts';
 import type { Invariant } from '../src/testing/faults/invariants.ts';
 import { uuidV7 } from '../src/uuid.ts';
 
@@ -72,14 +72,14 @@ export async function subscribersOn(
   extent: Extent,
   parts: {
     readonly owners: Owners;
-    readonly leaseMs: number;
+    readonly timing: SubscriptionTiming;
     readonly options?: Partial<SubscribeOptions>;
     append(effect: HandedOver): void;
     /** Before the effect: may reject. */
     before?(effect: HandedOver): Promise<void> | void;
   },
 ): Promise<Events> {
-  const events = createEvents(scopeOn(store), parts.owners, undefined, parts.leaseMs);
+  const events = createEvents(scopeOn(store), parts.owners, undefined, parts.timing);
   for (const subscription of extent.subscriptions) {
     const options = { types: [type], from: 'start', ...parts.options } as const;
     await events.subscribe(subscription, options, async (event, { receipt }) => {

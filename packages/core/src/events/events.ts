@@ -16,7 +16,13 @@ import {
 import { eachEvent, followEvents, getEvent } from './read-events.ts';
 import { type ReplayFilter, type ReplayOptions, requestReplay } from './replays.ts';
 import { settle } from './settling.ts';
-import type { EventHandler, OnDeadLetter, Owners } from './subscription.ts';
+import {
+  type EventHandler,
+  type OnDeadLetter,
+  type Owners,
+  type SubscriptionTiming,
+  usualTiming,
+} from './subscription.ts';
 import { createSubscriptionLoop, type SubscriptionLoop } from './subscription-loop.ts';
 import {
   ensureSubscription,
@@ -151,14 +157,13 @@ interface Subscribed {
 }
 
 /**
- * Events, bound to a scope. `drive` starts a subscription's loop, if loops run, and answers what stops it;
- * claims of subscriptions last `leaseMs` unless they are renewed.
+ * Events, bound to a scope. `drive` starts a subscription's loop, if loops run, and answers what stops it.
  */
 export function createEvents(
   scope: Scope,
   owners: Owners,
   drive: (loop: Loop) => () => Promise<void> = () => async () => undefined,
-  leaseMs = 15_000,
+  timing: SubscriptionTiming = usualTiming,
 ): Events {
   const subscriptions = new Map<string, Subscribed>();
   const { metadata } = scope;
@@ -181,7 +186,7 @@ export function createEvents(
       throw new KeelsonError('CONFLICT', `This process already has a subscription ${name}.`);
     }
     const { types, maxAttempts = 5, concurrency = 8, onDeadLetter = 'skip' } = options;
-    const settings = { name, types, handler, maxAttempts, concurrency, onDeadLetter, leaseMs };
+    const settings = { name, types, handler, maxAttempts, concurrency, onDeadLetter, timing };
     const loop = createSubscriptionLoop(scope, settings, owners, partitions);
     const subscribed: Subscribed = { types, loop, stop: drive(loop) };
     subscriptions.set(name, subscribed);
@@ -207,7 +212,8 @@ export function createEvents(
       const waits = await Promise.all(loops.map((loop) => loop.nextAttemptAt()));
       const next = waits.filter((at) => at !== undefined);
       if (next.length === 0) return any;
-      await rest(Math.max(5, Math.min(...next) - scope.clock.now()), signal);
+      // At least a moment: what is due and was not handled is in somebody else's hands.
+      await rest(Math.max(20, Math.min(...next) - scope.clock.now()), signal);
     }
     return any;
   }

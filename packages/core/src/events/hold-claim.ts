@@ -1,5 +1,10 @@
 import type { Claimed, ClaimKey, MetadataStore } from '../contracts/metadata-store.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { rest } from '../rest.ts';
+
+/** Until its lease ends, nobody can go on with what was not given back. */
+const releaseAttempts = 3;
+const releaseRestMs = 100;
 
 /** A claim that is kept while work under it goes on. */
 export interface Hold {
@@ -57,11 +62,19 @@ export function holdClaim(
     async release() {
       clearInterval(timer);
       await renewing;
-      try {
-        await metadata.release([key]);
-      } catch (error) {
-        // A lease ends by itself; one of a store that was closed under the work, with this process.
-        if (!isKeelsonError(error, 'CLOSED')) onFault(error);
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await metadata.release([key]);
+        } catch (error) {
+          // One of a store that was closed under the work ends with this process.
+          if (isKeelsonError(error, 'CLOSED')) return;
+          if (!isKeelsonError(error, 'UNAVAILABLE') || attempt === releaseAttempts) {
+            // A lease ends by itself.
+            onFault(error);
+            return;
+          }
+        }
+        await rest(releaseRestMs, signal);
       }
     },
   };

@@ -44,8 +44,6 @@ interface Lane {
 const pageSize = 100;
 /** How far events are taken in ahead of the oldest that is not through. */
 const windowSize = 500;
-/** What has been handled is noted at most so often: after a kill, what came since is handed over again. */
-const noteMs = 100;
 /** How often it looks for new events while handlers run. */
 const lookMs = 100;
 /** At the end of a slice, handlers get so long to come to their ends before the slice goes on. */
@@ -453,7 +451,7 @@ export class PartitionSlice {
     this.#noteTimer ??= setTimeout(() => {
       this.#noteTimer = undefined;
       this.#place.save().catch((error) => this.#fail(error));
-    }, noteMs);
+    }, this.#parts.subscription.timing.noteMs);
   }
 
   #takeUpdate(): PartitionUpdate {

@@ -59,7 +59,7 @@ export class RequestedReplays {
       where,
       limit: 1,
       owner: this.#owners.self,
-      leaseMs: this.#subscription.leaseMs,
+      leaseMs: this.#subscription.timing.leaseMs,
       takeFrom: this.#owners.dead(held),
     });
     return claimed;
@@ -71,7 +71,7 @@ export class RequestedReplays {
     onFault: (error: unknown) => void,
     work: (hold: Hold) => Promise<void>,
   ): Promise<void> {
-    const { leaseMs } = this.#subscription;
+    const { leaseMs } = this.#subscription.timing;
     const hold = holdClaim(this.#scope.metadata, claimed, { leaseMs, signal, onFault });
     try {
       await work(hold);

@@ -36,7 +36,8 @@ export function createSubscriptionLoop(
   partitions: number,
 ): SubscriptionLoop {
   const { metadata, workspace } = scope;
-  const { name, types, leaseMs } = subscription;
+  const { name, types } = subscription;
+  const { leaseMs } = subscription.timing;
   const slots = new Slots(subscription.concurrency);
   const progress = new Progress(scope, { name, partitions });
   const duePartitions = new DuePartitions(scope, subscription);

@@ -27,6 +27,14 @@ export type EventHandler = (event: StoredEvent, context: HandlerContext) => Prom
 /** What becomes of the later events of a subject when one of them was given up. */
 export type OnDeadLetter = 'skip' | 'hold';
 
+/** How long things take. */
+export interface SubscriptionTiming {
+  /** Claims last so long unless they are renewed. */
+  readonly leaseMs: number;
+  /** What was handled is noted so long afterwards at the latest: after a kill, what came since comes again. */
+  readonly noteMs: number;
+}
+
 /** A durable subscription of one workspace, as this process sees it. */
 export interface Subscription {
   readonly name: string;
@@ -37,8 +45,7 @@ export interface Subscription {
   /** How many subjects this process handles at once. */
   readonly concurrency: number;
   readonly onDeadLetter: OnDeadLetter;
-  /** Its claims last so long unless they are renewed. */
-  readonly leaseMs: number;
+  readonly timing: SubscriptionTiming;
 }
 
 /** How the processes of a platform tell whose leases may be taken. */
@@ -49,6 +56,7 @@ export interface Owners {
   dead(owners: readonly string[]): readonly string[];
 }
 
+export const usualTiming: SubscriptionTiming = { leaseMs: 15_000, noteMs: 100 };
 /** A process works so long on a part of a subscription before it lets others have it. */
 export const sliceMs = 1_000;
 /** So many subjects of a subscription are parked at most; then it waits, for its handler is what is broken. */
