@@ -1,3 +1,5 @@
+import { redact, redactText } from './redaction.ts';
+
 /**
  * The closed set of reasons for which Keelson refuses or fails. `docs/errors.md` explains each one
  * with its remedy; a test holds that page and this list together.
@@ -73,9 +75,9 @@ export class KeelsonError extends Error {
     message: string,
     options: { readonly cause?: unknown; readonly details?: ErrorDetails } = {},
   ) {
-    super(readable(message), 'cause' in options ? { cause: options.cause } : undefined);
+    super(redactText(readable(message)), 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
-    this.details = options.details ?? {};
+    this.details = redact(options.details ?? {});
     Object.defineProperty(this, brand, { value: true });
   }
 

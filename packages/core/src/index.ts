@@ -212,6 +212,7 @@ export type {
   PlatformOptions,
   ServicesOptions,
 } from './platform-options.ts';
+export { noteSecret, redact, redactText } from './redaction.ts';
 
 export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { KeelsonError } from './errors.ts';
+import { redactText } from './redaction.ts';
 
 /** A value that survives every store and wire: JSON, and NaN, ±Infinity and −0 besides. */
 export type Json =
@@ -94,10 +95,10 @@ export function assertText(
 
 /**
  * `text` as every store can keep it, for messages of others that must not be refused: NUL and lone
- * surrogates replaced by U+FFFD, cut to `maxLength` without splitting a character.
+ * surrogates replaced by U+FFFD, secrets by `[redacted]`, cut to `maxLength` without splitting a character.
  */
 export function storableText(text: string, maxLength: number): string {
-  const clean = text.toWellFormed().replaceAll('\u0000', '\uFFFD');
+  const clean = redactText(text.toWellFormed().replaceAll('\u0000', '\uFFFD'));
   if (clean.length <= maxLength) return clean;
   const cut = clean.slice(0, maxLength - 1);
   return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`;

@@ -15,7 +15,7 @@ import { registryKinds } from './contracts/kinds/registry-kinds.ts';
 import { sagaKinds } from './contracts/kinds/saga-kinds.ts';
 import { trackingKinds } from './contracts/kinds/tracking-kinds.ts';
 import type { Loop } from './contracts/loop.ts';
-import type { Authorizer, Logger, Principal } from './contracts/ports.ts';
+import type { Authorizer, Principal } from './contracts/ports.ts';
 import type { KindDeclaration } from './contracts/record.ts';
 import type { Scope } from './contracts/scope.ts';
 import { createDeployments, type Deployments } from './deployments/deployments.ts';
@@ -64,6 +64,7 @@ import { Policies, policedArtifacts, policedMetadata } from './operations/police
 import { createQuotaKeeper, type WorkspaceQuotas } from './operations/quota-keeper.ts';
 import type { AnySaga } from './operations/saga.ts';
 import { createSagas } from './operations/sagas.ts';
+import { stderrLogger } from './operations/stderr-logger.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
 import { platformCaretakers } from './platform-caretakers.ts';
@@ -150,7 +151,7 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
     metadata: given.metadata,
     series: given.series,
     artifacts: given.artifacts,
-    logger: given.logger ?? stderrLogger,
+    logger: portsOf(given).logger,
     points: {
       ...points,
       heartbeatMs: Math.ceil((given.heartbeatTimeoutMs ?? heartbeatTimeoutMs) / 6),
@@ -604,17 +605,6 @@ const owners: Owners = {
 /** Without an authorizer of the user's, everybody in the process may do everything. */
 const openAuthorizer: Authorizer = {
   authorize: async () => ({ allowed: true, reason: 'no authorizer is configured' }),
-};
-
-const stderrLogger: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: (_fields, message) => console.warn(`keelson: ${message}`),
-  error: (fields, message) => {
-    const error = (fields as { readonly error?: unknown }).error;
-    const detail = error instanceof Error ? ` ${error.message}` : '';
-    console.error(`keelson: ${message}${detail}`);
-  },
 };
 
 function localPrincipal(): Principal {

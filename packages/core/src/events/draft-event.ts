@@ -2,6 +2,7 @@ import type { EventDraft } from '../contracts/event.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
+import { redact } from '../redaction.ts';
 import { activeSpan, rememberSpan } from './active-trace.ts';
 import { currentCorrelation } from './correlation.ts';
 import { findDefinition } from './event-catalogue.ts';
@@ -30,7 +31,7 @@ export function draftEvent<T extends string>(
   if (span !== undefined) rememberSpan(id, span);
   return {
     ...event,
-    payload: event.payload as JsonObject,
+    payload: redact(event.payload as JsonObject),
     id,
     at: scope.clock.now(),
     schemaVersion: event.schemaVersion ?? checkedVersion(event.type, event.payload),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkOptions } from '../../check-options.ts';
 import type { SecretProvider } from '../../contracts/ports.ts';
 import { assertText } from '../../json.ts';
+import { noteSecret } from '../../redaction.ts';
 
 /** Which variables are secrets. */
 export interface EnvironmentSecretsOptions {
@@ -27,7 +28,9 @@ export function environmentSecrets(options: EnvironmentSecretsOptions = {}): Sec
       assertText(name, 'The name of a secret', 1000);
       const variable = prefix + name.toUpperCase().replace(/[^A-Z0-9]/g, '_');
       const value = process.env[variable];
-      return value === '' ? undefined : value;
+      if (value === undefined || value === '') return undefined;
+      noteSecret(value);
+      return value;
     },
   };
 }

@@ -5,6 +5,7 @@ import { checkOptions } from '../../check-options.ts';
 import type { SecretProvider } from '../../contracts/ports.ts';
 import { KeelsonError } from '../../errors.ts';
 import { assertText } from '../../json.ts';
+import { noteSecret } from '../../redaction.ts';
 
 /** Where the files are. */
 export interface FileSecretsOptions {
@@ -34,7 +35,9 @@ export function fileSecrets(options: FileSecretsOptions): SecretProvider {
         );
       }
       const text = await readSecretFile(join(dir, name));
-      return text === '' ? undefined : text;
+      if (text === undefined || text === '') return undefined;
+      noteSecret(text);
+      return text;
     },
   };
 }

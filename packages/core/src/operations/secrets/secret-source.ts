@@ -3,6 +3,7 @@ import { having } from '../../check-options.ts';
 import type { SecretProvider } from '../../contracts/ports.ts';
 import { KeelsonError } from '../../errors.ts';
 import { assertText } from '../../json.ts';
+import { noteSecret } from '../../redaction.ts';
 
 /**
  * A secret as options take it: the text, or a function that is asked at each use (with `fresh` after what
@@ -46,7 +47,10 @@ export async function readSecret(
   options: { readonly fresh: boolean } = { fresh: false },
 ): Promise<string> {
   const secret = typeof source === 'string' ? source : await source(options);
-  if (typeof secret === 'string' && secret !== '') return secret;
+  if (typeof secret === 'string' && secret !== '') {
+    noteSecret(secret);
+    return secret;
+  }
   throw new KeelsonError('INVALID', 'A secret must be text; its function gave something else.');
 }
 
