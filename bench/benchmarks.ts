@@ -34,6 +34,11 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./tracking.ts')).benchTracking(context),
   },
   {
+    name: 'audit',
+    sentence: 'What an audit entry costs a commit on both stores; sealing and verifying.',
+    run: async (context) => (await import('./audit.ts')).benchAudit(context),
+  },
+  {
     name: 'many-runs',
     sentence: '500 runs open at once in one process, beside the same points of one run.',
     run: async (context) => (await import('./many-runs.ts')).benchManyRuns(context),

@@ -1,7 +1,6 @@
 // Verifies an export of the audit trail with nothing but Node: node verify-audit-export.mjs trail.jsonl
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 
 const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 const digests = new Map(); // of each link, by its place
@@ -10,7 +9,7 @@ const fail = (what) => {
   process.exit(1);
 };
 let links = 0;
-for await (const line of createInterface({ input: createReadStream(process.argv[2]) })) {
+for await (const line of linesOf(process.argv[2])) {
   const { kind, digest, text, events = [] } = JSON.parse(line);
   if (kind === undefined) continue; // the first line says what the file is
   const link = JSON.parse(text);
@@ -34,3 +33,14 @@ for await (const line of createInterface({ input: createReadStream(process.argv[
   links += 1;
 }
 console.log(`${links} links are whole`);
+
+// By line feeds alone: readline breaks lines at U+2028 too, which JSON may have.
+async function* linesOf(path) {
+  let rest = '';
+  for await (const text of createReadStream(path, 'utf8')) {
+    const lines = `${rest}${text}`.split('\n');
+    rest = lines.pop();
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
+}

@@ -225,7 +225,12 @@ export type {
 } from './registry/model-version.ts';
 export type { RegisterOptions } from './registry/registration.ts';
 export type { Registry } from './registry/registry.ts';
-export type { PolicyCheck, StagePolicy, TransitionRule } from './registry/stage-policy.ts';
+export {
+  defaultStagePolicy,
+  type PolicyCheck,
+  type StagePolicy,
+  type TransitionRule,
+} from './registry/stage-policy.ts';
 export type { StageTransition } from './registry/transition.ts';
 export type { TransitionRequest } from './registry/transitions.ts';
 export {
