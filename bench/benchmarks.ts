@@ -119,6 +119,12 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./stores.ts')).benchStores(context),
   },
   {
+    name: 'events',
+    sentence:
+      'Events committed and handed to a subscription, on both stores, beside an outbox table that is polled.',
+    run: async (context) => (await import('./events.ts')).benchEvents(context),
+  },
+  {
     name: 'predictions',
     sentence:
       'Rows of the prediction log, appended and read, beside rows with JSON in node:sqlite.',

@@ -134,13 +134,23 @@ async function workOf(
       await bare.query('COMMIT');
     },
     async claim(limit) {
-      const claimed = await store.claim('subscription', { limit, owner: 'bench', leaseMs: 60_000 });
+      const claimed = await store.claim('subscription_partition', {
+        limit,
+        owner: 'bench',
+        leaseMs: 60_000,
+      });
       const keys = claimed.map(({ record, owner, fence }): ClaimKey => {
-        return { workspace: 'default', kind: 'subscription', id: record.id, owner, fence };
+        return {
+          workspace: 'default',
+          kind: 'subscription_partition',
+          id: record.id,
+          owner,
+          fence,
+        };
       });
       const changes = keys.flatMap(({ id, owner, fence }): Change[] => [
-        { op: 'hold', kind: 'subscription', id, owner, fence },
-        { op: 'merge', kind: 'subscription', id },
+        { op: 'hold', kind: 'subscription_partition', id, owner, fence },
+        { op: 'merge', kind: 'subscription_partition', id },
       ]);
       await commit(changes);
       await store.release(keys);
@@ -204,7 +214,12 @@ function createRun(id: string): Change {
 }
 
 function createSubscription(id: string): Change {
-  return { op: 'create', kind: 'subscription', id, columns: { name: id } };
+  return {
+    op: 'create',
+    kind: 'subscription_partition',
+    id,
+    columns: { subscription: id, number: 0, dirty: false, careful: 0, crashes: 0 },
+  };
 }
 
 function emit(id: string): Change {

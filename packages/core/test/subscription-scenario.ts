@@ -179,7 +179,8 @@ async function allOf(store: MetadataStore, kind: string): Promise<readonly Store
   }
 }
 
-function scopeOn(metadata: MetadataStore): Scope {
+/** A scope that has records and events alone. */
+export function scopeOn(metadata: MetadataStore): Scope {
   const none = (): never => {
     throw new Error('Events need no more than records.');
   };

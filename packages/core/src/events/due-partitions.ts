@@ -1,6 +1,7 @@
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
+import { rest } from '../rest.ts';
 import { replayRequested } from './dead-letters.ts';
 import { allRecords, columnIs, partitionsOf } from './event-records.ts';
 import { type Subscription, subscriptionId } from './subscription.ts';
@@ -13,6 +14,7 @@ export interface DuePartition {
 
 /** Without an event, everything is looked at again after so long: a process may have died with work begun. */
 const lookMs = 5_000;
+const shortMs = 100;
 
 /**
  * Finds the partitions of a subscription that have something to do. While nothing happens it reads one
@@ -63,6 +65,20 @@ export class DuePartitions {
     const isQuiet = partitions.length === 0 && busy.size === 0 && !requested;
     this.#idle = isQuiet ? { cursor: latest, until } : undefined;
     return { partitions, requested };
+  }
+
+  /** Resolves when there may be something again: after a moment where others have it, `ms` at the most. */
+  async wait(ms: number, signal: AbortSignal): Promise<void> {
+    const { metadata, clock } = this.#scope;
+    const idle = this.#idle;
+    const leftMs = Math.min(ms, (idle?.until ?? 0) - clock.now());
+    if (idle === undefined || leftMs <= 0) return rest(shortMs, signal, { background: true });
+    try {
+      await metadata.waitForEvents(idle.cursor, { timeoutMs: leftMs, signal });
+    } catch {
+      // The next round finds out, and says so.
+      await rest(shortMs, signal, { background: true });
+    }
   }
 
   async #isIdle(latest: string, now: number): Promise<boolean> {

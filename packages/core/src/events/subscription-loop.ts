@@ -17,6 +17,8 @@ import { type Owners, type Subscription, subscriptionId } from './subscription.t
 /** A round ends after so long, also when handlers run on. */
 const roundMs = 1_000;
 const lookMs = 100;
+/** Without an event it looks again after so long. */
+const idleMs = 1_000;
 const kind = 'subscription_partition';
 
 /** The loop of a subscription in one process. */
@@ -175,8 +177,9 @@ export function createSubscriptionLoop(
 
   return {
     name: subscriptionId(name),
-    idleMs: lookMs,
+    idleMs,
     runOnce,
+    wait: (signal) => duePartitions.wait(idleMs, signal),
 
     async drain() {
       ending.abort();

@@ -97,7 +97,8 @@ export class LoopRunner {
         note.rounds += 1;
         note.endedAt = Date.now();
         note.lastSuccessAt = note.endedAt;
-        if (!busy) await rest(loop.idleMs, signal, { background: true });
+        if (busy) continue;
+        await (loop.wait?.(signal) ?? rest(loop.idleMs, signal, { background: true }));
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
