@@ -14,6 +14,7 @@ import {
   textOfEntry,
 } from './audit-entry.ts';
 import type { Findings } from './audit-report.ts';
+import { inOrder } from './in-order.ts';
 import type { LastSealed } from './seal-walk.ts';
 import { inspectLink } from './stored-links.ts';
 
@@ -161,9 +162,10 @@ async function inspectAttested(
     // Emitters and entries have their time from the same clock, but not in the same moment.
     const span = { firstAt: Math.min(...times) - skewMs, lastAt: Math.max(...times) + skewMs };
     const events = await things.events(ids, span);
-    for (const { entry, attested, salt } of part) {
+    const found = await inOrder(part, ({ attested, salt }) => wrongWith(attested, salt));
+    for (const [index, { entry, attested }] of part.entries()) {
       const { subject, sequence } = entry;
-      const problem = await wrongWith(attested, salt);
+      const problem = found[index];
       if (problem === undefined) continue;
       if (problem === 'erased') findings.erased += 1;
       else {

@@ -5,6 +5,7 @@ import { isKeelsonError } from '../../errors.ts';
 import { entryFromRecord, entryKind } from './audit-entry.ts';
 import type { Findings } from './audit-report.ts';
 import { isAuditedEvent } from './audited.ts';
+import { inOrder } from './in-order.ts';
 
 type WalkScope = Pick<Scope, 'metadata' | 'workspace'>;
 
@@ -28,9 +29,12 @@ export class EntriesOfEvents {
       const mine = bySubject.get(event.subject) ?? new Map<string, StoredEvent>();
       bySubject.set(event.subject, mine.set(event.id, event));
     }
-    for (const [subject, missing] of bySubject) {
-      const start = this.#places.get(subject) ?? 0;
-      const end = await strikeOut(this.#scope, subject, start, missing);
+    const subjects = [...bySubject];
+    const ends = await inOrder(subjects, ([subject, missing]) =>
+      strikeOut(this.#scope, subject, this.#places.get(subject) ?? 0, missing),
+    );
+    for (const [index, [subject, missing]] of subjects.entries()) {
+      const end = ends[index];
       if (end === undefined) continue;
       this.#places.set(subject, end);
       for (const { id, type } of missing.values()) {
@@ -59,10 +63,12 @@ async function strikeOut(
     const by = { from: 'column', name: 'sequence' } as const;
     try {
       const orderBy = [{ by, direction: 'asc' } as const];
+      // Nearly always these are the next, one each.
+      const limit = Math.min(100, missing.size + 1);
       const { records } = await metadata.query(workspace, entryKind, {
         where,
         orderBy,
-        limit: 100,
+        limit,
       });
       for (const record of records) {
         const { attests, sequence } = entryFromRecord(record);
@@ -70,7 +76,7 @@ async function strikeOut(
         place = sequence;
         if (missing.size === 0) return place;
       }
-      if (records.length < 100) return place;
+      if (records.length < limit) return place;
     } catch (error) {
       // The walk of the chains names it.
       if (isKeelsonError(error, 'CORRUPT')) return undefined;

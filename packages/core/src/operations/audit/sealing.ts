@@ -7,6 +7,7 @@ import { columnIs } from '../every-record.ts';
 import { freshSalt, saltedDigest, textOfStoredEvent } from './attestation.ts';
 import { entryFromRecord, entryKind, sha256 } from './audit-entry.ts';
 import { isAuditedEvent } from './audited.ts';
+import { inOrder } from './in-order.ts';
 import {
   type AuditSeal,
   bodyOfSeal,
@@ -133,20 +134,19 @@ async function headsOf(
   { metadata, workspace }: SealingScope,
   events: readonly StoredEvent[],
 ): Promise<readonly SealedHead[]> {
-  const subjects = new Set(events.flatMap(subjectsOf));
-  const heads: SealedHead[] = [];
-  for (const subject of subjects) {
+  const subjects = [...new Set(events.flatMap(subjectsOf))];
+  const heads = await inOrder(subjects, async (subject): Promise<SealedHead | undefined> => {
     const { records } = await metadata.query(workspace, entryKind, {
       where: columnIs('subject', subject),
       orderBy: [{ by: { from: 'column', name: 'sequence' }, direction: 'desc' }],
       limit: 1,
     });
     const record: StoredRecord | undefined = records[0];
-    if (record === undefined) continue;
+    if (record === undefined) return undefined;
     const { sequence, digest } = entryFromRecord(record);
-    heads.push({ subject, sequence, digest });
-  }
-  return heads;
+    return { subject, sequence, digest };
+  });
+  return heads.filter((head) => head !== undefined);
 }
 
 /** The subjects whose chains an event tells of. */

@@ -3,7 +3,7 @@ import type { Loop } from '../../contracts/loop.ts';
 import { triggerTypes } from './incident-triggers.ts';
 
 /** The subscription under which incidents are opened. */
-export const incidentSubscription = 'incidents';
+const incidentSubscription = 'incidents';
 
 /**
  * Subscribes, once in this process, to what opens incidents, from the first event on: an incident is missed by
