@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
@@ -137,4 +137,28 @@ test('an erasure that was cut off between its commit and the removal is finished
   expect(await audit.erase({ events: [id], reason: 'again' })).toMatchObject({ events: 1 });
   expect((await audit.verify()).problems).toEqual([]);
   expect(filesWith(dir, planted)).toEqual([]);
+});
+
+test('sealed events that retention moved are verified in their archives, and missed where one is damaged', async () => {
+  const { platform, dir } = await openAuditedWorld();
+  const { audit } = platform.operations;
+  const id = await platform.events.publish({ type: 'invoice.sent', subject: 'x' });
+  await audit.seal();
+  await archiveInvoices(dir);
+  const whole = await audit.verify();
+  expect(whole.problems).toEqual([]);
+  // Those of the world, and this one.
+  expect(whole.archivedEvents).toBeGreaterThan(1);
+  const [archive] = await Array.fromAsync(platform.events.archives());
+  const entries = await Array.fromAsync(audit.entries({ subject: 'archives' }));
+  expect(entries.map(({ action }) => action)).toEqual(['event_archive created']);
+  const [path] = filesWith(dir, 'keelson-events');
+  if (path === undefined || archive === undefined) throw new Error('There is an archive.');
+  const bytes = readFileSync(path);
+  bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1);
+  writeFileSync(path, bytes);
+  const report = await audit.verify();
+  expect(report.intact).toBe(false);
+  expect(report.problems.map(({ event }) => event)).toContain(id);
+  expect(report.broken?.problem).toContain('neither in the log nor in an archive');
 });
