@@ -512,7 +512,14 @@ function bindServices(
         notifiers: telling.names,
       }),
     caretakers: platformCaretakers(scope, {
-      ...{ options, runCare, times, quotas: scope.quotas, notifiers: telling.names },
+      ...{
+        options,
+        runCare,
+        times,
+        evaluate: monitoring.evaluate,
+        quotas: scope.quotas,
+        notifiers: telling.names,
+      },
       loops: {
         pipelines: pipelines.loops,
         deployments: deployments.loops,

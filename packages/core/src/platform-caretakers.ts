@@ -4,6 +4,7 @@ import type { Scope } from './contracts/scope.ts';
 import { deploymentsCaretaker } from './deployments/deployments-caretaker.ts';
 import { archiveContents, archiveReferences } from './events/event-archives.ts';
 import type { RetentionTimes } from './events/retention.ts';
+import type { Monitoring } from './monitoring/monitoring.ts';
 import { monitoringCaretaker } from './monitoring/monitoring-caretaker.ts';
 import { retentionCheck } from './operations/health/retention-check.ts';
 import { healthWorkspace } from './operations/health/store-checks.ts';
@@ -24,6 +25,7 @@ export interface CaretakerParts {
   readonly quotas: WorkspaceQuotas;
   readonly runCare: RunCare;
   readonly times: RetentionTimes;
+  readonly evaluate: Monitoring['evaluate'];
   /** The names of the notifiers that were handed over. */
   readonly notifiers: readonly string[];
   readonly loops: {
@@ -50,7 +52,7 @@ export function platformCaretakers(scope: Scope, parts: CaretakerParts): readonl
     registryCaretaker(scope, healthWorkspace),
     pipelinesCaretaker(scope, loops.pipelines),
     deploymentsCaretaker(scope, loops.deployments),
-    monitoringCaretaker(scope),
+    monitoringCaretaker(scope, parts.evaluate),
     sagaCaretaker(scope, loops.sagas),
     { component: 'events', checks: [retentionCheck(scope, times)] },
     { component: 'notifiers', checks: [notifierCheck(scope, notifiers)] },

@@ -1,7 +1,7 @@
 import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { danglingReferences, type Reference } from '../operations/reconcile/dangling.ts';
-import { detectorCheck, freshnessCheck } from './monitoring-checks.ts';
+import { detectorCheck, evaluateMonitors, freshnessCheck } from './monitoring-checks.ts';
 
 const references: readonly Reference[] = [
   { kind: 'monitor', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
@@ -10,10 +10,14 @@ const references: readonly Reference[] = [
 ];
 
 /** What monitoring hands to operations. */
-export function monitoringCaretaker(scope: Scope): Caretaker {
+export function monitoringCaretaker(
+  scope: Scope,
+  evaluate: Parameters<typeof evaluateMonitors>[1],
+): Caretaker {
   return {
     component: 'monitoring',
     checks: [freshnessCheck(scope), detectorCheck()],
+    recoveries: [evaluateMonitors(scope, evaluate)],
     reconcile: (how) => danglingReferences(scope, 'monitoring', references, how),
   };
 }

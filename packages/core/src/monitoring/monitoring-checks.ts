@@ -1,4 +1,4 @@
-import type { HealthCheck } from '../contracts/caretaker.ts';
+import type { HealthCheck, Recovery } from '../contracts/caretaker.ts';
 import type { PredictionSink } from '../contracts/prediction-sink.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { everyRecord } from '../operations/every-record.ts';
@@ -73,32 +73,57 @@ export function freshnessCheck(scope: Scope): HealthCheck {
     failureThreshold: 1,
     name: 'drift freshness',
     async run(signal) {
-      const to = scope.clock.now() - lagMs;
-      const late: string[] = [];
-      let monitors = 0;
-      for await (const { id, columns } of everyRecord(scope, 'monitor', { signal })) {
-        monitors += 1;
-        const from = (columns['evaluatedAt'] as number) + 1;
-        if (from >= to) continue;
-        for await (const batch of scope.series.rows(labelStream(scope.workspace, id), {
-          from,
-          to,
-        })) {
-          if (batch.at.length === 0) continue;
-          late.push(String(columns['deploymentName']));
-          break;
-        }
-      }
-      const details = { monitors, late: late.length };
+      const late = await lateMonitors(scope, signal);
+      const details = { late: late.length };
       if (late.length === 0) {
-        return {
-          status: 'HEALTHY',
-          message: 'Monitors have counted the labels there are.',
-          details,
-        };
+        const message = 'Monitors have counted the labels there are.';
+        return { status: 'HEALTHY', message, details };
       }
-      const message = `Labels have waited for two hours that monitors have not counted: ${late.slice(0, 10).join(', ')}.`;
+      const names = late.slice(0, 10).map(({ name }) => name);
+      const message = `Labels have waited for two hours that monitors have not counted: ${names.join(', ')}.`;
       return { status: 'DEGRADED', message, details };
     },
   };
+}
+
+/** Evaluates the monitors that are late. */
+export function evaluateMonitors(
+  scope: Scope,
+  evaluate: (deploymentId: string, options: { readonly at: number }) => Promise<unknown>,
+): Recovery {
+  return {
+    name: 'evaluate monitors',
+    priority: 50,
+    canHandle: ({ check }) => check === 'drift freshness',
+    async run(signal) {
+      const late = await lateMonitors(scope, signal);
+      for (const { id } of late) {
+        signal.throwIfAborted();
+        await evaluate(id, { at: scope.clock.now() });
+      }
+      const left = await lateMonitors(scope, signal);
+      const message = `${late.length - left.length} of ${late.length} monitors were evaluated.`;
+      return { outcome: left.length === 0 ? 'SUCCESS' : 'PARTIAL', message };
+    },
+  };
+}
+
+/** Monitors whose labels have waited for long. */
+async function lateMonitors(
+  scope: Scope,
+  signal: AbortSignal,
+): Promise<readonly { readonly id: string; readonly name: string }[]> {
+  const { series, workspace } = scope;
+  const to = scope.clock.now() - lagMs;
+  const late = [];
+  for await (const { id, columns } of everyRecord(scope, 'monitor', { signal })) {
+    const from = (columns['evaluatedAt'] as number) + 1;
+    if (from >= to) continue;
+    for await (const batch of series.rows(labelStream(workspace, id), { from, to })) {
+      if (batch.at.length === 0) continue;
+      late.push({ id, name: String(columns['deploymentName']) });
+      break;
+    }
+  }
+  return late;
 }

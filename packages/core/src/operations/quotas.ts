@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { checkOptions } from '../check-options.ts';
-import type { Caretaker } from '../contracts/caretaker.ts';
+import type { Caretaker, HealthCheck } from '../contracts/caretaker.ts';
 import type { QuotaResource } from '../contracts/quota.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertAllowed, decideAndCommit } from './decide-and-commit.ts';
+import { schedules } from './health/check-schedules.ts';
 import { quotaId, type WorkspaceQuotas } from './quota-keeper.ts';
 import { fullAt, periodOf, type StoredQuota } from './quota-law.ts';
 
@@ -139,6 +140,7 @@ export function createQuotaCaretaker(
 ): Caretaker & Required<Pick<Caretaker, 'reconcile'>> {
   return {
     component: 'quotas',
+    checks: [quotaCheck(keeper)],
     async reconcile({ mend, signal }) {
       const findings = [];
       for (const { resource, used } of await keeper.read()) {
@@ -154,6 +156,26 @@ export function createQuotaCaretaker(
         });
       }
       return findings;
+    },
+  };
+}
+
+const bufferShare = 0.8;
+
+/** Whether there is room left in what is limited. */
+function quotaCheck(keeper: Pick<WorkspaceQuotas, 'read'>): HealthCheck {
+  return {
+    ...{ ...schedules.resources, failureThreshold: 1 },
+    ...{ component: 'quotas', critical: false, kind: 'readiness', shared: true },
+    name: 'quotas',
+    async run() {
+      const quotas = await keeper.read();
+      const near = quotas.filter(({ used, limit }) => used >= bufferShare * limit);
+      const details = { quotas: quotas.length, near: near.length };
+      if (near.length === 0) return { status: 'HEALTHY', message: 'There is room.', details };
+      const uses = near.map(({ resource, used, limit }) => `${used} of ${limit} ${resource}`);
+      const message = `Four fifths or more are used: ${uses.join(', ')}. Remove what nobody needs, or set a higher limit.`;
+      return { status: 'DEGRADED', message, details };
     },
   };
 }

@@ -2,6 +2,7 @@ import PQueue from 'p-queue';
 import type { Fault, HealthCheck, HealthStatus, ServicePart } from '../../contracts/caretaker.ts';
 import type { Loop } from '../../contracts/loop.ts';
 import type { Scope } from '../../contracts/scope.ts';
+import { KeelsonError } from '../../errors.ts';
 import { withCorrelation } from '../../events/correlation.ts';
 import {
   asOf,
@@ -112,9 +113,18 @@ export class HealthKeeper {
     await Promise.all(due.map((kept) => this.#start(kept, false)));
   }
 
-  /** Runs every check now. */
-  async refresh(): Promise<void> {
-    await Promise.all([...this.#checks.values()].map((kept) => this.#start(kept, true)));
+  /** Runs every check now, or those that are named. INVALID for a name of none. */
+  async refresh(names: readonly string[] = [...this.#checks.keys()]): Promise<void> {
+    const kept = names.map((name) => {
+      const found = this.#checks.get(name);
+      if (found !== undefined) return found;
+      const all = [...this.#checks.keys()].join(', ');
+      throw new KeelsonError(
+        'INVALID',
+        `There is no check ${JSON.stringify(name)}; there are ${all}.`,
+      );
+    });
+    await Promise.all(kept.map((each) => this.#start(each, true)));
     await this.#writes.flush();
   }
 

@@ -14,6 +14,8 @@ import { WaitingWrites } from './waiting-writes.ts';
 export interface HealthOptions {
   /** Runs every check now, instead of answering what the loop of `platform.start()` found. */
   readonly fresh?: boolean;
+  /** With `fresh`: runs these checks alone. INVALID for a name of none. */
+  readonly checks?: readonly string[];
 }
 
 /** Which recoveries are listed. */
@@ -49,6 +51,7 @@ export interface PlatformHealth extends Health {
 
 const healthShape = z.strictObject({
   fresh: z.boolean().optional(),
+  checks: z.array(z.string().max(200)).max(1000).optional(),
 } satisfies Record<keyof HealthOptions, z.ZodType>);
 const recoveriesShape = z.strictObject({
   check: z.string().optional(),
@@ -84,7 +87,7 @@ export function createHealth(
     loops: [keeper.loop],
     async health(options = {}) {
       checkOptions(healthShape, options, 'health');
-      if (options.fresh === true) await keeper.refresh();
+      if (options.fresh === true) await keeper.refresh(options.checks);
       return keeper.report();
     },
     async recoveries(filter = {}) {

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openTestPlatform, temporaryDirectory, until } from '../../../test/open-test-platform.ts';
 import { type FaultyWorld, openFaultyWorld } from '../../../test/planted-faults.ts';
 import { testBackends } from '../../../test/test-backends.ts';
@@ -11,15 +11,22 @@ import { definePipeline } from '../../pipelines/define-pipeline.ts';
 import { baselineWatch } from './baseline.ts';
 import { judgeDisk, judgeSkew, memoryWatch } from './machine-checks.ts';
 
+/** One for all: each test plants a fault of another check, and looks at that check alone. Its clock only goes on. */
+let world: FaultyWorld;
+
+beforeAll(async () => {
+  world = await openFaultyWorld();
+});
+afterAll(() => world?.[Symbol.asyncDispose]());
+
 async function open(): Promise<FaultyWorld> {
-  const world = await openFaultyWorld();
-  onTestFinished(() => world[Symbol.asyncDispose]());
   return world;
 }
 
 async function standOf(platform: Platform, name: string, rounds = 1) {
-  for (let i = 1; i < rounds; i += 1) await platform.operations.health({ fresh: true });
-  const { checks } = await platform.operations.health({ fresh: true });
+  const only = { fresh: true, checks: [name] };
+  for (let i = 1; i < rounds; i += 1) await platform.operations.health(only);
+  const { checks } = await platform.operations.health(only);
   const check = checks.find((each) => each.name === name);
   if (check === undefined) throw new Error(`There is no check ${name}.`);
   return check;
@@ -209,7 +216,7 @@ describe('monitoring', () => {
       'DEGRADED',
       expect.stringContaining('w-deployment'),
     ]);
-    await w.platform.monitoring.evaluate(deploymentId, { at: at + 10 });
+    expect(await mendingOf(w.platform, 'drift freshness')).toBe('SUCCESS');
     expect(await standOf(w.platform, 'drift freshness')).toMatchObject({ status: 'HEALTHY' });
   });
 
@@ -234,6 +241,17 @@ describe('what monitoring computes with', () => {
       replayRule(rule, reference, [{ right: 10, total: 1000 }]),
     );
     expect(await jumpy.run(signal)).toMatchObject({ status: 'UNHEALTHY' });
+  });
+});
+
+test('a quota that is nearly used up is found', async () => {
+  const w = await open();
+  const { quotas } = w.platform.operations;
+  await quotas.set({ resource: 'runs', limit: 100 });
+  expect(await standOf(w.platform, 'quotas')).toMatchObject({ status: 'HEALTHY' });
+  await quotas.set({ resource: 'runs', limit: 2 });
+  expect(await standOf(w.platform, 'quotas')).toMatchObject({
+    ...{ status: 'DEGRADED', message: expect.stringMatching(/: \d of 2 runs\./) },
   });
 });
 
