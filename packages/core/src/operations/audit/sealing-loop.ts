@@ -1,5 +1,7 @@
+import type { StoredEvent } from '../../contracts/event.ts';
 import type { Loop } from '../../contracts/loop.ts';
 import type { Change, Claimed } from '../../contracts/metadata-store.ts';
+import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
 import { holdClaim } from '../../events/hold-claim.ts';
@@ -45,15 +47,21 @@ export function createSealingLoop(scope: LoopScope, owners: Owners): Loop {
     await metadata.commit({ workspace, principal: scope.principal.id, changes });
   }
 
-  async function sealNews(claimed: Claimed, signal: AbortSignal): Promise<boolean> {
-    const { owner, fence, record } = claimed;
-    const from = record.columns['cursor'];
+  /** Events that are to be sealed now, of all workspaces; none where it is better to wait. */
+  async function newsBehind(record: StoredRecord | undefined): Promise<readonly StoredEvent[]> {
+    const from = record?.columns['cursor'];
     const after = typeof from === 'string' ? { after: from } : {};
     const { events } = await metadata.readEvents({ limit: pageSize, ...after });
     const [first] = events;
-    if (first === undefined) return false;
+    if (first === undefined) return [];
     const waited = scope.clock.now() - first.at;
-    if (events.length < worthwhile && waited >= 0 && waited < patienceMs) return false;
+    return events.length < worthwhile && waited >= 0 && waited < patienceMs ? [] : events;
+  }
+
+  async function sealNews(claimed: Claimed, signal: AbortSignal): Promise<boolean> {
+    const { owner, fence, record } = claimed;
+    const events = await newsBehind(record);
+    if (events.length === 0) return false;
     for (const name of new Set(events.map((event) => event.workspace))) {
       await sealWorkspace({ ...scope, workspace: name }, signal);
     }
@@ -69,6 +77,9 @@ export function createSealingLoop(scope: LoopScope, owners: Owners): Loop {
     name: 'audit-sealing',
     idleMs: 10_000,
     async runOnce(given) {
+      // An idle platform writes nothing.
+      const due = await newsBehind(await metadata.find(workspace, kind, id));
+      if (due.length === 0) return false;
       const claimed = await claim();
       if (claimed === undefined) return false;
       const onFault = (error: unknown) =>

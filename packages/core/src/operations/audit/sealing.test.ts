@@ -32,7 +32,7 @@ test('processes that append to the same chains and seal them, killed again and a
   const start = () => new ChildProgram(childFile('audit-and-seal'), [dir]);
   const children = [start(), start(), start()];
   await Promise.all(children.map((child) => child.line(/ready/)));
-  for (let kill = 0; kill < 12; kill += 1) {
+  for (let kill = 0; kill < 8; kill += 1) {
     random = (random * 31 + 7) % 997;
     await wait(random % 150);
     const victim = kill % children.length;
