@@ -2,7 +2,7 @@ import type { Change } from '@keelson/core';
 import { uuidV7 } from '@keelson/core';
 import { type SeededRandom, seededRandom } from '@keelson/core/statistics';
 import { openStores, type PlatformStores } from '../packages/core/src/embedded/open-stores.ts';
-import { platformKinds } from '../packages/core/src/open-platform.ts';
+import { platformKinds } from '../packages/core/src/platform-kinds.ts';
 
 const experiments = 150;
 const runsPerCommit = 100;

@@ -9,8 +9,9 @@ import { openTestScope, type TestScope } from '../test/open-test-scope.ts';
 import { testBackends } from '../test/test-backends.ts';
 import { cachedArtifacts } from './embedded/cached-artifacts.ts';
 import { isKeelsonError } from './errors.ts';
-import { openPlatform, type Platform, platformKinds, type Services } from './open-platform.ts';
+import { openPlatform, type Platform, type Services } from './open-platform.ts';
 import { everyRecord } from './operations/every-record.ts';
+import { platformKinds } from './platform-kinds.ts';
 
 /** Touching nothing but the caller's handle or process, these ask nobody. */
 const local: ReadonlySet<string> = new Set([

@@ -3,8 +3,8 @@ import { openTestPlatform } from '../../test/open-test-platform.ts';
 import { openTestScope } from '../../test/open-test-scope.ts';
 import type { MetadataStore } from '../contracts/metadata-store.ts';
 import { KeelsonError } from '../errors.ts';
-import { platformKinds } from '../open-platform.ts';
 import { definePipeline } from '../pipelines/define-pipeline.ts';
+import { platformKinds } from '../platform-kinds.ts';
 import { createAuthorizer, platformPrincipal } from './access-authorizer.ts';
 
 const silent = { refused: (): void => undefined, delegationUsed: (): void => undefined };

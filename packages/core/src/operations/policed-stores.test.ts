@@ -3,7 +3,7 @@ import { openTestPlatform } from '../../test/open-test-platform.ts';
 import { openTestScope } from '../../test/open-test-scope.ts';
 import type { MetadataStore } from '../contracts/metadata-store.ts';
 import { KeelsonError } from '../errors.ts';
-import { platformKinds } from '../open-platform.ts';
+import { platformKinds } from '../platform-kinds.ts';
 
 /** A store that is away while it is told to be, and how often it was called. */
 function unreliable(store: MetadataStore): {

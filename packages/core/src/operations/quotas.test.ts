@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { openTestPlatform } from '../../test/open-test-platform.ts';
 import { openTestScope } from '../../test/open-test-scope.ts';
 import { testBackends } from '../../test/test-backends.ts';
-import { openPlatform, platformKinds, type Services } from '../open-platform.ts';
+import { openPlatform, type Services } from '../open-platform.ts';
 import { definePipeline } from '../pipelines/define-pipeline.ts';
+import { platformKinds } from '../platform-kinds.ts';
 import { createQuotaKeeper, quotaId } from './quota-keeper.ts';
 import { createQuotaCaretaker, createQuotas } from './quotas.ts';
 

@@ -4,9 +4,9 @@
  */
 import type { EventDraft } from '../../src/contracts/event.ts';
 import { openStores } from '../../src/embedded/open-stores.ts';
-import { platformKinds } from '../../src/open-platform.ts';
 import { auditedStore } from '../../src/operations/audit/audited-store.ts';
 import { createSealingLoop } from '../../src/operations/audit/sealing-loop.ts';
+import { platformKinds } from '../../src/platform-kinds.ts';
 import { ownerFromText, ownerState, ownerText } from '../../src/process-owner.ts';
 import { uuidV7 } from '../../src/uuid.ts';
 import { testBackends } from '../test-backends.ts';

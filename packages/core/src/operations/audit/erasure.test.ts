@@ -6,7 +6,7 @@ import { openAuditedWorld } from '../../../test/audit/audited-world.ts';
 import { openTestScope } from '../../../test/open-test-scope.ts';
 import { retentionTimes } from '../../events/retention.ts';
 import { createRetentionLoop } from '../../events/retention-loop.ts';
-import { platformKinds } from '../../open-platform.ts';
+import { platformKinds } from '../../platform-kinds.ts';
 import { uuidV7 } from '../../uuid.ts';
 import { auditedStore } from './audited-store.ts';
 

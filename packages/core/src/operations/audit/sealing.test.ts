@@ -5,7 +5,7 @@ import { temporaryDirectory } from '../../../test/open-test-platform.ts';
 import { openTestScope } from '../../../test/open-test-scope.ts';
 import type { EventDraft } from '../../contracts/event.ts';
 import type { Change } from '../../contracts/metadata-store.ts';
-import { platformKinds } from '../../open-platform.ts';
+import { platformKinds } from '../../platform-kinds.ts';
 import { uuidV7 } from '../../uuid.ts';
 import { everyRecord } from '../every-record.ts';
 import { entryFromRecord } from './audit-entry.ts';

@@ -4,7 +4,8 @@ import { openTestScope } from '../../../test/open-test-scope.ts';
 import type { Change } from '../../contracts/metadata-store.ts';
 import { withCorrelation } from '../../events/correlation.ts';
 import { draftEvent } from '../../events/draft-event.ts';
-import { type Platform, platformKinds } from '../../open-platform.ts';
+import type { Platform } from '../../open-platform.ts';
+import { platformKinds } from '../../platform-kinds.ts';
 import { defaultStagePolicy } from '../../registry/stage-policy.ts';
 import { timelineOf } from './incident-timeline.ts';
 
