@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { type Change, type MetadataStore, uuidV7 } from '@keelson/core';
 import { openStores, type PlatformStores } from '../packages/core/src/embedded/open-stores.ts';
-import { platformKinds } from '../packages/core/src/platform-kinds.ts';
 import { verifyAudit } from '../packages/core/src/operations/audit/audit-verification.ts';
 import { auditedStore } from '../packages/core/src/operations/audit/audited-store.ts';
 import { sealWorkspace } from '../packages/core/src/operations/audit/sealing.ts';
+import { platformKinds } from '../packages/core/src/platform-kinds.ts';
 import { pgBackend } from '../packages/store-pg/src/index.ts';
 import type { BenchContext } from './benchmark.ts';
 import { PgBench } from './pg-server.ts';
