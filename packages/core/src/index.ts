@@ -187,7 +187,7 @@ export {
 } from './operations/secrets/environment-secrets.ts';
 export { type FileSecretsOptions, fileSecrets } from './operations/secrets/file-secrets.ts';
 export { derivedKeys, secretKeys } from './operations/secrets/keys.ts';
-export { type SecretSource, secretFrom } from './operations/secrets/secret-source.ts';
+export { hideSecret, type SecretSource, secretFrom } from './operations/secrets/secret-source.ts';
 export type { VerifyOptions, VerifyReport } from './operations/verification.ts';
 export {
   definePipeline,
@@ -212,7 +212,6 @@ export type {
   PlatformOptions,
   ServicesOptions,
 } from './platform-options.ts';
-export { noteSecret, redact, redactText } from './redaction.ts';
 
 export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type {

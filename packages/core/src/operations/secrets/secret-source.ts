@@ -19,6 +19,17 @@ export const secretOption: z.ZodType<SecretSource> = z.custom<SecretSource>(
   'must be text, or a function that gives it',
 );
 
+/**
+ * Keeps a secret of your own out of logs, errors and events of this process, wherever it stands. INVALID for
+ * what is no text, and for fewer than eight letters: those would be found in words.
+ */
+export function hideSecret(secret: string): void {
+  if (typeof secret !== 'string' || secret.length < 8) {
+    throw new KeelsonError('INVALID', 'hideSecret takes a text of eight letters or more.');
+  }
+  noteSecret(secret);
+}
+
 const providers = z.strictObject({
   provider: having<SecretProvider>('a SecretProvider', 'secret'),
 });
