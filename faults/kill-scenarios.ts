@@ -135,7 +135,7 @@ async function events(
     const report = await killLoop({
       program: store.child('subscribe-on'),
       argument: { ...place.argument, effects, extent, leaseMs: 500 },
-      ...{ processes: 3, kills, stalls, stallMs: 1_200, seed, timeoutMs: 900_000 },
+      ...{ processes: 3, kills, stalls, stallMs: 1_200, seed, timeoutMs: 1_800_000 },
       done: async () => {
         tell(`${emitted} events of ${tasks} are emitted`);
         emitted = await emitThings(place.store, extent, emitted, each);
