@@ -1,5 +1,5 @@
 /** What stands in the place of a secret. */
-export const redacted = '[redacted]';
+const redacted = '[redacted]';
 
 const fewestLetters = 8;
 const mostSecrets = 1_000;

@@ -27,7 +27,7 @@ export interface CheckOutcome extends HealthResult {
 }
 
 /** A result may be overdue for so long before nothing is known any more. */
-export const staleAfterMs = 300_000;
+const staleAfterMs = 300_000;
 
 /** A check that has not run. */
 export function untried(check: HealthCheck): CheckState {

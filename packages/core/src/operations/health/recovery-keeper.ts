@@ -11,7 +11,7 @@ import type { WaitingWrites } from './waiting-writes.ts';
 type KeeperScope = Pick<Scope, 'metadata' | 'workspace' | 'principal' | 'clock' | 'ids' | 'logger'>;
 
 /** How often, and how long at most, a recovery is tried for one fault. */
-export const recoveryLimits = { attempts: 3, timeoutMs: 300_000, firstRestMs: 30_000 };
+const recoveryLimits = { attempts: 3, timeoutMs: 300_000, firstRestMs: 30_000 };
 
 /** What was done about a fault so far. */
 interface Mending {
