@@ -1,9 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { keepCompiled } from './tools/compile-cache.ts';
 import CountReporter from './tools/count-reporter.ts';
 import LongestFirst from './tools/longest-first.ts';
 
 const source = 'keelson:source';
+
+keepCompiled();
 
 // Not `module`: that names what bundlers take, which Node itself cannot load.
 // One root project: with a project per package the conditions below are not inherited, and an

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { keepCompiled } from './compile-cache.ts';
 import { npmCommand } from './npm-command.ts';
 import { countTests, type TestReport } from './test-count.ts';
 import { workspaceRoot } from './workspace-packages.ts';
@@ -24,6 +25,7 @@ type Phase = readonly [name: string, run: (output: Output) => Outcome | Promise<
 const biome = 'node_modules/@biomejs/biome/bin/biome';
 const knip = 'node_modules/knip/bin/knip.js';
 
+keepCompiled();
 const temporary = mkdtempSync(join(tmpdir(), 'keelson-check-'));
 process.on('exit', () => rmSync(temporary, { recursive: true, force: true }));
 
