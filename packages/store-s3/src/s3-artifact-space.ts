@@ -1,4 +1,4 @@
-import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, type GetObjectCommandInput, type S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import {
   type ArtifactSpace,
@@ -7,6 +7,7 @@ import {
   type ContentInfo,
   KeelsonError,
   type PutOptions,
+  type SignedUrlOptions,
 } from '@keelson/core';
 import { assertDigest, type OngoingWork, verifiedStream } from '@keelson/core/content';
 import { keepContent } from './content-keep.ts';
@@ -111,9 +112,9 @@ export class S3ArtifactSpace implements ArtifactSpace {
     }
   }
 
-  /** UNSUPPORTED for a content that was encrypted before it was stored. */
-  async signedUrl(sha256: string, options: { readonly expiresMs: number }): Promise<string> {
+  async signedUrl(sha256: string, options: SignedUrlOptions): Promise<string> {
     assertDigest(sha256);
+    const headers = answerHeaders(options);
     const expiresIn = Math.floor(options.expiresMs / 1000);
     if (!(expiresIn >= 1 && expiresIn <= 604_800)) {
       throw new KeelsonError('INVALID', 'expiresMs must be from 1 second to 7 days.');
@@ -129,7 +130,7 @@ export class S3ArtifactSpace implements ArtifactSpace {
       }
       if (objects.plain === undefined) throw missing(sha256);
       const Key = contentKey(this.#space, sha256, 'plain');
-      const command = new GetObjectCommand({ Bucket: requests.bucket, Key });
+      const command = new GetObjectCommand({ Bucket: requests.bucket, Key, ...headers });
       return await getSignedUrl(requests.client as S3Client, command, { expiresIn });
     });
   }
@@ -207,4 +208,32 @@ function noRange(sha256: string, sizeBytes: number | undefined, range: ByteRange
     `Content ${sha256}${size} ${range.start ?? 0} to ${range.end ?? 'its end'} is no range of it.`,
     { details: { sha256, sizeBytes, ...range } },
   );
+}
+
+/** What the answer to a signed address says of itself; a name is kept from ending its header. */
+function answerHeaders({
+  fileName,
+  contentType,
+}: SignedUrlOptions): Pick<
+  GetObjectCommandInput,
+  'ResponseContentDisposition' | 'ResponseContentType'
+> {
+  const hasControls = [fileName, contentType].some((text) => text && /\p{Cc}/u.test(text));
+  if (hasControls || (contentType !== undefined && !/^[\x20-\x7e]{1,255}$/.test(contentType))) {
+    throw new KeelsonError(
+      'INVALID',
+      'fileName and contentType must be printable, contentType in ASCII.',
+    );
+  }
+  const plain = fileName?.replace(/[^\x20-\x7e]|["\\]/g, '_');
+  const encoded = fileName === undefined ? '' : encodeURIComponent(fileName.toWellFormed());
+  return {
+    ...(fileName === undefined
+      ? {}
+      : {
+          // RFC 6266: the plain name for those who know no other.
+          ResponseContentDisposition: `attachment; filename="${plain}"; filename*=UTF-8''${encoded.replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)}`,
+        }),
+    ...(contentType === undefined ? {} : { ResponseContentType: contentType }),
+  };
 }

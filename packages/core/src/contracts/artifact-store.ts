@@ -31,6 +31,16 @@ export interface ByteRange {
   readonly end?: number;
 }
 
+/** What an address is signed for. */
+export interface SignedUrlOptions {
+  /** For how long from now: 1 second to 7 days. */
+  readonly expiresMs: number;
+  /** What browsers save it as. */
+  readonly fileName?: string;
+  /** The answer's `content-type`. */
+  readonly contentType?: string;
+}
+
 /**
  * The content-addressed bytes of one workspace. Promises, each with a case in `artifactStoreSuite`:
  *
@@ -76,6 +86,12 @@ export interface ArtifactSpace {
     readonly after?: string;
     readonly prefix?: string;
   }): AsyncIterable<ContentInfo & { readonly storedAt: number }>;
+  /**
+   * An address by which whoever has it gets the whole content, without us, until it ends. Only where the
+   * medium can sign; UNSUPPORTED for content that lies there encrypted by us, INVALID for other times.
+   * Who reads by it verifies by the digest.
+   */
+  signedUrl?(sha256: string, options: SignedUrlOptions): Promise<string>;
 }
 
 /** Content-addressed bytes, one space per workspace; nothing is shared across spaces. */

@@ -157,11 +157,13 @@ class CachedArtifactSpace implements ArtifactSpace {
   readonly #behind: ArtifactSpace;
   readonly #cache: Cache;
   readonly #work: OngoingWork;
+  readonly signedUrl?: NonNullable<ArtifactSpace['signedUrl']>;
 
   constructor(behind: ArtifactSpace, cache: Cache, work: OngoingWork) {
     this.#behind = behind;
     this.#cache = cache;
     this.#work = work;
+    if (behind.signedUrl !== undefined) this.signedUrl = behind.signedUrl.bind(behind);
   }
 
   async open(

@@ -90,6 +90,14 @@ export function policedMetadata(store: MetadataStore, policies: Policies): Metad
   };
 }
 
+function signing(
+  space: ArtifactSpace,
+  run: <T>(call: () => Promise<T>) => Promise<T>,
+): Pick<ArtifactSpace, 'signedUrl'> {
+  const sign = space.signedUrl?.bind(space);
+  return sign === undefined ? {} : { signedUrl: (...args) => run(() => sign(...args)) };
+}
+
 /** Contents on a server behind a breaker, as {@link policedMetadata}; lists go past it. */
 export function policedArtifacts(store: ArtifactStore, policies: Policies): ArtifactStore {
   const policy = policies.create({ name: 'the object store', breaker, isTransient: isAway });
@@ -102,6 +110,7 @@ export function policedArtifacts(store: ArtifactStore, policies: Policies): Arti
     keep: (...args) => run(() => space.keep(...args)),
     remove: (...args) => run(() => space.remove(...args)),
     list: (...args) => space.list(...args),
+    ...signing(space, run),
   });
   return {
     space: (workspace) => spaceOf(store.space(workspace)),

@@ -248,6 +248,7 @@ function boundSpace(space: ArtifactSpace): ArtifactSpace {
     keep: (...args) => space.keep(...args),
     remove: (...args) => space.remove(...args),
     list: (...args) => space.list(...args),
+    ...(space.signedUrl === undefined ? {} : { signedUrl: space.signedUrl.bind(space) }),
   };
 }
 

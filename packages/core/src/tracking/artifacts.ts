@@ -1,7 +1,12 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { checkOptions, signalOption } from '../check-options.ts';
-import type { ByteRange, ByteSource, ContentInfo } from '../contracts/artifact-store.ts';
+import type {
+  ByteRange,
+  ByteSource,
+  ContentInfo,
+  SignedUrlOptions,
+} from '../contracts/artifact-store.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
@@ -66,6 +71,12 @@ const downloadShape = z.strictObject({
   onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
 } satisfies Record<keyof DownloadArtifactOptions, z.ZodType>);
 
+const signedShape = z.strictObject({
+  expiresMs: z.number(),
+  fileName: z.string().min(1).max(255).optional(),
+  contentType: z.string().min(1).max(255).optional(),
+} satisfies Record<keyof SignedUrlOptions, z.ZodType>);
+
 const listShape = z.strictObject({
   prefix: z.string().optional(),
   limit: z.number().optional(),
@@ -93,6 +104,11 @@ export interface Artifacts {
   getArtifact(runId: string, path: string): Promise<Artifact>;
   /** Where an artifact's bytes lie, for other programs: a `file:` or `s3:` address. NOT_FOUND as above. */
   artifactUri(runId: string, path: string): Promise<string>;
+  /**
+   * An address that gives the bytes to whoever has it, without us, for `expiresMs` (1 second to 7 days): for
+   * browsers and workers elsewhere. UNSUPPORTED where the artifact store cannot sign, as files cannot.
+   */
+  signedArtifactUrl(runId: string, path: string, options: SignedUrlOptions): Promise<string>;
   /** A stream that verifies what it hands over: it fails with CORRUPT before a damaged part ends. */
   openArtifact(runId: string, path: string, range?: ByteRange): Promise<ReadableStream<Uint8Array>>;
   /** All bytes of a small artifact. CORRUPT when they are not what was logged. */
@@ -282,6 +298,20 @@ export function createArtifacts(
     getArtifact: get,
     listArtifacts: list,
     artifactUri: async (runId, path) => (await get(runId, path)).uri,
+    async signedArtifactUrl(runId, path, options) {
+      checkOptions(signedShape, options, 'signedArtifactUrl');
+      const artifact = await get(runId, path);
+      const name = artifact.path.split('/').at(-1) ?? artifact.path;
+      const { fileName = name, contentType = artifact.mimeType } = options;
+      const url = await scope.artifacts.signedUrl?.(artifact.sha256, {
+        ...{ expiresMs: options.expiresMs, fileName, contentType },
+      });
+      if (url !== undefined) return url;
+      throw new KeelsonError(
+        'UNSUPPORTED',
+        'This artifact store signs no addresses; @keelson/store-s3 does. Hand the bytes out by openArtifact().',
+      );
+    },
     async openArtifact(runId, path, range) {
       const artifact = await get(runId, path);
       return scope.artifacts.open(artifact.sha256, range);

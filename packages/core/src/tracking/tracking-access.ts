@@ -74,6 +74,7 @@ const rules: AccessRules<Tracking> = {
   listArtifacts: readsRun,
   getArtifact: readsRun,
   artifactUri: readsRun,
+  signedArtifactUrl: readsRun,
   openArtifact: readsRun,
   readArtifact: readsRun,
   downloadArtifact: readsRun,

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import {
   type ClientRequest,
   createServer,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   request,
   type Server,
@@ -39,6 +40,8 @@ export class FaultProxy implements AsyncDisposable {
   #number = 0;
   /** Requests that came, as `PUT /bucket/key?…`. */
   readonly requests: string[] = [];
+  /** The same, with their headers. */
+  readonly headers: { readonly line: string; readonly headers: IncomingHttpHeaders }[] = [];
 
   private constructor(target: string) {
     this.#target = new URL(target);
@@ -64,6 +67,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#faults = faults;
     this.#number = 0;
     this.requests.length = 0;
+    this.headers.length = 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,6 +80,7 @@ export class FaultProxy implements AsyncDisposable {
     const { method = 'GET', url = '/' } = asked;
     this.#number += 1;
     this.requests.push(`${method} ${url}`);
+    this.headers.push({ line: `${method} ${url}`, headers: asked.headers });
     const fault = this.#faults({ method, url, number: this.#number });
     if (fault === undefined) this.#pass(asked, answer, {});
     else if ('silent' in fault) asked.resume();

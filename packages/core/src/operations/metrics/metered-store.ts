@@ -1,5 +1,6 @@
 import type { Commit, CommitResult, MetadataStore } from '../../contracts/metadata-store.ts';
 import { isKeelsonError } from '../../errors.ts';
+import { healthWorkspace } from '../health/store-checks.ts';
 import type { Metrics } from './metrics.ts';
 
 /** A store that counts its commits and the events in them; everything else is the store's own. */
@@ -46,7 +47,9 @@ function outcomeOf(error: unknown): string {
   return isKeelsonError(error) ? error.code.toLowerCase() : 'internal';
 }
 
-function countEvents({ changes }: Commit, metrics: Metrics): void {
+function countEvents({ workspace, changes }: Commit, metrics: Metrics): void {
+  // Probes of the platform's own are nobody's runs.
+  if (workspace === healthWorkspace) return;
   for (const change of changes) {
     if (change.op !== 'emit') continue;
     const { type, payload } = change.event;
