@@ -229,7 +229,8 @@ await describeOnPg('faults', ({ url, freshSchema, query }) => {
 
   test('a pool without a free connection is UNAVAILABLE after a while', async () => {
     const schema = freshSchema();
-    const limits = { maxConnections: 1, connectTimeoutMs: 50, retryMs: 20 };
+    // Long enough to connect at all on a busy machine.
+    const limits = { maxConnections: 1, connectTimeoutMs: 1_000, retryMs: 20 };
     const store = await open({ url, schema, ...limits });
     await commit(store, create('a'));
     const holder = await holding(schema, 'a');

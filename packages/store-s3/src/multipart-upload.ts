@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as rest } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
@@ -46,6 +47,8 @@ interface Place {
 }
 
 const doing = 'storing an artifact';
+/** What a service is granted for putting an object together. */
+const slowestBytesPerSecond = 10_000_000;
 
 /** Uploads the parts, several at a time, and makes them one object. Memory is that of the parts. */
 export async function uploadInParts(medium: S3Medium, upload: MultipartUpload): Promise<void> {
@@ -307,7 +310,26 @@ async function complete(medium: S3Medium, place: Place, flight: PartFlight): Pro
     );
   } catch (error) {
     // Completed by an attempt whose answer was lost, or by somebody who stored the same.
-    if (!isNoUpload(error) || !(await isThere(medium, place, flight.sizeBytes))) throw error;
+    const isOver = isNoUpload(error) && (await isThere(medium, place, flight.sizeBytes));
+    // Some services put a large object together in silence, for longer than a request waits.
+    const isUnderWay = isKeelsonError(error, 'UNAVAILABLE');
+    if (!isOver && !(isUnderWay && (await becomesThere(medium, place, flight.sizeBytes)))) {
+      throw error;
+    }
+  }
+}
+
+/** Whether the object comes to be there within a time that a slow service may take for its size. */
+async function becomesThere(medium: S3Medium, place: Place, sizeBytes: number): Promise<boolean> {
+  const deadline = performance.now() + (1_000 * sizeBytes) / slowestBytesPerSecond;
+  for (let restMs = 500; ; restMs = Math.min(2 * restMs, 10_000)) {
+    if (await isThere(medium, place, sizeBytes)) return true;
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) return false;
+    await rest(Math.min(restMs, leftMs), undefined, { signal: place.signal }).catch(() => {
+      // The reason that the signal was given says more than "aborted".
+      place.signal.throwIfAborted();
+    });
   }
 }
 

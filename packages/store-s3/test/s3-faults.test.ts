@@ -3,7 +3,13 @@ import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import {
+  CompleteMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  ListPartsCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { openPlatform } from '@keelson/core';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { ChildProgram } from '../../core/test/child-program.ts';
@@ -64,6 +70,8 @@ async function readAll(stream: ReadableStream<Uint8Array>): Promise<Buffer> {
 function client({ bucket }: S3Options): {
   objects(): Promise<string[]>;
   uploads(): Promise<number>;
+  /** Completes the one upload there is. */
+  complete(): Promise<void>;
 } {
   const s3 = new S3Client({
     endpoint: gateway.endpoint,
@@ -76,6 +84,20 @@ function client({ bucket }: S3Options): {
     async objects() {
       const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: bucket }));
       return Contents.map(({ Key = '' }) => Key);
+    },
+    async complete() {
+      const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
+      const { Key, UploadId } = Uploads[0] ?? {};
+      const upload = { Bucket: bucket, Key, UploadId };
+      const { Parts = [] } = await s3.send(new ListPartsCommand(upload));
+      const MultipartUpload = {
+        Parts: Parts.map(({ PartNumber, ETag, ChecksumCRC32 }) => ({
+          PartNumber,
+          ETag,
+          ChecksumCRC32,
+        })),
+      };
+      await s3.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload }));
     },
     async uploads() {
       const listed = await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
@@ -208,6 +230,20 @@ describe('uploads that are broken off', () => {
     await store.collectLeftovers(0);
     expect(await bucket.uploads()).toBe(0);
     expect((await bucket.objects()).filter((key) => !key.startsWith('spaces/'))).toEqual([]);
+  }, 120_000);
+
+  test('an object that is put together in silence, for longer than requests wait, is waited for', async () => {
+    const { store, place } = await openStore();
+    const completes = (line: string): boolean => /^POST .*uploadId=/.test(line);
+    proxy.faults = ({ method, url }) =>
+      completes(`${method} ${url}`) ? { answer: 500, code: 'InternalError' } : undefined;
+    const putting = store.space('home').put(new Uint8Array(40 * 2 ** 20).fill(5));
+    const asked = (): boolean => proxy.requests.filter(completes).length === 5;
+    await expect.poll(asked, { timeout: 60_000, interval: 20 }).toBe(true);
+    await client(place).complete();
+    const { sha256 } = await putting;
+    proxy.faults = () => undefined;
+    await store.space('home').verify(sha256);
   }, 120_000);
 
   test(`a file of ${largeMebibytes} MiB goes up within 64 MiB of memory`, async () => {
