@@ -4,7 +4,7 @@ import { KeelsonError } from '../errors.ts';
 import { rest } from '../rest.ts';
 import { replayRequested } from './dead-letters.ts';
 import { allRecords, columnIs, partitionsOf } from './event-records.ts';
-import { type Subscription, subscriptionId } from './subscription.ts';
+import { isDueAt, type Subscription, subscriptionId } from './subscription.ts';
 
 /** A partition that has something to do. */
 export interface DuePartition {
@@ -58,7 +58,10 @@ export class DuePartitions {
       const number = record.columns['number'] as number;
       if (busy.has(number)) continue;
       const wakeAt = (record.columns['wakeAt'] as number | undefined) ?? Number.POSITIVE_INFINITY;
-      const isDue = wakeAt <= now || opened.has(number) || (await this.#hasEvents(record, records));
+      const isDue =
+        (wakeAt !== Number.POSITIVE_INFINITY && isDueAt(wakeAt, now)) ||
+        opened.has(number) ||
+        (await this.#hasEvents(record, records));
       if (isDue) partitions.push({ number, wasDirty: record.columns['dirty'] as boolean });
       else until = Math.min(until, wakeAt);
     }
@@ -82,7 +85,7 @@ export class DuePartitions {
   }
 
   async #isIdle(latest: string, now: number): Promise<boolean> {
-    if (this.#idle === undefined || now >= this.#idle.until) return false;
+    if (this.#idle === undefined || isDueAt(this.#idle.until, now)) return false;
     if (latest === this.#idle.cursor) return true;
     const types = [...this.#subscription.types, replayRequested];
     const page = await this.#read({ types }, this.#idle.cursor);

@@ -13,6 +13,7 @@ import {
   listDeadLetters,
   replayLetters,
 } from './dead-letters.ts';
+import { isHandling } from './hand-over.ts';
 import { eachEvent, followEvents, getEvent } from './read-events.ts';
 import { type ReplayFilter, type ReplayOptions, requestReplay } from './replays.ts';
 import { settle } from './settling.ts';
@@ -64,7 +65,7 @@ export interface Events {
    * subject waits and others go on; after `maxAttempts`, or when its process has ended five times while it
    * was handled, it becomes a dead letter. Goes on where it was when a process subscribes under the name
    * again. Delivered once `platform.start()` was called, or by `deliver()`. `unsubscribe` ends the delivery
-   * to this process and resolves when handlers that are running are through.
+   * to this process and resolves when handlers that are running are through (within a handler, at once).
    */
   subscribe(
     name: string,
@@ -193,8 +194,10 @@ export function createEvents(
     return {
       async unsubscribe() {
         if (subscriptions.get(name) === subscribed) subscriptions.delete(name);
-        await subscribed.stop();
-        await loop.drain?.();
+        const ended = subscribed.stop().then(() => loop.drain?.());
+        // Within a handler it cannot wait for that handler.
+        if (!isHandling(name)) await ended;
+        else ended.catch(() => undefined);
       },
     };
   }
@@ -213,7 +216,8 @@ export function createEvents(
       const next = waits.filter((at) => at !== undefined);
       if (next.length === 0) return any;
       // At least a moment: what is due and was not handled is in somebody else's hands.
-      await rest(Math.max(20, Math.min(...next) - scope.clock.now()), signal);
+      const waitMs = Math.min(...next) - scope.clock.now();
+      await rest(Math.min(5_000, Math.max(20, waitMs)), signal);
     }
     return any;
   }

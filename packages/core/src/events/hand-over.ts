@@ -1,9 +1,17 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { StoredEvent } from '../contracts/event.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
 import { withCorrelation } from './correlation.ts';
 import type { Subscription } from './subscription.ts';
+
+const handling = new AsyncLocalStorage<string>();
+
+/** Whether this call comes from within a handler of the subscription. */
+export function isHandling(subscription: string): boolean {
+  return handling.getStore() === subscription;
+}
 
 /** How an event's handling ended; `stopped` says nothing about the event. */
 export type Outcome =
@@ -40,7 +48,9 @@ export async function handOver(
     attempt,
   };
   try {
-    await withCorrelation(correlation, async () => subscription.handler(event, context));
+    await handling.run(name, () =>
+      withCorrelation(correlation, async () => subscription.handler(event, context)),
+    );
     return { state: 'handled' };
   } catch (error) {
     if (isTaken(error, receipt)) return { state: 'handled' };

@@ -16,6 +16,7 @@ import { PartitionPlace, type PartitionUpdate, partitionState } from './partitio
 import type { Slots } from './slots.ts';
 import {
   deadLetterId,
+  isDueAt,
   maxParked,
   retryDelayMs,
   type Subscription,
@@ -169,7 +170,7 @@ export class PartitionSlice {
     for (const lane of this.#lanes.values()) {
       const { parked } = lane;
       const isDue = parked !== undefined && parked.waitsFor !== 'PERSON';
-      if (isDue && parked.dueAt <= clock.now()) this.#start(lane);
+      if (isDue && isDueAt(parked.dueAt, clock.now())) this.#start(lane);
     }
     if (this.#isDry) this.#isDry = (await metadata.latestEventCursor()) === this.#window.readTo;
   }
@@ -267,7 +268,7 @@ export class PartitionSlice {
   async #goOnParked(lane: Lane, parked: ParkedSubject): Promise<boolean> {
     const { scope, nextPosition } = this.#parts;
     const isOpen = parked.waitsFor === 'PERSON';
-    if (!isOpen && parked.dueAt > scope.clock.now()) return false;
+    if (!isOpen && !isDueAt(parked.dueAt, scope.clock.now())) return false;
     const event = await this.#nextParked(lane, parked);
     if (event === undefined) return lane.parked === undefined || parked.hasMore;
     const letter = isOpen ? await this.#letterOf(event) : undefined;

@@ -71,6 +71,14 @@ export function retryDelayMs(attempts: number): number {
   return Math.min(longestRetryMs, firstRetryMs * 2 ** (attempts - 1));
 }
 
+/** Nothing waits longer than this for its time: one that seems to was noted by a clock that has jumped. */
+const longestWaitMs = 60_000;
+
+/** Whether something that waits for a time is due. */
+export function isDueAt(dueAt: number, now: number): boolean {
+  return dueAt <= now || dueAt > now + longestWaitMs;
+}
+
 /** The record of a subscription. */
 export function subscriptionId(name: string): string {
   return `subscription:${name}`;

@@ -408,6 +408,49 @@ describe('causes first', () => {
   });
 });
 
+describe('odd moments', () => {
+  test('a handler may end its own subscription', async () => {
+    const { events, emit } = await openTestEvents({ driven: true });
+    const seen: string[] = [];
+    const { open, opened } = gate();
+    const subscription = await events.subscribe('s', things, async (event) => {
+      seen.push(place(event));
+      await subscription.unsubscribe();
+      open();
+    });
+    await emit('a');
+    await opened;
+    await emit('a');
+    expect(events.loops).toEqual([]);
+    expect(await events.deliver()).toBe(false);
+    expect(seen).toEqual(['a 1']);
+  });
+
+  test('a clock that jumps back keeps nothing waiting', async () => {
+    const dir = await temporaryDirectory();
+    const bed = await openTestEvents({ dir });
+    let now = Date.now() + 86_400_000;
+    Object.defineProperty(bed.test.scope, 'clock', { value: { now: () => now } });
+    const seen: string[] = [];
+    let failures = 1;
+    await bed.events.subscribe('s', things, (event) => {
+      failures -= 1;
+      if (failures >= 0) throw new Error('not yet');
+      seen.push(place(event));
+    });
+    await bed.emit('a');
+    const [loop] = bed.events.loops;
+    const never = new AbortController().signal;
+    await loop?.runOnce(never);
+    expect((await viewOf(bed)).parked).toHaveLength(1);
+    now -= 86_400_000;
+    await until('it is tried again', async () => {
+      await loop?.runOnce(never);
+      return seen.length === 1;
+    });
+  });
+});
+
 describe('removal', () => {
   test('a subscription that is removed is gone with all it kept; subscribed anew it begins anew', async () => {
     const bed = await openTestEvents();
