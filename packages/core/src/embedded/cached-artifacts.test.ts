@@ -152,6 +152,14 @@ describe('the cache', () => {
     expect(behind.opened).toEqual([large, large]);
   });
 
+  test('the bound holds after contents that were read at the same time', async () => {
+    const { dir, space } = await opened({ maxBytes: 2 * mebibyte });
+    const digests: string[] = [];
+    for (let n = 0; n < 6; n += 1) digests.push((await space.put(content(n))).sha256);
+    await Promise.all(digests.map(async (sha256) => readAll(await space.open(sha256))));
+    expect((await copies(dir)).length).toBeLessThanOrEqual(2);
+  });
+
   test('a copy that was damaged is healed: the rest comes from behind, the next is brought anew', async () => {
     const { dir, behind, space } = await opened();
     const bytes = content(3, 3 * mebibyte);

@@ -15,7 +15,10 @@ import { FileArtifactStore } from './file-artifact-store.ts';
 
 /** How contents that were read are kept. */
 export interface CacheOptions {
-  /** Bytes at most, over all workspaces and processes that share the directory; 10 GiB when left out. */
+  /**
+   * Bytes at most, over all workspaces and processes that share the directory; 10 GiB when left out. More
+   * lies there only while contents are brought in at the same time.
+   */
   readonly maxBytes?: number;
   /** Where; in the platform's own directory when left out. */
   readonly dir?: string;
@@ -94,6 +97,8 @@ class Cache {
     try {
       await this.#makeRoom(sizeBytes);
       await this.space.put(await open(), { sha256 });
+      // What others brought in at the same time was not there to be counted.
+      await this.#makeRoom(0);
       return true;
     } catch (error) {
       // What is wrong with the store behind, reading past the cache says better.
