@@ -1,6 +1,6 @@
 import type { NamedContents, OpenReferences } from '../contracts/caretaker.ts';
+import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
-import type { JsonObject } from '../json.ts';
 import { everyRecord } from '../operations/every-record.ts';
 import type { ModelFile } from './model-version.ts';
 
@@ -8,20 +8,19 @@ import type { ModelFile } from './model-version.ts';
 export function createModelReferences(scope: Scope): OpenReferences {
   return async (signal) => {
     const used = new Set<string>();
-    for await (const { body } of everyRecord(scope, 'model_version', { signal })) {
-      for (const sha256 of filesOf(body)) used.add(sha256);
+    for await (const record of everyRecord(scope, 'model_version', { signal })) {
+      for (const sha256 of filesOf(record)) used.add(sha256);
     }
     return { among: async (digests) => new Set(digests.filter((sha256) => used.has(sha256))) };
   };
 }
 
 /** The same, as the records name them. */
-export const modelContents: NamedContents = {
-  kind: 'model_version',
-  digests: ({ body }) => filesOf(body),
-};
+export const modelContents: NamedContents = { kind: 'model_version', digests: filesOf };
 
-function filesOf(body: JsonObject): readonly string[] {
+/** A version that was purged has given its content up. */
+function filesOf({ columns, body }: Pick<StoredRecord, 'columns' | 'body'>): readonly string[] {
+  if (columns['purgedAt'] !== undefined) return [];
   const files = (body['files'] ?? []) as unknown as readonly ModelFile[];
   return files.map(({ sha256 }) => sha256);
 }

@@ -12,13 +12,8 @@ import { normaliseArtifactPath } from '../tracking/artifact-path.ts';
 import type { Artifact } from '../tracking/artifacts.ts';
 import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
-import {
-  type ModelFile,
-  type ModelFormat,
-  type ModelLineage,
-  type ModelVersion,
-  modelVersionFromRecord,
-} from './model-version.ts';
+import { findModel, readVersionById } from './model-records.ts';
+import type { ModelFile, ModelFormat, ModelLineage, ModelVersion } from './model-version.ts';
 import {
   assertVersion,
   type Bump,
@@ -76,11 +71,7 @@ export async function registerVersion(
     },
   };
   const id = await allot(scope, name, options, content);
-  const record = await scope.metadata.find(scope.workspace, 'model_version', id, {
-    facets: ['tags', 'metrics'],
-  });
-  if (record === undefined) throw new KeelsonError('INTERNAL', `Model version ${id} vanished.`);
-  return modelVersionFromRecord(record);
+  return await readVersionById(scope, id);
 }
 
 interface Content {
@@ -314,15 +305,6 @@ async function* artifactsBelow(
     yield* page.artifacts;
     cursor = page.cursor;
   } while (cursor !== undefined);
-}
-
-/** The record of a model by its name. */
-export async function findModel(scope: Scope, name: string): Promise<StoredRecord | undefined> {
-  const left = { from: 'column', name: 'name' } as const;
-  const where = { op: 'compare', left, cmp: '=', value: name } as const;
-  const facets = ['tags'];
-  return (await scope.metadata.query(scope.workspace, 'model', { where, limit: 1, facets }))
-    .records[0];
 }
 
 async function allVersions(scope: Scope, modelId: string): Promise<readonly StoredRecord[]> {

@@ -8,6 +8,7 @@ import type { PayloadOf } from '../events/typed-event.ts';
 import { asJson, assertText } from '../json.ts';
 import { assertAllowed, decideAndCommit, rolesFor } from '../operations/decide-and-commit.ts';
 import { type CheckOutcome, checkReviews, type OwnCheck, runChecks } from './checks.ts';
+import { readModel, readVersion, readVersionById } from './model-records.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
 import {
   type Approval,
@@ -46,15 +47,8 @@ export interface Transitions {
   listTransitions(versionId: string): Promise<readonly StageTransition[]>;
 }
 
-/** What transitions read of the rest of the registry. */
-export interface TransitionParts {
-  getModel(name: string): Promise<Model>;
-  getVersion(model: string, version: string): Promise<ModelVersion>;
-  getVersionById(id: string): Promise<ModelVersion>;
-}
-
 /** Stage transitions, bound to a scope. */
-export function createTransitions(scope: Scope, parts: TransitionParts): Transitions {
+export function createTransitions(scope: Scope): Transitions {
   const { metadata, workspace } = scope;
 
   async function get(id: string): Promise<StageTransition> {
@@ -73,16 +67,16 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
 
   async function production(model: Model): Promise<ModelVersion | undefined> {
     const id = model.productionVersionId;
-    return id === undefined ? undefined : parts.getVersionById(id);
+    return id === undefined ? undefined : readVersionById(scope, id);
   }
 
   async function request(options: TransitionRequest): Promise<StageTransition> {
     assertText(assertObject(options, 'requestTransition').reason, 'A reason', 2000);
     const asked = await findByKey(options.requestKey);
     if (asked !== undefined) return asked;
-    const version = await parts.getVersion(options.model, options.version);
+    const version = await readVersion(scope, options.model, options.version);
     await assertAllowed(scope, 'model.promote', `model:${options.model}`);
-    const model = await parts.getModel(options.model);
+    const model = await readModel(scope, options.model);
     const rule = requireRule(model, version, options.to);
     const checks = await runChecks(
       scope,
@@ -112,8 +106,8 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
     checks: readonly CheckOutcome[],
   ): Promise<{ readonly changes: readonly Change[]; readonly result: undefined }> {
     const [version, model] = await Promise.all([
-      parts.getVersionById(versionId),
-      parts.getModel(options.model),
+      readVersionById(scope, versionId),
+      readModel(scope, options.model),
     ]);
     const rule = requireRule(model, version, options.to);
     const failed = checks.filter((check) => !check.passed);
@@ -156,8 +150,8 @@ export function createTransitions(scope: Scope, parts: TransitionParts): Transit
     comment: string,
   ): Promise<{ readonly changes: readonly Change[]; readonly result: undefined }> {
     const transition = await get(id);
-    const version = await parts.getVersionById(transition.versionId);
-    const model = await parts.getModel(version.model);
+    const version = await readVersionById(scope, transition.versionId);
+    const model = await readModel(scope, version.model);
     if (transition.status !== 'PENDING') {
       throw new KeelsonError(
         'CONFLICT',
