@@ -1,5 +1,4 @@
 import { assertObject } from '../check-options.ts';
-import type { ByteSource } from '../contracts/artifact-store.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { ModelSignature } from '../contracts/model-runtime.ts';
 import type { StoredRecord } from '../contracts/record.ts';
@@ -8,10 +7,9 @@ import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { draftEvent } from '../events/draft-event.ts';
 import { asJson, assertText, digestJson, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
-import { normaliseArtifactPath } from '../tracking/artifact-path.ts';
-import type { Artifact } from '../tracking/artifacts.ts';
 import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
+import { type FilesOrigin, gatherFiles } from './gather-files.ts';
 import { findModel, readVersionById } from './model-records.ts';
 import type { ModelFile, ModelFormat, ModelLineage, ModelVersion } from './model-version.ts';
 import {
@@ -27,10 +25,7 @@ import { defaultStagePolicy } from './stage-policy.ts';
 export interface RegisterOptions {
   /** The model's name; the model is made when there is none. */
   readonly model: string;
-  /** A run's artifacts below a path, or files by their names. */
-  readonly from:
-    | { readonly runId: string; readonly path: string }
-    | { readonly files: Readonly<Record<string, ByteSource>> };
+  readonly from: FilesOrigin;
   readonly format: ModelFormat;
   readonly signature?: ModelSignature;
   /** Semver; or a bump; `auto` when both are left out. */
@@ -256,55 +251,6 @@ function edges(scope: Scope, versionId: string, lineage: ModelLineage): Change[]
     id: scope.ids.next(),
     columns: { from: source, to: versionId, role },
   }));
-}
-
-async function gatherFiles(
-  scope: Scope,
-  tracking: Tracking,
-  from: RegisterOptions['from'],
-): Promise<readonly ModelFile[]> {
-  const files: ModelFile[] = [];
-  if ('runId' in from) {
-    for await (const artifact of artifactsBelow(tracking, from.runId, from.path)) {
-      const { sha256, sizeBytes } = await scope.artifacts.verify(artifact.sha256);
-      // From here on it is as if it had just been put: no collection of garbage takes it.
-      if (!(await scope.artifacts.keep(sha256))) {
-        throw new KeelsonError(
-          'NOT_FOUND',
-          `The content of ${artifact.path} of run ${from.runId} has just been removed; log it again.`,
-        );
-      }
-      const inside = artifact.path.slice(normaliseArtifactPath(from.path).length + 1);
-      const path = inside === '' ? (artifact.path.split('/').at(-1) ?? artifact.path) : inside;
-      files.push({ path, sha256, sizeBytes });
-    }
-    if (files.length === 0) {
-      throw new KeelsonError(
-        'NOT_FOUND',
-        `Run ${from.runId} has no artifact at ${from.path}; log the model's files below that path first.`,
-      );
-    }
-  } else {
-    for (const [path, source] of Object.entries(from.files)) {
-      files.push({ path: normaliseArtifactPath(path), ...(await scope.artifacts.put(source)) });
-    }
-    if (files.length === 0) throw new KeelsonError('INVALID', 'A model version needs files.');
-  }
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
-async function* artifactsBelow(
-  tracking: Tracking,
-  runId: string,
-  prefix: string,
-): AsyncIterable<Artifact> {
-  let cursor: string | undefined;
-  do {
-    const from = cursor === undefined ? {} : { cursor };
-    const page = await tracking.listArtifacts(runId, { prefix, ...from });
-    yield* page.artifacts;
-    cursor = page.cursor;
-  } while (cursor !== undefined);
 }
 
 async function allVersions(scope: Scope, modelId: string): Promise<readonly StoredRecord[]> {
