@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { ByteSource } from '../contracts/artifact-store.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { fromFileError, isMissing } from './file-fault.ts';
+import { orAborted } from './or-aborted.ts';
 
 /** Reads a {@link ByteSource} in pieces of the reader's choice. */
 export interface ByteReader {
@@ -152,16 +153,6 @@ function readIterable(source: AsyncIterable<Uint8Array>, signal: AbortSignal): B
       return Promise.resolve();
     },
   };
-}
-
-// Not Promise.race on one long-lived promise: that keeps a reaction for every piece of the stream.
-function orAborted<T>(waiting: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const stop = (): void => reject(signal.reason);
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-    waiting.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
 }
 
 function assertBytes(piece: unknown): Uint8Array {

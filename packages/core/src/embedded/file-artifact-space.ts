@@ -135,9 +135,14 @@ export class FileArtifactSpace implements ArtifactSpace {
 
   async keep(sha256: string): Promise<boolean> {
     assertDigest(sha256);
-    return await this.#parts.work.run(undefined, () =>
-      keepContent(this.#parts.layout, this.#parts.space, sha256),
-    );
+    const { layout, space, work } = this.#parts;
+    return await work.run(undefined, async () => {
+      try {
+        return await keepContent(layout, space, sha256);
+      } catch (error) {
+        throw fromFileError(error, 'keeping an artifact', contentPath(space, sha256));
+      }
+    });
   }
 
   async remove(sha256: string, options: { readonly storedBefore?: number } = {}): Promise<boolean> {
