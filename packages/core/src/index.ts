@@ -213,6 +213,7 @@ export type {
   ServicesOptions,
 } from './platform-options.ts';
 
+export type { FileProgress, FilesOrigin } from './registry/gather-files.ts';
 export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type {
   Model,

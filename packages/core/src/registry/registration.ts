@@ -9,7 +9,7 @@ import { asJson, assertText, digestJson, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
-import { type FilesOrigin, gatherFiles } from './gather-files.ts';
+import { type FilesOrigin, type GatherOptions, gatherFiles, keepFiles } from './gather-files.ts';
 import { findModel, readVersionById } from './model-records.ts';
 import type { ModelFile, ModelFormat, ModelLineage, ModelVersion } from './model-version.ts';
 import {
@@ -22,9 +22,10 @@ import {
 import { defaultStagePolicy } from './stage-policy.ts';
 
 /** What to register. */
-export interface RegisterOptions {
+export interface RegisterOptions extends GatherOptions {
   /** The model's name; the model is made when there is none. */
   readonly model: string;
+  /** Where its files come from; they are read back from the store before the version is there. */
   readonly from: FilesOrigin;
   readonly format: ModelFormat;
   readonly signature?: ModelSignature;
@@ -50,7 +51,8 @@ export async function registerVersion(
   const name = assertModelName(assertObject(options, 'register').model);
   if (options.version !== undefined) assertVersion(options.version);
   await assertAllowed(scope, 'model.register', `model:${name}`);
-  const files = await gatherFiles(scope, tracking, options.from);
+  const startedAt = performance.now();
+  const files = await gatherFiles(scope, tracking, options.from, options);
   const sourceRunId = 'runId' in options.from ? options.from.runId : undefined;
   const run = sourceRunId === undefined ? undefined : await tracking.getRun(sourceRunId);
   const manifest = files.map(({ path, sha256, sizeBytes }) => ({ path, sha256, sizeBytes }));
@@ -65,9 +67,12 @@ export async function registerVersion(
       ...options.lineage,
     },
   };
-  const id = await allot(scope, name, options, content);
+  const id = await allot(scope, name, options, content, startedAt);
   return await readVersionById(scope, id);
 }
+
+/** So long after its put no collection takes content that nothing refers to; far less than it waits. */
+const unguardedMs = 60_000;
 
 interface Content {
   readonly files: readonly ModelFile[];
@@ -81,8 +86,10 @@ async function allot(
   name: string,
   options: RegisterOptions,
   content: Content,
+  startedAt: number,
 ): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
+    if (performance.now() - startedAt > unguardedMs) await keepFiles(scope, content.files);
     try {
       return await decideAndCommit(scope, () => decide(scope, name, options, content));
     } catch (error) {
