@@ -16,6 +16,7 @@ export type * from './contracts/executor.ts';
 export type * from './contracts/loop.ts';
 export type * from './contracts/metadata-store.ts';
 export type * from './contracts/metric-writer.ts';
+export type * from './contracts/model-format.ts';
 export type * from './contracts/model-runtime.ts';
 export type * from './contracts/point-target.ts';
 export type * from './contracts/ports.ts';
@@ -214,11 +215,11 @@ export type {
 } from './platform-options.ts';
 
 export type { FileProgress, FilesOrigin } from './registry/gather-files.ts';
+export { modelFormats, readModelFacts } from './registry/formats/read-model-facts.ts';
 export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type {
   Model,
   ModelFile,
-  ModelFormat,
   ModelLineage,
   ModelVersion,
   Stage,

@@ -1,4 +1,4 @@
-import type { Json } from '../json.ts';
+import type { Json, JsonObject } from '../json.ts';
 
 /** Element types of tensors, by the names of the Open Inference Protocol. */
 export type Datatype =
@@ -22,14 +22,53 @@ export interface TensorSpec {
   readonly name: string;
   readonly datatype: Datatype;
   readonly shape: readonly number[];
+  /** The number of dimensions is open as well; `shape` is empty then. Not said of a scalar, whose shape is empty too. */
+  readonly unranked?: true;
   /** Names of the columns of a two-dimensional tensor, where it is a table. */
   readonly columns?: readonly string[];
 }
 
-/** Input and output schema of a model version. */
+/** What a value is that need not be a tensor. */
+export interface ValueSpec {
+  readonly type:
+    | 'boolean'
+    | 'integer'
+    | 'number'
+    | 'text'
+    | 'binary'
+    | 'time'
+    | 'list'
+    | 'map'
+    | 'object'
+    | 'any';
+  /** Its element type as a tensor, where it has one; says how wide integers and numbers are. */
+  readonly datatype?: Datatype;
+  /** The elements of a list, the values of a map. */
+  readonly items?: ValueSpec;
+  /** The fields of an object. */
+  readonly fields?: readonly ColumnSpec[];
+}
+
+/** A column of a table, or a field of an object. */
+export interface ColumnSpec extends ValueSpec {
+  /** Absent where only the place counts. */
+  readonly name?: string;
+  /** Whether every row must have it. */
+  readonly required: boolean;
+}
+
+/**
+ * Input and output schema of a model version. A side is described as tensors, as columns of a table, or by
+ * a JSON Schema; one that is not described as tensors has none, and runtimes that take tensors refuse it.
+ * Where a side is described in several ways, each holds.
+ */
 export interface ModelSignature {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  readonly inputColumns?: readonly ColumnSpec[];
+  readonly outputColumns?: readonly ColumnSpec[];
+  readonly inputSchema?: JsonObject;
+  readonly outputSchema?: JsonObject;
 }
 
 /** The elements of a tensor in row-major order; BYTES as texts or bytes. */

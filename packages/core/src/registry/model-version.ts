@@ -1,3 +1,4 @@
+import type { ModelFormat } from '../contracts/model-format.ts';
 import type { ModelSignature } from '../contracts/model-runtime.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { JsonObject } from '../json.ts';
@@ -6,18 +7,6 @@ import type { StagePolicy } from './stage-policy.ts';
 
 /** Where a version stands on its way into production. */
 export type Stage = 'DEVELOPMENT' | 'STAGING' | 'PRODUCTION' | 'ARCHIVED';
-
-/** What a version's files are. Pickled files are kept and hashed, never loaded. */
-export type ModelFormat =
-  | 'ONNX'
-  | 'TENSORFLOW'
-  | 'PYTORCH'
-  | 'SKLEARN'
-  | 'XGBOOST'
-  | 'PICKLE'
-  | 'TFJS'
-  | 'JS'
-  | 'CUSTOM';
 
 /** One file of a version. */
 export interface ModelFile {

@@ -1,5 +1,6 @@
 import { assertObject } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
+import type { ModelFormat } from '../contracts/model-format.ts';
 import type { ModelSignature } from '../contracts/model-runtime.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
@@ -11,7 +12,7 @@ import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
 import { type FilesOrigin, type GatherOptions, gatherFiles, keepFiles } from './gather-files.ts';
 import { findModel, readVersionById } from './model-records.ts';
-import type { ModelFile, ModelFormat, ModelLineage, ModelVersion } from './model-version.ts';
+import type { ModelFile, ModelLineage, ModelVersion } from './model-version.ts';
 import {
   assertVersion,
   type Bump,

@@ -1,0 +1,22 @@
+import type { ModelFacts, ModelFiles, ModelFormatReader } from '../../contracts/model-format.ts';
+import { checkedFiles } from './checked-files.ts';
+import { onnxFormat } from './onnx-format.ts';
+
+/** The formats that are known without further readers, in the order in which they are asked. */
+export const modelFormats: readonly ModelFormatReader[] = [onnxFormat];
+
+/**
+ * What the files of a model tell of it, by the first reader that knows their format: `readers` of one's own are
+ * asked before those built in. `undefined` when none knows it. CORRUPT for damaged files and INVALID for others that
+ * cannot be taken, naming file and fault.
+ */
+export async function readModelFacts(
+  files: ModelFiles,
+  readers: readonly ModelFormatReader[] = [],
+): Promise<ModelFacts | undefined> {
+  const checked = checkedFiles(files);
+  for (const reader of [...readers, ...modelFormats]) {
+    if (await reader.detect(checked)) return reader.read(checked);
+  }
+  return undefined;
+}
