@@ -213,9 +213,8 @@ export type {
   PlatformOptions,
   ServicesOptions,
 } from './platform-options.ts';
-
-export type { FileProgress, FilesOrigin } from './registry/gather-files.ts';
 export { modelFormats, readModelFacts } from './registry/formats/read-model-facts.ts';
+export type { FileProgress, FilesOrigin } from './registry/gather-files.ts';
 export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
 export type {
   Model,
