@@ -213,6 +213,9 @@ export type {
   PlatformOptions,
   ServicesOptions,
 } from './platform-options.ts';
+export type { CardPerformance, ModelCard } from './registry/cards/card.ts';
+export type { CardCheck } from './registry/cards/card-check.ts';
+export type { CardRevision } from './registry/cards/cards.ts';
 export { modelFormats, readModelFacts } from './registry/formats/read-model-facts.ts';
 export type { FileProgress, FilesOrigin } from './registry/gather-files.ts';
 export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
@@ -223,6 +226,7 @@ export type {
   ModelVersion,
   Stage,
 } from './registry/model-version.ts';
+export type { PageFormat } from './registry/page-document.ts';
 export type { RegisterOptions } from './registry/registration.ts';
 export type { Registry } from './registry/registry.ts';
 export {

@@ -1,23 +1,14 @@
-import { Ajv, type ValidateFunction } from 'ajv';
 import { KeelsonError } from '../errors.ts';
-import { asJson, digestJson, type JsonObject } from '../json.ts';
+import { asJson, type JsonObject } from '../json.ts';
+import { compileSchema, schemaFaults } from '../json-schema.ts';
 import type { PipelineDefinition } from './definition.ts';
 
 /** The part of a definition that parameters are checked by. */
 type Parametrised = Pick<PipelineDefinition, 'name' | 'version' | 'parameters'>;
 
-const compiled = new Map<string, ValidateFunction>();
-
 /** INVALID, saying where, for a parameter schema that is no JSON Schema of an object. */
-export function assertParametersSchema(definition: Parametrised): void {
-  if (definition.parameters === undefined) return;
-  if (definition.parameters['type'] !== 'object') {
-    throw new KeelsonError(
-      'INVALID',
-      `Pipeline ${definition.name}: parameters must be a JSON Schema with type "object".`,
-    );
-  }
-  compile(definition, definition.parameters);
+export function assertParametersSchema({ name, parameters }: Parametrised): void {
+  if (parameters !== undefined) compileSchema(parameters, `Pipeline ${name}: parameters`);
 }
 
 /** The parameters with defaults filled in. INVALID, naming each one that does not fit the schema. */
@@ -30,38 +21,12 @@ export function resolveParameters(definition: Parametrised, given: JsonObject): 
     );
   }
   if (definition.parameters === undefined) return parameters as JsonObject;
-  const validate = compile(definition, definition.parameters);
-  if (validate(parameters)) return parameters as JsonObject;
-  const faults = (validate.errors ?? []).map((error) => {
-    const extra = error.params['additionalProperty'] as string | undefined;
-    const at = `parameters${error.instancePath.replaceAll('/', '.')}`;
-    return `${at} ${error.message}${extra === undefined ? '' : ` ("${extra}")`}`;
-  });
+  const validate = compileSchema(definition.parameters, `Pipeline ${definition.name}: parameters`);
+  const faults = schemaFaults(validate, parameters, 'parameters');
+  if (faults.length === 0) return parameters as JsonObject;
   throw new KeelsonError(
     'INVALID',
     `Parameters do not fit pipeline ${definition.name}@${definition.version}: ${faults.join('; ')}.`,
     { details: { faults } },
   );
-}
-
-function compile(definition: Parametrised, schema: JsonObject): ValidateFunction {
-  const key = digestJson(schema);
-  let validate = compiled.get(key);
-  if (validate === undefined) {
-    try {
-      validate = new Ajv({ useDefaults: true, allErrors: true, strict: true }).compile(
-        structuredClone(schema),
-      );
-    } catch (cause) {
-      throw new KeelsonError(
-        'INVALID',
-        `Pipeline ${definition.name}: parameters is no valid JSON Schema: ${(cause as Error).message}`,
-        { cause },
-      );
-    }
-    // Schemas are few; the bound only keeps a process that makes them up from growing without end.
-    if (compiled.size >= 1000) compiled.clear();
-    compiled.set(key, validate);
-  }
-  return validate;
 }

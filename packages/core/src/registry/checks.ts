@@ -1,6 +1,7 @@
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
 import { openReviewsOf } from '../operations/incidents/open-reviews.ts';
+import { type CardCheck, checkCard } from './cards/card-check.ts';
 import type { ModelVersion } from './model-version.ts';
 import { signatureBreaks } from './next-version.ts';
 import type { PolicyCheck } from './stage-policy.ts';
@@ -49,6 +50,7 @@ async function runCheck(
 ): Promise<CheckOutcome> {
   if (check.check === 'integrity') return checkIntegrity(scope, version);
   if (check.check === 'no-open-review') return checkReviews(scope, version.model);
+  if (check.check === 'card') return checkCard(scope, version, check);
   return decideCheck(check, version, production);
 }
 
@@ -84,7 +86,7 @@ async function checkIntegrity(
 
 /** The checks that need no content, as a pure function. */
 function decideCheck(
-  check: Exclude<PolicyCheck, { readonly check: 'integrity' | 'no-open-review' }>,
+  check: Exclude<PolicyCheck, CardCheck | { readonly check: 'integrity' | 'no-open-review' }>,
   version: ModelVersion,
   production: ModelVersion | undefined,
 ): CheckOutcome {

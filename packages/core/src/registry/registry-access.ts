@@ -47,6 +47,15 @@ const rules: AccessRules<Registry> = {
   productionVersion: readsModel,
   setVersionTags: asks('model.update', named('version')),
   download: readsVersion,
+
+  setCard: asks('model.update', named('version')),
+  getCard: readsVersion,
+  findCard: readsVersion,
+  cardHistory: readsVersion,
+  // Runs, executions and parents that it names are shown by their ids only.
+  cardPage: readsVersion,
+  setCardSchema: asks('model.policy', named('model')),
+  findCardSchema: readsModel,
   // It crosses models, runs and executions.
   lineage: asksAll(asks('model.read'), asks('tracking.read'), asks('pipeline.read')),
 

@@ -1,5 +1,6 @@
 import type { Scope } from '../contracts/scope.ts';
 import type { Tracking } from '../tracking/tracking.ts';
+import { type Cards, createCards } from './cards/cards.ts';
 import { createDownloads, type Downloads } from './downloads.ts';
 import { createLineage, type Lineage } from './lineage.ts';
 import type { ModelVersion } from './model-version.ts';
@@ -9,7 +10,7 @@ import { createTransitions, type Transitions } from './transitions.ts';
 import { createVersions, type Versions } from './versions.ts';
 
 /** What every trained model is, where it came from, and who let it into production. */
-export interface Registry extends Models, Versions, Transitions, Downloads, Lineage {
+export interface Registry extends Models, Versions, Transitions, Downloads, Lineage, Cards {
   /** A new version, its content verified; the same request again answers the same version. */
   register(options: RegisterOptions): Promise<ModelVersion>;
 }
@@ -23,6 +24,7 @@ export function createRegistry(scope: Scope, tracking: Tracking): Registry {
     ...createTransitions(scope),
     ...createDownloads(scope),
     ...createLineage(scope),
+    ...createCards(scope),
     register: (options) => registerVersion(scope, tracking, options),
   };
 }

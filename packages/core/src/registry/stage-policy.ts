@@ -1,3 +1,4 @@
+import type { CardCheck } from './cards/card-check.ts';
 import type { Stage } from './model-version.ts';
 
 /** A check that a version must pass before a transition, by name, with its parameters. */
@@ -8,6 +9,8 @@ export type PolicyCheck =
   | { readonly check: 'signature' }
   /** No incident of the model is still to be reviewed; looked at again when somebody approves. */
   | { readonly check: 'no-open-review' }
+  /** The version's card fills the fields. */
+  | CardCheck
   /** A metric of the version lies within bounds. */
   | {
       readonly check: 'metric';

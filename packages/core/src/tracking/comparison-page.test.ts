@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { htmlElements } from '../../test/html-elements.ts';
 import { sharePlatform } from '../../test/open-test-platform.ts';
 import type { Tracking } from './tracking.ts';
 
@@ -29,7 +30,7 @@ describe('comparisonPage', () => {
     const second = await logged(tracking, `other ${hostile}`, [3, Number.NaN]);
     const page = await tracking.comparisonPage([first, second], { baseline: first });
     expect(page).toContain("default-src 'none'");
-    const found = elements(page);
+    const found = htmlElements(page);
     expect([...new Set(found.map(({ name }) => name))].toSorted()).toEqual(harmless);
     const attributes = new Set(found.flatMap((element) => element.attributes));
     for (const attribute of attributes) expect(attribute).not.toMatch(/^(on|href|src|xlink)/i);
@@ -67,13 +68,3 @@ const harmless = (
   'b body div figcaption figure h1 h2 h3 head header html line meta p polyline section span style svg ' +
   'table tbody td text th thead title tr'
 ).split(' ');
-
-/** All that a browser would take for an element; fails where a tag is none that the page writes. */
-function elements(page: string): { readonly name: string; readonly attributes: string[] }[] {
-  return [...page.matchAll(/<(?!\/|!doctype html>)[^<]*/g)].map(([text]) => {
-    const tag = /^<(\w+)((?:\s+[\w-]+="[^"<]*")*)\s*\/?>/.exec(text);
-    if (tag === null) throw new Error(`No element of the page's own: ${text.slice(0, 80)}`);
-    const attributes = [...(tag[2] ?? '').matchAll(/\s([\w-]+)="/g)].map(([, name]) => name ?? '');
-    return { name: tag[1] ?? '', attributes };
-  });
-}

@@ -93,6 +93,7 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
   }
   const [one, two] = versions;
   if (one === undefined || two === undefined) throw new Error('There are two versions.');
+  await registry.setCard(one.id, { team: secret, custom: { note: secret } });
   await registry.setPolicy('w-model', {
     transitions: [
       { from: 'DEVELOPMENT', to: 'STAGING', checks: [], approvals: 1, approverRoles: [] },

@@ -1,3 +1,4 @@
+import { cell, line } from '../../markdown-text.ts';
 import type { Incident } from './incident.ts';
 import { actionsIn, type IncidentMoment } from './incident-timeline.ts';
 
@@ -91,14 +92,4 @@ function listOf(items: readonly string[]): readonly string[] {
 
 function time(at: number): string {
   return new Date(at).toISOString();
-}
-
-/** On one line; nothing of it is markup of a table. */
-function cell(text: string): string {
-  return line(text).replaceAll('|', '\\|');
-}
-
-/** On one line; nothing of it begins a heading, a link or a tag. */
-function line(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').replaceAll(/[\\`*_[\]<>#]/g, '\\$&');
 }
