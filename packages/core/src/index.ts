@@ -218,7 +218,21 @@ export type { CardCheck } from './registry/cards/card-check.ts';
 export type { CardRevision } from './registry/cards/cards.ts';
 export { modelFormats, readModelFacts } from './registry/formats/read-model-facts.ts';
 export type { FileProgress, FilesOrigin } from './registry/gather-files.ts';
-export type { LineageGraph, LineageNode } from './registry/lineage-graph.ts';
+
+export type {
+  Impact,
+  ImpactedVersion,
+  ImpactQuestion,
+  ProductionPeriod,
+} from './registry/impact.ts';
+export { type DiagramFormat, lineageDiagram } from './registry/lineage-diagram.ts';
+export type {
+  LineageEdge,
+  LineageEdgeType,
+  LineageGraph,
+  LineageNode,
+  LineageNodeType,
+} from './registry/lineage-graph.ts';
 export type {
   Model,
   ModelFile,

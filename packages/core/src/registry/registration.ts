@@ -11,6 +11,7 @@ import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.
 import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
 import { type FilesOrigin, type GatherOptions, gatherFiles, keepFiles } from './gather-files.ts';
+import { lineageChanges, lineageOf } from './lineage-edges.ts';
 import { findModel, readVersionById } from './model-records.ts';
 import type { ModelFile, ModelLineage, ModelVersion } from './model-version.ts';
 import {
@@ -61,12 +62,7 @@ export async function registerVersion(
     files: manifest,
     sha256: digestJson(manifest),
     sizeBytes: manifest.reduce((sum, file) => sum + file.sizeBytes, 0),
-    lineage: {
-      parentVersionIds: [],
-      ...(sourceRunId === undefined ? {} : { sourceRunId }),
-      ...(run?.sourceVersion === undefined ? {} : { codeCommit: run.sourceVersion }),
-      ...options.lineage,
-    },
+    lineage: lineageOf(options.lineage, run),
   };
   const id = await allot(scope, name, options, content, startedAt);
   return await readVersionById(scope, id);
@@ -135,7 +131,7 @@ async function decide(
     changes: [
       modelChange(scope, model, modelId, name, { number, id, version, greatest }),
       versionChange(scope, { id, modelId, name, number, version }, options, content),
-      ...edges(scope, id, content.lineage),
+      ...(await lineageChanges(scope, id, content.lineage)),
       {
         op: 'emit',
         event: draftEvent(scope, {
@@ -246,19 +242,6 @@ function versionChange(
     },
     facets: { tags: options.tags ?? {}, metrics: options.metrics ?? {} },
   };
-}
-
-function edges(scope: Scope, versionId: string, lineage: ModelLineage): Change[] {
-  const from: [string, string][] = lineage.parentVersionIds.map((parent) => [parent, 'parent']);
-  if (lineage.sourceRunId !== undefined) from.push([lineage.sourceRunId, 'produced']);
-  if (lineage.pipelineExecutionId !== undefined)
-    from.push([lineage.pipelineExecutionId, 'executed']);
-  return from.map(([source, role]) => ({
-    op: 'create',
-    kind: 'edge',
-    id: scope.ids.next(),
-    columns: { from: source, to: versionId, role },
-  }));
 }
 
 async function allVersions(scope: Scope, modelId: string): Promise<readonly StoredRecord[]> {

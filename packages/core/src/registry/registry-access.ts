@@ -58,6 +58,7 @@ const rules: AccessRules<Registry> = {
   findCardSchema: readsModel,
   // It crosses models, runs and executions.
   lineage: asksAll(asks('model.read'), asks('tracking.read'), asks('pipeline.read')),
+  impact: asksAll(asks('model.read'), asks('tracking.read')),
 
   requestTransition: asks('model.promote', ([request]) => {
     const [model, version] = [at(request, ['model']), at(request, ['version'])];

@@ -102,7 +102,8 @@ describe('registration', () => {
   );
 
   test('from a run: lineage leads back to its data, and forward from them', async () => {
-    const { runId, dataset } = await platform.tracking.withRun({ experiment: 'e' }, async (run) => {
+    const quick = { experiment: 'e', environment: false } as const;
+    const { runId, dataset } = await platform.tracking.withRun(quick, async (run) => {
       await run.logArtifact('model/a.json', Buffer.from('a'));
       await run.logArtifact('model/deep/b.json', Buffer.from('b'));
       return {
