@@ -3,7 +3,7 @@ import { isKeelsonError } from '../errors.ts';
 import { openReviewsOf } from '../operations/incidents/open-reviews.ts';
 import { type CardCheck, checkCard } from './cards/card-check.ts';
 import type { ModelVersion } from './model-version.ts';
-import { signatureBreaks } from './next-version.ts';
+import { signatureBreaks } from './signature-breaks.ts';
 import type { PolicyCheck } from './stage-policy.ts';
 
 /** What a check found. */

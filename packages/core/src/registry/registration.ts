@@ -14,13 +14,8 @@ import { type FilesOrigin, type GatherOptions, gatherFiles, keepFiles } from './
 import { lineageChanges, lineageOf } from './lineage-edges.ts';
 import { findModel, readVersionById } from './model-records.ts';
 import type { ModelFile, ModelLineage, ModelVersion } from './model-version.ts';
-import {
-  assertVersion,
-  type Bump,
-  greaterVersion,
-  nextVersion,
-  signatureBreaks,
-} from './next-version.ts';
+import { assertVersion, type Bump, greaterVersion, nextVersion } from './next-version.ts';
+import { signatureBreaks } from './signature-breaks.ts';
 import { defaultStagePolicy } from './stage-policy.ts';
 
 /** What to register. */
