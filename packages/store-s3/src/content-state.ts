@@ -15,10 +15,10 @@ export interface ContentState {
   readonly objects: Readonly<Partial<Record<ObjectRole, ListedObject>>>;
 }
 
-/** When the content was last put: refreshed by writing again whatever of it is small. */
+/** When the content was last put or kept. */
 export function storedAt(state: ContentState): number {
-  const { plain, sealed, chunks } = state.objects;
-  return Math.max(...[plain, sealed, chunks].map((object) => object?.storedAt ?? 0));
+  const { plain, sealed, chunks, kept } = state.objects;
+  return Math.max(...[plain, sealed, chunks, kept].map((object) => object?.storedAt ?? 0));
 }
 
 /** Everything there is of one content, in one request. */

@@ -17,7 +17,7 @@ import {
   type UploadPartCommandOutput,
 } from '@aws-sdk/client-s3';
 import { isKeelsonError, KeelsonError } from '@keelson/core';
-import { crc32Of } from './checked-body.ts';
+import { crc32Of, refusalOf } from './checked-body.ts';
 import { isMissing, isNoUpload } from './s3-fault.ts';
 import { encryptionHeaders, type S3Medium } from './s3-medium.ts';
 import type { SourcePart, SourceParts } from './source-parts.ts';
@@ -217,7 +217,10 @@ class PartFlight {
             Body: body,
             ...checksum,
           }),
-        { doing, key, signal, expected: isNoUpload },
+        {
+          ...{ doing, key, signal },
+          expected: (error) => isNoUpload(error) || refusalOf(checksum)(error),
+        },
       ),
     );
     return completedPart(number, answer);
@@ -241,16 +244,18 @@ function isSame(there: Part, body: Uint8Array): boolean {
 async function begin(medium: S3Medium, upload: MultipartUpload): Promise<string> {
   const { requests } = medium;
   const { key, metadata, signal } = upload;
-  const { UploadId } = await requests.send<CreateMultipartUploadCommandOutput>(
-    () =>
-      new CreateMultipartUploadCommand({
-        Bucket: requests.bucket,
-        Key: key,
-        ChecksumAlgorithm: 'CRC32',
-        Metadata: metadata,
-        ...encryptionHeaders(medium.serverSideEncryption),
-      }),
-    { doing, key, signal },
+  const { UploadId } = await medium.bodies.begin((checksum) =>
+    requests.send<CreateMultipartUploadCommandOutput>(
+      () =>
+        new CreateMultipartUploadCommand({
+          Bucket: requests.bucket,
+          Key: key,
+          Metadata: metadata,
+          ...checksum,
+          ...encryptionHeaders(medium.serverSideEncryption),
+        }),
+      { doing, key, signal, expected: refusalOf(checksum) },
+    ),
   );
   if (UploadId !== undefined) return UploadId;
   throw new KeelsonError('FAILED', `The storage began no upload of ${requests.place(key)}.`);

@@ -7,7 +7,7 @@ import { contentKey, type ObjectRole } from './s3-keys.ts';
 import type { S3Medium } from './s3-medium.ts';
 
 /** Whether there are bytes of the content. */
-function isStored(state: ContentState): boolean {
+export function isStored(state: ContentState): boolean {
   return state.objects.plain !== undefined || state.objects.sealed !== undefined;
 }
 
@@ -102,7 +102,7 @@ function isFresh(state: ContentState, storedBefore: number): boolean {
 }
 
 // The bytes first: without its digests a content would still be there. The mark last.
-const order: readonly ObjectRole[] = ['plain', 'sealed', 'chunks', 'damaged', 'removing'];
+const order: readonly ObjectRole[] = ['plain', 'sealed', 'chunks', 'kept', 'damaged', 'removing'];
 
 async function removeObjects(
   medium: S3Medium,

@@ -34,6 +34,14 @@ const damagedOnTheWay = new Set([
   'XAmzContentSHA256Mismatch',
   'IncompleteBody',
 ]);
+const unknownToService = new Set([
+  'InvalidArgument',
+  'InvalidRequest',
+  'MalformedXML',
+  'NotImplemented',
+  'UnsupportedArgument',
+  'UnsupportedHeader',
+]);
 const passing = new Set([
   'InternalError',
   'OperationAborted',
@@ -79,13 +87,20 @@ export function isOutOfRange(error: unknown): boolean {
   return name === 'InvalidRange' || status === 416;
 }
 
+/** Whether the service knows nothing of what a request asks for, as it says in one way or another. */
+export function isNotUnderstood(error: unknown): boolean {
+  if (isKeelsonError(error)) return false;
+  const { name, status } = said(error);
+  return status === 501 || (status === 400 && unknownToService.has(name));
+}
+
 /** Whether the same request may succeed a moment later. */
 export function isPassing(error: unknown): boolean {
   if (isKeelsonError(error)) return error.code === 'UNAVAILABLE';
   const { name, status, system } = said(error);
   if (passing.has(name) || damagedOnTheWay.has(name)) return true;
   if (system !== undefined && passingSystem.has(system)) return true;
-  if (status === 507 || full.has(name)) return false;
+  if (status === 501 || status === 507 || full.has(name)) return false;
   return status === 408 || status === 429 || (status !== undefined && status >= 500);
 }
 

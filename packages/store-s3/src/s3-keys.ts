@@ -8,6 +8,8 @@ export const suffixes = {
   sealed: '.sealed',
   /** The digests of the chunks of a content of more than one chunk. */
   chunks: '.chunks',
+  /** Of no bytes; its time is when the content was last kept, or put again, without its bytes being sent. */
+  kept: '.kept',
   /** A read has found the content damaged: the next put stores its bytes anew. */
   damaged: '.damaged',
   /** Somebody is about to remove the content. */

@@ -33,9 +33,9 @@ export class SourceParts {
   readonly #whole = createHash('sha256');
   readonly #digests: Uint8Array[] = [];
   /** Memory of parts that have arrived. */
-  readonly #spare: Buffer[] = [];
-  /** What is sealed next: one part's, since its sealed form is what travels. */
-  #plain: Buffer | undefined;
+  readonly #spare: Buffer<ArrayBuffer>[] = [];
+  /** The chunk that is sealed next: the sealed form is what travels. */
+  #plain: Buffer<ArrayBuffer> | undefined;
   #number = 0;
   #taken = 0;
 
@@ -58,14 +58,15 @@ export class SourceParts {
     this.#number += 1;
     const wanted = partBytesOf(this.#number, this.#partBytes);
     const memory = this.#memory(wanted);
-    const plain = this.#key === undefined ? memory : this.#plainMemory(wanted);
-    const length = await this.#reader.fill(plain.subarray(0, wanted));
-    const bytes = plain.subarray(0, length);
-    await this.#digest(bytes);
+    const filled =
+      this.#key === undefined
+        ? this.#fill(memory.subarray(0, wanted))
+        : this.#seal(this.#key, memory, wanted);
+    const { length, body } = await filled;
     this.#taken += length;
     return {
       number: this.#number,
-      body: this.#key === undefined ? bytes : seal(this.#key, bytes, memory),
+      body,
       takenBytes: this.#taken,
       last: length < wanted,
       done: () => {
@@ -87,26 +88,48 @@ export class SourceParts {
     };
   }
 
-  #memory(bytes: number): Buffer {
+  #memory(bytes: number): Buffer<ArrayBuffer> {
     const spare = this.#spare.pop();
     const needed = this.#key === undefined ? bytes : sealedSize(bytes);
     return spare !== undefined && spare.length >= needed ? spare : Buffer.allocUnsafeSlow(needed);
   }
 
-  #plainMemory(bytes: number): Buffer {
-    if (this.#plain === undefined || this.#plain.length < bytes) {
-      this.#plain = Buffer.allocUnsafeSlow(bytes);
-    }
-    return this.#plain;
+  async #fill(
+    into: Buffer<ArrayBuffer>,
+  ): Promise<{ readonly length: number; readonly body: Uint8Array }> {
+    const length = await this.#reader.fill(into);
+    const body = into.subarray(0, length);
+    // Beside each other in other threads, while this one digests the whole.
+    const digesting = Promise.all(chunksOf(body).map(digestOf));
+    if (this.#expected === undefined) this.#whole.update(body);
+    for (const digest of await digesting) this.#take(digest);
+    return { length, body };
   }
 
-  async #digest(bytes: Uint8Array): Promise<void> {
-    // Beside each other in other threads, while this one digests the whole.
-    const digesting = Promise.all(
-      chunksOf(bytes).map(async (chunk) => await crypto.subtle.digest('SHA-256', chunk)),
-    );
-    if (this.#expected === undefined) this.#whole.update(bytes);
-    for (const digest of await digesting) this.#take(new Uint8Array(digest));
+  /** Chunk by chunk, so that no whole part lies here in both forms. */
+  async #seal(
+    key: SealingKey,
+    into: Buffer,
+    wanted: number,
+  ): Promise<{ readonly length: number; readonly body: Uint8Array }> {
+    this.#plain ??= Buffer.allocUnsafeSlow(chunkBytes);
+    let length = 0;
+    let at = 0;
+    while (length < wanted) {
+      const chunk = this.#plain.subarray(0, await this.#reader.fill(this.#plain));
+      if (chunk.length > 0) {
+        // In another thread, while this one seals.
+        const digesting = digestOf(chunk);
+        if (this.#expected === undefined) this.#whole.update(chunk);
+        const end = at + chunk.length + sealBytes;
+        sealChunk(key, chunk, into.subarray(at, end));
+        this.#take(await digesting);
+        length += chunk.length;
+        at = end;
+      }
+      if (chunk.length < chunkBytes) break;
+    }
+    return { length, body: into.subarray(0, at) };
   }
 
   #take(digest: Uint8Array): void {
@@ -123,19 +146,13 @@ export class SourceParts {
   }
 }
 
-function seal(key: SealingKey, bytes: Uint8Array, into: Uint8Array): Uint8Array {
-  let at = 0;
-  for (const chunk of chunksOf(bytes)) {
-    const end = at + chunk.length + sealBytes;
-    sealChunk(key, chunk, into.subarray(at, end));
-    at = end;
-  }
-  return into.subarray(0, at);
+async function digestOf(chunk: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', chunk));
 }
 
-function chunksOf(bytes: Uint8Array): readonly Uint8Array<ArrayBuffer>[] {
+function chunksOf(bytes: Uint8Array<ArrayBuffer>): readonly Uint8Array<ArrayBuffer>[] {
   return Array.from({ length: chunkCount(bytes.length) }, (_, index) =>
-    (bytes as Uint8Array<ArrayBuffer>).subarray(index * chunkBytes, (index + 1) * chunkBytes),
+    bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes),
   );
 }
 

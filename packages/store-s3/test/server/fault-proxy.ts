@@ -20,6 +20,8 @@ export type Fault =
   | { readonly cutAnswerAt: number }
   /** Ends the connection when so many bytes of the request's body have come. */
   | { readonly cutRequestAt: number }
+  /** Changes that byte of the request's body. */
+  | { readonly changeRequestAt: number }
   /** Reads the request, and says nothing for ever. */
   | { readonly silent: true };
 
@@ -28,6 +30,7 @@ export type Faults = (request: {
   readonly method: string;
   readonly url: string;
   readonly number: number;
+  readonly headers: IncomingHttpHeaders;
 }) => Fault | undefined;
 
 /** An HTTP proxy in front of a server on this machine, which does harm on demand. */
@@ -63,6 +66,10 @@ export class FaultProxy implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  get faults(): Faults {
+    return this.#faults;
+  }
+
   set faults(faults: Faults) {
     this.#faults = faults;
     this.#number = 0;
@@ -80,8 +87,9 @@ export class FaultProxy implements AsyncDisposable {
     const { method = 'GET', url = '/' } = asked;
     this.#number += 1;
     this.requests.push(`${method} ${url}`);
-    this.headers.push({ line: `${method} ${url}`, headers: asked.headers });
-    const fault = this.#faults({ method, url, number: this.#number });
+    const { headers } = asked;
+    this.headers.push({ line: `${method} ${url}`, headers });
+    const fault = this.#faults({ method, url, number: this.#number, headers });
     if (fault === undefined) this.#pass(asked, answer, {});
     else if ('silent' in fault) asked.resume();
     else if ('answer' in fault) answerWith(asked, answer, fault.answer, fault.code);
@@ -94,9 +102,13 @@ export class FaultProxy implements AsyncDisposable {
   #pass(
     asked: IncomingMessage,
     answer: ServerResponse,
-    cuts: { readonly cutRequestAt?: number; readonly cutAnswerAt?: number },
+    harm: {
+      readonly cutRequestAt?: number;
+      readonly cutAnswerAt?: number;
+      readonly changeRequestAt?: number;
+    },
   ): void {
-    const { cutRequestAt, cutAnswerAt } = cuts;
+    const { cutRequestAt, cutAnswerAt, changeRequestAt = -1 } = harm;
     const passed: ClientRequest = request(
       {
         host: this.#target.hostname,
@@ -129,6 +141,8 @@ export class FaultProxy implements AsyncDisposable {
         passed.destroy();
         return;
       }
+      const at = changeRequestAt - (bytes - chunk.length);
+      if (at >= 0 && at < chunk.length) chunk[at] = (chunk[at] ?? 0) ^ 1;
       passed.write(chunk);
     });
     asked.on('end', () => passed.end());
