@@ -233,6 +233,7 @@ export type {
   LineageNode,
   LineageNodeType,
 } from './registry/lineage-graph.ts';
+export type { FoundModel, ModelPage, ModelSearch } from './registry/model-search.ts';
 export type {
   Model,
   ModelFile,
@@ -251,6 +252,7 @@ export {
 } from './registry/stage-policy.ts';
 export type { StageTransition } from './registry/transition.ts';
 export type { TransitionRequest } from './registry/transitions.ts';
+export type { VersionPage, VersionSearch } from './registry/version-search.ts';
 export {
   type BreakerState,
   createPolicy,
