@@ -28,6 +28,7 @@ const promotion = {
   model: 'weather',
   version: version.version,
   to: 'ARCHIVED',
+  confirm: true,
   reason: 'an example',
 } as const;
 await tried('Ana asks for a move', () => ana.registry.requestTransition(promotion));

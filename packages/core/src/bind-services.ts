@@ -4,6 +4,7 @@ import type { Loop } from './contracts/loop.ts';
 import type { Authorizer, Principal } from './contracts/ports.ts';
 import type { Scope } from './contracts/scope.ts';
 import { createDeployments, type Deployments } from './deployments/deployments.ts';
+import { deploymentsUsing } from './deployments/deployments-using.ts';
 import { writeBackup } from './embedded/backup.ts';
 import type { PlatformStores } from './embedded/open-stores.ts';
 import { checkDatabase, compactDatabase } from './embedded/sqlite-snapshot.ts';
@@ -44,6 +45,8 @@ import { platformKinds } from './platform-kinds.ts';
 import type { PlatformOptions } from './platform-options.ts';
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
+import type { RegistryCode, RegistryParts } from './registry/registry-parts.ts';
+import { createTransitionSaga } from './registry/stage-effects.ts';
 import { optional } from './tracking/run.ts';
 import { createTracking, type Tracking, type TrackingParts } from './tracking/tracking.ts';
 
@@ -83,6 +86,7 @@ export function bindServices(
     readonly options: PlatformOptions;
     readonly functions: StepFunctions;
     readonly sagas: Map<string, AnySaga>;
+    readonly registryCode: RegistryCode;
     readonly metrics: Metrics;
     loopReport(): readonly LoopReport[];
     health(): PlatformHealth;
@@ -111,7 +115,11 @@ export function bindServices(
     times,
   });
   const retention = createRetentionLoop(scope, times, owners);
-  const registry = createRegistry(scope, tracking);
+  const registryParts: RegistryParts = {
+    code: parts.registryCode,
+    uses: (versionId) => deploymentsUsing(scope, versionId),
+  };
+  const { registry, loops: registryLoops } = createRegistry(scope, tracking, registryParts);
   const pipelines = createPipelines(scope, { tracker, functions });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
   const monitoring = createMonitoring(scope, {
@@ -120,7 +128,13 @@ export function bindServices(
   });
   const deployments = createDeployments(scope, registry, () => monitoring.evidence);
   const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
-  const sagas = createSagas(scope, { definitions: parts.sagas, owners });
+  const { effects } = parts.registryCode;
+  const applying = createTransitionSaga(scope, effects);
+  const sagas = createSagas(scope, {
+    ...{ definitions: parts.sagas, owners },
+    // A process that brings no effects leaves transitions that have some to those that do.
+    bound: () => (effects.size === 0 ? [] : [applying]),
+  });
   const { openFor, ...incidents } = createIncidents(scope, {
     events: (correlationId) => everyEvent(scope, { correlationId }, times),
     impact: (id, range) => incidentImpact(scope, monitoring, id, range),
@@ -150,6 +164,7 @@ export function bindServices(
         quotas: scope.quotas,
         notifiers: telling.names,
       },
+      registry: registryParts,
       loops: {
         pipelines: pipelines.loops,
         deployments: deployments.loops,
@@ -193,6 +208,7 @@ export function bindServices(
       ...events.loops,
       ...pipelines.loops,
       ...deployments.loops,
+      ...registryLoops,
       ...sagas.loops,
       ...telling.loops,
     ],

@@ -23,6 +23,8 @@ const local: ReadonlySet<string> = new Set([
   'monitoring.predictions.health',
   'monitoring.predictions.full',
   'monitoring.close',
+  'registry.addCheck',
+  'registry.addEffect',
   'operations.access.listPermissions',
   'operations.sagas.add',
 ]);

@@ -213,12 +213,14 @@ export type {
   PlatformOptions,
   ServicesOptions,
 } from './platform-options.ts';
+export type { Aliases } from './registry/aliases.ts';
 export type { CardPerformance, ModelCard } from './registry/cards/card.ts';
 export type { CardCheck } from './registry/cards/card-check.ts';
 export type { CardRevision } from './registry/cards/cards.ts';
+export type { CheckOutcome, OwnCheck } from './registry/checks.ts';
+export type { DeleteOptions, Deletion } from './registry/deletion.ts';
 export { modelFormats, readModelFacts } from './registry/formats/read-model-facts.ts';
 export type { FileProgress, FilesOrigin } from './registry/gather-files.ts';
-
 export type {
   Impact,
   ImpactedVersion,
@@ -233,26 +235,35 @@ export type {
   LineageNode,
   LineageNodeType,
 } from './registry/lineage-graph.ts';
-export type { FoundModel, ModelPage, ModelSearch } from './registry/model-search.ts';
 export type {
+  LineageDataset,
   Model,
   ModelFile,
   ModelLineage,
+  ModelOrigin,
   ModelVersion,
   Stage,
 } from './registry/model-version.ts';
+export type { ModelChanges, Models, NewModel } from './registry/models.ts';
 export type { PageFormat } from './registry/page-document.ts';
+export { withThresholds } from './registry/policy-shape.ts';
 export type { RegisterOptions } from './registry/registration.ts';
 export type { Registry } from './registry/registry.ts';
+export type { Rollback, RollbackOptions } from './registry/rollback.ts';
+export type { StageEffect, StageEffectContext } from './registry/stage-effects.ts';
 export {
+  type Approval,
   defaultStagePolicy,
+  type LineagePart,
   type PolicyCheck,
   type StagePolicy,
   type TransitionRule,
 } from './registry/stage-policy.ts';
-export type { StageTransition } from './registry/transition.ts';
-export type { TransitionRequest } from './registry/transitions.ts';
-export type { VersionPage, VersionSearch } from './registry/version-search.ts';
+export type { ModelAsOf, TimeTravel, VersionAsOf } from './registry/time-travel.ts';
+export type { StageTransition, TransitionStatus } from './registry/transition.ts';
+export type { TransitionRequest } from './registry/transition-requests.ts';
+export type { Transitions } from './registry/transitions.ts';
+export type { VersionChanges, Versions } from './registry/versions.ts';
 export {
   type BreakerState,
   createPolicy,

@@ -46,6 +46,7 @@ import {
 import { probeChecks } from './probe-checks.ts';
 import { RecentlyUsed } from './recently-used.ts';
 import type { Registry } from './registry/registry.ts';
+import type { RegistryCode } from './registry/registry-parts.ts';
 import type { Tracking } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';
 
@@ -114,6 +115,7 @@ class OpenPlatform implements Platform {
   readonly #quotas = new Map<string, WorkspaceQuotas>();
   readonly #functions = new StepFunctions();
   readonly #sagas = new Map<string, AnySaga>();
+  readonly #registryCode: RegistryCode = { checks: new Map(), effects: new Map() };
   readonly #metrics = new Metrics();
   readonly #policies: Policies;
   readonly #bound = new RecentlyUsed<BoundServices>(
@@ -317,6 +319,7 @@ class OpenPlatform implements Platform {
         options: tracking === undefined ? this.#options : { ...this.#options, tracking },
         functions: this.#functions,
         sagas: this.#sagas,
+        registryCode: this.#registryCode,
         metrics: this.#metrics,
         loopReport: () => this.#runner?.report() ?? [],
         health: () => this.#openHealth(),

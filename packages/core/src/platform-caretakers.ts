@@ -16,6 +16,7 @@ import { sagaCaretaker } from './operations/saga-caretaker.ts';
 import { pipelinesCaretaker } from './pipelines/pipelines-caretaker.ts';
 import type { PlatformOptions } from './platform-options.ts';
 import { registryCaretaker } from './registry/registry-caretaker.ts';
+import type { RegistryParts } from './registry/registry-parts.ts';
 import { trackingCaretaker } from './tracking/tracking-caretaker.ts';
 import type { RunCare } from './tracking/tracking-checks.ts';
 
@@ -28,6 +29,7 @@ export interface CaretakerParts {
   readonly evaluate: Monitoring['evaluate'];
   /** The names of the notifiers that were handed over. */
   readonly notifiers: readonly string[];
+  readonly registry: Pick<RegistryParts, 'uses'>;
   readonly loops: {
     readonly pipelines: readonly Loop[];
     readonly deployments: readonly Loop[];
@@ -49,7 +51,7 @@ export function platformCaretakers(scope: Scope, parts: CaretakerParts): readonl
       references: archiveReferences(scope),
       contents: archiveContents,
     },
-    registryCaretaker(scope, healthWorkspace),
+    registryCaretaker(scope, healthWorkspace, parts.registry),
     pipelinesCaretaker(scope, loops.pipelines),
     deploymentsCaretaker(scope, loops.deployments),
     monitoringCaretaker(scope, parts.evaluate),

@@ -181,15 +181,12 @@ export interface MetadataStore extends AsyncDisposable {
     options?: { readonly facets?: readonly string[] },
   ): Promise<StoredRecord | undefined>;
 
-  /**
-   * The records of the ids that exist, in the order asked for; at most 1,000 ids. With `body: false` they
-   * come with an empty body, which is not read.
-   */
+  /** The records of the ids that exist, in the order asked for; at most 1,000 ids. */
   findMany(
     workspace: string,
     kind: string,
     ids: readonly string[],
-    options?: { readonly facets?: readonly string[]; readonly body?: boolean },
+    options?: { readonly facets?: readonly string[] },
   ): Promise<readonly StoredRecord[]>;
 
   /**

@@ -5,8 +5,9 @@ import type { Scope } from '../contracts/scope.ts';
 import type { Route, VersionedRoute } from '../contracts/traffic-router.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
-import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
+import { assertAllowed, type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Registry } from '../registry/registry.ts';
+import { deployable } from './deployable.ts';
 import { type Deployment, deploymentFromRecord, nameOf } from './deployment.ts';
 import { createDeploymentRecords } from './deployment-records.ts';
 import { routeOfVersion } from './rollout.ts';
@@ -62,6 +63,21 @@ export function createDeployments(
     await assertAllowed(scope, 'deployment.create', `deployment:${name}`);
     const existing = options.ifExists === 'reuse' ? await findRecord(name) : undefined;
     if (existing !== undefined) return deploymentFromRecord(existing);
+    try {
+      await decideAndCommit(scope, () => decideCreation(name, options));
+    } catch (error) {
+      const raced = options.ifExists === 'reuse' && isKeelsonError(error, 'CONFLICT');
+      const first = raced ? await findRecord(name) : undefined;
+      if (first === undefined) throw error;
+      return deploymentFromRecord(first);
+    }
+    return get(name);
+  }
+
+  async function decideCreation(
+    name: string,
+    options: Parameters<Deployments['create']>[0],
+  ): Promise<Decision<undefined>> {
     const version = await registry.getVersionById(options.versionId);
     const id = scope.ids.next();
     const targets = [{ versionId: version.id, weightPercent: 100, key: nameOf(version) }];
@@ -74,8 +90,9 @@ export function createDeployments(
       status: 'CREATING',
       createdBy: scope.principal.id,
     };
-    try {
-      await commitChanges(scope, [
+    return {
+      changes: [
+        deployable(version),
         { op: 'create', kind: 'deployment', id, columns },
         {
           op: 'create',
@@ -91,14 +108,9 @@ export function createDeployments(
           model: version.model,
           version: version.version,
         }),
-      ]);
-    } catch (error) {
-      const raced = options.ifExists === 'reuse' && isKeelsonError(error, 'CONFLICT');
-      const first = raced ? await findRecord(name) : undefined;
-      if (first === undefined) throw error;
-      return deploymentFromRecord(first);
-    }
-    return get(name);
+      ],
+      result: undefined,
+    };
   }
 
   async function route(name: string): Promise<VersionedRoute> {
@@ -141,13 +153,13 @@ export function createDeployments(
     async setVersion(name, versionId, reason) {
       assertText(name, 'A deployment name');
       await assertAllowed(scope, 'deployment.deploy', `deployment:${name}`);
-      const version = await registry.getVersionById(versionId);
       await decideAndCommit(scope, async () => {
+        const version = await registry.getVersionById(versionId);
         const deployment = await get(name);
         const record = await routeRecord(deployment.id);
         const next = routeOfVersion(record.body as unknown as Route, version.id, nameOf(version));
         return {
-          changes: records.shift(deployment, record, next, reason),
+          changes: [deployable(version), ...records.shift(deployment, record, next, reason)],
           result: undefined,
           reason,
         };

@@ -9,6 +9,7 @@ import { correlated, withCorrelation } from '../events/correlation.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Registry } from '../registry/registry.ts';
+import { deployable } from './deployable.ts';
 import { mainTarget, nameOf } from './deployment.ts';
 import type { DeploymentRecords } from './deployment-records.ts';
 import { decideGate, figureOf, type GateVerdict } from './gate.ts';
@@ -128,6 +129,7 @@ export function createRollouts(
     };
     return {
       changes: [
+        deployable(candidate),
         replaceDeployment(deployment, { activeRolloutId: id }),
         {
           op: 'create',

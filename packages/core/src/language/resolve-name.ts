@@ -1,7 +1,7 @@
 import type { Literal, Selector, SummaryFigure } from '../contracts/query.ts';
 import type { FilterScanner, NamePart } from './filter-scanner.ts';
 import { syntaxError } from './filter-scanner.ts';
-import type { FilterOrder, FilterVocabulary, ValueType } from './filter-vocabulary.ts';
+import type { FilterVocabulary, ValueType } from './filter-vocabulary.ts';
 import { readNumber } from './stored-value.ts';
 
 /** What a name in a filter stands for. */
@@ -9,8 +9,6 @@ export interface NamedPlace {
   readonly selector: Selector;
   readonly holds: ValueType;
   readonly aliases: Readonly<Record<string, Literal>>;
-  readonly order?: FilterOrder;
-  readonly keysOf?: string;
 }
 
 /** The figures that may end the name of a metric. */
@@ -63,14 +61,8 @@ export function readLiteral(
   place: NamedPlace,
   use: 'equality' | 'order',
 ): Literal {
-  const { order } = place;
-  const ordered = use === 'order' && order !== undefined;
-  const expected = ordered ? order.expected : expectedValue[place.holds];
+  const expected = expectedValue[place.holds];
   const { value, at } = scanner.takeValue(expected);
-  if (ordered) {
-    const key = typeof value === 'string' ? order.key(value) : undefined;
-    return key ?? scanner.fail(expected, at);
-  }
   if (use === 'equality') {
     const alias = own(place.aliases, String(value));
     if (alias !== undefined) return alias;
@@ -100,7 +92,8 @@ function attributeOf(
   if (attribute === undefined) {
     return unknownWord(scanner, name, 'one of the attributes', Object.keys(vocabulary.attributes));
   }
-  return { aliases: {}, ...attribute };
+  const { selector, holds, aliases = {} } = attribute;
+  return { selector, holds, aliases };
 }
 
 function joined(parts: readonly NamePart[]): NamePart {

@@ -207,6 +207,7 @@ describe('stages', () => {
       version: version.version,
       to: 'ARCHIVED',
       reason: 'old',
+      confirm: true,
     });
     await expect(ana.setVersionTags(version.id, { note: 'y' })).rejects.toMatchObject(forbidden);
     await expect(registry.setVersionTags(version.id, { note: 'y' })).rejects.toMatchObject({

@@ -10,7 +10,6 @@ export async function* everyRecord(
     readonly where?: Predicate;
     readonly orderBy?: readonly Order[];
     readonly facets?: readonly string[];
-    readonly body?: boolean;
     readonly limit?: number;
     readonly signal?: AbortSignal;
   } = {},

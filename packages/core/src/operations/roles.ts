@@ -27,11 +27,21 @@ const contributor: readonly string[] = [
   'event.publish',
   'event.subscribe',
 ];
-const approver: readonly string[] = [...viewer, ...own, 'model.promote', 'model.approve'];
+const approver: readonly string[] = [
+  ...viewer,
+  ...own,
+  'model.promote',
+  'model.approve',
+  'model.alias',
+  'model.delete',
+  'model.rollback',
+];
 const deployer: readonly string[] = [
   ...viewer,
   ...own,
   'model.deploy',
+  'model.alias',
+  'model.rollback',
   'saga.run',
   'deployment.*',
   'monitor.*',

@@ -40,15 +40,17 @@ export function createSagaLoop(
   scope: SagaScope,
   parts: {
     readonly name: string;
-    readonly definitions: ReadonlyMap<string, AnySaga>;
+    /** What this process can run now. */
+    definitions(): ReadonlyMap<string, AnySaga>;
     readonly owners: Owners;
     readonly leaseMs: number;
   },
 ): Loop {
   const { metadata, workspace } = scope;
-  const { definitions, owners, leaseMs } = parts;
+  const { owners, leaseMs } = parts;
 
   async function runOnce(signal: AbortSignal): Promise<boolean> {
+    const definitions = parts.definitions();
     if (signal.aborted || definitions.size === 0) return false;
     const where = isDue(await metadata.now(), [...definitions.keys()]);
     // Claiming writes; while nothing is due it is only looked.
@@ -169,11 +171,12 @@ class Drive {
   }
 
   async #call(step: SagaStep<never>, forward: boolean): Promise<SagaStepDone | undefined> {
-    const { id, input, results, begun: attempt } = this.#saga;
+    const { id, input, results, begun: attempt, error } = this.#saga;
     const limit = new AbortController();
     const signal = AbortSignal.any([this.#hold.signal, limit.signal]);
     const context: SagaContext<never> = {
       ...{ sagaId: id, input: input as never, results, attempt, signal },
+      ...(forward || error === undefined ? {} : { error }),
       hold: this.#held(),
       idempotencyKey: `${id}:${step.name}${forward ? '' : ':undo'}`,
     };

@@ -10,6 +10,8 @@ export interface SagaContext<I = Json> {
   readonly input: I;
   /** What the steps before have answered, by name; in a compensation, its own step's result too, if it has one. */
   readonly results: Readonly<Record<string, Json>>;
+  /** In a compensation: why the saga turned back. */
+  readonly error?: string;
   /** How often this was begun, from 1. */
   readonly attempt: number;
   /** The same whenever this step of this saga runs (another one for its compensation): for calls elsewhere. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { checkOptions, signalOption } from '../check-options.ts';
 import type { Loop } from '../contracts/loop.ts';
+import type { Change } from '../contracts/metadata-store.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
@@ -82,6 +83,8 @@ export function createSagas(
   parts: {
     /** A map is shared: what is added to it can be run from then on. */
     readonly definitions: readonly AnySaga[] | Map<string, AnySaga>;
+    /** Those of this scope alone, as they are at the moment. */
+    bound?(): readonly AnySaga[];
     readonly owners: Owners;
     /** How long a process that is silent keeps its sagas; 15,000 when left out. */
     readonly leaseMs?: number;
@@ -95,8 +98,14 @@ export function createSagas(
   const definitions =
     given instanceof Map ? given : new Map(given.map((each) => [each.name, each]));
   const loops = Array.from({ length: concurrency }, (_, i) =>
-    createSagaLoop(scope, { name: `sagas-${i}`, definitions, owners, leaseMs }),
+    createSagaLoop(scope, { name: `sagas-${i}`, definitions: runnable, owners, leaseMs }),
   );
+
+  function runnable(): ReadonlyMap<string, AnySaga> {
+    const bound = parts.bound?.() ?? [];
+    if (bound.length === 0) return definitions;
+    return new Map([...definitions, ...bound.map((each) => [each.name, each] as const)]);
+  }
 
   async function getRecord(id: string): Promise<StoredRecord> {
     assertText(id, 'The id of a saga');
@@ -142,7 +151,7 @@ export function createSagas(
       const name = nameOf(definition);
       const { steps, timeoutMs } = definition;
       defineSaga(name, steps, timeoutMs === undefined ? {} : { timeoutMs });
-      const known = definitions.get(name);
+      const known = runnable().get(name);
       if (known === definition) return;
       if (known !== undefined) {
         throw new KeelsonError(
@@ -156,7 +165,7 @@ export function createSagas(
     async start(definition, given, options = {}) {
       checkOptions(startShape, options, 'start');
       const name = nameOf(definition);
-      const known = definitions.get(name);
+      const known = runnable().get(name);
       if (known === undefined) {
         throw new KeelsonError(
           'NOT_FOUND',
@@ -167,16 +176,12 @@ export function createSagas(
       const { idempotencyKey } = options;
       const id = scope.ids.next();
       const correlationId = currentCorrelation()?.correlationId ?? id;
-      const { timeoutMs } = known;
-      const created = newSaga({
-        ...{ name, input, correlationId, steps: known.steps.map((step) => step.name) },
-        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-        ...(timeoutMs === undefined ? {} : { deadlineAt: (await metadata.now()) + timeoutMs }),
-      });
+      const of = { id, correlationId, ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };
+      const created = sagaStarted(known, input, of, await metadata.now());
       try {
         await metadata.commit({
           ...{ workspace, principal: principal.id, correlationId },
-          changes: [{ op: 'create', kind: 'saga', id, ...created }],
+          changes: [created],
         });
       } catch (error) {
         if (idempotencyKey === undefined || !isKeelsonError(error, 'CONFLICT')) throw error;
@@ -236,6 +241,21 @@ export function createSagas(
       return await get(id);
     },
   };
+}
+
+/** The change that starts a saga, for a commit that makes more true at the same time. */
+export function sagaStarted(
+  { name, steps, timeoutMs }: AnySaga,
+  input: Json,
+  of: { readonly id: string; readonly correlationId: string; readonly idempotencyKey?: string },
+  now: number,
+): Change {
+  const { id, ...facts } = of;
+  const created = newSaga({
+    ...{ ...facts, name, input, steps: steps.map((step) => step.name) },
+    ...(timeoutMs === undefined ? {} : { deadlineAt: now + timeoutMs }),
+  });
+  return { op: 'create', kind: 'saga', id, ...created };
 }
 
 function is(name: string, value: string): Predicate {

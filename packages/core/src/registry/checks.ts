@@ -1,10 +1,12 @@
 import type { Scope } from '../contracts/scope.ts';
-import { isKeelsonError } from '../errors.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { assertText, storableText } from '../json.ts';
 import { openReviewsOf } from '../operations/incidents/open-reviews.ts';
-import { type CardCheck, checkCard } from './cards/card-check.ts';
-import type { ModelVersion } from './model-version.ts';
+import { directionByName } from '../tracking/metric-direction.ts';
+import { checkCard } from './cards/card-check.ts';
+import type { ModelLineage, ModelVersion } from './model-version.ts';
 import { signatureBreaks } from './signature-breaks.ts';
-import type { PolicyCheck } from './stage-policy.ts';
+import type { LineagePart, PolicyCheck } from './stage-policy.ts';
 
 /** What a check found. */
 export interface CheckOutcome {
@@ -19,39 +21,118 @@ export type OwnCheck = (
   production: ModelVersion | undefined,
 ) => Promise<string> | string;
 
-/** Runs the policy's checks on a version, each against the one now in production. */
+/** The checks that processes bring, by name. */
+export type OwnChecks = ReadonlyMap<string, OwnCheck>;
+
+type CheckScope = Pick<Scope, 'artifacts' | 'metadata' | 'workspace'>;
+
+/** Runs the policy's checks on a version, each against the one now in production, and those of the request. */
 export async function runChecks(
-  scope: Pick<Scope, 'artifacts' | 'metadata' | 'workspace'>,
+  scope: CheckScope,
   version: ModelVersion,
   production: ModelVersion | undefined,
   checks: readonly PolicyCheck[],
-  own: Readonly<Record<string, OwnCheck>>,
+  own: {
+    readonly brought: OwnChecks;
+    readonly asked: Readonly<Record<string, OwnCheck>>;
+  },
 ): Promise<readonly CheckOutcome[]> {
   const outcomes: CheckOutcome[] = [];
   for (const check of checks) {
-    outcomes.push(await runCheck(scope, check, version, production));
+    outcomes.push(await runCheck(scope, check, version, production, own.brought));
   }
-  for (const [name, run] of Object.entries(own)) {
-    try {
-      outcomes.push({ name, passed: true, detail: await run(version, production) });
-    } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
-      outcomes.push({ name, passed: false, detail });
-    }
+  for (const [name, run] of Object.entries(own.asked)) {
+    outcomes.push(await runOwn(name, run, version, production));
   }
   return outcomes;
 }
 
+/** Those whose outcome may change while a request waits for approvals, and that cost no reading of content. */
+export function checksOfApproval(checks: readonly PolicyCheck[]): readonly PolicyCheck[] {
+  const changing = new Set(['signature', 'no-worse', 'comparison', 'no-open-review']);
+  return checks.filter(({ check }) => changing.has(check));
+}
+
 async function runCheck(
-  scope: Pick<Scope, 'artifacts' | 'metadata' | 'workspace'>,
+  scope: CheckScope,
   check: PolicyCheck,
   version: ModelVersion,
   production: ModelVersion | undefined,
+  brought: OwnChecks,
 ): Promise<CheckOutcome> {
-  if (check.check === 'integrity') return checkIntegrity(scope, version);
-  if (check.check === 'no-open-review') return checkReviews(scope, version.model);
-  if (check.check === 'card') return checkCard(scope, version, check);
-  return decideCheck(check, version, production);
+  switch (check.check) {
+    case 'integrity':
+      return checkIntegrity(scope, version);
+    case 'no-open-review':
+      return checkReviews(scope, version.model);
+    case 'lineage':
+      return checkLineage(scope, version, check.of ?? ['run', 'data']);
+    case 'card':
+      return checkCard(scope, version, check);
+    case 'own':
+      return runOwn(check.name, brought.get(check.name), version, production);
+    default:
+      return decideCheck(check, version, production);
+  }
+}
+
+async function runOwn(
+  name: string,
+  run: OwnCheck | undefined,
+  version: ModelVersion,
+  production: ModelVersion | undefined,
+): Promise<CheckOutcome> {
+  if (run === undefined) {
+    const detail = 'this process does not bring it; registry.addCheck() does, before the request';
+    return { name, passed: false, detail };
+  }
+  try {
+    const said: unknown = await run(version, production);
+    return { name, passed: true, detail: storableText(typeof said === 'string' ? said : '', 2000) };
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    return { name, passed: false, detail: storableText(detail, 2000) };
+  }
+}
+
+async function checkLineage(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
+  { lineage }: ModelVersion,
+  parts: readonly LineagePart[],
+): Promise<CheckOutcome> {
+  const name = 'lineage';
+  const missing: LineagePart[] = [];
+  for (const part of parts) {
+    if (!(await knows(scope, lineage, part))) missing.push(part);
+  }
+  if (missing.length === 0) return { name, passed: true, detail: `knows its ${parts.join(', ')}` };
+  return { name, passed: false, detail: `it is not known which ${missing.join(', ')} it is from` };
+}
+
+async function knows(
+  { metadata, workspace }: Pick<Scope, 'metadata' | 'workspace'>,
+  lineage: ModelLineage,
+  part: LineagePart,
+): Promise<boolean> {
+  const { sourceRunId, environment } = lineage;
+  switch (part) {
+    case 'run':
+      return sourceRunId !== undefined;
+    case 'code':
+      return lineage.codeCommit !== undefined;
+    case 'execution':
+      return lineage.pipelineExecutionId !== undefined;
+    case 'environment':
+      return environment?.lockHash !== undefined || environment?.image !== undefined;
+    case 'data': {
+      if ((lineage.datasets ?? []).length > 0) return true;
+      if (sourceRunId === undefined) return false;
+      const around = { direction: 'backward', depth: 1, limit: 1000 } as const;
+      const { nodes } = await metadata.reach(workspace, [sourceRunId], around);
+      const ids = nodes.map(({ id }) => id);
+      return (await metadata.findMany(workspace, 'dataset', ids)).length > 0;
+    }
+  }
 }
 
 /** Whether incidents of the model wait for their review. */
@@ -86,7 +167,10 @@ async function checkIntegrity(
 
 /** The checks that need no content, as a pure function. */
 function decideCheck(
-  check: Exclude<PolicyCheck, CardCheck | { readonly check: 'integrity' | 'no-open-review' }>,
+  check: Extract<
+    PolicyCheck,
+    { readonly check: 'signature' | 'metric' | 'no-worse' | 'comparison' }
+  >,
   version: ModelVersion,
   production: ModelVersion | undefined,
 ): CheckOutcome {
@@ -108,6 +192,8 @@ function decideCheck(
     }
     case 'no-worse':
       return checkNoWorse(check, version, production);
+    case 'comparison':
+      return checkComparison(check.tolerance, version, production);
   }
 }
 
@@ -146,4 +232,44 @@ function checkNoWorse(
     passed: loss <= check.tolerance,
     detail: `${after} against ${before} of ${production?.version}, tolerance ${check.tolerance}`,
   };
+}
+
+function checkComparison(
+  tolerance: number,
+  version: ModelVersion,
+  production: ModelVersion | undefined,
+): CheckOutcome {
+  const name = 'comparison';
+  if (production === undefined) {
+    return { name, passed: true, detail: 'nothing in production to compare with' };
+  }
+  const compared: string[] = [];
+  const worse: string[] = [];
+  for (const [metric, before] of Object.entries(production.metrics)) {
+    const after = version.metrics[metric];
+    const better = directionByName(metric);
+    if (after === undefined || better === undefined) continue;
+    compared.push(metric);
+    const loss = better === 'higher' ? before - after : after - before;
+    // Written so that NaN fails.
+    if (!(after === before || loss <= tolerance * Math.abs(before))) {
+      worse.push(`${metric} ${after} against ${before}`);
+    }
+  }
+  const against = `version ${production.version}, tolerance ${tolerance * 100} %`;
+  if (worse.length > 0) {
+    return { name, passed: false, detail: `worse than ${against}: ${worse.join(', ')}` };
+  }
+  if (compared.length === 0) {
+    const detail = `no metric that ${production.version} has too says by its name which way it is better`;
+    return { name, passed: true, detail };
+  }
+  return { name, passed: true, detail: `${compared.join(', ')} no worse than ${against}` };
+}
+
+/** Refuses, as INVALID, what is no check; answers its name. */
+export function assertCheck(name: string, check: OwnCheck): string {
+  assertText(name, 'The name of a check', 255);
+  if (name !== '' && typeof check === 'function') return name;
+  throw new KeelsonError('INVALID', 'addCheck takes a name and a function.');
 }

@@ -47,7 +47,7 @@ export interface ModelLineage {
 }
 
 /** What first made a model known. */
-export type ModelSource = 'EXPERIMENT' | 'IMPORT' | 'PIPELINE';
+export type ModelOrigin = 'EXPERIMENT' | 'IMPORT' | 'PIPELINE';
 
 /** A named line of versions. */
 export interface Model {
@@ -55,7 +55,7 @@ export interface Model {
   readonly name: string;
   readonly description: string;
   readonly tags: Readonly<Record<string, string>>;
-  readonly source: ModelSource;
+  readonly source: ModelOrigin;
   readonly policy: StagePolicy;
   /** Movable pointers, such as `champion`: alias → id of a version. */
   readonly aliases: Readonly<Record<string, string>>;
@@ -120,7 +120,7 @@ export function modelFromRecord(record: StoredRecord): Model {
     name: c['name'] as string,
     description: (body['description'] ?? '') as string,
     tags: (record.facets['tags'] ?? {}) as Record<string, string>,
-    source: (c['source'] ?? 'IMPORT') as ModelSource,
+    source: (c['source'] ?? 'IMPORT') as ModelOrigin,
     policy: body['policy'] as unknown as StagePolicy,
     aliases: (body['aliases'] ?? {}) as Record<string, string>,
     createdBy: c['createdBy'] as string,

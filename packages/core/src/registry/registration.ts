@@ -2,22 +2,23 @@ import { assertObject } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { ModelFormat } from '../contracts/model-format.ts';
 import type { ModelSignature } from '../contracts/model-runtime.ts';
+import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { draftEvent } from '../events/draft-event.ts';
-import { asJson, assertText, digestJson, type JsonObject } from '../json.ts';
-import { versionKey } from '../language/version-order.ts';
+import { asJson, assertText, digestJson } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
 import { type FilesOrigin, type GatherOptions, gatherFiles, keepFiles } from './gather-files.ts';
 import { lineageChanges, lineageOf } from './lineage-edges.ts';
-import { findModel, readVersionById } from './model-records.ts';
-import type { ModelFile, ModelLineage, ModelVersion } from './model-version.ts';
+import { findModel, is, lacks, readVersionById } from './model-records.ts';
+import type { ModelFile, ModelLineage, ModelOrigin, ModelVersion } from './model-version.ts';
+import { assertModelName, modelCreated, nameTaken } from './models.ts';
 import { assertVersion, type Bump, greaterVersion, nextVersion } from './next-version.ts';
 import { signatureBreaks } from './signature-breaks.ts';
-import { defaultStagePolicy } from './stage-policy.ts';
+import { assertTags } from './tags.ts';
 
 /** What to register. */
 export interface RegisterOptions extends GatherOptions {
@@ -105,10 +106,10 @@ async function decide(
   content: Content,
 ): Promise<{ readonly changes: readonly Change[]; readonly result: string }> {
   const model = await findModel(scope, name);
-  const versions = model === undefined ? [] : await allVersions(scope, model.id);
-  const same = sameVersion(versions, options, content);
+  if (model?.columns['deletedAt'] !== undefined) throw nameTaken(name, model);
+  const same = model && (await sameVersion(scope, model.id, options, content));
   if (same !== undefined) return { changes: [], result: same.id };
-  const latest = versions.find((each) => each.id === model?.columns['latestVersionId']);
+  const latest = await latestOf(scope, model);
   const former = latest?.body['signature'] as unknown as ModelSignature | undefined;
   const signatureBroken =
     former !== undefined &&
@@ -125,7 +126,10 @@ async function decide(
   const number = ((model?.columns['lastNumber'] as number | undefined) ?? 0) + 1;
   return {
     changes: [
-      modelChange(scope, model, modelId, name, { number, id, version, greatest }),
+      modelChange(scope, model, modelId, name, {
+        ...{ number, id, version, greatest },
+        source: sourceOf(content.lineage),
+      }),
       versionChange(scope, { id, modelId, name, number, version }, options, content),
       ...(await lineageChanges(scope, id, content.lineage)),
       {
@@ -151,26 +155,48 @@ async function decide(
 }
 
 /** The version that this registration would make again, or the CONFLICT with one of other content. */
-function sameVersion(
-  versions: readonly StoredRecord[],
+async function sameVersion(
+  scope: Scope,
+  modelId: string,
   options: RegisterOptions,
   content: Content,
-): StoredRecord | undefined {
-  if (options.version !== undefined) {
-    const taken = versions.find((each) => each.columns['version'] === options.version);
-    if (taken === undefined || taken.columns['sha256'] === content.sha256) return taken;
+): Promise<StoredRecord | undefined> {
+  const { version } = options;
+  if (version !== undefined) {
+    const taken = await findOne(scope, [is('modelId', modelId), is('version', version)]);
+    if (taken === undefined) return undefined;
+    const deleted = taken.columns['deletedAt'] !== undefined;
+    if (!deleted && taken.columns['sha256'] === content.sha256) return taken;
+    const { sha256 } = taken.columns;
+    const problem = deleted
+      ? `was deleted (its content was ${sha256}); versions are never used again, so restore it, or`
+      : `has content ${sha256}, not ${content.sha256}; versions never change, so`;
     throw new KeelsonError(
       'CONFLICT',
-      `Version ${options.version} of ${options.model} has content ${taken.columns['sha256']}, not ${content.sha256}; versions never change, so register this under a new one.`,
-      { details: { expected: true, existing: taken.columns['sha256'], given: content.sha256 } },
+      `Version ${version} of ${options.model} ${problem} register this under a new one.`,
+      { details: { expected: true, existing: sha256, given: content.sha256 } },
     );
   }
   const { sourceRunId } = content.lineage;
   if (sourceRunId === undefined) return undefined;
-  return versions.find(
-    (each) =>
-      each.columns['sha256'] === content.sha256 && each.columns['sourceRunId'] === sourceRunId,
-  );
+  const of = [is('modelId', modelId), is('sha256', content.sha256), is('sourceRunId', sourceRunId)];
+  return await findOne(scope, [...of, lacks('deletedAt')]);
+}
+
+async function findOne(
+  { metadata, workspace }: Scope,
+  of: readonly Predicate[],
+): Promise<StoredRecord | undefined> {
+  const where = { op: 'and', of } as const;
+  return (await metadata.query(workspace, 'model_version', { where, limit: 1 })).records[0];
+}
+
+async function latestOf(
+  { metadata, workspace }: Scope,
+  model: StoredRecord | undefined,
+): Promise<StoredRecord | undefined> {
+  const id = model?.columns['latestVersionId'] as string | undefined;
+  return id === undefined ? undefined : await metadata.find(workspace, 'model_version', id);
 }
 
 function modelChange(
@@ -183,6 +209,7 @@ function modelChange(
     readonly id: string;
     readonly version: string;
     readonly greatest: string | undefined;
+    readonly source: ModelOrigin;
   },
 ): Change {
   const greatestVersion = greaterVersion(next.greatest, next.version);
@@ -191,14 +218,8 @@ function modelChange(
     const body = { ...model.body, greatestVersion };
     return { op: 'replace', kind: 'model', id: model.id, expect: model.revision, columns, body };
   }
-  const policy = asJson(defaultStagePolicy) as JsonObject;
-  return {
-    op: 'create',
-    kind: 'model',
-    id: modelId,
-    columns: { ...columns, name, createdBy: scope.principal.id },
-    body: { description: '', policy, greatestVersion },
-  };
+  const more = { columns, body: { greatestVersion } };
+  return modelCreated(scope, modelId, { name, source: next.source }, more);
 }
 
 function versionChange(
@@ -222,7 +243,6 @@ function versionChange(
       modelName: place.name,
       number: place.number,
       version: place.version,
-      versionKey: versionKey(place.version),
       sha256: content.sha256,
       sizeBytes: content.sizeBytes,
       format: options.format,
@@ -237,29 +257,11 @@ function versionChange(
       lineage: asJson(content.lineage),
       ...(options.signature === undefined ? {} : { signature: asJson(options.signature) }),
     },
-    facets: { tags: options.tags ?? {}, metrics: options.metrics ?? {} },
+    facets: { tags: assertTags(options.tags ?? {}, 50), metrics: options.metrics ?? {} },
   };
 }
 
-async function allVersions(scope: Scope, modelId: string): Promise<readonly StoredRecord[]> {
-  const left = { from: 'column', name: 'modelId' } as const;
-  const where = { op: 'compare', left, cmp: '=', value: modelId } as const;
-  const all: StoredRecord[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await scope.metadata.query(scope.workspace, 'model_version', {
-      where,
-      limit: 1000,
-      ...(cursor === undefined ? {} : { cursor }),
-    });
-    all.push(...page.records);
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  return all;
-}
-
-function assertModelName(name: string): string {
-  assertText(name, 'A model name', 255);
-  if (name.trim() === '') throw new KeelsonError('INVALID', 'A model needs a name.');
-  return name;
+function sourceOf({ pipelineExecutionId, sourceRunId }: ModelLineage): ModelOrigin {
+  if (pipelineExecutionId !== undefined) return 'PIPELINE';
+  return sourceRunId === undefined ? 'IMPORT' : 'EXPERIMENT';
 }

@@ -9,12 +9,9 @@ import {
   named,
   namedIn,
   resourceOf,
-  streams,
 } from '../operations/access-guard.ts';
-import type { ModelPage } from './model-search.ts';
-import type { Model, ModelVersion } from './model-version.ts';
+import type { Model } from './model-version.ts';
 import type { Registry } from './registry.ts';
-import type { VersionPage } from './version-search.ts';
 
 const readsModel = asks('model.read', named('model'));
 const readsVersion = asks('model.read', named('version'));
@@ -43,12 +40,32 @@ const rules: AccessRules<Registry> = {
       resource: (model: Model) => `model:${model.name}`,
     },
   },
+  createModel: asks('model.register', namedIn('model', 'name')),
+  updateModel: asks('model.update', named('model')),
+  stageVersions: readsModel,
+  asOf: readsModel,
   setPolicy: asks('model.policy', named('model')),
   getVersion: asks('model.read', named('model')),
   getVersionById: readsVersion,
   listVersions: readsModel,
   productionVersion: readsModel,
+  resolve: asks('model.read', ([reference]) => {
+    if (typeof reference !== 'string' || !reference.includes('@')) return undefined;
+    return resourceOf('model', reference.slice(0, reference.lastIndexOf('@')));
+  }),
   setVersionTags: asks('model.update', named('version')),
+  updateVersion: asks('model.update', named('version')),
+  deprecate: asks('model.delete', named('model')),
+  undeprecate: asks('model.delete', named('model')),
+  deleteVersion: asks('model.delete', named('model')),
+  restoreVersion: asks('model.delete', named('model')),
+  deleteModel: asks('model.delete', named('model')),
+  restoreModel: asks('model.delete', named('model')),
+  setAlias: asks('model.alias', named('model')),
+  removeAlias: asks('model.alias', named('model')),
+  rollback: asks('model.rollback', named('model')),
+  addCheck: 'local',
+  addEffect: 'local',
   download: readsVersion,
 
   setCard: asks('model.update', named('version')),
@@ -59,24 +76,6 @@ const rules: AccessRules<Registry> = {
   cardPage: readsVersion,
   setCardSchema: asks('model.policy', named('model')),
   findCardSchema: readsModel,
-  searchVersions: {
-    ...asks('model.read'),
-    items: {
-      of: (page: VersionPage) => page.versions,
-      with: (page: VersionPage, versions) => ({ ...page, versions }),
-      resource: ({ model }: ModelVersion) => `model:${model}`,
-    },
-  },
-  eachVersion: streams(asks('model.read')),
-  countVersions: asks('model.read'),
-  searchModels: {
-    ...asks('model.read'),
-    items: {
-      of: (page: ModelPage) => page.models,
-      with: (page: ModelPage, models) => ({ ...page, models }),
-      resource: ({ name }: Model) => `model:${name}`,
-    },
-  },
   // It crosses models, runs and executions.
   lineage: asksAll(asks('model.read'), asks('tracking.read'), asks('pipeline.read')),
   impact: asksAll(asks('model.read'), asks('tracking.read')),
@@ -89,6 +88,7 @@ const rules: AccessRules<Registry> = {
   }),
   approve: asks('model.approve', named('transition')),
   reject: asks('model.approve', named('transition')),
+  withdraw: asks('model.promote', named('transition')),
   getTransition: asks('model.read', named('transition')),
   listTransitions: readsVersion,
 };

@@ -35,17 +35,19 @@ async function versionsOf(
 
 /** Where a model's record and those of its versions disagree, the versions are right: they are what was registered. */
 function faultsOfModel(
-  { columns }: StoredRecord,
-  versions: readonly StoredRecord[],
+  { columns, body }: StoredRecord,
+  all: readonly StoredRecord[],
 ): { readonly problem: string; readonly mend?: { readonly columns: Columns } } | undefined {
   const problems: string[] = [];
   const right: Record<string, Columns[string]> = {};
-  const newest = versions.toSorted((a, b) => numberOf(b) - numberOf(a))[0];
-  const number = newest === undefined ? 0 : numberOf(newest);
+  const number = Math.max(0, ...all.map(numberOf));
   if ((columns['lastNumber'] as number) < number) {
     problems.push(`Its last number is ${columns['lastNumber']}, and version ${number} is there`);
     right['lastNumber'] = number;
   }
+  // A deleted version has its number, and nothing else of the model.
+  const versions = all.filter((each) => each.columns['deletedAt'] === undefined);
+  const newest = versions.toSorted((a, b) => numberOf(b) - numberOf(a))[0];
   const latest = columns['latestVersionId'];
   if (latest !== undefined && !versions.some(({ id }) => id === latest)) {
     problems.push(`Its latest version ${latest} is not there`);
@@ -53,12 +55,18 @@ function faultsOfModel(
   }
   const inProduction = versions.filter((each) => each.columns['stage'] === 'PRODUCTION');
   const production = columns['productionVersionId'];
-  const ids = inProduction.map(({ id }) => id).join(' and ');
-  if (inProduction.length > 1) {
-    problems.push(`${ids} are in production at once: archive all but one`);
-  } else if (production !== inProduction[0]?.id) {
-    problems.push(`It names ${production ?? 'none'} as in production, and ${ids || 'none'} is`);
-    right['productionVersionId'] = inProduction[0]?.id;
+  const ids = inProduction.map(({ id }) => id);
+  const policy = body['policy'] as { readonly singleProduction?: boolean } | undefined;
+  if (ids.length > 1 && policy?.singleProduction === true) {
+    problems.push(`${ids.join(' and ')} are in production at once: archive all but one`);
+  } else if (production === undefined ? ids.length > 0 : !ids.includes(production as string)) {
+    const there = ids.join(' and ') || 'none';
+    problems.push(`It names ${production ?? 'none'} as in production, and ${there} is`);
+    right['productionVersionId'] = ids[0];
+  }
+  for (const [alias, id] of Object.entries((body['aliases'] ?? {}) as Record<string, string>)) {
+    if (versions.some((each) => each.id === id)) continue;
+    problems.push(`Its alias ${alias} points to ${id}, which is not there: move or remove it`);
   }
   if (problems.length === 0) return undefined;
   const problem = `${problems.join('. ')}.`;

@@ -1,42 +1,52 @@
+import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Tracking } from '../tracking/tracking.ts';
+import { type Aliases, createAliases } from './aliases.ts';
 import { type Cards, createCards } from './cards/cards.ts';
+import { createDeletion, type Deletion } from './deletion.ts';
 import { createDownloads, type Downloads } from './downloads.ts';
 import { createLineage, type Lineage } from './lineage.ts';
-import { createModelSearches, type ModelSearches } from './model-search.ts';
 import type { ModelVersion } from './model-version.ts';
 import { createModels, type Models } from './models.ts';
 import { type RegisterOptions, registerVersion } from './registration.ts';
+import type { RegistryParts } from './registry-parts.ts';
+import { createTimeTravel, type TimeTravel } from './time-travel.ts';
 import { createTransitions, type Transitions } from './transitions.ts';
-import { createVersionSearches, type VersionSearches } from './version-search.ts';
 import { createVersions, type Versions } from './versions.ts';
 
 /** What every trained model is, where it came from, and who let it into production. */
 export interface Registry
   extends Models,
     Versions,
+    Aliases,
+    Deletion,
     Transitions,
+    TimeTravel,
     Downloads,
     Lineage,
-    VersionSearches,
-    ModelSearches,
     Cards {
   /** A new version, its content verified; the same request again answers the same version. */
   register(options: RegisterOptions): Promise<ModelVersion>;
 }
 
 /** The registry, bound to a scope. */
-export function createRegistry(scope: Scope, tracking: Tracking): Registry {
-  const models = createModels(scope);
-  return {
-    ...models,
+export function createRegistry(
+  scope: Scope,
+  tracking: Tracking,
+  parts: RegistryParts,
+): { readonly registry: Registry; readonly loops: readonly Loop[] } {
+  const { expiryLoop, ...transitions } = createTransitions(scope, parts);
+  const registry: Registry = {
+    ...createModels(scope),
     ...createVersions(scope),
-    ...createTransitions(scope),
+    ...createAliases(scope),
+    ...createDeletion(scope, parts),
+    ...createTimeTravel(scope),
+    ...transitions,
     ...createDownloads(scope),
     ...createLineage(scope),
-    ...createVersionSearches(scope),
-    ...createModelSearches(scope),
     ...createCards(scope),
     register: (options) => registerVersion(scope, tracking, options),
   };
+  return { registry, loops: [expiryLoop] };
 }

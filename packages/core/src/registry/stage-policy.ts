@@ -11,6 +11,8 @@ export type PolicyCheck =
   | { readonly check: 'no-open-review' }
   /** The version's card fills the fields. */
   | CardCheck
+  /** It is known what the version was made from; `run` and `data` when `of` is left out. */
+  | { readonly check: 'lineage'; readonly of?: readonly LineagePart[] }
   /** A metric of the version lies within bounds. */
   | {
       readonly check: 'metric';
@@ -24,7 +26,17 @@ export type PolicyCheck =
       readonly metric: string;
       readonly better: 'higher' | 'lower';
       readonly tolerance: number;
-    };
+    }
+  /**
+   * As `no-worse`, for every metric that both versions have and whose name says which way it is better
+   * (`accuracy`, `val_loss`); the tolerance is a share of the value in production.
+   */
+  | { readonly check: 'comparison'; readonly tolerance: number }
+  /** A function that processes bring with `registry.addCheck`. */
+  | { readonly check: 'own'; readonly name: string };
+
+/** What may be known of where a version comes from. */
+export type LineagePart = 'run' | 'data' | 'code' | 'environment' | 'execution';
 
 /** What one transition asks. */
 export interface TransitionRule {
@@ -33,8 +45,16 @@ export interface TransitionRule {
   readonly checks: readonly PolicyCheck[];
   /** How many people must approve; 0 applies the transition once its checks pass. */
   readonly approvals: number;
-  /** Who may approve; anybody when empty. */
+  /** Who may approve: any of these roles; anybody when empty. */
   readonly approverRoles: readonly string[];
+  /** Of those who approve, so many with a role: `[{ role: 'risk', count: 1 }]`. A person counts for each role of theirs. */
+  readonly requiredRoles?: readonly { readonly role: string; readonly count: number }[];
+  /** After which a request that waits for approvals expires; never when left out. */
+  readonly expiresMs?: number;
+  /** The request must say `confirm: true`. */
+  readonly confirmation?: boolean;
+  /** What has to be done elsewhere before the stage counts as reached, in this order: names of `registry.addEffect`. */
+  readonly effects?: readonly string[];
 }
 
 /** Which transitions a model's versions may take, and what each asks. */
@@ -46,9 +66,10 @@ export interface StagePolicy {
   readonly selfApproval: boolean;
 }
 
-const integrityAndSignature: readonly PolicyCheck[] = [
-  { check: 'integrity' },
-  { check: 'signature' },
+const toStaging: readonly PolicyCheck[] = [{ check: 'integrity' }, { check: 'signature' }];
+const toProduction: readonly PolicyCheck[] = [
+  ...toStaging,
+  { check: 'comparison', tolerance: 0.02 },
 ];
 
 function rule(
@@ -60,18 +81,23 @@ function rule(
   return { from, to, checks, approvals, approverRoles: [] };
 }
 
+function archiving(from: Stage): TransitionRule {
+  return { ...rule(from, 'ARCHIVED', [], 0), confirmation: true };
+}
+
 /**
- * Development → Staging after integrity and signature; Staging → Production after those and one approval
- * by somebody other than the requester; anything → Archived.
+ * Development → Staging after integrity and signature (add the thresholds of your metrics:
+ * `withThresholds`); Staging → Production after those, a comparison with the version in production and
+ * one approval by somebody other than the requester; anything → Archived on confirmation.
  */
 export const defaultStagePolicy: StagePolicy = {
   transitions: [
-    rule('DEVELOPMENT', 'STAGING', integrityAndSignature, 0),
-    rule('STAGING', 'PRODUCTION', integrityAndSignature, 1),
+    rule('DEVELOPMENT', 'STAGING', toStaging, 0),
+    rule('STAGING', 'PRODUCTION', toProduction, 1),
     rule('STAGING', 'DEVELOPMENT', [], 0),
-    rule('DEVELOPMENT', 'ARCHIVED', [], 0),
-    rule('STAGING', 'ARCHIVED', [], 0),
-    rule('PRODUCTION', 'ARCHIVED', [], 0),
+    archiving('DEVELOPMENT'),
+    archiving('STAGING'),
+    archiving('PRODUCTION'),
   ],
   singleProduction: true,
   selfApproval: false,
@@ -125,6 +151,14 @@ export function outcomeOf(
   approvals: readonly Approval[],
 ): 'PENDING' | 'APPROVED' | 'REJECTED' {
   if (approvals.some((each) => each.decision === 'REJECT')) return 'REJECTED';
-  const approved = approvals.filter((each) => each.decision === 'APPROVE').length;
-  return approved >= rule.approvals ? 'APPROVED' : 'PENDING';
+  if (approvals.length < rule.approvals) return 'PENDING';
+  const enough = (rule.requiredRoles ?? []).every(
+    ({ role, count }) => approvals.filter(({ roles }) => roles.includes(role)).length >= count,
+  );
+  return enough ? 'APPROVED' : 'PENDING';
+}
+
+/** Whether a transition by the rule waits for people. */
+export function asksPeople(rule: TransitionRule): boolean {
+  return outcomeOf(rule, []) === 'PENDING';
 }

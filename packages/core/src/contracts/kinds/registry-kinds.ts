@@ -16,6 +16,7 @@ const modelKind: KindDeclaration = {
     applyingId: { type: 'text', optional: true },
     source: { type: 'text', optional: true, immutable: true },
     deletedAt: { type: 'integer', optional: true },
+    purgedAt: { type: 'integer', optional: true },
     createdBy: { type: 'text', immutable: true },
   },
   unique: [{ name: 'model name', columns: ['name'] }],
@@ -35,8 +36,6 @@ const modelVersionKind: KindDeclaration = {
     modelName: { type: 'text', immutable: true },
     number: { type: 'integer', immutable: true },
     version: { type: 'text', immutable: true },
-    /** The version as a text that sorts as versions do. */
-    versionKey: { type: 'text', optional: true, immutable: true },
     sha256: { type: 'text', immutable: true },
     sizeBytes: { type: 'integer', immutable: true },
     format: { type: 'text', immutable: true },
@@ -60,7 +59,6 @@ const modelVersionKind: KindDeclaration = {
   ],
   indexes: [
     ['modelName', 'number'],
-    ['modelName', 'versionKey'],
     ['modelId', 'sha256'],
     ['modelId', 'stage'],
     ['stage'],

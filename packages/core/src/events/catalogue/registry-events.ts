@@ -30,6 +30,8 @@ export interface ModelPromoted {
   readonly approvals: readonly string[];
   /** The version that left production for it. */
   readonly supersededVersionId?: string;
+  /** By an emergency rollback: two of these, under one correlation. */
+  readonly emergency?: boolean;
 }
 
 /** Somebody has asked for a change of stage. */
@@ -40,8 +42,8 @@ export interface PromotionRequested {
   readonly versionId: string;
   readonly from: string;
   readonly to: string;
-  /** What came of it at once: `PENDING` waits for approvals. */
-  readonly status: 'PENDING' | 'DONE' | 'FAILED';
+  /** What came of it at once: `PENDING` waits for approvals, `APPLYING` for its effects. */
+  readonly status: 'PENDING' | 'APPLYING' | 'DONE' | 'FAILED';
 }
 
 /** A change of stage was refused, by a check or a person. */
@@ -54,6 +56,27 @@ export interface PromotionRejected {
   readonly to: string;
   /** What the checks found, or what the person wrote. */
   readonly reasons: readonly string[];
+}
+
+/** Who asked for a change of stage has taken the request back. */
+export interface PromotionWithdrawn {
+  /** The model. */
+  readonly name: string;
+  readonly transitionId: string;
+  readonly versionId: string;
+  readonly from: string;
+  readonly to: string;
+  readonly reason: string;
+}
+
+/** A request for a change of stage found too few approvals in its time. */
+export interface PromotionExpired {
+  /** The model. */
+  readonly name: string;
+  readonly transitionId: string;
+  readonly versionId: string;
+  readonly from: string;
+  readonly to: string;
 }
 
 /** A version should no longer be used. */
@@ -73,6 +96,16 @@ export interface ModelDeleted {
   /** Missing where the whole model went. */
   readonly version?: string;
   readonly reason: string;
+  /** It was used, or had descendants, and whoever deleted it knew. */
+  readonly forced?: boolean;
+}
+
+/** A version, or a whole model, that was deleted is there again. */
+export interface ModelRestored {
+  /** The model. */
+  readonly name: string;
+  /** Missing where the whole model came back. */
+  readonly version?: string;
 }
 
 /** An alias names another version. */
@@ -92,8 +125,11 @@ export interface RegistryEventPayloads {
   readonly 'model.promoted': ModelPromoted;
   readonly 'promotion.requested': PromotionRequested;
   readonly 'promotion.rejected': PromotionRejected;
+  readonly 'promotion.withdrawn': PromotionWithdrawn;
+  readonly 'promotion.expired': PromotionExpired;
   readonly 'model.deprecated': ModelDeprecated;
   readonly 'model.deleted': ModelDeleted;
+  readonly 'model.restored': ModelRestored;
   readonly 'alias.moved': AliasMoved;
 }
 
@@ -141,6 +177,7 @@ export const registryEvents: {
       transitionId: text,
       approvals: texts,
       supersededVersionId: text.optional(),
+      emergency: z.boolean().optional(),
     },
     example: {
       name: 'fraud',
@@ -162,7 +199,7 @@ export const registryEvents: {
       versionId: text,
       from: text,
       to: text,
-      status: z.enum(['PENDING', 'DONE', 'FAILED']),
+      status: z.enum(['PENDING', 'APPLYING', 'DONE', 'FAILED']),
     },
     example: {
       name: 'fraud',
@@ -193,10 +230,28 @@ export const registryEvents: {
       reasons: ['accuracy: 0.81 is below 0.9'],
     },
   }),
+  'promotion.withdrawn': defineEvent<PromotionWithdrawn>({
+    ...ofModel,
+    meaning: 'Who asked for a change of stage has taken the request back.',
+    fields: { name: text, transitionId: text, versionId: text, from: text, to: text, reason: text },
+    example: {
+      name: 'fraud',
+      transitionId,
+      versionId,
+      from: 'STAGING',
+      to: 'PRODUCTION',
+      reason: 'a better one is on its way',
+    },
+  }),
+  'promotion.expired': defineEvent<PromotionExpired>({
+    ...ofModel,
+    meaning: 'A request for a change of stage found too few approvals in its time.',
+    fields: { name: text, transitionId: text, versionId: text, from: text, to: text },
+    example: { name: 'fraud', transitionId, versionId, from: 'STAGING', to: 'PRODUCTION' },
+  }),
   'model.deprecated': defineEvent<ModelDeprecated>({
     ...ofModel,
     meaning: 'A version should no longer be used.',
-    reserved: true,
     fields: {
       name: text,
       versionId: text,
@@ -215,14 +270,18 @@ export const registryEvents: {
   'model.deleted': defineEvent<ModelDeleted>({
     ...ofModel,
     meaning: 'A version, or a whole model, was removed.',
-    reserved: true,
-    fields: { name: text, version: text.optional(), reason: text },
+    fields: { name: text, version: text.optional(), reason: text, forced: z.boolean().optional() },
     example: { name: 'fraud', version: '1.1.0', reason: 'asked for by its owner' },
+  }),
+  'model.restored': defineEvent<ModelRestored>({
+    ...ofModel,
+    meaning: 'A version, or a whole model, that was deleted is there again.',
+    fields: { name: text, version: text.optional() },
+    example: { name: 'fraud', version: '1.1.0' },
   }),
   'alias.moved': defineEvent<AliasMoved>({
     ...ofModel,
     meaning: 'An alias names another version, or none.',
-    reserved: true,
     fields: {
       name: text,
       alias: text,

@@ -1,3 +1,4 @@
+import { assertList, assertObject } from '../../check-options.ts';
 import type { ModelFiles } from '../../contracts/model-format.ts';
 import { assertText } from '../../json.ts';
 import { damaged, refused } from './model-fault.ts';
@@ -12,10 +13,13 @@ const maxPath = 4096;
  * readers look at them.
  */
 export function checkedFiles(files: ModelFiles): ModelFiles {
+  assertObject(files, 'readModelFacts');
+  assertList(files.files, 'The files of a model');
   const sizes = new Map<string, number>();
   if (files.files.length > maxFiles)
     throw refused('list', `has ${files.files.length} entries; at most ${maxFiles} are taken`);
-  for (const { path, sizeBytes } of files.files) {
+  for (const file of files.files) {
+    const { path, sizeBytes } = assertObject(file, 'A list of model files');
     assertText(path, 'The path of a model file', maxPath);
     if (sizes.has(path)) throw refused(path, 'is listed twice');
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0)
