@@ -12,3 +12,8 @@ export function siblingPath(path: string, name: string): string | undefined {
   }
   return parts.length === 0 ? undefined : parts.join('/');
 }
+
+/** The directory of a path with its final `/`; empty for one at the top. */
+export function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/') + 1);
+}

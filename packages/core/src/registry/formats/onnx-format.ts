@@ -111,8 +111,8 @@ interface OnnxModel {
   irVersion: number;
   readonly texts: Record<string, string>;
   modelVersion?: number;
-  readonly opsets: Record<string, number>;
-  readonly metadata: Record<string, string>;
+  readonly opsets: Map<string, number>;
+  readonly metadata: Map<string, string>;
   readonly graph: OnnxGraph;
   functions: number;
   training: boolean;
@@ -172,8 +172,8 @@ async function readModel(file: ProtobufFile, notes: string[]): Promise<OnnxModel
   const model: OnnxModel = {
     irVersion: 0,
     texts: {},
-    opsets: {},
-    metadata: {},
+    opsets: new Map(),
+    metadata: new Map(),
     graph: emptyGraph(),
     functions: 0,
     training: false,
@@ -198,7 +198,7 @@ async function readModel(file: ProtobufFile, notes: string[]): Promise<OnnxModel
 async function readOpset(
   file: ProtobufFile,
   span: ProtobufField,
-  opsets: Record<string, number>,
+  opsets: Map<string, number>,
 ): Promise<void> {
   const message = await file.message(span, 4096);
   let domain = '';
@@ -207,26 +207,20 @@ async function readOpset(
     if (field.number === 1) domain = message.text(field);
     if (field.number === 2) version = message.integer(field);
   }
-  if (Object.keys(opsets).length < maxMetadata)
-    opsets[domain === '' ? 'ai.onnx' : domain] = version;
+  if (opsets.size < maxMetadata) opsets.set(domain === '' ? 'ai.onnx' : domain, version);
 }
 
 async function readMetadata(
   file: ProtobufFile,
   span: ProtobufField,
-  metadata: Record<string, string>,
+  metadata: Map<string, string>,
   notes: string[],
 ): Promise<void> {
-  const kept = Object.entries(metadata);
+  const kept = [...metadata];
   const length = kept.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
   if (kept.length < maxMetadata && length + span.end - span.start <= maxMetadataLength) {
     const [key, value] = await readEntry(file, span);
-    Object.defineProperty(metadata, key, {
-      value,
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    });
+    metadata.set(key, value);
     return;
   }
   const note = `Not all metadata of ${file.window.path} is kept: it is longer than ${maxMetadataLength} bytes.`;
@@ -238,7 +232,7 @@ function describeModel(model: OnnxModel, inputs: readonly TypedValue[]): JsonObj
   const overridable = graph.inputs.length - inputs.length;
   return {
     irVersion: model.irVersion,
-    opsets: model.opsets,
+    opsets: Object.fromEntries(model.opsets),
     ...Object.fromEntries(Object.entries(model.texts).filter(([, text]) => text !== '')),
     ...(model.modelVersion === undefined ? {} : { modelVersion: model.modelVersion }),
     ...(graph.name === '' ? {} : { graph: graph.name }),
@@ -252,7 +246,7 @@ function describeModel(model: OnnxModel, inputs: readonly TypedValue[]): JsonObj
       : { quantizationAnnotations: graph.quantizationAnnotations }),
     ...(model.functions === 0 ? {} : { functions: model.functions }),
     ...(model.training ? { trainingInfo: true } : {}),
-    ...(Object.keys(model.metadata).length === 0 ? {} : { metadata: model.metadata }),
+    ...(model.metadata.size === 0 ? {} : { metadata: Object.fromEntries(model.metadata) }),
   };
 }
 

@@ -1,9 +1,15 @@
 import type { ModelFacts, ModelFiles, ModelFormatReader } from '../../contracts/model-format.ts';
 import { checkedFiles } from './checked-files.ts';
+import { mlflowFormat } from './mlflow-format.ts';
 import { onnxFormat } from './onnx-format.ts';
 
+const plainFormats: readonly ModelFormatReader[] = [onnxFormat];
+
 /** The formats that are known without further readers, in the order in which they are asked. */
-export const modelFormats: readonly ModelFormatReader[] = [onnxFormat];
+export const modelFormats: readonly ModelFormatReader[] = [
+  mlflowFormat(plainFormats),
+  ...plainFormats,
+];
 
 /**
  * What the files of a model tell of it, by the first reader that knows their format: `readers` of one's own are

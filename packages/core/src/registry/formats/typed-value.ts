@@ -24,35 +24,47 @@ export function describeValue({ name, type, shape, optional }: TypedValue): Json
   };
 }
 
+/** One side of a signature, as far as tensors go. */
+export interface TensorSide {
+  readonly tensors: readonly TensorSpec[];
+  /** Whether all that must be there is. */
+  readonly complete: boolean;
+  /** What is left out, and why. */
+  readonly notes: readonly string[];
+}
+
+/** Those of the values that are tensors. */
+export function tensorsAmong(values: readonly TypedValue[], side: 'Input' | 'Output'): TensorSide {
+  const isTensor = (value: TypedValue) => value.datatype !== undefined && value.optional !== true;
+  return {
+    tensors: values.filter(isTensor).map(({ name, datatype, shape }) => ({
+      name,
+      datatype: datatype as Datatype,
+      ...shapeOf(shape),
+    })),
+    complete: values.every((value) => isTensor(value) || value.optional === true),
+    notes: values
+      .filter((value) => !isTensor(value))
+      .map((value) => `${side} ${JSON.stringify(value.name)} ${whyNot(value)}.`),
+  };
+}
+
 /**
  * The signature that typed values make: those which are tensors. There is none when an input that must be given
- * is no tensor, since nobody could call the model by it; what is left out is noted.
+ * is no tensor, since nobody could call the model by it, nor when no output is one; what is left out is noted.
  */
 export function signatureOf(
   inputs: readonly TypedValue[],
   outputs: readonly TypedValue[],
 ): { readonly signature?: ModelSignature; readonly notes: readonly string[] } {
-  const notes: string[] = [];
-  let callable = true;
-  const tensorsOf = (values: readonly TypedValue[], side: 'Input' | 'Output') =>
-    values.flatMap((value): TensorSpec[] => {
-      if (value.datatype !== undefined && value.optional !== true)
-        return [{ name: value.name, datatype: value.datatype, ...shapeOf(value.shape) }];
-      if (side === 'Input' && value.optional !== true) callable = false;
-      notes.push(`${side} ${JSON.stringify(value.name)} ${whyNot(value)}.`);
-      return [];
-    });
-  const signature: ModelSignature = {
-    inputs: tensorsOf(inputs, 'Input'),
-    outputs: tensorsOf(outputs, 'Output'),
-  };
-  if (notes.length > 0)
-    notes.push(
-      callable && signature.outputs.length > 0
-        ? 'The signature leaves out what the notes above name.'
-        : 'So there is no signature of tensors.',
-    );
-  return callable && signature.outputs.length > 0 ? { signature, notes } : { notes };
+  const taken = tensorsAmong(inputs, 'Input');
+  const given = tensorsAmong(outputs, 'Output');
+  const notes = [...taken.notes, ...given.notes];
+  const usable = taken.complete && given.tensors.length > 0;
+  if (!usable) return { notes: [...notes, 'So there is no signature of tensors.'] };
+  const signature = { inputs: taken.tensors, outputs: given.tensors };
+  if (notes.length === 0) return { signature, notes };
+  return { signature, notes: [...notes, 'The signature leaves out what the notes above name.'] };
 }
 
 function shapeOf(shape: TypedValue['shape']): Pick<TensorSpec, 'shape' | 'unranked'> {
