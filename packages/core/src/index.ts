@@ -245,6 +245,18 @@ export type {
   Stage,
 } from './registry/model-version.ts';
 export type { ModelChanges, Models, NewModel } from './registry/models.ts';
+export type {
+  ModelExportOptions,
+  ModelExportProgress,
+  ModelExportReport,
+  OutsideNodes,
+} from './registry/moving/export-models.ts';
+export type {
+  ModelImportOptions,
+  ModelImportProgress,
+  ModelImportReport,
+} from './registry/moving/import-models.ts';
+export type { MovedModelCounts } from './registry/moving/moved-model-counts.ts';
 export type { PageFormat } from './registry/page-document.ts';
 export { withThresholds } from './registry/policy-shape.ts';
 export type { RegisterOptions } from './registry/registration.ts';

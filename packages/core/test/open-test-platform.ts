@@ -49,7 +49,12 @@ export async function openTestPlatform(options: PlatformOptions = {}): Promise<T
  */
 export function sharePlatform(): {
   /** The services of a new workspace, and what is logged from now on. */
-  fresh(): { readonly platform: Services; readonly logs: readonly LogLine[] };
+  fresh(): {
+    readonly platform: Services;
+    readonly logs: readonly LogLine[];
+    /** The same workspace, as somebody else. */
+    by(principal: string): Services;
+  };
 } {
   let dir = '';
   let platform: Platform | undefined;
@@ -70,7 +75,9 @@ export function sharePlatform(): {
       if (platform === undefined) throw new Error('The platform is not open yet.');
       logs = [];
       workspaces += 1;
-      return { platform: platform.as({ workspace: `test-${workspaces}` }), logs };
+      const [opened, workspace] = [platform, `test-${workspaces}`];
+      const by = (id: string) => opened.as({ workspace, principal: { id, roles: [] } });
+      return { platform: opened.as({ workspace }), logs, by };
     },
   };
 }

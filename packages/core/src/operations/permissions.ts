@@ -20,6 +20,8 @@ export const permissions = {
   'model.rollback': 'bring the former version back in an emergency, without approvals',
   'model.alias': 'let aliases point to versions',
   'model.delete': 'deprecate, delete and restore versions and models',
+  'model.export': 'write models with all that is theirs, bytes included, into an archive',
+  'model.import': 'bring models in from an archive, with their stages and their audit',
   'model.deploy': 'take a version into a deployment',
   'pipeline.read': 'see pipelines, executions and their outputs',
   'pipeline.define': 'store definitions of pipelines',

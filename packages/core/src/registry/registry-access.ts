@@ -80,6 +80,9 @@ const rules: AccessRules<Registry> = {
   lineage: asksAll(asks('model.read'), asks('tracking.read'), asks('pipeline.read')),
   impact: asksAll(asks('model.read'), asks('tracking.read')),
 
+  exportModels: asks('model.export', ([options]) => modelsNamed(at(options, ['models']))),
+  importModels: asks('model.import'),
+
   requestTransition: asks('model.promote', ([request]) => {
     const [model, version] = [at(request, ['model']), at(request, ['version'])];
     if (typeof model !== 'string' || typeof version !== 'string')
@@ -101,4 +104,11 @@ export function guardRegistry(scope: Scope, registry: Registry): Registry {
 function resource(kind: string, name: unknown): { readonly resource?: string } {
   const found = resourceOf(kind, name);
   return found === undefined ? {} : { resource: found };
+}
+
+/** Undefined, which is the workspace, where none are named. */
+function modelsNamed(names: unknown): readonly string[] | undefined {
+  if (!Array.isArray(names) || names.length === 0) return undefined;
+  const found = names.map((name) => resourceOf('model', name));
+  return found.every((one) => one !== undefined) ? found : undefined;
 }

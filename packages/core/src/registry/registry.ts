@@ -8,6 +8,7 @@ import { createDownloads, type Downloads } from './downloads.ts';
 import { createLineage, type Lineage } from './lineage.ts';
 import type { ModelVersion } from './model-version.ts';
 import { createModels, type Models } from './models.ts';
+import { createModelMoves, type ModelMoves } from './moving/model-moves.ts';
 import { type RegisterOptions, registerVersion } from './registration.ts';
 import type { RegistryParts } from './registry-parts.ts';
 import { createTimeTravel, type TimeTravel } from './time-travel.ts';
@@ -24,7 +25,8 @@ export interface Registry
     TimeTravel,
     Downloads,
     Lineage,
-    Cards {
+    Cards,
+    ModelMoves {
   /** A new version, its content verified; the same request again answers the same version. */
   register(options: RegisterOptions): Promise<ModelVersion>;
 }
@@ -46,6 +48,7 @@ export function createRegistry(
     ...createDownloads(scope),
     ...createLineage(scope),
     ...createCards(scope),
+    ...createModelMoves(scope),
     register: (options) => registerVersion(scope, tracking, options),
   };
   return { registry, loops: [expiryLoop] };

@@ -106,6 +106,11 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'registry.cardPage': [[w.versionId, 'html']],
     'registry.setCardSchema': [[w.model, { type: 'object' }]],
     'registry.download': [[w.versionId, places.fresh()]],
+    'registry.exportModels': [
+      [{ to: places.fresh(), models: [w.model] }],
+      [{ to: places.fresh() }],
+    ],
+    'registry.importModels': [[{ from: places.fresh() }]],
     'registry.lineage': [[w.versionId], [run, { direction: 'forward' }]],
     'registry.impact': [[{ versionId: w.versionId }], [{ runId: run }]],
     'registry.requestTransition': [

@@ -69,6 +69,36 @@ const auditErasedKind: KindDeclaration = {
   history: 'kept',
 };
 
+/**
+ * Where the chain of a subject that came with an import was made, and how far. Nothing of it ever changes
+ * but whether all has come that the chain attests.
+ */
+const auditOriginKind: KindDeclaration = {
+  name: 'audit_origin',
+  columns: {
+    subject: { type: 'text', immutable: true },
+    /** The id of the record that the subject names. */
+    ownerId: { type: 'text', immutable: true },
+    /** The last entry that came, and its digest. */
+    lastSequence: { type: 'integer', immutable: true },
+    digest: { type: 'text', immutable: true },
+    /** `coming` while an import brings what the chain attests: nobody else appends to it. Then `here`. */
+    state: { type: 'text' },
+  },
+  unique: [{ name: 'origin of an audit chain', columns: ['subject'] }],
+  indexes: [['state']],
+  history: 'none',
+  immutableBody: true,
+};
+
+/** Events that entries of imported chains attest. No log has them: they are announced once, where they happened. */
+const importedEventKind: KindDeclaration = {
+  name: 'imported_event',
+  columns: { subject: { type: 'text', immutable: true } },
+  history: 'none',
+  immutableBody: true,
+};
+
 /** The kinds that the audit keeps. */
 export const auditKinds: readonly KindDeclaration[] = [
   auditEntryKind,
@@ -76,4 +106,6 @@ export const auditKinds: readonly KindDeclaration[] = [
   auditSealedKind,
   auditSealerKind,
   auditErasedKind,
+  auditOriginKind,
+  importedEventKind,
 ];

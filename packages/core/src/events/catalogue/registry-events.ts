@@ -17,6 +17,15 @@ export interface ModelRegistered {
   readonly runId?: string;
 }
 
+/** A model has come in from an archive, with everything that is its own. */
+export interface ModelImported {
+  readonly modelId: string;
+  /** The model. */
+  readonly name: string;
+  /** How many versions it has, deleted ones too. */
+  readonly versions: number;
+}
+
 /** A version has moved to another stage. */
 export interface ModelPromoted {
   /** The model. */
@@ -122,6 +131,7 @@ export interface AliasMoved {
 /** The events of the registry. */
 export interface RegistryEventPayloads {
   readonly 'model.registered': ModelRegistered;
+  readonly 'model.imported': ModelImported;
   readonly 'model.promoted': ModelPromoted;
   readonly 'promotion.requested': PromotionRequested;
   readonly 'promotion.rejected': PromotionRejected;
@@ -164,6 +174,12 @@ export const registryEvents: {
       sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
       runId: '0198c0de-0000-7000-8000-000000000001',
     },
+  }),
+  'model.imported': defineEvent<ModelImported>({
+    ...ofModel,
+    meaning: 'A model has come in from an archive.',
+    fields: { modelId: text, name: text, versions: count },
+    example: { modelId, name: 'fraud', versions: 3 },
   }),
   'model.promoted': defineEvent<ModelPromoted>({
     ...ofModel,

@@ -11,6 +11,7 @@ import {
   textOfRevision,
 } from './attestation.ts';
 import { type AuditedKind, auditedKinds, isAuditedEvent } from './audited.ts';
+import { type ChainOrigin, originsOf } from './chain-origin.ts';
 
 /** What a commit adds to the chain of one subject. */
 export interface Addition {
@@ -44,7 +45,10 @@ interface Known {
   readonly body: JsonObject;
 }
 
-/** By subject, what of a commit is audited. Reads what replaced and removed records were. */
+/**
+ * By subject, what of a commit is audited. Reads what replaced and removed records were. Records that are
+ * restored with a chain which attests them already are attested by nothing else.
+ */
 export async function additionsOf(
   store: Pick<MetadataStore, 'find'>,
   commit: Commit,
@@ -52,6 +56,7 @@ export async function additionsOf(
   const additions = new Map<string, Addition>();
   const known = new Map<string, Known>();
   const { workspace } = commit;
+  const origins = await originsOf(store, commit);
 
   function add(subject: string, action: string, attested: Attested, salt: string): void {
     let addition = additions.get(subject);
@@ -111,6 +116,7 @@ export async function additionsOf(
     const record = await after(change);
     known.set(`${kind}\n${record.id}`, record);
     if (isUpkeep(rule, change)) return;
+    if (change.op === 'restore' && origins.some((one) => comesWith(one, rule, record))) return;
     const removed = change.op === 'remove';
     const last = change.op === 'restore' ? change.history?.at(-1) : undefined;
     const { by, reason, correlationId } = last ?? { ...commit, by: commit.principal };
@@ -154,6 +160,15 @@ const doneBy = {
   replace: 'changed',
   remove: 'removed',
 } as const;
+
+function comesWith(
+  { subject, ownerId }: ChainOrigin,
+  rule: AuditedKind,
+  record: Known & { readonly id: string },
+): boolean {
+  if (rule.subject !== undefined) return rule.subject(record) === subject;
+  return rule.owner !== undefined && record.columns[rule.owner.column] === ownerId;
+}
 
 function isWritten(change: Change): change is Written {
   return Object.hasOwn(doneBy, change.op);

@@ -1,4 +1,4 @@
-import type { StoredEvent } from '../../contracts/event.ts';
+import type { EventDraft, StoredEvent } from '../../contracts/event.ts';
 import type { Predicate } from '../../contracts/query.ts';
 import type { RevisionEntry } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
@@ -8,6 +8,7 @@ import { everyRecord } from '../every-record.ts';
 import type { AttestedRevision } from './attestation.ts';
 import { attestedParts } from './attested-changes.ts';
 import { type AuditedKind, auditedKinds } from './audited.ts';
+import { importedEventKind } from './chain-origin.ts';
 
 export const erasedKind = 'audit_erased';
 const keptArchives = 4;
@@ -41,6 +42,14 @@ export class AttestedThings {
     if (missing.length > 0) await this.#fromArchives(new Set(missing), times, found);
     for (const id of ids) if (!found.has(id)) found.set(id, { state: 'missing' });
     return found;
+  }
+
+  /** Of at most 500 ids, the events that came with imported chains. */
+  async imported(ids: readonly string[]): Promise<ReadonlyMap<string, EventDraft>> {
+    if (ids.length === 0) return new Map();
+    const { metadata, workspace } = this.#scope;
+    const found = await metadata.findMany(workspace, importedEventKind, ids);
+    return new Map(found.map(({ id, body }) => [id, body as unknown as EventDraft]));
   }
 
   async #fromLog(ids: readonly string[], found: Map<string, FoundEvent>): Promise<void> {

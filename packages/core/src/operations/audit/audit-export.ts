@@ -1,9 +1,11 @@
+import type { EventDraft } from '../../contracts/event.ts';
 import type { Predicate } from '../../contracts/query.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { columnIs, everyRecord } from '../every-record.ts';
 import { textOfEvent } from './attestation.ts';
 import { AttestedThings } from './attested-things.ts';
 import { entryFromRecord, entryKind, saltsOf, textOfEntry } from './audit-entry.ts';
+import { readOrigins, workspaceOf } from './chain-origin.ts';
 import { sealFromRecord, sealKind, textOfSeal } from './seal.ts';
 
 /** What of the trail is written. */
@@ -41,9 +43,12 @@ export async function* exportAudit(
     subject === undefined ? {} : { where: columnIs('subject', subject) };
   const abort = signal === undefined ? {} : { signal };
   const orderBy = [ascending('subject'), ascending('sequence')];
+  const origins = await readOrigins(scope, signal);
   for await (const record of everyRecord(scope, entryKind, { ...where, orderBy, ...abort })) {
     const entry = entryFromRecord(record);
-    const link = { kind: 'entry', digest: entry.digest, text: textOfEntry(workspace, entry) };
+    const origin = origins.get(entry.subject);
+    const madeIn = workspaceOf(origin, entry.sequence, workspace);
+    const link = { kind: 'entry', digest: entry.digest, text: textOfEntry(madeIn, entry) };
     if (!events) {
       yield line(link);
       continue;
@@ -51,12 +56,13 @@ export async function* exportAudit(
     const salts = saltsOf(record, entry.attests.length);
     const ids = entry.attests.flatMap((one) => ('event' in one ? [one.event] : []));
     const times = { firstAt: entry.at - dayMs, lastAt: entry.at + dayMs };
-    const found = await things.events(ids, times);
+    const imported = entry.sequence <= (origin?.last ?? 0);
+    const found = imported ? await things.imported(ids) : await eventsHere(things, ids, times);
     const attested = entry.attests.flatMap((one, i) => {
-      const here = 'event' in one ? found.get(one.event) : undefined;
+      const event = 'event' in one ? found.get(one.event) : undefined;
       const salt = salts[i];
-      if (here === undefined || !('event' in here) || typeof salt !== 'string') return [];
-      return [{ id: here.event.id, salt, text: textOfEvent(workspace, here.event) }];
+      if (event === undefined || typeof salt !== 'string') return [];
+      return [{ id: event.id, salt, text: textOfEvent(madeIn, event) }];
     });
     yield line({ ...link, events: attested });
   }
@@ -68,6 +74,17 @@ export async function* exportAudit(
     const seal = sealFromRecord(record);
     yield line({ kind: 'seal', digest: seal.digest, text: textOfSeal(workspace, seal) });
   }
+}
+
+async function eventsHere(
+  things: AttestedThings,
+  ...of: Parameters<AttestedThings['events']>
+): Promise<ReadonlyMap<string, EventDraft>> {
+  const events = new Map<string, EventDraft>();
+  for (const [id, found] of await things.events(...of)) {
+    if ('event' in found) events.set(id, found.event);
+  }
+  return events;
 }
 
 function ascending(name: string) {

@@ -36,6 +36,13 @@ export interface AuditReport extends AuditProgress {
   readonly archivedEvents: number;
   /** Things attested whose content was erased by somebody who was allowed to; `erasures` tells who. */
   readonly erased: number;
+  /**
+   * Entries that were made elsewhere and came with an import: they are as they came, and what they attest
+   * is. Whether they came as they were made, the seals of the other store say.
+   */
+  readonly imported: number;
+  /** Subjects of which an import has not brought everything yet; what their entries attest was not looked at. */
+  readonly coming: readonly string[];
   /** What no seal covers yet: whoever can write the store could cut it off unseen. */
   readonly unsealed: { readonly entries: number; readonly events: number };
   /** The last seal: keep it elsewhere, and hand it to `verify` as `anchor`. */
@@ -54,6 +61,8 @@ export class Findings {
   unsealedEntries = 0;
   unsealedEvents = 0;
   erased = 0;
+  imported = 0;
+  readonly coming: string[] = [];
   #count = 0;
   readonly #problems: AuditProblem[] = [];
   readonly #consequences: AuditProblem[] = [];
@@ -80,7 +89,7 @@ export class Findings {
   }
 
   report(lastSeal: AuditReport['lastSeal']): AuditReport {
-    const { seals, events, entries, subjects, archivedEvents, erased } = this;
+    const { seals, events, entries, subjects, archivedEvents, erased, imported, coming } = this;
     const problems = [...this.#problems, ...this.#consequences].slice(0, kept);
     const [broken] = problems;
     return {
@@ -88,7 +97,7 @@ export class Findings {
       ...(broken === undefined ? {} : { broken }),
       problems,
       problemCount: this.#count,
-      ...{ seals, events, entries, subjects, archivedEvents, erased },
+      ...{ seals, events, entries, subjects, archivedEvents, erased, imported, coming },
       unsealed: { entries: this.unsealedEntries, events: this.unsealedEvents },
       ...(lastSeal === undefined ? {} : { lastSeal }),
     };

@@ -18,6 +18,7 @@ import {
   textOfEntry,
 } from './audit-entry.ts';
 import { auditedKinds, isAuditedEvent } from './audited.ts';
+import { findOrigin } from './chain-origin.ts';
 
 const attempts = 30;
 const keptHeads = 10_000;
@@ -160,6 +161,14 @@ function isLostRace(error: unknown): boolean {
 }
 
 async function readHead(store: MetadataStore, workspace: string, subject: string): Promise<Head> {
+  const origin = await findOrigin({ metadata: store, workspace }, subject);
+  if (origin?.state === 'coming') {
+    throw new KeelsonError(
+      'CONFLICT',
+      `${subject} is being imported; wait until it is here. An import that was killed is completed by importing the same archive again.`,
+      { details: { subject, importing: true } },
+    );
+  }
   try {
     const { records } = await store.query(workspace, entryKind, {
       where: { op: 'compare', left: { from: 'column', name: 'subject' }, cmp: '=', value: subject },

@@ -43,6 +43,7 @@ export const auditedKinds: Readonly<Record<string, AuditedKind>> = {
   event_archive: { subject: () => 'archives', counted: ['state'], creationOnly: true },
   incident: { subject: ({ id }) => `incident:${id}` },
   audit_erased: { subject: () => 'erasures' },
+  audit_origin: { subject: () => 'imports', counted: ['state'], creationOnly: true },
 };
 
 /** Nouns whose events are audited, all types of theirs. */
@@ -61,7 +62,11 @@ const auditedNouns: ReadonlySet<string> = new Set([
 ]);
 
 /** What has an audited noun, but is a figure or a state of things rather than somebody's doing. */
-const left: ReadonlySet<string> = new Set(['audit.recorded']);
+const left: ReadonlySet<string> = new Set([
+  'audit.recorded',
+  // The chain of the model stays as it came; that it came stands in the chain `imports`.
+  'model.imported',
+]);
 
 /** Whether events of the type are attested by an entry of their subject's chain. */
 export function isAuditedEvent(type: string): boolean {

@@ -14,6 +14,7 @@ import {
   textOfEntry,
 } from './audit-entry.ts';
 import type { Findings } from './audit-report.ts';
+import { type ChainOrigin, readOrigins, workspaceOf } from './chain-origin.ts';
 import { inOrder } from './in-order.ts';
 import type { LastSealed } from './seal-walk.ts';
 import { inspectLink } from './stored-links.ts';
@@ -44,6 +45,7 @@ export async function walkChains(
 ): Promise<void> {
   const subjects = new Set([...heads.keys(), ...options.unsealed]);
   const things = new AttestedThings(scope);
+  const origins = await originsHere(scope, findings, options.signal);
   let place: Place | undefined;
 
   function end(): void {
@@ -84,32 +86,69 @@ export async function walkChains(
         place = { subject, sequence: 0, digest: '', lost: false };
         findings.subjects += 1;
       }
-      const salts = inspectEntry(scope, findings, place, record, entry);
+      const origin = origins.get(subject);
+      const workspace = workspaceOf(origin, entry.sequence, scope.workspace);
+      const salts = inspectEntry(workspace, findings, place, record, entry);
       const sealed = heads.get(subject);
       if (sealed?.sequence === entry.sequence && sealed.digest !== entry.digest) {
         const problem = `Entry ${entry.sequence} of ${subject} has the digest ${entry.digest}, and seal ${sealed.seal} says ${sealed.digest}: the chain was written anew.`;
         findings.add({ what: 'entry', subject, sequence: entry.sequence, problem });
       }
       if (sealed === undefined || entry.sequence > sealed.sequence) findings.unsealedEntries += 1;
-      if (salts !== undefined) inspected.push({ entry, salts });
+      const imported = origin !== undefined && entry.sequence <= origin.last;
+      if (imported) inspectOrigin(findings, origin, entry);
+      if (salts !== undefined && origin?.state !== 'coming') {
+        inspected.push({ entry, salts, workspace, imported });
+      }
       Object.assign(place, { sequence: entry.sequence, digest: entry.digest, lost: false });
       findings.entries += 1;
     }
-    await inspectAttested(scope, things, findings, inspected);
+    await inspectAttested(things, findings, inspected);
     findings.tell();
   }
   end();
+  for (const { subject, state } of origins.values()) {
+    if (state === 'coming') findings.coming.push(subject);
+  }
   for (const [subject, sealed] of heads) nameMissing(subject, 1, sealed);
+}
+
+async function originsHere(
+  scope: WalkScope,
+  findings: Findings,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, ChainOrigin>> {
+  try {
+    return await readOrigins(scope, signal);
+  } catch (error) {
+    if (!isKeelsonError(error, 'CORRUPT')) throw error;
+    const problem = `Where imported chains were made cannot be read: ${error.message}`;
+    findings.add({ what: 'record', problem });
+    return new Map();
+  }
 }
 
 interface Inspected {
   readonly entry: AuditEntry;
   readonly salts: readonly (string | null)[];
+  /** Where it was made. */
+  readonly workspace: string;
+  /** Whether it came with an import, as the events that it attests did. */
+  readonly imported: boolean;
+}
+
+/** Looks at whether an imported chain ends as it came. */
+function inspectOrigin(findings: Findings, origin: ChainOrigin, entry: AuditEntry): void {
+  findings.imported += 1;
+  const { subject, sequence, digest } = entry;
+  if (sequence !== origin.last || digest === origin.digest) return;
+  const problem = `Entry ${sequence} of ${subject} has the digest ${digest}, and came with ${origin.digest}: the chain was written anew.`;
+  findings.add({ what: 'entry', subject, sequence, problem });
 }
 
 /** Looks at an entry itself; its salts where it can be believed. */
 function inspectEntry(
-  { workspace }: WalkScope,
+  workspace: string,
   findings: Findings,
   place: Place,
   record: StoredRecord,
@@ -143,13 +182,12 @@ function inspectEntry(
 
 /** Looks at what the entries of a page attest: events together, revisions of records one by one. */
 async function inspectAttested(
-  { workspace }: WalkScope,
   things: AttestedThings,
   findings: Findings,
   page: readonly Inspected[],
 ): Promise<void> {
-  const all = page.flatMap(({ entry, salts }) =>
-    entry.attests.map((attested, i) => ({ entry, attested, salt: salts[i] as string | null })),
+  const all = page.flatMap(({ salts, ...of }) =>
+    of.entry.attests.map((attested, i) => ({ ...of, attested, salt: salts[i] as string | null })),
   );
   const keys = [
     ...new Set(all.filter(({ salt }) => salt === null).map((one) => keyOf(one.attested))),
@@ -157,12 +195,16 @@ async function inspectAttested(
   const erased = await things.erased(keys);
   for (let i = 0; i < all.length; i += 400) {
     const part = all.slice(i, i + 400);
-    const ids = part.flatMap(({ attested }) => ('event' in attested ? [attested.event] : []));
+    const idsOf = (came: boolean): readonly string[] =>
+      part.flatMap(({ attested, imported }) =>
+        'event' in attested && imported === came ? [attested.event] : [],
+      );
     const times = part.map(({ entry }) => entry.at);
     // Emitters and entries have their time from the same clock, but not in the same moment.
     const span = { firstAt: Math.min(...times) - skewMs, lastAt: Math.max(...times) + skewMs };
-    const events = await things.events(ids, span);
-    const found = await inOrder(part, ({ attested, salt }) => wrongWith(attested, salt));
+    const events = await things.events(idsOf(false), span);
+    const came = await things.imported(idsOf(true));
+    const found = await inOrder(part, wrongWith);
     for (const [index, { entry, attested }] of part.entries()) {
       const { subject, sequence } = entry;
       const problem = found[index];
@@ -176,17 +218,17 @@ async function inspectAttested(
       }
     }
 
-    async function wrongWith(attested: Attested, salt: string | null): Promise<string | undefined> {
+    async function wrongWith({ attested, salt, workspace }: (typeof all)[number]) {
       if ('event' in attested) {
         const here = events.get(attested.event);
-        if (here === undefined || here.state === 'missing') {
-          if (erased.has(attested.event)) return 'erased';
-          return `Event ${attested.event} is missing`;
+        if (here?.state === 'unreadable') return `Event ${attested.event} cannot be read`;
+        const event = here && 'event' in here ? here.event : came.get(attested.event);
+        if (event === undefined) {
+          return erased.has(attested.event) ? 'erased' : `Event ${attested.event} is missing`;
         }
-        if (here.state === 'unreadable') return `Event ${attested.event} cannot be read`;
-        const name = `Event ${attested.event} (${here.event.type})`;
+        const name = `Event ${attested.event} (${event.type})`;
         if (salt === null) return `${name} has no salt, and is still there`;
-        const same = saltedDigest(salt, textOfEvent(workspace, here.event)) === attested.digest;
+        const same = saltedDigest(salt, textOfEvent(workspace, event)) === attested.digest;
         return same ? undefined : `${name}, or its salt, is not what it was`;
       }
       const { kind, id, revision, digest } = attested;

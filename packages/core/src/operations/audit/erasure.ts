@@ -1,4 +1,4 @@
-import type { StoredEvent } from '../../contracts/event.ts';
+import type { EventDraft, StoredEvent } from '../../contracts/event.ts';
 import type { Change } from '../../contracts/metadata-store.ts';
 import type { Predicate } from '../../contracts/query.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
@@ -13,6 +13,7 @@ import { type Decision, decideAndCommit } from '../decide-and-commit.ts';
 import { columnIs, everyRecord } from '../every-record.ts';
 import { AttestedThings, erasedKind, recordKey } from './attested-things.ts';
 import { entryFromRecord, entryKind, saltsOf } from './audit-entry.ts';
+import { importedEventKind } from './chain-origin.ts';
 import { sealFromRecord, sealKind } from './seal.ts';
 
 /** What is to be erased. */
@@ -104,7 +105,7 @@ export async function eraseEvents(
     const part = ids.slice(i, i + batch);
     const always = { firstAt: Number.MIN_SAFE_INTEGER, lastAt: Number.MAX_SAFE_INTEGER };
     const found = await things.events(part, always);
-    const events: StoredEvent[] = [];
+    const events: EventDraft[] = [...(await things.imported(part)).values()];
     for (const one of found.values()) if ('event' in one) events.push(one.event);
     if (events.length === 0) continue;
     await decideAndCommit(scope, () => decideErasure(scope, events, by));
@@ -123,7 +124,7 @@ export async function eraseEvents(
 
 async function decideErasure(
   scope: Scope,
-  events: readonly StoredEvent[],
+  events: readonly EventDraft[],
   by: { readonly erasureId: string; readonly reason: string },
 ): Promise<Decision<undefined>> {
   const { metadata, workspace } = scope;
@@ -139,6 +140,9 @@ async function decideErasure(
       changes.push({ op: 'remove', kind, id, expect: revision });
     }
   }
+  for (const { id, revision } of await metadata.findMany(workspace, importedEventKind, ids)) {
+    changes.push({ op: 'remove', kind: importedEventKind, id, expect: revision });
+  }
   return { changes, result: undefined, reason: by.reason };
 }
 
@@ -152,7 +156,7 @@ const dayMs = 86_400_000;
 /** The entries that attest the events, without their salts for them. */
 async function entriesWithout(
   scope: Scope,
-  events: readonly StoredEvent[],
+  events: readonly EventDraft[],
 ): Promise<readonly Change[]> {
   const changes = new Map<string, readonly Change[]>();
   const ids = new Set(events.map(({ id }) => id));
@@ -183,7 +187,7 @@ function around(subject: string, at: number): Predicate {
 /** The seals in whose ranges the events are, without their salts. */
 async function sealsWithout(
   scope: Scope,
-  events: readonly StoredEvent[],
+  events: readonly EventDraft[],
 ): Promise<readonly Change[]> {
   const ids = new Set(events.map(({ id }) => id));
   const times = events.map(({ at }) => at);

@@ -1,8 +1,10 @@
 import type { Scope } from '../../contracts/scope.ts';
 import { archiveFromRecord, archiveRecords, readArchive } from '../../events/event-archives.ts';
 import { eachEvent } from '../../events/read-events.ts';
+import { canonicalJson } from '../../json.ts';
 import { everyRecord } from '../every-record.ts';
 import { textOfStoredEvent } from './attestation.ts';
+import { importedEventKind } from './chain-origin.ts';
 import type { ErasedContent } from './erasure.ts';
 
 /** Where a text stands: events, tags of runs, predictions with their labels. Reads all there is of them. */
@@ -25,6 +27,9 @@ export async function findContent(
     }
   }
   const abort = signal === undefined ? {} : { signal };
+  for await (const { id, body } of everyRecord(scope, importedEventKind, abort)) {
+    if (canonicalJson(body).includes(inJson)) events.add(id);
+  }
   const tags: { readonly runId: string; readonly keys: readonly string[] }[] = [];
   for await (const { id, facets } of everyRecord(scope, 'run', { facets: ['tags'], ...abort })) {
     const keys = Object.entries(facets['tags'] ?? {}).flatMap(([key, value]) =>

@@ -152,5 +152,5 @@ async function headsOf(
 /** The subjects whose chains an event tells of. */
 export function subjectsOf({ type, subject, payload }: StoredEvent): readonly string[] {
   if (type === 'audit.recorded') return [String(payload['subject'])];
-  return isAuditedEvent(type) ? [subject] : [];
+  return type === 'model.imported' || isAuditedEvent(type) ? [subject] : [];
 }
