@@ -7,6 +7,8 @@ import { assertText, canonicalJson, digestJson, isPlainObject, storableText } fr
 import { checkRestore } from '../../sql/restore-input.ts';
 import { normaliseArtifactPath } from '../../tracking/artifact-path.ts';
 import { assertVersion } from '../next-version.ts';
+import { assertPolicy } from '../policy-shape.ts';
+import type { StagePolicy } from '../stage-policy.ts';
 
 /** What the archive says around a record, which the record must fit. */
 export interface ModelPlace {
@@ -87,9 +89,7 @@ function checkModel({ record }: RecordLine): void {
     oneOf('source', columns['source'], ['EXPERIMENT', 'IMPORT', 'PIPELINE']);
   }
   if (columns['applyingId'] !== undefined) throw refused('is in the middle of a transition');
-  const policy = body['policy'];
-  if (!isPlainObject(policy) || !Array.isArray(policy['transitions']))
-    throw refused('has no policy');
+  assertPolicy(body['policy'] as unknown as StagePolicy);
   texts('aliases', body['aliases'] ?? {});
   texts('tags', facets['tags'] ?? {});
 }

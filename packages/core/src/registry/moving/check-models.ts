@@ -15,6 +15,7 @@ import { ModelLaw } from './model-law.ts';
 import { beside, isKnownMember, isModel } from './models-layout.ts';
 import { countOfKind, emptyModelTally, type ModelTally } from './moved-model-counts.ts';
 import { requiredContents } from './named-contents.ts';
+import { assertRequestKeysFree, TakenKeys } from './taken-keys.ts';
 
 /** What is to happen to a model that is here already, with the same content. */
 export type IfExists = 'refuse' | 'skip';
@@ -101,6 +102,7 @@ class Checking {
   readonly #archive: ArchiveReader;
   readonly #signal: AbortSignal;
   readonly #names = new Set<string>();
+  readonly #taken = new TakenKeys();
   readonly #sources = new Set<string>();
   readonly #datasets = new Set<string>();
 
@@ -119,7 +121,7 @@ class Checking {
     const isHere = (await missingLines(this.#scope, [model.line])).length === 0;
     if (isHere && ifExists === 'refuse') throw isHereAlready(model);
     if (!isHere) await assertFree(this.#scope, model);
-    const comparing = new Comparing(this.#scope, this, isHere);
+    const comparing = new Comparing(this.#scope, this, { isHere, taken: this.#taken });
     const chain = new ArrivingChain(model.chain);
     for await (const line of files.audit(model)) {
       if (line.record.kind === 'audit_erased') chain.erasure(line);
@@ -216,19 +218,22 @@ class Comparing {
   readonly #scope: Scope;
   readonly #tallies: { readonly missing: ModelTally; readonly here: ModelTally };
   readonly #isHere: boolean;
+  readonly #taken: TakenKeys;
   #lines: RecordLine[] = [];
 
   constructor(
     scope: Scope,
     tallies: { readonly missing: ModelTally; readonly here: ModelTally },
-    isHere: boolean,
+    of: { readonly isHere: boolean; readonly taken: TakenKeys },
   ) {
     this.#scope = scope;
     this.#tallies = tallies;
-    this.#isHere = isHere;
+    this.#isHere = of.isHere;
+    this.#taken = of.taken;
   }
 
   async look(line: RecordLine): Promise<void> {
+    this.#taken.record(line.record);
     this.#lines.push(line);
     if (this.#lines.length >= batch) await this.end();
   }
@@ -237,6 +242,7 @@ class Comparing {
     const missing = await missingLines(this.#scope, this.#lines);
     const [strange] = missing;
     if (this.#isHere && strange !== undefined) throw lacking(strange);
+    await assertRequestKeysFree(this.#scope, missing);
     const gone = new Set(missing);
     for (const line of this.#lines) {
       const tally = gone.has(line) ? this.#tallies.missing : this.#tallies.here;
@@ -244,6 +250,7 @@ class Comparing {
       if (what !== undefined) tally[what] += 1;
       if (line.record.kind !== 'audit_entry') continue;
       const events = eventsIn(line.more);
+      for (const { id } of events) this.#taken.event(id);
       if (gone.has(line)) await missingEvents(this.#scope, events);
       tally.events += events.length;
     }

@@ -71,6 +71,8 @@ export class ModelLaw {
       if (replacementId === undefined || this.#versions.has(replacementId)) continue;
       this.#refuse(`has ${replacementId} in place of version ${version}, which is not there`);
     }
+    // One that is being purged points to nothing; what its versions say of themselves stays behind.
+    if (columns['purgedAt'] !== undefined) return;
     this.#production();
     this.#aliases();
   }
@@ -83,7 +85,9 @@ export class ModelLaw {
 
   #production(): void {
     const { columns, body } = this.#model.line.record;
-    const inProduction = [...this.#versions].filter(([, { stage }]) => stage === 'PRODUCTION');
+    const inProduction = [...this.#versions].filter(
+      ([, { stage, isDeleted }]) => stage === 'PRODUCTION' && !isDeleted,
+    );
     const { singleProduction } = body['policy'] as { readonly singleProduction?: unknown };
     if (singleProduction === true && inProduction.length > 1) {
       const which = inProduction.map(([, { version }]) => version).join(' and ');
@@ -105,7 +109,8 @@ export class ModelLaw {
         this.#refuse(`has the alias ${alias} of version ${id}, which is not there`);
       }
     }
-    for (const [id, { version, aliases: named }] of this.#versions) {
+    for (const [id, { version, aliases: named, isDeleted }] of this.#versions) {
+      if (isDeleted) continue;
       const own = Object.keys(aliases).filter((alias) => aliases[alias] === id);
       if (own.length === named.length && own.every((alias) => named.includes(alias))) continue;
       this.#refuse(

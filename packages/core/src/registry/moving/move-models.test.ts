@@ -59,6 +59,7 @@ describe('models move', () => {
     const [version] = await platform.registry.listVersions('fraud');
     await platform.registry.requestTransition({
       ...{ model: 'fraud', version: version?.version ?? '', to: 'ARCHIVED', reason: 'old' },
+      confirm: true,
     });
     expect((await platform.operations.audit.verify()).problems).toEqual([]);
     const { platform: third } = shared.fresh();
