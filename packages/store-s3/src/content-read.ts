@@ -31,6 +31,8 @@ export interface ReadContent {
   readonly sealedWith: SealingKey | undefined;
   /** What answers already, from `start` on. */
   readonly body: ObjectBody;
+  /** Memory of chunks that are no longer needed, to be used again: a long read leaves no garbage. */
+  readonly spare: Buffer<ArrayBuffer>[];
 }
 
 const doing = 'reading an artifact';
@@ -94,7 +96,7 @@ async function describe(
   const sealedWith = role === 'sealed' ? await medium.openingKey(keyId ?? '') : undefined;
   if (sizeBytes === 0 && sha256 !== emptyDigest) throw await damaged(found, 0, 0);
   const manifest = await manifestOf(found, sizeBytes, sealedWith, signal);
-  return { ...found, sizeBytes, sealedWith, manifest };
+  return { ...found, sizeBytes, sealedWith, manifest, spare: [] };
 }
 
 async function manifestOf(
@@ -138,20 +140,22 @@ async function readManifest(
 
 /** Digests a content whose manifest is lost; the next put of it writes a new one. */
 async function makeManifest(
-  found: Omit<ReadContent, 'manifest'>,
+  found: Omit<ReadContent, 'manifest' | 'spare'>,
   signal: AbortSignal,
 ): Promise<ChunkManifest> {
   const { sha256, sizeBytes } = found;
   const digests = Buffer.alloc(chunkCount(sizeBytes) * 32);
   const manifest = { sha256, sizeBytes, digests };
+  const content = { ...found, manifest, spare: [] };
   const whole = createHash('sha256');
-  const chunks = new ChunkReader({ ...found, manifest }, 0, sizeBytes, signal);
+  const chunks = new ChunkReader(content, sizeBytes, signal);
   try {
     for (let index = 0; index < chunkCount(sizeBytes); index += 1) {
       const chunk = await chunks.read(index);
       if (chunk === undefined) throw await damaged(found, index * chunkBytes, sizeBytes);
       whole.update(chunk);
       digests.set(new Uint8Array(await crypto.subtle.digest('SHA-256', chunk)), index * 32);
+      giveBack(content, chunk);
     }
   } finally {
     chunks.close();
@@ -162,7 +166,8 @@ async function makeManifest(
 
 /**
  * The bytes from `start` to `end` (excluded), a chunk at a time, each verified before it is handed over;
- * when that is all of them, the last one only after the digest of the whole was right too.
+ * when that is all of them, the last one only after the digest of the whole was right too. Each piece is the
+ * consumer's; one that gives it back with {@link giveBack} spares a new one for the next chunk.
  */
 export async function* readVerified(
   content: ReadContent,
@@ -171,7 +176,7 @@ export async function* readVerified(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   const { sizeBytes, manifest, sha256 } = content;
-  const chunks = new ChunkReader(content, start, end, signal);
+  const chunks = new ChunkReader(content, end, signal);
   const whole = start === 0 && end === sizeBytes ? createHash('sha256') : undefined;
   const last = chunkCount(end) - 1;
   try {
@@ -194,6 +199,11 @@ export async function* readVerified(
   }
 }
 
+/** Gives a piece of {@link readVerified} back, which must not be used any more. */
+export function giveBack(content: ReadContent, piece: Uint8Array<ArrayBuffer>): void {
+  if (piece.buffer.byteLength === chunkBytes) content.spare.push(Buffer.from(piece.buffer));
+}
+
 async function isRight(
   chunk: Uint8Array<ArrayBuffer>,
   manifest: ChunkManifest,
@@ -209,8 +219,9 @@ class ChunkReader {
   readonly #end: number;
   readonly #signal: AbortSignal;
   #body: ObjectBody | undefined;
+  #sealed: Buffer | undefined;
 
-  constructor(content: ReadContent, _start: number, end: number, signal: AbortSignal) {
+  constructor(content: ReadContent, end: number, signal: AbortSignal) {
     this.#content = content;
     this.#end = end;
     this.#signal = signal;
@@ -219,13 +230,15 @@ class ChunkReader {
 
   /** A chunk as it is in the content; undefined when it cannot be unsealed, or is cut short. */
   async read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const { sizeBytes, sealedWith, role } = this.#content;
+    const { sizeBytes, sealedWith, spare } = this.#content;
     const length = Math.min(chunkBytes, sizeBytes - index * chunkBytes);
-    const stored = Buffer.allocUnsafeSlow(role === 'sealed' ? length + sealBytes : length);
-    if (!(await this.#fill(index, stored))) return undefined;
-    if (sealedWith === undefined) return stored;
-    const chunk = Buffer.allocUnsafeSlow(length);
-    return unsealChunk(sealedWith, stored, chunk) ? chunk : undefined;
+    const memory = spare.pop() ?? Buffer.allocUnsafeSlow(Math.min(chunkBytes, sizeBytes));
+    const chunk = memory.subarray(0, length);
+    if (sealedWith === undefined) return (await this.#fill(index, chunk)) ? chunk : undefined;
+    this.#sealed ??= Buffer.allocUnsafeSlow(memory.length + sealBytes);
+    const sealed = this.#sealed.subarray(0, length + sealBytes);
+    if (!(await this.#fill(index, sealed))) return undefined;
+    return unsealChunk(sealedWith, sealed, chunk) ? chunk : undefined;
   }
 
   close(): void {

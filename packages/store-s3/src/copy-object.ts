@@ -1,34 +1,41 @@
 import {
-  CompleteMultipartUploadCommand,
+  type CompletedPart,
   CopyObjectCommand,
   CreateMultipartUploadCommand,
   type CreateMultipartUploadCommandOutput,
   UploadPartCopyCommand,
   type UploadPartCopyCommandOutput,
 } from '@aws-sdk/client-s3';
+import { complete } from './multipart-completion.ts';
 import { abort } from './multipart-upload.ts';
 import { encryptionHeaders, type S3Medium } from './s3-medium.ts';
 
-// What one request may copy, by the protocol; and what each copies of a larger object.
-const largestCopy = 5 * 1024 ** 3;
-const copyPartBytes = 1024 ** 3;
+/** What one request may copy, by the protocol; and what each copies of a larger object. */
+const limits: { readonly largestBytes: number; readonly partBytes: number } = {
+  largestBytes: 5 * 1024 ** 3,
+  partBytes: 1024 ** 3,
+};
 const doing = 'putting an artifact into its place';
 
-/** Copies an object within the service, without its bytes coming here. */
+/** Which object becomes which other one. */
+export interface ObjectCopy {
+  readonly from: string;
+  readonly to: string;
+  readonly sizeBytes: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/** Copies an object within the service, without its bytes coming here; a very large one in parts. */
 export async function copyObject(
   medium: S3Medium,
-  copy: {
-    readonly from: string;
-    readonly to: string;
-    readonly sizeBytes: number;
-    readonly metadata: Readonly<Record<string, string>>;
-    readonly signal: AbortSignal;
-  },
+  copy: ObjectCopy,
+  { largestBytes, partBytes }: typeof limits = limits,
 ): Promise<void> {
   const { requests } = medium;
   const { from, to, signal } = copy;
   const source = `${requests.bucket}/${from.split('/').map(encodeURIComponent).join('/')}`;
-  if (copy.sizeBytes > largestCopy) return await copyInParts(medium, source, copy);
+  if (copy.sizeBytes > largestBytes) return await copyInParts(medium, source, copy, partBytes);
   await requests.send(
     () =>
       new CopyObjectCommand({
@@ -47,7 +54,8 @@ export async function copyObject(
 async function copyInParts(
   medium: S3Medium,
   source: string,
-  copy: Parameters<typeof copyObject>[1],
+  copy: ObjectCopy,
+  partBytes: number,
 ): Promise<void> {
   const { requests } = medium;
   const { to, signal, sizeBytes } = copy;
@@ -63,10 +71,10 @@ async function copyInParts(
   );
   medium.uploads.add(uploadId);
   try {
-    const parts: { readonly PartNumber: number; readonly ETag: string | undefined }[] = [];
-    for (let at = 0; at < sizeBytes; at += copyPartBytes) {
+    const parts: CompletedPart[] = [];
+    for (let at = 0; at < sizeBytes; at += partBytes) {
       const PartNumber = parts.length + 1;
-      const CopySourceRange = `bytes=${at}-${Math.min(at + copyPartBytes, sizeBytes) - 1}`;
+      const CopySourceRange = `bytes=${at}-${Math.min(at + partBytes, sizeBytes) - 1}`;
       const { CopyPartResult } = await requests.send<UploadPartCopyCommandOutput>(
         () =>
           new UploadPartCopyCommand({
@@ -80,15 +88,7 @@ async function copyInParts(
       );
       parts.push({ PartNumber, ETag: CopyPartResult?.ETag });
     }
-    await requests.send(
-      () =>
-        new CompleteMultipartUploadCommand({
-          ...target,
-          UploadId: uploadId,
-          MultipartUpload: { Parts: parts },
-        }),
-      { doing, key: to, signal },
-    );
+    await complete(medium, { key: to, uploadId, signal }, parts, sizeBytes);
   } catch (error) {
     await abort(medium, { key: to, uploadId });
     throw error;

@@ -1,13 +1,9 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as rest } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
-  CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   type CreateMultipartUploadCommandOutput,
-  HeadObjectCommand,
-  type HeadObjectCommandOutput,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
   ListPartsCommand,
@@ -18,7 +14,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { isKeelsonError, KeelsonError } from '@keelson/core';
 import { crc32Of, refusalOf } from './checked-body.ts';
-import { isMissing, isNoUpload } from './s3-fault.ts';
+import { complete, type UploadPlace } from './multipart-completion.ts';
+import { isNoUpload } from './s3-fault.ts';
 import { encryptionHeaders, type S3Medium } from './s3-medium.ts';
 import type { SourcePart, SourceParts } from './source-parts.ts';
 
@@ -40,15 +37,7 @@ export interface MultipartUpload {
   beforeComplete(): void;
 }
 
-interface Place {
-  readonly key: string;
-  readonly uploadId: string;
-  readonly signal: AbortSignal;
-}
-
 const doing = 'storing an artifact';
-/** What a service is granted for putting an object together. */
-const slowestBytesPerSecond = 10_000_000;
 
 /** Uploads the parts, several at a time, and makes them one object. Memory is that of the parts. */
 export async function uploadInParts(medium: S3Medium, upload: MultipartUpload): Promise<void> {
@@ -65,7 +54,7 @@ export async function uploadInParts(medium: S3Medium, upload: MultipartUpload): 
       await flight.settle();
     }
     upload.beforeComplete();
-    await complete(medium, place, flight);
+    await complete(medium, place, flight.completed(), flight.sizeBytes);
   } catch (error) {
     const later = upload.resume && isKeelsonError(error, 'UNAVAILABLE');
     // Somebody else may be at the same upload: what we did not begin is not ours to end.
@@ -138,7 +127,7 @@ async function pour(upload: MultipartUpload, flight: PartFlight): Promise<void> 
 /** The parts on their way, and what became of them. */
 class PartFlight {
   readonly #medium: S3Medium;
-  readonly #place: Place;
+  readonly #place: UploadPlace;
   readonly #there: ReadonlyMap<number, Part>;
   readonly #flying = new Set<Promise<void>>();
   readonly #completed: CompletedPart[] = [];
@@ -146,7 +135,7 @@ class PartFlight {
   #fault: { readonly error: unknown } | undefined;
   sizeBytes = 0;
 
-  constructor(medium: S3Medium, place: Place, there: ReadonlyMap<number, Part>) {
+  constructor(medium: S3Medium, place: UploadPlace, there: ReadonlyMap<number, Part>) {
     this.#medium = medium;
     this.#place = place;
     this.#there = there;
@@ -297,58 +286,4 @@ async function findBroken(
     throw error;
   }
   return { uploadId, parts };
-}
-
-async function complete(medium: S3Medium, place: Place, flight: PartFlight): Promise<void> {
-  const { requests } = medium;
-  const { key, uploadId, signal } = place;
-  try {
-    await requests.send(
-      () =>
-        new CompleteMultipartUploadCommand({
-          Bucket: requests.bucket,
-          Key: key,
-          UploadId: uploadId,
-          MultipartUpload: { Parts: [...flight.completed()] },
-        }),
-      { doing, key, signal, expected: isNoUpload },
-    );
-  } catch (error) {
-    // Completed by an attempt whose answer was lost, or by somebody who stored the same.
-    const isOver = isNoUpload(error) && (await isThere(medium, place, flight.sizeBytes));
-    // Some services put a large object together in silence, for longer than a request waits.
-    const isUnderWay = isKeelsonError(error, 'UNAVAILABLE');
-    if (!isOver && !(isUnderWay && (await becomesThere(medium, place, flight.sizeBytes)))) {
-      throw error;
-    }
-  }
-}
-
-/** Whether the object comes to be there within a time that a slow service may take for its size. */
-async function becomesThere(medium: S3Medium, place: Place, sizeBytes: number): Promise<boolean> {
-  const deadline = performance.now() + (1_000 * sizeBytes) / slowestBytesPerSecond;
-  for (let restMs = 500; ; restMs = Math.min(2 * restMs, 10_000)) {
-    if (await isThere(medium, place, sizeBytes)) return true;
-    const leftMs = deadline - performance.now();
-    if (leftMs <= 0) return false;
-    await rest(Math.min(restMs, leftMs), undefined, { signal: place.signal }).catch(() => {
-      // The reason that the signal was given says more than "aborted".
-      place.signal.throwIfAborted();
-    });
-  }
-}
-
-async function isThere(medium: S3Medium, place: Place, sizeBytes: number): Promise<boolean> {
-  const { requests } = medium;
-  const { key, signal } = place;
-  try {
-    const { ContentLength } = await requests.send<HeadObjectCommandOutput>(
-      () => new HeadObjectCommand({ Bucket: requests.bucket, Key: key }),
-      { doing, key, signal, expected: isMissing },
-    );
-    return ContentLength === sizeBytes;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
 }

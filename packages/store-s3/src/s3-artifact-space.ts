@@ -12,7 +12,13 @@ import {
 import { assertDigest, type OngoingWork, verifiedStream } from '@keelson/core/content';
 import { keepContent } from './content-keep.ts';
 import { putContent } from './content-put.ts';
-import { openContent, type ReadContent, readFault, readVerified } from './content-read.ts';
+import {
+  giveBack,
+  openContent,
+  type ReadContent,
+  readFault,
+  readVerified,
+} from './content-read.ts';
 import { type ContentState, listStates, stateOf, storedAt } from './content-state.ts';
 import { removeContent } from './removal.ts';
 import { contentKey } from './s3-keys.ts';
@@ -161,6 +167,7 @@ export class S3ArtifactSpace implements ArtifactSpace {
     return verifiedStream(readVerified(content, start, end, signal), {
       signal,
       close: async () => letGo(),
+      giveBack: (piece) => giveBack(content, piece),
       fault: (error) => readFault(error, place),
     });
   }
@@ -169,7 +176,7 @@ export class S3ArtifactSpace implements ArtifactSpace {
     const content = await this.#openWhole(sha256, signal);
     const { sizeBytes } = content;
     const pieces = readVerified(content, 0, sizeBytes, signal);
-    while ((await pieces.next()).done !== true);
+    for await (const piece of pieces) giveBack(content, piece);
     return { sha256, sizeBytes };
   }
 

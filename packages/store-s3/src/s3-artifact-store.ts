@@ -1,16 +1,11 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { type ArtifactSpace, type ArtifactStore, KeelsonError } from '@keelson/core';
 import { assertDigest, OngoingWork } from '@keelson/core/content';
-import { CheckedBodies } from './checked-body.ts';
 import { collectLeftovers, collectOfTheDead } from './leftovers.ts';
 import { S3ArtifactSpace } from './s3-artifact-space.ts';
-import { contentKey, S3Keys } from './s3-keys.ts';
-import type { S3Medium } from './s3-medium.ts';
+import { contentKey } from './s3-keys.ts';
+import { mediumOf, type S3Medium } from './s3-medium.ts';
 import type { S3Options } from './s3-options.ts';
-import { S3Requests } from './s3-requests.ts';
-import type { SealingKey } from './sealed-chunk.ts';
-
-const mebibyte = 1024 * 1024;
 
 /**
  * Content-addressed bytes in a bucket of S3-compatible storage, which any number of processes may use.
@@ -86,46 +81,6 @@ export class S3ArtifactStore implements ArtifactStore {
       // The upload itself will say what is wrong with the storage; collectLeftovers tries again.
       .catch(() => undefined);
   }
-}
-
-function mediumOf(options: S3Options): S3Medium {
-  const { keys: provider, partBytes = 8 * mebibyte, parallelParts = 3 } = options;
-  if (partBytes < 5 * mebibyte || partBytes % mebibyte !== 0) {
-    throw new KeelsonError('INVALID', 'partBytes must be whole MiB, 5 at least.');
-  }
-  const known = new Map<string, SealingKey>();
-  return {
-    requests: new S3Requests(options),
-    keys: new S3Keys(options.prefix ?? ''),
-    bodies: new CheckedBodies(),
-    partBytes,
-    parallelParts,
-    serverSideEncryption: options.serverSideEncryption,
-    uploads: new Set(),
-    async sealingKey() {
-      const key = await provider?.key('encrypt');
-      return key === undefined ? undefined : checkKey(key);
-    },
-    async openingKey(id) {
-      const key = known.get(id) ?? (await provider?.key('encrypt', id));
-      if (key === undefined) {
-        throw new KeelsonError(
-          'FORBIDDEN',
-          `This content is encrypted with the key ${JSON.stringify(id)}; open the store with the provider of that key ({ keys }).`,
-        );
-      }
-      known.set(id, checkKey(key));
-      return key;
-    },
-  };
-}
-
-function checkKey(key: SealingKey): SealingKey {
-  if (key.bytes.length === 32) return key;
-  throw new KeelsonError(
-    'INVALID',
-    `The encryption key ${JSON.stringify(key.id)} has ${key.bytes.length} bytes; AES-256 takes 32.`,
-  );
 }
 
 function noBucket(error: unknown, bucket: string): unknown {
