@@ -3,8 +3,8 @@ import { KeelsonError } from '../errors.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
 
 /**
- * That a version may be deployed, for the commit that does so: it was not deleted or found damaged meanwhile.
- * CONFLICT where it is so already.
+ * For the commit that deploys a version: it is raised to its next revision, so that whoever is about to delete
+ * or archive it at the same moment looks again. CONFLICT where it is deleted or damaged already.
  */
 export function deployable(version: ModelVersion): Change {
   const what = `Version ${version.version} of ${version.model}`;
@@ -15,5 +15,5 @@ export function deployable(version: ModelVersion): Change {
     const why = version.failure ?? 'its content does not match its hash';
     throw new KeelsonError('CONFLICT', `${what} is damaged: ${why}. Deploy another one.`);
   }
-  return { op: 'assert', kind: 'model_version', id: version.id, expect: version.revision };
+  return { op: 'replace', kind: 'model_version', id: version.id, expect: version.revision };
 }
