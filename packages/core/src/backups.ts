@@ -7,13 +7,13 @@ import { type RestoreReport, restoreFromBackup } from './embedded/backup-restore
 import { archiveContents } from './events/event-archives.ts';
 import { assertText } from './json.ts';
 import { outputContents } from './pipelines/step-outputs.ts';
-import { modelContents } from './registry/references.ts';
+import { registryContents } from './registry/references.ts';
 import { artifactContents } from './tracking/purging.ts';
 
 /** The records that name contents: all that a backup must hold. */
 export const namedContents: readonly NamedContents[] = [
   artifactContents,
-  modelContents,
+  ...registryContents,
   outputContents,
   archiveContents,
 ];

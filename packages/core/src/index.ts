@@ -275,6 +275,39 @@ export type { ModelAsOf, TimeTravel, VersionAsOf } from './registry/time-travel.
 export type { StageTransition, TransitionStatus } from './registry/transition.ts';
 export type { TransitionRequest } from './registry/transition-requests.ts';
 export type { Transitions } from './registry/transitions.ts';
+export type { PerformanceFigures, Round } from './registry/validation/performance-test.ts';
+export type {
+  TestFigures,
+  TestOutcome,
+  TestResult,
+  TestSummary,
+  ValidationReport,
+  ValidationSummary,
+} from './registry/validation/report.ts';
+export type { SegmentsFigures } from './registry/validation/segments-test.ts';
+export type {
+  GoldenCase,
+  GoldenTest,
+  LabelledPrediction,
+  MetricFunction,
+  MetricLimit,
+  MetricsTest,
+  PerformanceTest,
+  PredictionReading,
+  ReplayTest,
+  SegmentsTest,
+  SuiteDataSource,
+  SuiteTest,
+  ValidationSuite,
+  ValidationSuiteOptions,
+} from './registry/validation/suite.ts';
+export type { SampledRequest } from './registry/validation/test-context.ts';
+export type { Tolerance } from './registry/validation/tolerance.ts';
+export type {
+  ValidateOptions,
+  ValidationProgress,
+} from './registry/validation/validate-options.ts';
+export type { ValidatedCheck } from './registry/validation/validated-check.ts';
 export type { VersionChanges, Versions } from './registry/versions.ts';
 export {
   type BreakerState,

@@ -106,7 +106,8 @@ export interface Caretaker {
   readonly purge?: Purge;
   /** What the records of the room refer to, as of now. */
   readonly references?: OpenReferences;
-  readonly contents?: NamedContents;
+  /** Of each kind whose records name any. */
+  readonly contents?: NamedContents | readonly NamedContents[];
   reconcile?(options: {
     readonly mend: boolean;
     readonly signal: AbortSignal;

@@ -117,6 +117,7 @@ const inStore: Readonly<Record<string, Lookup>> = {
     return run && { line: [`run:${id}`, `experiment:${run.columns['experimentId']}`] };
   },
   transition: within('stage_transition', 'versionId', versionLine),
+  validation: within('validation_report', 'versionId', versionLine),
   rollout: within('rollout', 'deploymentId', deploymentLine),
   alert: within('alert', 'deploymentId', deploymentLine),
   async execution(store, workspace, id) {

@@ -21,6 +21,7 @@ const contributor: readonly string[] = [
   'metric.define',
   'model.register',
   'model.update',
+  'model.validate',
   'pipeline.*',
   'label.write',
   'prediction.read.features',
@@ -30,6 +31,7 @@ const contributor: readonly string[] = [
 const approver: readonly string[] = [
   ...viewer,
   ...own,
+  'model.validate',
   'model.promote',
   'model.approve',
   'model.alias',

@@ -78,8 +78,10 @@ export async function contentFindings(
   const findings: Finding[] = [];
   let records = 0;
   const looked = new Map<string, string | undefined>();
-  for (const { component, contents: named } of caretakers) {
-    if (named === undefined) continue;
+  const all = caretakers.flatMap(({ component, contents: named = [] }) =>
+    [named].flat().map((each) => ({ component, named: each })),
+  );
+  for (const { component, named } of all) {
     const found = everyRecord(scope, named.kind, signal === undefined ? {} : { signal });
     for await (const record of found) {
       records += 1;

@@ -7,6 +7,7 @@ import { checkCard } from './cards/card-check.ts';
 import type { ModelLineage, ModelVersion } from './model-version.ts';
 import { signatureBreaks } from './signature-breaks.ts';
 import type { LineagePart, PolicyCheck } from './stage-policy.ts';
+import { checkValidated } from './validation/validated-check.ts';
 
 /** What a check found. */
 export interface CheckOutcome {
@@ -69,6 +70,8 @@ async function runCheck(
       return checkLineage(scope, version, check.of ?? ['run', 'data']);
     case 'card':
       return checkCard(scope, version, check);
+    case 'validated':
+      return checkValidated(scope, version, check);
     case 'own':
       return runOwn(check.name, brought.get(check.name), version, production);
     default:

@@ -96,6 +96,8 @@ export interface ModelVersion {
   readonly lineage: ModelLineage;
   /** What point to it now. */
   readonly aliases: readonly string[];
+  /** Suite → the newest outcome. */
+  readonly validations: Readonly<Record<string, 'PASSED' | 'FAILED'>>;
   readonly deprecated?: {
     readonly at: number;
     readonly reason: string;
@@ -110,7 +112,7 @@ export interface ModelVersion {
 }
 
 /** The facets that {@link modelVersionFromRecord} reads. */
-export const versionFacets = ['tags', 'metrics', 'aliases'] as const;
+export const versionFacets = ['tags', 'metrics', 'aliases', 'validations'] as const;
 
 /** A model out of its record. */
 export function modelFromRecord(record: StoredRecord): Model {
@@ -154,6 +156,7 @@ export function modelVersionFromRecord(record: StoredRecord): ModelVersion {
     description: (c['description'] ?? '') as string,
     lineage: body['lineage'] as unknown as ModelLineage,
     aliases: Object.keys(facets['aliases'] ?? {}).sort(),
+    validations: (facets['validations'] ?? {}) as ModelVersion['validations'],
     createdBy: c['createdBy'] as string,
     createdAt: record.createdAt,
     revision: record.revision,

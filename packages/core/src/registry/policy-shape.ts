@@ -39,6 +39,11 @@ const check = z.discriminatedUnion('check', [
   }),
   z.strictObject({ check: z.literal('comparison'), tolerance: finite.min(0) }),
   z.strictObject({ check: z.literal('card'), fields: z.array(name).min(1).max(100) }),
+  z.strictObject({
+    check: z.literal('validated'),
+    suite: name,
+    maxAgeMs: finite.positive().optional(),
+  }),
   z.strictObject({ check: z.literal('own'), name }),
 ]);
 

@@ -76,6 +76,15 @@ const rules: AccessRules<Registry> = {
   cardPage: readsVersion,
   setCardSchema: asks('model.policy', named('model')),
   findCardSchema: readsModel,
+
+  setValidationSuite: asks('model.validate', named('model')),
+  removeValidationSuite: asks('model.validate', named('model')),
+  getValidationSuite: readsModel,
+  listValidationSuites: readsModel,
+  validate: asks('model.validate', named('version')),
+  getValidation: asks('model.read', named('validation')),
+  validationPage: asks('model.read', named('validation')),
+  listValidations: readsVersion,
   // It crosses models, runs and executions.
   lineage: asksAll(asks('model.read'), asks('tracking.read'), asks('pipeline.read')),
   impact: asksAll(asks('model.read'), asks('tracking.read')),

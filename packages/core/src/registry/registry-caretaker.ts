@@ -1,7 +1,7 @@
 import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { createVersionPurge } from './purging.ts';
-import { createModelReferences, modelContents } from './references.ts';
+import { createRegistryReferences, registryContents } from './references.ts';
 import { registryChecks } from './registry-checks.ts';
 import type { RegistryParts } from './registry-parts.ts';
 import { reconcileRegistry } from './registry-reconcile.ts';
@@ -15,8 +15,8 @@ export function registryCaretaker(
   return {
     component: 'registry',
     purge: createVersionPurge(scope, parts),
-    references: createModelReferences(scope),
-    contents: modelContents,
+    references: createRegistryReferences(scope),
+    contents: registryContents,
     reconcile: reconcileRegistry(scope),
     checks: registryChecks(scope, { ...scope, workspace: reserved }),
   };

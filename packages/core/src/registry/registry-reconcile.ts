@@ -8,6 +8,9 @@ import { settle } from '../operations/reconcile/mending.ts';
 const references: readonly Reference[] = [
   { kind: 'model_version', column: 'modelId', to: ['model'] },
   { kind: 'stage_transition', column: 'versionId', to: ['model_version'] },
+  { kind: 'model_card', column: 'modelId', to: ['model'] },
+  { kind: 'validation_suite', column: 'modelId', to: ['model'] },
+  { kind: 'validation_report', column: 'versionId', to: ['model_version'] },
 ];
 
 /** Models that disagree with their versions, and records that lead nowhere. */

@@ -13,6 +13,7 @@ import { type RegisterOptions, registerVersion } from './registration.ts';
 import type { RegistryParts } from './registry-parts.ts';
 import { createTimeTravel, type TimeTravel } from './time-travel.ts';
 import { createTransitions, type Transitions } from './transitions.ts';
+import { createValidations, type Validations } from './validation/validations.ts';
 import { createVersions, type Versions } from './versions.ts';
 
 /** What every trained model is, where it came from, and who let it into production. */
@@ -26,6 +27,7 @@ export interface Registry
     Downloads,
     Lineage,
     Cards,
+    Validations,
     ModelMoves {
   /** A new version, its content verified; the same request again answers the same version. */
   register(options: RegisterOptions): Promise<ModelVersion>;
@@ -37,6 +39,7 @@ export function createRegistry(
   tracking: Tracking,
   parts: RegistryParts,
 ): { readonly registry: Registry; readonly loops: readonly Loop[] } {
+  const downloads = createDownloads(scope);
   const { expiryLoop, ...transitions } = createTransitions(scope, parts);
   const registry: Registry = {
     ...createModels(scope),
@@ -45,10 +48,11 @@ export function createRegistry(
     ...createDeletion(scope, parts),
     ...createTimeTravel(scope),
     ...transitions,
-    ...createDownloads(scope),
+    ...downloads,
     ...createLineage(scope),
     ...createCards(scope),
     ...createModelMoves(scope),
+    ...createValidations(scope, downloads.download),
     register: (options) => registerVersion(scope, tracking, options),
   };
   return { registry, loops: [expiryLoop] };

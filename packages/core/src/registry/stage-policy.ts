@@ -1,5 +1,6 @@
 import type { CardCheck } from './cards/card-check.ts';
 import type { Stage } from './model-version.ts';
+import type { ValidatedCheck } from './validation/validated-check.ts';
 
 /** A check that a version must pass before a transition, by name, with its parameters. */
 export type PolicyCheck =
@@ -11,6 +12,8 @@ export type PolicyCheck =
   | { readonly check: 'no-open-review' }
   /** The version's card fills the fields. */
   | CardCheck
+  /** The newest report of a validation suite on the version passed, made by the suite as it is now. */
+  | ValidatedCheck
   /** It is known what the version was made from; `run` and `data` when `of` is left out. */
   | { readonly check: 'lineage'; readonly of?: readonly LineagePart[] }
   /** A metric of the version lies within bounds. */

@@ -13,6 +13,7 @@ export {
 export { applyIsotonic, fitIsotonic, type IsotonicMap } from './classification/isotonic-map.ts';
 export { brierScore, calibrationError, logLoss } from './classification/probability-scores.ts';
 export { type RocPoint, rocArea, rocCurve } from './classification/ranked-scores.ts';
+export { type RocAreaInterval, rocAreaInterval } from './classification/roc-area-interval.ts';
 export {
   type Moments,
   mergeMoments,
@@ -128,10 +129,12 @@ export { type MannWhitney, mannWhitney } from './hypothesis/mann-whitney.ts';
 export { benjaminiHochberg, bonferroni, holm } from './hypothesis/multiplicity.ts';
 export { studentTest, type TTest, welchTest } from './hypothesis/t-test.ts';
 export { fisherTest, type TwoRates, twoRateTest } from './hypothesis/two-by-two.ts';
+export { type BootstrapOptions, bootstrapInterval } from './intervals/bootstrap-interval.ts';
 export type { Interval } from './intervals/interval.ts';
 export { meanDifferenceInterval, meanInterval } from './intervals/mean-interval.ts';
 export { clopperPearsonInterval, type Rate, wilsonInterval } from './intervals/rate-interval.ts';
 export { type SeededRandom, seededRandom } from './random/seeded-random.ts';
+export { type PredictionErrors, predictionErrors } from './regression/prediction-errors.ts';
 export { rateInterval } from './sequential/beta-mixture.ts';
 export type { Epoch } from './sequential/change-evidence.ts';
 export {

@@ -1,3 +1,4 @@
+import { RuleRuntime } from '../rule-runtime.ts';
 import { secretPipeline, secretSaga, type WorldNames } from './secret-world.ts';
 
 type Args = readonly unknown[];
@@ -105,6 +106,13 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'registry.setCard': [[w.versionId, { team: 'x' }]],
     'registry.cardPage': [[w.versionId, 'html']],
     'registry.setCardSchema': [[w.model, { type: 'object' }]],
+    'registry.setValidationSuite': [
+      [w.model, { name: 'w-suite', tests: [{ test: 'performance', limits: {} }] }],
+    ],
+    'registry.getValidationSuite': [[w.model, 'w-suite']],
+    'registry.removeValidationSuite': [[w.model, 'w-suite']],
+    'registry.validate': [[w.ruleVersionId, 'w-suite', { runtime: new RuleRuntime() }]],
+    'registry.validationPage': [[w.reportId, 'html']],
     'registry.download': [[w.versionId, places.fresh()]],
     'registry.exportModels': [
       [{ to: places.fresh(), models: [w.model] }],

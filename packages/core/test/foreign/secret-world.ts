@@ -2,6 +2,7 @@ import type { MonitorRule } from '../../src/monitoring/rule.ts';
 import type { Services } from '../../src/open-platform.ts';
 import { defineSaga } from '../../src/operations/saga.ts';
 import { definePipeline } from '../../src/pipelines/define-pipeline.ts';
+import { RuleRuntime, ruleSignature } from '../rule-runtime.ts';
 
 /** Stands in everything that the world keeps, and in nothing that names it. */
 export const secret = 'TOP-SECRET';
@@ -19,6 +20,8 @@ export interface WorldNames {
   readonly versionId: string;
   readonly secondVersionId: string;
   readonly transitionId: string;
+  readonly ruleVersionId: string;
+  readonly reportId: string;
   readonly pipeline: string;
   readonly executionId: string;
   readonly deployment: string;
@@ -107,6 +110,27 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
     to: 'STAGING',
     reason: secret,
   });
+  const ruled = await registry.register({
+    model: 'w-rule',
+    from: { files: { 'model.json': Buffer.from(JSON.stringify({ a: 1, note: secret })) } },
+    format: 'CUSTOM',
+    signature: ruleSignature,
+  });
+  const suite = {
+    name: 'w-suite',
+    description: secret,
+    tests: [
+      {
+        test: 'golden',
+        name: secret,
+        cases: [{ inputs: { a: 1, b: 1 }, expected: { label: secret } }],
+      },
+    ],
+  } as const;
+  await registry.setValidationSuite('w-model', suite);
+  await registry.setValidationSuite('w-rule', suite);
+  const runtime = new RuleRuntime();
+  const report = await registry.validate(ruled.id, 'w-suite', { runtime });
   const execution = await pipelines.start(secretPipeline, {}, { tags: { note: secret } });
   await pipelines.wait(execution);
   await pipelines.wait(await pipelines.start(secretPipeline));
@@ -188,6 +212,8 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
     versionId: one.id,
     secondVersionId: two.id,
     transitionId: transition.id,
+    ruleVersionId: ruled.id,
+    reportId: report.id,
     pipeline: 'w-pipeline',
     executionId: execution.id,
     deployment: deployment.name,

@@ -88,6 +88,21 @@ export interface PromotionExpired {
   readonly to: string;
 }
 
+/** A validation suite was run on a version. */
+export interface ModelValidated {
+  /** The model. */
+  readonly name: string;
+  readonly versionId: string;
+  readonly version: string;
+  readonly suite: string;
+  readonly outcome: 'PASSED' | 'FAILED';
+  readonly reportId: string;
+  /** The content of the report. */
+  readonly sha256: string;
+  /** The names of the tests that failed. */
+  readonly failed: readonly string[];
+}
+
 /** A version should no longer be used. */
 export interface ModelDeprecated {
   /** The model. */
@@ -137,6 +152,7 @@ export interface RegistryEventPayloads {
   readonly 'promotion.rejected': PromotionRejected;
   readonly 'promotion.withdrawn': PromotionWithdrawn;
   readonly 'promotion.expired': PromotionExpired;
+  readonly 'model.validated': ModelValidated;
   readonly 'model.deprecated': ModelDeprecated;
   readonly 'model.deleted': ModelDeleted;
   readonly 'model.restored': ModelRestored;
@@ -264,6 +280,30 @@ export const registryEvents: {
     meaning: 'A request for a change of stage found too few approvals in its time.',
     fields: { name: text, transitionId: text, versionId: text, from: text, to: text },
     example: { name: 'fraud', transitionId, versionId, from: 'STAGING', to: 'PRODUCTION' },
+  }),
+  'model.validated': defineEvent<ModelValidated>({
+    ...ofModel,
+    meaning: 'A validation suite was run on a version.',
+    fields: {
+      name: text,
+      versionId: text,
+      version: text,
+      suite: text,
+      outcome: z.enum(['PASSED', 'FAILED']),
+      reportId: text,
+      sha256: text,
+      failed: texts,
+    },
+    example: {
+      name: 'fraud',
+      versionId,
+      version: '1.2.0',
+      suite: 'golden',
+      outcome: 'FAILED',
+      reportId: '0198c0de-0000-7000-8000-000000000014',
+      sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+      failed: ['latency'],
+    },
   }),
   'model.deprecated': defineEvent<ModelDeprecated>({
     ...ofModel,

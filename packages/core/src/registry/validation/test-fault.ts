@@ -1,0 +1,14 @@
+/** What makes a test fail: the model, or data that does not fit it, rather than the platform. */
+export class TestFault extends Error {
+  override readonly name = 'TestFault';
+}
+
+/** What an error says, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Error && error.message !== '') return error.message;
+  try {
+    return String(error);
+  } catch {
+    return 'something that cannot be shown';
+  }
+}
