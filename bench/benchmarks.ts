@@ -125,6 +125,12 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./events.ts')).benchEvents(context),
   },
   {
+    name: 'registry',
+    sentence:
+      'Lineage of 1,000 nodes, impact and searches of versions, on both stores, beside recursive SQL.',
+    run: async (context) => (await import('./registry.ts')).benchRegistry(context),
+  },
+  {
     name: 'predictions',
     sentence:
       'Rows of the prediction log, appended and read, beside rows with JSON in node:sqlite.',

@@ -42,7 +42,8 @@ export function readReach(db: SqliteDatabase, request: ReachRequest): Reach {
   return { nodes: [...depths].map(([id, depth]) => ({ id, depth })), edges, truncated };
 }
 
-function followSql({ direction, roles }: ReachRequest): string {
+/** The edges of some nodes, in their order. */
+export function followSql({ direction, roles }: Pick<ReachRequest, 'direction' | 'roles'>): string {
   const [from, to, role] = ['from', 'to', 'role'].map(recordColumn);
   const [near, far] = direction === 'forward' ? [from, to] : [to, from];
   const ofRoles = roles === undefined ? '' : `AND e.${role} IN (SELECT value FROM json_each(?3))`;

@@ -201,7 +201,9 @@ async function facts(
   async function read(kind: NodeKind, some: readonly string[]): Promise<void> {
     for (let from = 0; from < some.length; from += 1000) {
       const batch = some.slice(from, from + 1000);
-      for (const record of await scope.metadata.findMany(scope.workspace, kind, batch)) {
+      for (const record of await scope.metadata.findMany(scope.workspace, kind, batch, {
+        body: false,
+      })) {
         known.set(record.id, factsOf(kind, record));
       }
     }
