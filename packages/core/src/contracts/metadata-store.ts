@@ -181,12 +181,15 @@ export interface MetadataStore extends AsyncDisposable {
     options?: { readonly facets?: readonly string[] },
   ): Promise<StoredRecord | undefined>;
 
-  /** The records of the ids that exist, in the order asked for; at most 1,000 ids. */
+  /**
+   * The records of the ids that exist, in the order asked for; at most 1,000 ids. With `body: false` they
+   * come with an empty body, which is not read.
+   */
   findMany(
     workspace: string,
     kind: string,
     ids: readonly string[],
-    options?: { readonly facets?: readonly string[] },
+    options?: { readonly facets?: readonly string[]; readonly body?: boolean },
   ): Promise<readonly StoredRecord[]>;
 
   /**

@@ -98,4 +98,6 @@ export interface Query {
   readonly cursor?: string;
   /** Which facets come with the records; none when left out. Projected facets may be named too. */
   readonly facets?: readonly string[];
+  /** False: records come with an empty body, which is not read. For looking through many. */
+  readonly body?: boolean;
 }

@@ -70,10 +70,10 @@ export class MetadataBesideSeries implements MetadataStore {
     workspace: string,
     kind: string,
     ids: readonly string[],
-    options: { readonly facets?: readonly string[] } = {},
+    options: { readonly facets?: readonly string[]; readonly body?: boolean } = {},
   ): Promise<readonly StoredRecord[]> {
     const { own, projected } = this.#split(kind, options.facets);
-    const records = await this.#store.findMany(workspace, kind, ids, { facets: own });
+    const records = await this.#store.findMany(workspace, kind, ids, { ...options, facets: own });
     return await this.#project(workspace, records, projected);
   }
 

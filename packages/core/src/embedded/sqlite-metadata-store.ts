@@ -130,14 +130,14 @@ export class SqliteMetadataStore implements MetadataStore {
     workspace: string,
     kind: string,
     ids: readonly string[],
-    options: { readonly facets?: readonly string[] } = {},
+    options: { readonly facets?: readonly string[]; readonly body?: boolean } = {},
   ): Promise<readonly StoredRecord[]> {
     const table = this.#table(kind);
     const facets = checkFind(table.kind, workspace, ids, options.facets);
     await this.#foldFor(table.kind, { facets });
     return await this.#read((db) =>
       ids.flatMap((id) => {
-        const row = table.find(workspace, id);
+        const row = table.find(workspace, id, options.body);
         return row === undefined ? [] : [table.record(row, readFacets(db, table, row.rid, facets))];
       }),
     );
@@ -150,7 +150,7 @@ export class SqliteMetadataStore implements MetadataStore {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly records: readonly StoredRecord[]; readonly cursor?: string }> {
     const table = this.#table(kind);
-    const { where, orderBy, limit, facets } = checkQuery(table.kind, workspace, query);
+    const { where, orderBy, limit, facets, body } = checkQuery(table.kind, workspace, query);
     const scope = { workspace, kind, where, orderBy };
     const after = query.cursor === undefined ? undefined : readCursor(scope, query.cursor);
     await this.#foldFor(table.kind, { where, orderBy, facets });
@@ -160,7 +160,7 @@ export class SqliteMetadataStore implements MetadataStore {
       const request = { where, orderBy, limit: limit + 1, after };
       const found = runSearch(db, searchPage(context, request));
       const records = found.slice(0, limit).flatMap(({ rid }) => {
-        const row = table.get(rid);
+        const row = table.get(rid, body);
         return row === undefined ? [] : [table.record(row, readFacets(db, table, rid, facets))];
       });
       const last: PagePosition | undefined = found.length > limit ? found[limit - 1] : undefined;

@@ -30,6 +30,7 @@ export class SqliteRecordTable {
   readonly #db: SqliteDatabase;
   readonly #columns: readonly { name: string; column: string; flag: string | undefined }[];
   readonly #select: string;
+  readonly #selectBodiless: string;
 
   constructor(db: SqliteDatabase, kind: KindDeclaration) {
     this.kind = kind;
@@ -43,8 +44,9 @@ export class SqliteRecordTable {
       `${recordColumn(name)} AS ${column}`,
       ...(flag === undefined ? [] : [`${flagColumn(name)} AS ${flag}`]),
     ]);
-    const all = ['rid', 'ws', 'id', 'rev', 'created_at', 'updated_at', 'body', ...columns];
-    this.#select = all.join(', ');
+    const all = ['rid', 'ws', 'id', 'rev', 'created_at', 'updated_at', ...columns];
+    this.#select = ['body', ...all].join(', ');
+    this.#selectBodiless = ["'{}' AS body", ...all].join(', ');
   }
 
   /** The table's name. */
@@ -52,14 +54,16 @@ export class SqliteRecordTable {
     return recordTable(this.kind.name);
   }
 
-  find(workspace: string, id: string): RecordRow | undefined {
-    const text = `SELECT ${this.#select} FROM ${this.name} WHERE ws = ? AND id = ?`;
+  find(workspace: string, id: string, body = true): RecordRow | undefined {
+    const select = body ? this.#select : this.#selectBodiless;
+    const text = `SELECT ${select} FROM ${this.name} WHERE ws = ? AND id = ?`;
     const row = this.#db.prepare(text).get(workspace, id);
     return row === undefined ? undefined : this.#read(row);
   }
 
-  get(rid: number): RecordRow | undefined {
-    const text = `SELECT ${this.#select} FROM ${this.name} WHERE rid = ?`;
+  get(rid: number, body = true): RecordRow | undefined {
+    const select = body ? this.#select : this.#selectBodiless;
+    const text = `SELECT ${select} FROM ${this.name} WHERE rid = ?`;
     const row = this.#db.prepare(text).get(rid);
     return row === undefined ? undefined : this.#read(row);
   }

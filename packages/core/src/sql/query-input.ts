@@ -15,6 +15,7 @@ export interface CheckedQuery {
   readonly orderBy: readonly Order[];
   readonly limit: number;
   readonly facets: readonly string[];
+  readonly body: boolean;
 }
 
 /** Refuses, as INVALID and by name, what `findMany` cannot take; answers the facets asked for. */
@@ -33,11 +34,11 @@ export function checkFind(
 /** Refuses, as INVALID and by name, what `query` cannot take. Cursors are read by `readCursor`. */
 export function checkQuery(kind: KindDeclaration, workspace: string, query: Query): CheckedQuery {
   assertName(workspace, 'The workspace');
-  const { where, orderBy = [], limit = 50 } = query;
+  const { where, orderBy = [], limit = 50, body = true } = query;
   assertCount(limit, 1, 1_000, 'The limit');
   const facets = checkFacets(kind, query.facets);
   checkSearch(kind, where, orderBy);
-  return { where, orderBy, limit, facets };
+  return { where, orderBy, limit, facets, body };
 }
 
 /** Refuses, as INVALID and by name, what `count` cannot take. */

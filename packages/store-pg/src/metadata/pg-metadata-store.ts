@@ -129,17 +129,17 @@ export class PgMetadataStore implements MetadataStore {
     workspace: string,
     kind: string,
     ids: readonly string[],
-    options: { readonly facets?: readonly string[] } = {},
+    options: { readonly facets?: readonly string[]; readonly body?: boolean } = {},
   ): Promise<readonly StoredRecord[]> {
     const table = this.#table(kind);
     const facets = checkFind(table.kind, workspace, ids, options.facets);
     if (ids.length === 0) return [];
     if (readsProjected(table.kind, { facets })) {
       await this.#foldFor(table.kind, { facets });
-      return await this.#findWithMetrics(table, workspace, ids, facets);
+      return await this.#findWithMetrics(table, workspace, ids, { ...options, facets });
     }
     const rows = await this.#db.read(
-      `SELECT ${table.select(facets)} FROM ${this.#db.name(table.name)} t
+      `SELECT ${table.select(facets, options.body)} FROM ${this.#db.name(table.name)} t
        WHERE t.ws = $1 AND t.id = ANY ($2::text[])`,
       [workspace, ids],
     );
@@ -157,7 +157,7 @@ export class PgMetadataStore implements MetadataStore {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly records: readonly StoredRecord[]; readonly cursor?: string }> {
     const table = this.#table(kind);
-    const { where, orderBy, limit, facets } = checkQuery(table.kind, workspace, query);
+    const { where, orderBy, limit, facets, body } = checkQuery(table.kind, workspace, query);
     const scope = { workspace, kind, where, orderBy };
     const after = query.cursor === undefined ? undefined : readCursor(scope, query.cursor);
     await this.#foldFor(table.kind, { where, orderBy, facets });
@@ -174,7 +174,7 @@ export class PgMetadataStore implements MetadataStore {
       const request = { ...search, limit: limit + 1, after };
       const found = await runSearch(transaction, searchPage(context, request));
       const rids = found.slice(0, limit).map(({ rid }) => rid);
-      const records = await readRecords(transaction, table, rids, facets);
+      const records = await readRecords(transaction, table, rids, { facets, body });
       const last = found.length > limit ? found[limit - 1] : undefined;
       return last === undefined ? { records } : { records, cursor: writeCursor(scope, last) };
     }, options);
@@ -318,7 +318,7 @@ export class PgMetadataStore implements MetadataStore {
     table: PgRecordTable,
     workspace: string,
     ids: readonly string[],
-    facets: readonly string[],
+    what: { readonly facets: readonly string[]; readonly body?: boolean },
   ): Promise<readonly StoredRecord[]> {
     return await this.#db.snapshot(async (transaction) => {
       const rows = await transaction.query(
@@ -327,7 +327,7 @@ export class PgMetadataStore implements MetadataStore {
       );
       const rids = new Map(rows.map((row) => [String(row['id']), Number(row['rid'])]));
       const ordered = ids.flatMap((id) => rids.get(id) ?? []);
-      return await readRecords(transaction, table, ordered, facets);
+      return await readRecords(transaction, table, ordered, what);
     });
   }
 

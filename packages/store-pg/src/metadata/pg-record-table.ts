@@ -38,18 +38,18 @@ export class PgRecordTable {
       `t.${recordColumn(name)} AS ${column}`,
       ...(flag === undefined ? [] : [`t.${flagColumn(name)} AS ${flag}`]),
     ]);
-    const fixed = ['rid', 'ws', 'id', 'rev', 'created_at', 'updated_at', 'body'];
+    const fixed = ['rid', 'ws', 'id', 'rev', 'created_at', 'updated_at'];
     this.#select = [...fixed.map((name) => `t.${name}`), ...declared].join(', ');
   }
 
-  /** What to select of a row `t`, with these facets. */
-  select(facets: readonly string[]): string {
+  /** What to select of a row `t`, with these facets; an empty body where none is wanted. */
+  select(facets: readonly string[], body = true): string {
     const merged = facets
       .map((facet, i) =>
         isProjected(this.kind, facet) ? '' : `, t.${facetColumn(facet)} AS f${i}`,
       )
       .join('');
-    return `${this.#select}${merged}`;
+    return `${this.#select}, ${body ? 't.body' : "'{}' AS body"}${merged}`;
   }
 
   /** The record of a row; projected facets are `metrics` of its number. */
@@ -95,11 +95,11 @@ export async function readRecords(
   transaction: PgTransaction,
   table: PgRecordTable,
   rids: readonly number[],
-  facets: readonly string[],
+  { facets, body }: { readonly facets: readonly string[]; readonly body?: boolean },
 ): Promise<readonly StoredRecord[]> {
   if (rids.length === 0) return [];
   const rows = await transaction.query(
-    `SELECT ${table.select(facets)} FROM ${table.name} t WHERE t.rid = ANY ($1::bigint[])`,
+    `SELECT ${table.select(facets, body)} FROM ${table.name} t WHERE t.rid = ANY ($1::bigint[])`,
     [rids],
   );
   const metrics = await readMetrics(transaction, table, rids, facets);

@@ -75,6 +75,24 @@ export const recordCases: readonly Case<MetadataStoreHarness>[] = [
     },
   ),
   promised(
+    'records: bodies are left out where none is wanted',
+    'With body: false, findMany and query give records with an empty body; all else of them is there.',
+    async ({ store }) => {
+      await write(
+        store,
+        item('a', { count: 7 }, { body: { big: 'x' }, facets: { tags: { t: 1 } } }),
+      );
+      const bare = { facets: ['tags'], body: false };
+      const [whole] = await store.findMany(home, 'item', ['a'], { facets: ['tags'], body: true });
+      equal(whole?.body, { big: 'x' }, 'The body, asked for');
+      const [found] = await store.findMany(home, 'item', ['a'], bare);
+      equal(found, { ...whole, body: {} }, 'findMany: all but the body');
+      const { records } = await store.query(home, 'item', bare);
+      equal(records, [{ ...whole, body: {} }], 'query: all but the body');
+      equal((await getItem(store, 'a')).body, { big: 'x' }, 'The body is as it was');
+    },
+  ),
+  promised(
     'records: findMany takes at most 1,000 ids',
     'More than 1,000 ids are INVALID.',
     async ({ store }) => {

@@ -58,7 +58,7 @@ export class ReferenceMetadataStore implements MetadataStore {
     workspace: string,
     kind: string,
     ids: readonly string[],
-    options?: { readonly facets?: readonly string[] },
+    options?: { readonly facets?: readonly string[]; readonly body?: boolean },
   ): Promise<readonly StoredRecord[]> {
     const declaration = this.#kind(kind);
     if (ids.length > 1_000) this.#world.refuse('1000 ids', 'INVALID', 'At most 1,000 ids at once.');
@@ -66,7 +66,7 @@ export class ReferenceMetadataStore implements MetadataStore {
     return ids.flatMap((id) => {
       const found = this.#world.state.records.get(keyOf(workspace, kind, id));
       if (found === undefined) return [];
-      return [withFacets(this.#world.projected(declaration, found), options?.facets)];
+      return [asAsked(this.#world.projected(declaration, found), options)];
     });
   }
 
@@ -89,7 +89,7 @@ export class ReferenceMetadataStore implements MetadataStore {
       after === undefined ? sorted : sorted.filter((record) => compare(record, after) > 0);
     const page = rest.slice(0, limit);
     const last = page.at(-1);
-    const records = page.map((record) => withFacets(record, facets));
+    const records = page.map((record) => asAsked(record, query));
     if (last === undefined || rest.length <= limit) return { records };
     return { records, cursor: `q${this.#world.cursors.push({ query: identity, last })}` };
   }
@@ -333,6 +333,14 @@ export class ReferenceMetadataStore implements MetadataStore {
     const held = this.#heldNow(keyOf(workspace, kind, id));
     return held !== undefined && held.owner === owner && held.fence === fence;
   }
+}
+
+function asAsked(
+  record: StoredRecord,
+  { facets, body }: { readonly facets?: readonly string[]; readonly body?: boolean } = {},
+): StoredRecord {
+  const asked = withFacets(record, facets);
+  return body === false ? { ...asked, body: {} } : asked;
 }
 
 function withFacets(
