@@ -235,6 +235,7 @@ export type {
   LineageNode,
   LineageNodeType,
 } from './registry/lineage-graph.ts';
+export type { FoundModel, ModelPage, ModelSearch } from './registry/model-search.ts';
 export type {
   LineageDataset,
   Model,
@@ -308,6 +309,7 @@ export type {
   ValidationProgress,
 } from './registry/validation/validate-options.ts';
 export type { ValidatedCheck } from './registry/validation/validated-check.ts';
+export type { VersionPage, VersionSearch } from './registry/version-search.ts';
 export type { VersionChanges, Versions } from './registry/versions.ts';
 export {
   type BreakerState,

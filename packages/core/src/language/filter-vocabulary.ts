@@ -45,4 +45,17 @@ export interface FilterAttribute {
   readonly holds: ValueType;
   /** Other words for stored values, read with `= !=` and `in`: `{ FINISHED: 'COMPLETED' }`. */
   readonly aliases?: Readonly<Record<string, Literal>>;
+  /** By what it is ordered, where the order of its texts is not its own: versions, say. */
+  readonly order?: FilterOrder;
+  /** Its values are the keys of this facet, as in `alias = 'champion'`: compared by = and IN alone. */
+  readonly keysOf?: string;
+}
+
+/** An order that lies in another place: `> >= < <=`, `between` and sorting look there. */
+export interface FilterOrder {
+  readonly selector: Selector;
+  /** What a text has there; undefined for one that has no place in the order. */
+  readonly key: (text: string) => string | undefined;
+  /** Said of other texts: `a semantic version, such as '1.4.0'`. */
+  readonly expected: string;
 }

@@ -1,4 +1,4 @@
-import type { Comparison, Order, Predicate } from '../contracts/query.ts';
+import type { Comparison, Literal, Order, Predicate, Selector } from '../contracts/query.ts';
 import { KeelsonError } from '../errors.ts';
 import { predicateBounds } from './check-predicate.ts';
 import { FilterScanner, syntaxError } from './filter-scanner.ts';
@@ -37,11 +37,13 @@ export function parseFilter(text: string, vocabulary: FilterVocabulary): Predica
  */
 export function parseOrder(text: string, vocabulary: FilterVocabulary): Order {
   const scanner = scannerOf(text);
+  const { at } = scanner;
   const place = resolveName(scanner.takeName('a name to sort by'), vocabulary, scanner);
+  if (place.keysOf !== undefined) scanner.fail('a name to sort by, with one value', at);
   const descending = scanner.takeKeyword('DESC');
   if (!descending) scanner.takeKeyword('ASC');
   if (!scanner.atEnd) scanner.fail(descending ? 'the end' : 'ASC, DESC or the end');
-  return { by: place.selector, direction: descending ? 'desc' : 'asc' };
+  return { by: orderedBy(place), direction: descending ? 'desc' : 'asc' };
 }
 
 function scannerOf(text: string): FilterScanner {
@@ -132,6 +134,7 @@ class FilterParser {
     const name = scanner.takeName('a name, NOT or (');
     const place = resolveName(name, this.#vocabulary, scanner);
     this.#countComparison(at);
+    if (place.keysOf !== undefined) return this.#key(place, place.keysOf);
     if (scanner.takeKeyword('IS')) return this.#presence(place);
     const negated = scanner.takeKeyword('NOT');
     const worded = this.#wordedComparison(place);
@@ -161,14 +164,18 @@ class FilterParser {
 
   #wordedComparison(place: NamedPlace): Predicate | undefined {
     const scanner = this.#scanner;
-    const left = place.selector;
     if (scanner.takeKeyword('LIKE')) return this.#like(place, true);
     if (scanner.takeKeyword('ILIKE')) return this.#like(place, false);
     if (scanner.takeKeyword('IN')) return this.#membership(place);
     if (!scanner.takeKeyword('BETWEEN')) return undefined;
     const low = readLiteral(scanner, place, 'order');
     if (!scanner.takeKeyword('AND')) scanner.fail('AND and the upper end of BETWEEN');
-    return { op: 'between', left, low, high: readLiteral(scanner, place, 'order') };
+    return {
+      op: 'between',
+      left: orderedBy(place),
+      low,
+      high: readLiteral(scanner, place, 'order'),
+    };
   }
 
   #like(place: NamedPlace, caseSensitive: boolean): Predicate {
@@ -180,10 +187,10 @@ class FilterParser {
     return { op: 'like', left: place.selector, pattern: value, caseSensitive };
   }
 
-  #membership(place: NamedPlace): Predicate {
+  #membership(place: NamedPlace): Extract<Predicate, { readonly op: 'in' }> {
     const scanner = this.#scanner;
     if (!scanner.take('(')) scanner.fail('( and a list of values');
-    const values = [];
+    const values: Literal[] = [];
     do {
       this.#listValues += 1;
       if (this.#listValues > predicateBounds.listValues) {
@@ -202,8 +209,30 @@ class FilterParser {
     const cmp = sign as Comparison;
     const use = cmp === '=' || cmp === '!=' ? 'equality' : 'order';
     const value = readLiteral(this.#scanner, place, use);
-    return { op: 'compare', left: place.selector, cmp, value };
+    const left = use === 'order' ? orderedBy(place) : place.selector;
+    return { op: 'compare', left, cmp, value };
   }
+
+  /** Whether the facet has the key, or one of several. */
+  #key(place: NamedPlace, facet: string): Predicate {
+    const scanner = this.#scanner;
+    const { at } = scanner;
+    const has = (value: Literal): Predicate => ({
+      op: 'present',
+      left: { from: 'facet', facet, key: String(value) },
+    });
+    if (!scanner.takeKeyword('IN')) {
+      if (scanner.takeOperator() !== '=') return scanner.fail('= or IN', at);
+      return has(readLiteral(scanner, place, 'equality'));
+    }
+    const { values } = this.#membership(place);
+    for (const _ of values) this.#countComparison(at);
+    return { op: 'or', of: values.map(has) };
+  }
+}
+
+function orderedBy({ order, selector }: NamedPlace): Selector {
+  return order?.selector ?? selector;
 }
 
 function depthOf(predicate: Predicate): number {

@@ -1,7 +1,7 @@
 import type { Literal, Selector, SummaryFigure } from '../contracts/query.ts';
 import type { FilterScanner, NamePart } from './filter-scanner.ts';
 import { syntaxError } from './filter-scanner.ts';
-import type { FilterVocabulary, ValueType } from './filter-vocabulary.ts';
+import type { FilterOrder, FilterVocabulary, ValueType } from './filter-vocabulary.ts';
 import { readNumber } from './stored-value.ts';
 
 /** What a name in a filter stands for. */
@@ -9,6 +9,8 @@ export interface NamedPlace {
   readonly selector: Selector;
   readonly holds: ValueType;
   readonly aliases: Readonly<Record<string, Literal>>;
+  readonly order?: FilterOrder;
+  readonly keysOf?: string;
 }
 
 /** The figures that may end the name of a metric. */
@@ -61,8 +63,14 @@ export function readLiteral(
   place: NamedPlace,
   use: 'equality' | 'order',
 ): Literal {
-  const expected = expectedValue[place.holds];
+  const { order } = place;
+  const ordered = use === 'order' && order !== undefined;
+  const expected = ordered ? order.expected : expectedValue[place.holds];
   const { value, at } = scanner.takeValue(expected);
+  if (ordered) {
+    const key = typeof value === 'string' ? order.key(value) : undefined;
+    return key ?? scanner.fail(expected, at);
+  }
   if (use === 'equality') {
     const alias = own(place.aliases, String(value));
     if (alias !== undefined) return alias;
@@ -92,8 +100,7 @@ function attributeOf(
   if (attribute === undefined) {
     return unknownWord(scanner, name, 'one of the attributes', Object.keys(vocabulary.attributes));
   }
-  const { selector, holds, aliases = {} } = attribute;
-  return { selector, holds, aliases };
+  return { aliases: {}, ...attribute };
 }
 
 function joined(parts: readonly NamePart[]): NamePart {

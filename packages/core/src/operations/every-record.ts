@@ -10,6 +10,7 @@ export async function* everyRecord(
     readonly where?: Predicate;
     readonly orderBy?: readonly Order[];
     readonly facets?: readonly string[];
+    readonly body?: boolean;
     readonly limit?: number;
     readonly signal?: AbortSignal;
   } = {},

@@ -8,6 +8,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { draftEvent } from '../events/draft-event.ts';
 import { asJson, assertText, digestJson } from '../json.ts';
+import { versionKey } from '../language/version-order.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
@@ -243,6 +244,7 @@ function versionChange(
       modelName: place.name,
       number: place.number,
       version: place.version,
+      versionKey: versionKey(place.version),
       sha256: content.sha256,
       sizeBytes: content.sizeBytes,
       format: options.format,

@@ -9,9 +9,12 @@ import {
   named,
   namedIn,
   resourceOf,
+  streams,
 } from '../operations/access-guard.ts';
-import type { Model } from './model-version.ts';
+import type { ModelPage } from './model-search.ts';
+import type { Model, ModelVersion } from './model-version.ts';
 import type { Registry } from './registry.ts';
+import type { VersionPage } from './version-search.ts';
 
 const readsModel = asks('model.read', named('model'));
 const readsVersion = asks('model.read', named('version'));
@@ -85,6 +88,24 @@ const rules: AccessRules<Registry> = {
   getValidation: asks('model.read', named('validation')),
   validationPage: asks('model.read', named('validation')),
   listValidations: readsVersion,
+  searchVersions: {
+    ...asks('model.read'),
+    items: {
+      of: (page: VersionPage) => page.versions,
+      with: (page: VersionPage, versions) => ({ ...page, versions }),
+      resource: ({ model }: ModelVersion) => `model:${model}`,
+    },
+  },
+  eachVersion: streams(asks('model.read')),
+  countVersions: asks('model.read'),
+  searchModels: {
+    ...asks('model.read'),
+    items: {
+      of: (page: ModelPage) => page.models,
+      with: (page: ModelPage, models) => ({ ...page, models }),
+      resource: ({ name }: Model) => `model:${name}`,
+    },
+  },
   // It crosses models, runs and executions.
   lineage: asksAll(asks('model.read'), asks('tracking.read'), asks('pipeline.read')),
   impact: asksAll(asks('model.read'), asks('tracking.read')),

@@ -6,6 +6,7 @@ import { type Cards, createCards } from './cards/cards.ts';
 import { createDeletion, type Deletion } from './deletion.ts';
 import { createDownloads, type Downloads } from './downloads.ts';
 import { createLineage, type Lineage } from './lineage.ts';
+import { createModelSearches, type ModelSearches } from './model-search.ts';
 import type { ModelVersion } from './model-version.ts';
 import { createModels, type Models } from './models.ts';
 import { createModelMoves, type ModelMoves } from './moving/model-moves.ts';
@@ -14,6 +15,7 @@ import type { RegistryParts } from './registry-parts.ts';
 import { createTimeTravel, type TimeTravel } from './time-travel.ts';
 import { createTransitions, type Transitions } from './transitions.ts';
 import { createValidations, type Validations } from './validation/validations.ts';
+import { createVersionSearches, type VersionSearches } from './version-search.ts';
 import { createVersions, type Versions } from './versions.ts';
 
 /** What every trained model is, where it came from, and who let it into production. */
@@ -26,6 +28,8 @@ export interface Registry
     TimeTravel,
     Downloads,
     Lineage,
+    VersionSearches,
+    ModelSearches,
     Cards,
     Validations,
     ModelMoves {
@@ -50,6 +54,8 @@ export function createRegistry(
     ...transitions,
     ...downloads,
     ...createLineage(scope),
+    ...createVersionSearches(scope),
+    ...createModelSearches(scope),
     ...createCards(scope),
     ...createModelMoves(scope),
     ...createValidations(scope, downloads.download),

@@ -7,6 +7,7 @@ import { KeelsonError } from '../errors.ts';
 import { parseFilter, parseOrder } from '../language/parse-filter.ts';
 import { datasetFacet, type ResolvedFilter, resolveDatasets } from './dataset-filter.ts';
 import type { StoredExperiments } from './experiments.ts';
+import { placeText, readPlace } from './page-place.ts';
 import type { Run } from './run.ts';
 import { runVocabulary } from './run-vocabulary.ts';
 
@@ -164,16 +165,4 @@ function orderOf(text: string): Order {
     );
   }
   return order;
-}
-
-// Where datasets are asked for, all pages see the links that the first one saw: their time stands before
-// the store's own cursor.
-function placeText(cursor: string, until: number | undefined): string {
-  return until === undefined ? cursor : `${until}.${cursor}`;
-}
-
-function readPlace(text: string): { readonly cursor: string; readonly until?: number } {
-  const [, until, cursor] = /^([0-9]{1,15})\.(.*)$/s.exec(text) ?? [];
-  if (until === undefined || cursor === undefined) return { cursor: text };
-  return { cursor, until: Number(until) };
 }

@@ -36,6 +36,8 @@ const modelVersionKind: KindDeclaration = {
     modelName: { type: 'text', immutable: true },
     number: { type: 'integer', immutable: true },
     version: { type: 'text', immutable: true },
+    /** The version as a text that sorts as versions do. */
+    versionKey: { type: 'text', optional: true, immutable: true },
     sha256: { type: 'text', immutable: true },
     sizeBytes: { type: 'integer', immutable: true },
     format: { type: 'text', immutable: true },
@@ -59,6 +61,7 @@ const modelVersionKind: KindDeclaration = {
   ],
   indexes: [
     ['modelName', 'number'],
+    ['modelName', 'versionKey'],
     ['modelId', 'sha256'],
     ['modelId', 'stage'],
     ['stage'],
