@@ -1,13 +1,16 @@
 import type { Scope } from '../contracts/scope.ts';
+import { isKeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { columnIs, everyRecord } from '../operations/every-record.ts';
 import { lineagePrefixes } from './lineage-edges.ts';
 import { findVersion } from './model-records.ts';
+import type { ModelVersion } from './model-version.ts';
+import { resolveVersion } from './version-reference.ts';
 
 const prefixes = [...Object.values(lineagePrefixes), 'dataset-'];
 
 /**
- * The nodes that a text means: an id of any node; `model@1.4.0`; the digest of a dataset (all that have
+ * The nodes that a text means: an id of any node; `model@1.4.0`, `model@champion`; the digest of a dataset (all that have
  * it). One that means nothing here is taken as an id.
  */
 export async function lineageStart(
@@ -18,11 +21,27 @@ export async function lineageStart(
   if (prefixes.some((prefix) => given.startsWith(prefix))) return [given];
   const at = given.lastIndexOf('@');
   if (at > 0) {
-    const version = await findVersion(scope, given.slice(0, at), given.slice(at + 1));
+    const version = await versionNamed(scope, given, at);
     if (version !== undefined) return [version.id];
   }
   const known = await datasetsWith(scope, given);
   return known.length === 0 ? [given] : known;
+}
+
+/** A version by its semver, a deleted one too; or by whatever else a reference may say. */
+async function versionNamed(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
+  reference: string,
+  at: number,
+): Promise<ModelVersion | undefined> {
+  const bySemver = await findVersion(scope, reference.slice(0, at), reference.slice(at + 1));
+  if (bySemver !== undefined) return bySemver;
+  try {
+    return await resolveVersion(scope, reference);
+  } catch (error) {
+    if (isKeelsonError(error, 'NOT_FOUND') || isKeelsonError(error, 'INVALID')) return undefined;
+    throw error;
+  }
 }
 
 /** The ids of the datasets with a digest. */

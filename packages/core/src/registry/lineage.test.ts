@@ -132,6 +132,22 @@ describe('lineage', () => {
     ]);
   });
 
+  test('of a version by what points to it, and of one that was deleted', async () => {
+    const { platform } = shared.fresh();
+    const first = await register(platform, 'a');
+    await register(platform, 'b');
+    await platform.registry.setAlias('m', 'champion', first.version);
+    for (const [reference, id] of [
+      ['m@champion', first.id],
+      ['m@1', first.id],
+    ] as const) {
+      expect((await platform.registry.lineage(reference)).nodes[0]?.id).toBe(id);
+    }
+    await platform.registry.deleteVersion('m', '1.1.0', { reason: 'wrong' });
+    const { nodes } = await platform.registry.lineage('m@1.1.0');
+    expect(nodes[0]).toMatchObject({ type: 'model_version', label: 'm@1.1.0', deleted: true });
+  });
+
   test('of a digest: every dataset that has it is where the question begins', async () => {
     const { platform } = shared.fresh();
     await register(platform, 'a', { datasets: [{ digest: 'd', name: 'one' }] });
@@ -206,12 +222,19 @@ describe('lineage', () => {
       code: 'NOT_FOUND',
       message: expect.stringContaining('no-such'),
     });
+    const deleted = await register(platform, 'a');
+    await platform.registry.deleteVersion('m', deleted.version, { reason: 'wrong' });
+    const ofDeleted = register(platform, 'b', { parentVersionIds: [deleted.id] });
+    await expect(ofDeleted).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('1.0.0 of m'),
+    });
     const runId = await trained(platform, 'r', 'd');
     const from = { runId, path: 'model' };
     const lineage = { sourceRunId: 'another' };
     const liar = platform.registry.register({ model: 'm', from, format: 'JS', lineage });
     await expect(liar).rejects.toMatchObject({ code: 'INVALID' });
-    expect(await platform.registry.listModels()).toEqual([]);
+    expect(await platform.registry.listVersions('m')).toEqual([]);
   });
 
   test.each([{ depth: -1 }, { depth: 1.5 }, { limit: 0 }, { limit: 10_001 }, { way: 'up' }])(

@@ -46,7 +46,7 @@ describe('searchModels', () => {
     ],
     [
       'by attributes',
-      { filter: "versions = 1 AND source IS NULL AND aliases.champion IS NULL AND name > 'e'" },
+      { filter: "versions = 1 AND source = 'IMPORT' AND aliases.champion IS NULL AND name > 'e'" },
       'fraud-detection, freight',
     ],
     [

@@ -64,7 +64,7 @@ describe('searchVersions', () => {
     const { versions } = await platform.registry.searchVersions({ filter: "version = '1.10.0'" });
     await platform.registry.setCard(versions[0]?.id ?? '', { team: 'risk', architecture: 'tree' });
     await platform.registry.requestTransition({
-      ...{ model: 'fraud', version: '1.0.0', to: 'ARCHIVED', reason: 'old' },
+      ...{ model: 'fraud', version: '1.0.0', to: 'ARCHIVED', reason: 'old', confirm: true },
     });
     return platform;
   }
@@ -149,7 +149,30 @@ describe('searchVersions', () => {
     await register(platform, 'm', '1.1.0', { lineage: { parentVersionIds: [parent] } });
     expect(await found(platform, { filter: `lineage.parent = '${parent}'` })).toBe('m@1.1.0');
     expect(await found(platform, { filter: "alias = 'champion'" })).toBe('');
+    await platform.registry.setAlias('m', 'champion', '1.1.0');
+    expect(await found(platform, { filter: "alias = 'champion'" })).toBe('m@1.1.0');
+    expect(await found(platform, { filter: 'aliases.champion = TRUE' })).toBe('m@1.1.0');
+    expect(await found(platform, { filter: "alias IN ('none', 'champion')" })).toBe('m@1.1.0');
+    await platform.registry.removeAlias('m', 'champion');
     expect(await found(platform, { filter: "NOT alias IN ('a', 'b')" })).toBe('m@1.1.0 m@1.0.0');
+  });
+
+  test('what is deleted is left out, unless it is asked for', async () => {
+    const { platform } = shared.fresh();
+    await register(platform, 'm', '1.0.0');
+    await register(platform, 'm', '1.1.0');
+    await register(platform, 'gone', '1.0.0');
+    await platform.registry.deleteVersion('m', '1.0.0', { reason: 'wrong' });
+    await platform.registry.deleteModel('gone', { reason: 'wrong' });
+    expect(await found(platform, {})).toBe('m@1.1.0');
+    expect(await found(platform, { includeDeleted: true })).toBe('gone@1.0.0 m@1.1.0 m@1.0.0');
+    expect(await found(platform, { includeDeleted: true, model: 'gone' })).toBe('gone@1.0.0');
+    const ofGone = platform.registry.searchVersions({ model: 'gone' });
+    await expect(ofGone).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const names = async (search: object): Promise<readonly string[]> =>
+      (await platform.registry.searchModels(search)).models.map(({ name }) => name);
+    expect(await names({})).toEqual(['m']);
+    expect(await names({ name: 'gnoe', includeDeleted: true })).toEqual(['gone']);
   });
 
   test('pages hold while versions are registered, also where lineage is asked for', async () => {
