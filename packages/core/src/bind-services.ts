@@ -1,5 +1,6 @@
 import { namedContents } from './backups.ts';
 import type { Caretaker } from './contracts/caretaker.ts';
+import type { DownloadCache } from './contracts/download-cache.ts';
 import type { Loop } from './contracts/loop.ts';
 import type { Authorizer, Principal } from './contracts/ports.ts';
 import type { Scope } from './contracts/scope.ts';
@@ -88,6 +89,7 @@ export function bindServices(
     readonly sagas: Map<string, AnySaga>;
     readonly registryCode: RegistryCode;
     readonly metrics: Metrics;
+    readonly downloads: DownloadCache;
     loopReport(): readonly LoopReport[];
     health(): PlatformHealth;
     readonly authorizer: AccessAuthorizer | undefined;
@@ -117,6 +119,7 @@ export function bindServices(
   const retention = createRetentionLoop(scope, times, owners);
   const registryParts: RegistryParts = {
     code: parts.registryCode,
+    downloads: parts.downloads,
     uses: (versionId) => deploymentsUsing(scope, versionId),
   };
   const { registry, loops: registryLoops } = createRegistry(scope, tracking, registryParts);

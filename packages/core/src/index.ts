@@ -207,6 +207,7 @@ export type { StepContext, StepHandle } from './pipelines/step-types.ts';
 export type { WaitOptions } from './pipelines/waiting.ts';
 export type {
   AccessOptions,
+  DownloadCacheOption,
   EventOptions,
   MetricOptions,
   MonitoringOptions,
@@ -218,7 +219,9 @@ export type { CardPerformance, ModelCard } from './registry/cards/card.ts';
 export type { CardCheck } from './registry/cards/card-check.ts';
 export type { CardRevision } from './registry/cards/cards.ts';
 export type { CheckOutcome, OwnCheck } from './registry/checks.ts';
+export type { FileProblem, VersionVerification } from './registry/damage.ts';
 export type { DeleteOptions, Deletion } from './registry/deletion.ts';
+export type { DownloadOptions } from './registry/downloads.ts';
 export { modelFormats, readModelFacts } from './registry/formats/read-model-facts.ts';
 export type { FileProgress, FilesOrigin } from './registry/gather-files.ts';
 export type {
@@ -263,6 +266,8 @@ export { withThresholds } from './registry/policy-shape.ts';
 export type { RegisterOptions } from './registry/registration.ts';
 export type { Registry } from './registry/registry.ts';
 export type { Rollback, RollbackOptions } from './registry/rollback.ts';
+export type { TrustOptions } from './registry/signing/signatures.ts';
+export type { VerifiedSignature, VersionSignature } from './registry/signing/version-signature.ts';
 export type { StageEffect, StageEffectContext } from './registry/stage-effects.ts';
 export {
   type Approval,

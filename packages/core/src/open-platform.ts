@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import {
   type BoundServices,
   bindServices,
@@ -10,6 +11,7 @@ import type { Loop } from './contracts/loop.ts';
 import type { Principal } from './contracts/ports.ts';
 import type { Scope } from './contracts/scope.ts';
 import type { Deployments } from './deployments/deployments.ts';
+import { FileDownloadCache } from './embedded/download-cache.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
 import { KeelsonError } from './errors.ts';
 import { correlatedLogger } from './events/correlated-logger.ts';
@@ -104,6 +106,7 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
 
 /** How many dead runs opening a platform marks; listing runs and the reaper go on. */
 const reapedAtOpening = 20;
+const defaultCacheBytes = 10 * 2 ** 30;
 /** How many persons' services are kept ready; those of others are made when they are asked for. */
 const keptBindings = 256;
 
@@ -117,6 +120,7 @@ class OpenPlatform implements Platform {
   readonly #sagas = new Map<string, AnySaga>();
   readonly #registryCode: RegistryCode = { checks: new Map(), effects: new Map() };
   readonly #metrics = new Metrics();
+  readonly #downloads: FileDownloadCache;
   readonly #policies: Policies;
   readonly #bound = new RecentlyUsed<BoundServices>(
     keptBindings,
@@ -135,6 +139,9 @@ class OpenPlatform implements Platform {
     this.dir = stores.dir;
     this.#options = options;
     this.#policies = new Policies(portsOf(options).logger);
+    const { dir = join(stores.dir, 'cache', 'downloads'), maxBytes = defaultCacheBytes } =
+      options.downloadCache ?? {};
+    this.#downloads = new FileDownloadCache({ dir, maxBytes, logger: portsOf(options).logger });
     // Our own files need no breaker.
     const metadata =
       options.metadata === undefined
@@ -321,6 +328,7 @@ class OpenPlatform implements Platform {
         sagas: this.#sagas,
         registryCode: this.#registryCode,
         metrics: this.#metrics,
+        downloads: this.#downloads,
         loopReport: () => this.#runner?.report() ?? [],
         health: () => this.#openHealth(),
         authorizer: this.#access?.authorizer,
@@ -344,6 +352,8 @@ class OpenPlatform implements Platform {
       quotas,
       artifactUri: (sha256) => artifacts.uri(workspace, sha256),
       ...portsOf(options),
+      ...(options.keys === undefined ? {} : { keys: options.keys }),
+      ...(options.trustedKeys === undefined ? {} : { trustedKeys: options.trustedKeys }),
       authorizer: this.#access?.authorizer ?? options.authorizer ?? openAuthorizer,
     };
   }

@@ -2,7 +2,15 @@ import { z } from 'zod';
 import { checkOptions, having } from './check-options.ts';
 import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contracts/backend.ts';
 import type { Caretaker } from './contracts/caretaker.ts';
-import type { Authorizer, Clock, Ids, Logger, Notifier, Principal } from './contracts/ports.ts';
+import type {
+  Authorizer,
+  Clock,
+  Ids,
+  KeyProvider,
+  Logger,
+  Notifier,
+  Principal,
+} from './contracts/ports.ts';
 import { KeelsonError } from './errors.ts';
 import type { EventTypeDeclaration } from './events/declared-events.ts';
 import type { EventRetention } from './events/retention.ts';
@@ -10,6 +18,7 @@ import { platformWorkspace } from './operations/access-resources.ts';
 import { type TokenOptions, tokenOptions } from './operations/bearer-tokens.ts';
 import { healthWorkspace } from './operations/health/store-checks.ts';
 import { type NotifierRoute, notifiersOption } from './operations/notifiers/notifications.ts';
+import { publicKeys } from './registry/signing/signatures.ts';
 import { type SystemMetricsOption, systemMetricsOption } from './tracking/system-metrics.ts';
 import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
 
@@ -29,6 +38,8 @@ export interface PlatformOptions {
   readonly series?: SeriesBackend;
   /** Contents; in `dir` when left out. Such as `s3Backend` of `@keelson/store-s3`. */
   readonly artifacts?: ArtifactBackend;
+  /** Copies of model versions that were downloaded on this machine. */
+  readonly downloadCache?: DownloadCacheOption;
   /** `default` when left out. */
   readonly workspace?: string;
   /** Who acts; the user of the operating system, with all roles, when left out. */
@@ -37,6 +48,13 @@ export interface PlatformOptions {
   readonly ids?: Ids;
   /** Silent but for warnings and errors on stderr when left out. A pino instance fits. */
   readonly logger?: Logger;
+  /** What signs model versions, such as `derivedKeys(environmentSecrets())`; its keys are trusted too. */
+  readonly keys?: KeyProvider;
+  /**
+   * Public keys (PEM, or 32 bytes in base64) whose signatures of model versions count here, beside those of
+   * `keys`: to verify, no secret is needed.
+   */
+  readonly trustedKeys?: readonly string[];
   /** Decides who may do what, in place of `access`. */
   readonly authorizer?: Authorizer;
   /**
@@ -78,6 +96,17 @@ export interface AccessOptions {
   readonly tokens?: TokenOptions;
   /** How long rights that another process changes may still be believed; 1,000 (the most) when left out. */
   readonly cacheMs?: number;
+}
+
+/** Where copies of what was downloaded are kept. Platforms may share a directory. */
+export interface DownloadCacheOption {
+  /**
+   * On the file system that models are downloaded to, if they are to be there at once; `cache/downloads` in the
+   * platform's directory when left out.
+   */
+  readonly dir?: string;
+  /** Bytes at most; what was used longest ago goes first. 10 GiB when left out. */
+  readonly maxBytes?: number;
 }
 
 /** Whose services are asked for: another workspace, another person. */
@@ -191,9 +220,17 @@ const schema = z.strictObject({
   metadata: having<MetadataBackend>('a backend for metadata', 'openMetadata').optional(),
   series: having<SeriesBackend>('a backend for series', 'openSeries').optional(),
   artifacts: having<ArtifactBackend>('a backend for artifacts', 'openArtifacts').optional(),
+  downloadCache: z
+    .strictObject({
+      dir: name.optional(),
+      maxBytes: z.number().int().min(0).optional(),
+    } satisfies Record<keyof DownloadCacheOption, z.ZodType>)
+    .optional(),
   clock: having<Clock>('a Clock', 'now').optional(),
   ids: having<Ids>('Ids', 'next').optional(),
   logger: having<Logger>('a Logger', 'debug', 'info', 'warn', 'error').optional(),
+  keys: having<KeyProvider>('a KeyProvider', 'key').optional(),
+  trustedKeys: publicKeys.optional(),
   authorizer: having<Authorizer>('an Authorizer', 'authorize').optional(),
   access: z
     .union([

@@ -3,8 +3,8 @@ import { type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat } from
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fromFileError, isMissing } from '../content/file-fault.ts';
-import { uploaderState, uploadName } from '../content/upload-name.ts';
 import { KeelsonError } from '../errors.ts';
+import { uploaderState, uploadName } from '../upload-name.ts';
 import { type ArchiveMember, manifestPath, renderManifest } from './manifest.ts';
 import { assertMemberPath } from './member-path.ts';
 import { type PackedMember, tarGzipInto, tarInto, writeAll } from './tar-writer.ts';

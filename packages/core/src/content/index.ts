@@ -1,3 +1,4 @@
+export { uploaderState, uploadName } from '../upload-name.ts';
 export { type ByteReader, openByteReader } from './byte-reader.ts';
 export {
   type ChunkManifest,
@@ -10,6 +11,5 @@ export {
 export { assertDigest, isDigest } from './digest.ts';
 export { OngoingWork } from './ongoing-work.ts';
 export { throttled } from './progress.ts';
-export { uploaderState, uploadName } from './upload-name.ts';
 export { type VerifiedStreamParts, verifiedStream } from './verified-stream.ts';
 export { workspaceDirectory } from './workspace-directory.ts';

@@ -1,6 +1,6 @@
 import type { ArtifactSpace } from './artifact-store.ts';
 import type { MetadataStore } from './metadata-store.ts';
-import type { Authorizer, Clock, Ids, Logger, Principal } from './ports.ts';
+import type { Authorizer, Clock, Ids, KeyProvider, Logger, Principal } from './ports.ts';
 import type { QuotaKeeper } from './quota.ts';
 import type { SeriesStore } from './series-store.ts';
 
@@ -20,6 +20,10 @@ export interface Scope {
   readonly ids: Ids;
   readonly logger: Logger;
   readonly authorizer: Authorizer;
+  /** What signs model versions; left out where nobody does. */
+  readonly keys?: KeyProvider;
+  /** The public keys whose signatures of model versions count. */
+  readonly trustedKeys?: readonly string[];
   /** Left out where nothing is limited. */
   readonly quotas?: QuotaKeeper;
 }

@@ -182,7 +182,12 @@ function bufferBytes(manifest: ChunkManifest): number {
   return Math.min(chunkBytes, manifest.sizeBytes);
 }
 
-async function readFully(handle: FileHandle, into: Uint8Array, position: number): Promise<number> {
+/** Reads until `into` is full or the file ends; answers how many bytes. */
+export async function readFully(
+  handle: FileHandle,
+  into: Uint8Array,
+  position: number,
+): Promise<number> {
   let filled = 0;
   while (filled < into.length) {
     const part = await handle.read(into, filled, into.length - filled, position + filled);

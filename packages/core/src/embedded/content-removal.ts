@@ -2,7 +2,7 @@ import { link, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
 import { isMissing, systemCode } from '../content/file-fault.ts';
-import { uploaderState, uploadName } from '../content/upload-name.ts';
+import { uploaderState, uploadName } from '../upload-name.ts';
 import { type ArtifactLayout, contentPath, manifestPath } from './artifact-layout.ts';
 import { syncPath } from './durable-file.ts';
 

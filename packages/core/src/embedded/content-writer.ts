@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path';
 import type { ByteReader } from '../content/byte-reader.ts';
 import { type ChunkManifest, chunkBytes, encodeManifest } from '../content/chunk-manifest.ts';
 import { throttled } from '../content/progress.ts';
-import { uploadName } from '../content/upload-name.ts';
 import type { ContentInfo } from '../contracts/artifact-store.ts';
 import { KeelsonError } from '../errors.ts';
+import { uploadName } from '../upload-name.ts';
 import { type ArtifactLayout, contentPath, manifestPath } from './artifact-layout.ts';
 import { type DurableDirectories, syncPath } from './durable-file.ts';
 

@@ -17,9 +17,9 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fastDirectory, flipByte } from '../../test/file-artifact-harness.ts';
-import { uploadName } from '../content/upload-name.ts';
 import { workspaceDirectory } from '../content/workspace-directory.ts';
 import { describeOwner } from '../process-owner.ts';
+import { uploadName } from '../upload-name.ts';
 import { artifactLayout } from './artifact-layout.ts';
 import { FileArtifactStore } from './file-artifact-store.ts';
 

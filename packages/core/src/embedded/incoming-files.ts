@@ -2,7 +2,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDigest } from '../content/digest.ts';
 import { isMissing } from '../content/file-fault.ts';
-import { uploaderState } from '../content/upload-name.ts';
+import { uploaderState } from '../upload-name.ts';
 import { manifestSuffix } from './artifact-layout.ts';
 
 // An upload of another host cannot be asked for; one whose file has not grown for this long is over.

@@ -87,7 +87,7 @@ function sources(): string[] {
       .map((entry) => join(entry.parentPath, entry.name))
       .filter((path) => !/\.test\.ts$|\/testing\/|\/events\/catalogue\//.test(path))
       .map((path) => readFileSync(path, 'utf8'))
-      .filter((text) => /draftEvent\(|[eE]mit(OfRun)?\(|Event\(/.test(text)),
+      .filter((text) => /draftEvent\(|[eE]mit\w*\(|Event\(/.test(text)),
   );
 }
 

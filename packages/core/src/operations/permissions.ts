@@ -16,6 +16,7 @@ export const permissions = {
   'model.update': 'describe and tag models and versions, and write their cards',
   'model.policy': 'say which transitions a model may take, and what its cards must hold',
   'model.validate': 'keep validation suites of models, and run them on versions',
+  'model.sign': 'vouch for versions with the keys of the platform',
   'model.promote': 'ask for a version to move to another stage',
   'model.approve': 'approve or reject such a move',
   'model.rollback': 'bring the former version back in an emergency, without approvals',

@@ -33,6 +33,7 @@ const approver: readonly string[] = [
   ...own,
   'model.validate',
   'model.promote',
+  'model.sign',
   'model.approve',
   'model.alias',
   'model.delete',

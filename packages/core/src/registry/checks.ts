@@ -1,11 +1,13 @@
 import type { Scope } from '../contracts/scope.ts';
-import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { KeelsonError } from '../errors.ts';
 import { assertText, storableText } from '../json.ts';
 import { openReviewsOf } from '../operations/incidents/open-reviews.ts';
 import { directionByName } from '../tracking/metric-direction.ts';
 import { checkCard } from './cards/card-check.ts';
+import { problemOf } from './damage.ts';
 import type { ModelLineage, ModelVersion } from './model-version.ts';
 import { signatureBreaks } from './signature-breaks.ts';
+import { isGood, type TrustScope, verifiedSignatures, whyNone } from './signing/trust.ts';
 import type { LineagePart, PolicyCheck } from './stage-policy.ts';
 import { checkValidated } from './validation/validated-check.ts';
 
@@ -25,7 +27,7 @@ export type OwnCheck = (
 /** The checks that processes bring, by name. */
 export type OwnChecks = ReadonlyMap<string, OwnCheck>;
 
-type CheckScope = Pick<Scope, 'artifacts' | 'metadata' | 'workspace'>;
+type CheckScope = TrustScope & Pick<Scope, 'artifacts'>;
 
 /** Runs the policy's checks on a version, each against the one now in production, and those of the request. */
 export async function runChecks(
@@ -66,6 +68,8 @@ async function runCheck(
       return checkIntegrity(scope, version);
     case 'no-open-review':
       return checkReviews(scope, version.model);
+    case 'signed':
+      return checkSigned(scope, version, check.keys);
     case 'lineage':
       return checkLineage(scope, version, check.of ?? ['run', 'data']);
     case 'card':
@@ -152,18 +156,24 @@ export async function checkReviews(
   return { name, passed: false, detail };
 }
 
-async function checkIntegrity(
-  scope: Pick<Scope, 'artifacts'>,
+async function checkSigned(
+  scope: TrustScope,
   version: ModelVersion,
+  keys: readonly string[] | undefined,
 ): Promise<CheckOutcome> {
+  const name = 'signed';
+  const found = await verifiedSignatures(scope, version, keys);
+  const good = found.filter(isGood);
+  if (good.length === 0) return { name, passed: false, detail: whyNone(found) };
+  return { name, passed: true, detail: `by ${good.map(({ keyId }) => keyId).join(', ')}` };
+}
+
+async function checkIntegrity(scope: CheckScope, version: ModelVersion): Promise<CheckOutcome> {
   const name = 'integrity';
   for (const file of version.files) {
-    try {
-      await scope.artifacts.verify(file.sha256);
-    } catch (error) {
-      if (!isKeelsonError(error, 'CORRUPT', 'NOT_FOUND')) throw error;
-      return { name, passed: false, detail: `${file.path}: ${error.message}` };
-    }
+    const found = await problemOf(scope, file);
+    if (found === undefined) continue;
+    return { name, passed: false, detail: `${found.path}: ${found.problem}` };
   }
   return { name, passed: true, detail: `${version.files.length} files match their SHA-256` };
 }

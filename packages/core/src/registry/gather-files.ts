@@ -41,7 +41,8 @@ export interface GatherOptions {
   readonly onProgress?: (progress: FileProgress) => void;
 }
 
-const gatherShape = z.object({
+/** The checks of {@link GatherOptions}, among other options. */
+export const gatherOptions: z.ZodObject = z.object({
   signal: signalOption.optional(),
   onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
 } satisfies Record<keyof GatherOptions, z.ZodType>);
@@ -60,7 +61,7 @@ export async function gatherFiles(
   from: FilesOrigin,
   options: GatherOptions = {},
 ): Promise<readonly ModelFile[]> {
-  checkOptions(gatherShape, options, 'register');
+  checkOptions(gatherOptions, options, 'register');
   const gathering = new Gathering(scope, options);
   const { sources, confirm } = await sourcesOf(tracking, from);
   const queue = new PQueue({ concurrency: 'files' in from ? 1 : atOnce });

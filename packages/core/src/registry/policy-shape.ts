@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { assertObject, checkOptions } from '../check-options.ts';
 import { KeelsonError } from '../errors.ts';
+import { publicKeys } from './signing/signatures.ts';
 import type { StagePolicy, TransitionRule } from './stage-policy.ts';
 
 const stage = z.enum(['DEVELOPMENT', 'STAGING', 'PRODUCTION', 'ARCHIVED']);
@@ -12,6 +13,7 @@ const check = z.discriminatedUnion('check', [
   z.strictObject({ check: z.literal('integrity') }),
   z.strictObject({ check: z.literal('signature') }),
   z.strictObject({ check: z.literal('no-open-review') }),
+  z.strictObject({ check: z.literal('signed'), keys: publicKeys.optional() }),
   z.strictObject({
     check: z.literal('lineage'),
     of: z

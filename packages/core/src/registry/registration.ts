@@ -12,6 +12,7 @@ import { versionKey } from '../language/version-order.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
+import { healingOf } from './damage.ts';
 import { type FilesOrigin, type GatherOptions, gatherFiles, keepFiles } from './gather-files.ts';
 import { lineageChanges, lineageOf } from './lineage-edges.ts';
 import { findModel, is, lacks, readVersionById } from './model-records.ts';
@@ -109,7 +110,8 @@ async function decide(
   const model = await findModel(scope, name);
   if (model?.columns['deletedAt'] !== undefined) throw nameTaken(name, model);
   const same = model && (await sameVersion(scope, model.id, options, content));
-  if (same !== undefined) return { changes: [], result: same.id };
+  // Its content has just been put again, and was read back.
+  if (same !== undefined) return { changes: healingOf(scope, same), result: same.id };
   const latest = await latestOf(scope, model);
   const former = latest?.body['signature'] as unknown as ModelSignature | undefined;
   const signatureBroken =

@@ -19,6 +19,14 @@ import type { VersionPage } from './version-search.ts';
 const readsModel = asks('model.read', named('model'));
 const readsVersion = asks('model.read', named('version'));
 
+/** By id, or by a reference: what an alias or a range means is asked on the model. */
+function namedVersion([name]: readonly unknown[]): string | undefined {
+  if (typeof name !== 'string' || !name.includes('@')) return resourceOf('version', name);
+  return resourceOf('model', name.slice(0, name.lastIndexOf('@')));
+}
+
+const readsNamed = asks('model.read', namedVersion);
+
 /** Who may call what of the registry. */
 const rules: AccessRules<Registry> = {
   register: {
@@ -69,7 +77,12 @@ const rules: AccessRules<Registry> = {
   rollback: asks('model.rollback', named('model')),
   addCheck: 'local',
   addEffect: 'local',
-  download: readsVersion,
+  download: readsNamed,
+  verify: readsNamed,
+  sign: asks('model.sign', namedVersion),
+  signatures: readsNamed,
+  verifySignatures: readsNamed,
+  exportSignatures: readsNamed,
 
   setCard: asks('model.update', named('version')),
   getCard: readsVersion,

@@ -4,11 +4,8 @@ import { isKeelsonError } from '../errors.ts';
 import { commitChanges } from '../operations/decide-and-commit.ts';
 import { baselineWatch } from '../operations/health/baseline.ts';
 import { schedules } from '../operations/health/check-schedules.ts';
-import type { ModelFile } from './model-version.ts';
+import { damageCheck } from './damage-check.ts';
 
-const versions = 5;
-/** Of what is read in one look. */
-const maxBytes = 64 * 1_048_576;
 const canary = 'health:immutable';
 
 /** The checks of the registry. `reserved` is a scope of the workspace in which checks may write. */
@@ -16,51 +13,15 @@ export function registryChecks(
   scope: Scope,
   reserved: Pick<Scope, 'metadata' | 'workspace' | 'principal'>,
 ): readonly HealthCheck[] {
-  const { metadata, workspace, artifacts } = scope;
+  const { metadata, workspace } = scope;
   const base = { component: 'registry', critical: false, kind: 'deep', shared: true } as const;
   const judgeTime = baselineWatch('A walk through the lineage of the newest version');
   const newest = {
     orderBy: [{ by: { from: 'column', name: 'createdAt' }, direction: 'desc' }],
   } as const;
 
-  async function problemOf(file: ModelFile, signal: AbortSignal): Promise<string | undefined> {
-    try {
-      await artifacts.verify(file.sha256, signal);
-      return undefined;
-    } catch (error) {
-      if (!isKeelsonError(error, 'NOT_FOUND', 'CORRUPT')) throw error;
-      return `${file.path}: ${error.message}`;
-    }
-  }
-
   return [
-    {
-      ...{ ...base, ...schedules.performance, failureThreshold: 1, timeoutMs: 120_000 },
-      name: 'recent versions',
-      async run(signal) {
-        const query = { ...newest, limit: versions };
-        const { records } = await metadata.query(workspace, 'model_version', query);
-        const problems: string[] = [];
-        let bytes = 0;
-        let files = 0;
-        for (const { id, body, columns } of records) {
-          for (const file of (body['files'] ?? []) as unknown as readonly ModelFile[]) {
-            bytes += file.sizeBytes;
-            if (bytes > maxBytes) break;
-            files += 1;
-            const problem = await problemOf(file, signal);
-            if (problem === undefined) continue;
-            problems.push(`${columns['modelName']}@${columns['version']} (${id}) ${problem}`);
-          }
-        }
-        const details = { versions: records.length, files, problems: problems.length };
-        if (problems.length === 0) {
-          const message = 'The files of the newest versions are what was registered.';
-          return { status: 'HEALTHY', message, details };
-        }
-        return { status: 'UNHEALTHY', message: problems.slice(0, 5).join('; '), details };
-      },
-    },
+    damageCheck(scope),
     {
       ...{ ...base, ...schedules.performance, failureThreshold: 1 },
       name: 'immutability',

@@ -1,3 +1,4 @@
+import type { DownloadCache } from '../contracts/download-cache.ts';
 import type { OwnCheck } from './checks.ts';
 import type { StageEffect } from './stage-effects.ts';
 
@@ -10,11 +11,8 @@ export interface RegistryCode {
 /** What the registry is told by the rooms above it. */
 export interface RegistryParts {
   readonly code: RegistryCode;
+  /** Copies of contents on this machine. */
+  readonly downloads: DownloadCache;
   /** Where a version is used now, in words such as `deployment fraud-api`; none is free to go. */
   uses(versionId: string): Promise<readonly string[]>;
-}
-
-/** A process that brings nothing, and uses nothing. */
-export function noParts(): RegistryParts {
-  return { code: { checks: new Map(), effects: new Map() }, uses: async () => [] };
 }

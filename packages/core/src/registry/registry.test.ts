@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -342,7 +342,8 @@ describe('damage', () => {
     expect(asked.checks.find((check) => !check.passed)?.name).toBe('integrity');
     const target = join(dir, 'downloaded');
     expect((await code(platform.registry.download(version.id, target))).code).toBe('CORRUPT');
-    expect(readdirSync(target)).toEqual([]);
+    expect(existsSync(target)).toBe(false);
+    expect(readdirSync(dir).filter((name) => name.startsWith('.keelson-'))).toEqual([]);
   });
 
   test('what never changes cannot be changed through the store either', async () => {

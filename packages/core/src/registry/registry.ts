@@ -3,6 +3,7 @@ import type { Scope } from '../contracts/scope.ts';
 import type { Tracking } from '../tracking/tracking.ts';
 import { type Aliases, createAliases } from './aliases.ts';
 import { type Cards, createCards } from './cards/cards.ts';
+import { createVerifications, type Verifications } from './damage.ts';
 import { createDeletion, type Deletion } from './deletion.ts';
 import { createDownloads, type Downloads } from './downloads.ts';
 import { createLineage, type Lineage } from './lineage.ts';
@@ -12,6 +13,7 @@ import { createModels, type Models } from './models.ts';
 import { createModelMoves, type ModelMoves } from './moving/model-moves.ts';
 import { type RegisterOptions, registerVersion } from './registration.ts';
 import type { RegistryParts } from './registry-parts.ts';
+import { createSignatures, type Signatures } from './signing/signatures.ts';
 import { createTimeTravel, type TimeTravel } from './time-travel.ts';
 import { createTransitions, type Transitions } from './transitions.ts';
 import { createValidations, type Validations } from './validation/validations.ts';
@@ -27,6 +29,8 @@ export interface Registry
     Transitions,
     TimeTravel,
     Downloads,
+    Verifications,
+    Signatures,
     Lineage,
     VersionSearches,
     ModelSearches,
@@ -43,7 +47,7 @@ export function createRegistry(
   tracking: Tracking,
   parts: RegistryParts,
 ): { readonly registry: Registry; readonly loops: readonly Loop[] } {
-  const downloads = createDownloads(scope);
+  const downloads = createDownloads(scope, parts.downloads);
   const { expiryLoop, ...transitions } = createTransitions(scope, parts);
   const registry: Registry = {
     ...createModels(scope),
@@ -53,6 +57,8 @@ export function createRegistry(
     ...createTimeTravel(scope),
     ...transitions,
     ...downloads,
+    ...createVerifications(scope),
+    ...createSignatures(scope),
     ...createLineage(scope),
     ...createVersionSearches(scope),
     ...createModelSearches(scope),

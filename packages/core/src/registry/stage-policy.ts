@@ -10,6 +10,8 @@ export type PolicyCheck =
   | { readonly check: 'signature' }
   /** No incident of the model is still to be reviewed; looked at again when somebody approves. */
   | { readonly check: 'no-open-review' }
+  /** Somebody whose public key is trusted has signed it; of `keys`, where they are given. */
+  | { readonly check: 'signed'; readonly keys?: readonly string[] }
   /** The version's card fills the fields. */
   | CardCheck
   /** The newest report of a validation suite on the version passed, made by the suite as it is now. */

@@ -7,6 +7,7 @@ import { assertText } from '../json.ts';
 import { assertAllowed, type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { optional } from '../tracking/run.ts';
 import { type CheckOutcome, type OwnCheck, runChecks } from './checks.ts';
+import { flagIfDamaged } from './damage.ts';
 import { emitOfModel } from './emit-of-model.ts';
 import { readModel, readVersion, readVersionById } from './model-records.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
@@ -81,7 +82,10 @@ export async function requestTransition(
     const asked: Asked = { options, id, versionId: version.id, replacementId, against, checks };
     try {
       const outdated = await decideAndCommit(scope, () => decide(scope, parts, asked));
-      if (!outdated || attempt === 5) return await readTransition(scope, id);
+      if (outdated && attempt < 5) continue;
+      // Not before: a flagged version takes no request, and this one tells what was found.
+      if (failsIntegrity(checks)) await flagIfDamaged(scope, version);
+      return await readTransition(scope, id);
     } catch (error) {
       // The same request from another process came first.
       const first = isKeelsonError(error, 'CONFLICT')
@@ -91,6 +95,10 @@ export async function requestTransition(
       return first;
     }
   }
+}
+
+function failsIntegrity(checks: readonly CheckOutcome[]): boolean {
+  return checks.some(({ name, passed }) => name === 'integrity' && !passed);
 }
 
 /** What the request meets: CONFLICT where it cannot be, before any content is read. */

@@ -103,6 +103,36 @@ export interface ModelValidated {
   readonly failed: readonly string[];
 }
 
+/** A version's content was found damaged: it cannot be used until it is whole again. */
+export interface ModelDamaged {
+  /** The model. */
+  readonly name: string;
+  readonly versionId: string;
+  readonly version: string;
+  /** The files that are not what was registered, as far as they were looked at. */
+  readonly files: readonly string[];
+  readonly reason: string;
+}
+
+/** Somebody has vouched for a version with a key of the platform. */
+export interface ModelSigned {
+  /** The model. */
+  readonly name: string;
+  readonly versionId: string;
+  readonly version: string;
+  readonly keyId: string;
+  /** Ed25519, 32 bytes in base64. */
+  readonly publicKey: string;
+}
+
+/** A version that was found damaged is whole again. */
+export interface ModelHealed {
+  /** The model. */
+  readonly name: string;
+  readonly versionId: string;
+  readonly version: string;
+}
+
 /** A version should no longer be used. */
 export interface ModelDeprecated {
   /** The model. */
@@ -153,6 +183,9 @@ export interface RegistryEventPayloads {
   readonly 'promotion.withdrawn': PromotionWithdrawn;
   readonly 'promotion.expired': PromotionExpired;
   readonly 'model.validated': ModelValidated;
+  readonly 'model.damaged': ModelDamaged;
+  readonly 'model.healed': ModelHealed;
+  readonly 'model.signed': ModelSigned;
   readonly 'model.deprecated': ModelDeprecated;
   readonly 'model.deleted': ModelDeleted;
   readonly 'model.restored': ModelRestored;
@@ -303,6 +336,37 @@ export const registryEvents: {
       reportId: '0198c0de-0000-7000-8000-000000000014',
       sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
       failed: ['latency'],
+    },
+  }),
+  'model.damaged': defineEvent<ModelDamaged>({
+    ...ofModel,
+    meaning:
+      'The content of a version was found damaged; it cannot be used until it is whole again.',
+    fields: { name: text, versionId: text, version: text, files: texts, reason: text },
+    example: {
+      name: 'fraud',
+      versionId,
+      version: '1.2.0',
+      files: ['model.onnx'],
+      reason: 'model.onnx: the content is damaged between byte 0 and 1048576',
+    },
+  }),
+  'model.healed': defineEvent<ModelHealed>({
+    ...ofModel,
+    meaning: 'A version that was found damaged is whole again.',
+    fields: { name: text, versionId: text, version: text },
+    example: { name: 'fraud', versionId, version: '1.2.0' },
+  }),
+  'model.signed': defineEvent<ModelSigned>({
+    ...ofModel,
+    meaning: 'Somebody has vouched for a version with a key of the platform.',
+    fields: { name: text, versionId: text, version: text, keyId: text, publicKey: text },
+    example: {
+      name: 'fraud',
+      versionId,
+      version: '1.2.0',
+      keyId: '2026-11',
+      publicKey: '11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=',
     },
   }),
   'model.deprecated': defineEvent<ModelDeprecated>({

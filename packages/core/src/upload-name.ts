@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { JsonObject } from '../json.ts';
-import { describeOwner, type OwnerState, ownerState } from '../process-owner.ts';
-import { uuidV7 } from '../uuid.ts';
+import type { JsonObject } from './json.ts';
+import { describeOwner, type OwnerState, ownerState } from './process-owner.ts';
+import { uuidV7 } from './uuid.ts';
 
 /** A new name for an upload, from which others can tell whether its process still lives. */
 export function uploadName(): string {
