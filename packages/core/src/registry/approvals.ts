@@ -61,7 +61,10 @@ async function decide(
   const reason = { reason: comment === '' ? transition.reason : comment };
   if (outcome === 'REJECTED') {
     const rejected = transitionChanged({ ...decided, status: 'REJECTED' });
-    const changes = [rejected, rejection(scope, model, transition, [comment])];
+    const changes = [
+      rejected,
+      rejection(scope, model, transition, comment === '' ? [] : [comment]),
+    ];
     return { changes, result: undefined, ...reason };
   }
   assertMovable(model, version, transition.to);
@@ -118,7 +121,10 @@ export async function withdrawTransition(
     return {
       changes: [
         transitionChanged({ ...transition, status: 'WITHDRAWN', ended: comment }),
-        emitOfModel(scope, 'promotion.withdrawn', model.name, { ...of, reason: comment }),
+        emitOfModel(scope, 'promotion.withdrawn', model.name, {
+          ...of,
+          ...(comment === '' ? {} : { reason: comment }),
+        }),
       ],
       result: undefined,
     };

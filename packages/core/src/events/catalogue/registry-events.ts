@@ -75,7 +75,7 @@ export interface PromotionWithdrawn {
   readonly versionId: string;
   readonly from: string;
   readonly to: string;
-  readonly reason: string;
+  readonly reason?: string;
 }
 
 /** A request for a change of stage found too few approvals in its time. */
@@ -298,7 +298,10 @@ export const registryEvents: {
   'promotion.withdrawn': defineEvent<PromotionWithdrawn>({
     ...ofModel,
     meaning: 'Who asked for a change of stage has taken the request back.',
-    fields: { name: text, transitionId: text, versionId: text, from: text, to: text, reason: text },
+    fields: {
+      ...{ name: text, transitionId: text, versionId: text, from: text, to: text },
+      reason: text.optional(),
+    },
     example: {
       name: 'fraud',
       transitionId,
