@@ -103,6 +103,7 @@ export type { Analysis, Monitor, WatchOptions } from './monitoring/monitor.ts';
 export type { Monitoring } from './monitoring/monitoring.ts';
 export type { Accuracy, Performance } from './monitoring/performance.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
+export type { SampleOptions } from './monitoring/sampled-requests.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
 export type { Access, ExplainOptions, Explanation } from './operations/access.ts';
 export type { Role } from './operations/access-roles.ts';
@@ -204,6 +205,11 @@ export type { StepArtifact } from './pipelines/step-artifact.ts';
 export type { StepExecution } from './pipelines/step-execution.ts';
 export { StepError } from './pipelines/step-policy.ts';
 export type { StepContext, StepHandle } from './pipelines/step-types.ts';
+export {
+  type StepValidation,
+  type ValidatedVersion,
+  validationStep,
+} from './pipelines/validation-step.ts';
 export type { WaitOptions } from './pipelines/waiting.ts';
 export type {
   AccessOptions,

@@ -1,5 +1,6 @@
 import type { Scope } from '../contracts/scope.ts';
 import { type AccessRules, asks, guard, named, namedIn } from '../operations/access-guard.ts';
+import type { SampledRequest } from '../registry/validation/test-context.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { KnownRow } from './rule.ts';
 
@@ -25,6 +26,13 @@ const rules: AccessRules<Monitoring> = {
     async redact(rows: readonly KnownRow[], may) {
       if (await may('prediction.read.features')) return rows;
       return rows.map((row) => ({ ...row, features: {} }));
+    },
+  },
+  sampledRequests: {
+    ...asks('prediction.read.features', named('deployment-id')),
+    async redact(requests: readonly SampledRequest[], may) {
+      if (await may('prediction.read.identity')) return requests;
+      return requests.map(({ features }) => ({ features }));
     },
   },
   report: reads,

@@ -220,6 +220,23 @@ describe('analysis', () => {
     expect((await platform.monitoring.getMonitor(deployment.id)).versionId).toBe(versionId);
   });
 
+  test('requests are drawn at random, the same for the same seed, in order of their time', async () => {
+    for (let i = 0; i < 60; i += 1) predict(i);
+    const { monitoring } = platform;
+    const draw = (more: object) =>
+      monitoring.sampledRequests(deployment.id, { from: begin, to: begin + 50 * hour, ...more });
+    const all = await draw({});
+    expect(all).toHaveLength(50);
+    const ten = await draw({ limit: 10 });
+    expect(await draw({ limit: 10 })).toEqual(ten);
+    expect(await draw({ limit: 10, seed: 'other' })).not.toEqual(ten);
+    expect(new Set(ten.map(({ requestId }) => requestId)).size).toBe(10);
+    expect(all.filter((one) => ten.some(({ requestId }) => requestId === one.requestId))).toEqual(
+      ten,
+    );
+    await expect(draw({ limit: 0 })).rejects.toMatchObject({ code: 'INVALID' });
+  });
+
   test('two processes that analyse at once make one analysis and one alert of each rule', async () => {
     await watch();
     for (let i = 0; i < 100; i += 1) predict(i);

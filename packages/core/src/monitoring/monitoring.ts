@@ -5,6 +5,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
+import type { SampledRequest } from '../registry/validation/test-context.ts';
 import type { Alert } from './alert.ts';
 import { createAlerts } from './alerts.ts';
 import { createAnalyses } from './analyses.ts';
@@ -27,6 +28,7 @@ import { type Performance, performanceOf } from './performance.ts';
 import { PredictionLog, type PredictionLogOptions } from './prediction-log.ts';
 import { type ReportParts, renderReport } from './report.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
+import { type SampleOptions, sampleRequests } from './sampled-requests.ts';
 
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
 export interface Monitoring {
@@ -67,6 +69,11 @@ export interface Monitoring {
     range: { readonly from: number; readonly to: number },
     options?: { readonly versionId?: string },
   ): Promise<readonly KnownRow[]>;
+  /**
+   * Requests of a period, drawn at random: what a validation's `replay` asks again. What was predicted and who
+   * asked is not among them but for the request's id.
+   */
+  sampledRequests(deploymentId: string, options: SampleOptions): Promise<readonly SampledRequest[]>;
   /** A self-contained HTML page: accuracy, label shares and evidence over time, alerts. */
   report(deploymentId: string): Promise<string>;
   close(): Promise<void>;
@@ -253,6 +260,13 @@ export function createMonitoring(
       await predictions.flush();
       const labelled = await readLabelled(scope, deploymentId, range, maxDelayMs);
       return knownRows(labelled, rowOptions.versionId);
+    },
+
+    async sampledRequests(deploymentId, options) {
+      assertText(deploymentId, 'The id of a deployment');
+      assertRange(options, 'monitoring.sampledRequests');
+      await predictions.flush();
+      return await sampleRequests(scope, deploymentId, options);
     },
 
     close: () => predictions.flush({ timeoutMs: 10_000 }),

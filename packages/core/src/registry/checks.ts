@@ -52,7 +52,14 @@ export async function runChecks(
 
 /** Those whose outcome may change while a request waits for approvals, and that cost no reading of content. */
 export function checksOfApproval(checks: readonly PolicyCheck[]): readonly PolicyCheck[] {
-  const changing = new Set(['signature', 'no-worse', 'comparison', 'no-open-review']);
+  const changing = new Set([
+    'signature',
+    'no-worse',
+    'comparison',
+    'no-open-review',
+    'card',
+    'validated',
+  ]);
   return checks.filter(({ check }) => changing.has(check));
 }
 

@@ -71,7 +71,9 @@ function blockAsHtml(block: PageBlock): string {
       ? ''
       : `<div class="scroll"><table class="pairs">${rows.join('')}</table></div>`;
   }
-  return 'figure' in block ? block.figure : table(block.head, block.rows);
+  if ('figure' in block) return block.figure;
+  const cells = table(block.head, block.rows);
+  return cells.replaceAll('<td>FAILED</td>', '<td class="reason">FAILED</td>');
 }
 
 const tonesOfText = { bad: 'reason', note: 'note' };

@@ -169,6 +169,7 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     ],
     'monitoring.evaluate': [[w.deploymentId, { at: until }]],
     'monitoring.performance': [[w.deploymentId, range]],
+    'monitoring.sampledRequests': [[w.deploymentId, range]],
     'monitoring.labelledRows': [[w.deploymentId, range, { versionId: w.versionId }]],
 
     'events.subscribe': [[`foreign`, { types: ['invoice.sent'], from: 'start' }, handler]],

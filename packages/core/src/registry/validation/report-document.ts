@@ -159,7 +159,7 @@ function segmentsBlocks(figures: SegmentsFigures): readonly PageBlock[] {
 
 function captionOf({ by, gap, low, high, passed }: ColumnSegments): string {
   if (gap === null) return `By ${by}: too few rows to judge.`;
-  return `By ${by}: the gap is ${number(gap)}, between ${low} and ${high}; ${passed ? 'PASSED' : 'FAILED'}.`;
+  return `By ${by}: the gap is ${number(gap, 3)}, between ${low} and ${high}; ${passed ? 'PASSED' : 'FAILED'}.`;
 }
 
 function segmentsChart(column: ColumnSegments, { overall }: SegmentsFigures): string {
@@ -167,7 +167,7 @@ function segmentsChart(column: ColumnSegments, { overall }: SegmentsFigures): st
   const bars = column.segments.map(({ segment, value, interval, judged, rows }) => {
     const tone = !judged ? 'weak' : !column.passed && isEnd(segment) ? 'bad' : 'plain';
     const known = interval === undefined ? {} : { interval };
-    const text = `${number(value) || '–'} of ${rows}`;
+    const text = `${number(value, 3) || '–'} of ${rows}`;
     return { name: segment, value, ...known, text, tone } as const;
   });
   const mark = overall === null ? {} : { mark: overall };
@@ -183,7 +183,7 @@ function performanceBlocks(figures: PerformanceFigures): readonly PageBlock[] {
   ];
   return [
     {
-      text: `${rounds.length} rounds of ${requests} requests of ${batchRows} rows, ${concurrency} under way at a time.`,
+      text: `${rounds.length} rounds of ${requests} requests of ${batchRows} ${batchRows === 1 ? 'row' : 'rows'}, ${concurrency} under way at a time.`,
     },
     {
       figure: latencyChart(figures),

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { htmlElements } from '../../../test/html-elements.ts';
 import {
   openTestPlatform,
   sharePlatform,
@@ -285,6 +286,37 @@ describe('validate', () => {
     const skipped = await registry.validate(first.id, 's', itself);
     expect(skipped.tests[0]).toMatchObject({ outcome: 'SKIPPED' });
   });
+});
+
+test('the page of a report is one without script or outside parts, everything escaped', async () => {
+  const { platform } = shared.fresh();
+  const hostile = `<script>alert(1)</script>"'&|`;
+  const rows = labelledRows(120).map((row, i) => ({ ...row, [hostile]: i % 2 ? hostile : 'x' }));
+  const { report } = await outcomeOf(platform, good, {
+    data: { d: { rows } },
+    tests: [
+      {
+        ...{ test: 'golden', name: hostile },
+        cases: [{ inputs: { a: 1, b: 0 }, expected: { label: hostile } }],
+      },
+      { test: 'segments', data: 'd', label: 'label', metric: 'accuracy', by: [hostile], maxGap: 0 },
+      { test: 'performance', requests: 5, rounds: 1, limits: {} },
+    ],
+  });
+  const page = await platform.registry.validationPage(report.id, 'html');
+  expect(page).toContain("default-src 'none'");
+  const found = htmlElements(page);
+  const names = new Set(found.map(({ name }) => name));
+  for (const name of ['script', 'img', 'a', 'iframe', 'link']) expect(names).not.toContain(name);
+  for (const { attributes } of found) {
+    for (const attribute of attributes) expect(attribute).not.toMatch(/^(on|href|src)/i);
+  }
+  // Two segments and the histogram are drawn.
+  expect(found.filter(({ name }) => name === 'rect').length).toBe(2 + 30);
+  expect(page.split('&lt;script&gt;').length).toBeGreaterThan(6);
+  const markdown = await platform.registry.validationPage(report.id, 'markdown');
+  expect(markdown).not.toContain('<script>');
+  expect(markdown.match(/^# /gm)).toHaveLength(1);
 });
 
 describe('a model that misbehaves', () => {
