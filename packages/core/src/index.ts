@@ -226,6 +226,7 @@ export type { CardCheck } from './registry/cards/card-check.ts';
 export type { CardRevision } from './registry/cards/cards.ts';
 export type { CheckOutcome, OwnCheck } from './registry/checks.ts';
 export type { FileProblem, VersionVerification } from './registry/damage.ts';
+export type { CompareVersionsOptions } from './registry/compare-versions.ts';
 export type { DeleteOptions, Deletion } from './registry/deletion.ts';
 export type { DownloadOptions } from './registry/downloads.ts';
 export { modelFormats, readModelFacts } from './registry/formats/read-model-facts.ts';
@@ -320,6 +321,13 @@ export type {
   ValidationProgress,
 } from './registry/validation/validate-options.ts';
 export type { ValidatedCheck } from './registry/validation/validated-check.ts';
+export type {
+  ComparedFile,
+  ComparedSignatures,
+  ComparedVersion,
+  ComparedVersionMetric,
+  VersionComparison,
+} from './registry/version-comparison.ts';
 export type { VersionPage, VersionSearch } from './registry/version-search.ts';
 export type { VersionChanges, Versions } from './registry/versions.ts';
 export {

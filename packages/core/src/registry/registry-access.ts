@@ -26,6 +26,14 @@ function namedVersion([name]: readonly unknown[]): string | undefined {
 }
 
 const readsNamed = asks('model.read', namedVersion);
+const readsVersionsAndRuns = asksAll(
+  asks('model.read', ([references]) =>
+    Array.isArray(references) && references.length > 0
+      ? references.map((one) => namedVersion([one]) ?? 'version:')
+      : undefined,
+  ),
+  asks('tracking.read'),
+);
 
 /** Who may call what of the registry. */
 const rules: AccessRules<Registry> = {
@@ -119,6 +127,8 @@ const rules: AccessRules<Registry> = {
       resource: ({ name }: Model) => `model:${name}`,
     },
   },
+  compare: readsVersionsAndRuns,
+  comparisonPage: readsVersionsAndRuns,
   // It crosses models, runs and executions.
   lineage: asksAll(asks('model.read'), asks('tracking.read'), asks('pipeline.read')),
   impact: asksAll(asks('model.read'), asks('tracking.read')),

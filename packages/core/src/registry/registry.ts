@@ -4,6 +4,7 @@ import type { Tracking } from '../tracking/tracking.ts';
 import { type Aliases, createAliases } from './aliases.ts';
 import { type Cards, createCards } from './cards/cards.ts';
 import { createVerifications, type Verifications } from './damage.ts';
+import { createVersionComparisons, type VersionComparisons } from './compare-versions.ts';
 import { createDeletion, type Deletion } from './deletion.ts';
 import { createDownloads, type Downloads } from './downloads.ts';
 import { createLineage, type Lineage } from './lineage.ts';
@@ -34,6 +35,7 @@ export interface Registry
     Lineage,
     VersionSearches,
     ModelSearches,
+    VersionComparisons,
     Cards,
     Validations,
     ModelMoves {
@@ -62,6 +64,7 @@ export function createRegistry(
     ...createLineage(scope),
     ...createVersionSearches(scope),
     ...createModelSearches(scope),
+    ...createVersionComparisons(scope, tracking),
     ...createCards(scope),
     ...createModelMoves(scope),
     ...createValidations(scope, downloads.download),

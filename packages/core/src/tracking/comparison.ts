@@ -167,9 +167,18 @@ function baselineChange(
   direction: MetricDirection | undefined,
 ): BaselineChange | undefined {
   if (base === undefined || of === undefined) return undefined;
+  return changeBetween(base.final, of.final, direction);
+}
+
+/** How a value lies beside that of a baseline. */
+export function changeBetween(
+  base: number,
+  value: number,
+  direction: MetricDirection | undefined,
+): BaselineChange {
   // Equal infinities are the same, though their difference is no number.
-  const difference = of.final === base.final ? 0 : of.final - base.final;
-  const size = Math.abs(base.final);
+  const difference = value === base ? 0 : value - base;
+  const size = Math.abs(base);
   const share = size > 0 && size < Infinity ? difference / size : undefined;
   if (direction === undefined || Number.isNaN(difference))
     return { difference, share, verdict: undefined };
@@ -206,7 +215,7 @@ const undirected =
   'it is not known whether higher or lower is better; give directions, or define the metric';
 
 /** What is not the same in all maps, and how many keys are. */
-function differences<T extends Json>(
+export function differences<T extends Json>(
   maps: readonly Readonly<Record<string, T>>[],
 ): { readonly differing: readonly Difference<T>[]; readonly same: number } {
   const keys = [...new Set(maps.flatMap((map) => Object.keys(map)))].toSorted();
@@ -225,7 +234,7 @@ function allEqual(values: readonly (Json | undefined)[]): boolean {
 }
 
 /** Facts under dotted keys; a dot or a backslash within a key is written with a backslash before it. */
-function flatFacts(facts: JsonObject): Record<string, Json> {
+export function flatFacts(facts: JsonObject): Record<string, Json> {
   const flat: [string, Json][] = [];
   const visit = (prefix: string, value: Json): void => {
     if (!isPlainObject(value) || Object.keys(value).length === 0) {
