@@ -120,20 +120,24 @@ export async function resolveLineage(
     const found = ids.length === 0 ? [] : await targets([among('from', ids)], key);
     youngest ??= 0;
     const runs = found.filter(({ role }) => datasetRoles.some((each) => each === role));
-    const versions = found.filter(({ role }) => role.startsWith(dataRolePrefix));
-    return {
-      op: 'or',
-      of: [
-        among(
-          'id',
-          versions.map(({ to }) => to),
-        ),
-        among(
-          'sourceRunId',
-          runs.map(({ to }) => to),
-        ),
-      ],
-    };
+    const made =
+      runs.length === 0
+        ? []
+        : await targets(
+            [
+              is('role', 'produced'),
+              among(
+                'from',
+                runs.map(({ to }) => to),
+              ),
+            ],
+            key,
+          );
+    const direct = found.filter(({ role }) => role.startsWith(dataRolePrefix));
+    return among(
+      'id',
+      [...direct, ...made].map(({ to }) => to),
+    );
   }
 
   /** Where edges lead. */

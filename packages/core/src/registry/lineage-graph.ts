@@ -242,7 +242,7 @@ function isRecordless(id: string, known: Map<string, Facts>): boolean {
     known.set(id, { type, label });
     return true;
   };
-  if (id.startsWith(commit)) return tell('commit', `commit ${id.slice(commit.length, 19)}`);
+  if (id.startsWith(commit)) return tell('commit', id.slice(commit.length, 19));
   if (id.startsWith(image)) return tell('environment', id.slice(image.length));
   if (id.startsWith(lock)) return tell('environment', `lock file ${id.slice(lock.length, 17)}`);
   if (id.startsWith(features)) return tell('feature_set', id.slice(features.length));

@@ -84,7 +84,7 @@ describe('lineage', () => {
         '1 upstream run night run',
         '1 upstream model_version base@1.0.0',
         '1 upstream execution execution-1',
-        '1 upstream commit commit abc123',
+        '1 upstream commit abc123',
         '1 upstream environment trainer:7',
         '1 upstream environment lock file a1b2',
         '1 upstream feature_set clicks@3',
@@ -114,7 +114,7 @@ describe('lineage', () => {
   });
 
   test.each([
-    ['commit:abc123', 'commit commit abc123'],
+    ['commit:abc123', 'commit abc123'],
     ['image:trainer:7', 'environment trainer:7'],
     ['lock:a1b2', 'environment lock file a1b2'],
     ['features:clicks@3', 'feature_set clicks@3'],
