@@ -84,7 +84,7 @@ sklearn("tensors", ModelSignature(
     Schema([TensorSpec(np.dtype(np.float32), (-1, 5))]), Schema([TensorSpec(np.dtype(np.int64), (-1,), "label")])),
     serialization_format="pickle")
 sklearn("unsigned", None, serialization_format="pickle")
-sklearn("wide", ModelSignature(Schema([ColSpec("double", f"feature number {i}") for i in range(100)])),
+sklearn("wide", ModelSignature(Schema([ColSpec("double", f"feature number {i}") for i in range(30)])),
         serialization_format="pickle")
 pyfunc("every-type", ModelSignature(
     Schema([ColSpec(t, t.name) for t in DataType.all_types()] + [

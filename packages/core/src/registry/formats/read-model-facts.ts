@@ -2,8 +2,10 @@ import type { ModelFacts, ModelFiles, ModelFormatReader } from '../../contracts/
 import { checkedFiles } from './checked-files.ts';
 import { mlflowFormat } from './mlflow-format.ts';
 import { onnxFormat } from './onnx-format.ts';
+import { savedModelFormat } from './saved-model-format.ts';
+import { xgboostFormat } from './xgboost-format.ts';
 
-const plainFormats: readonly ModelFormatReader[] = [onnxFormat];
+const plainFormats: readonly ModelFormatReader[] = [onnxFormat, savedModelFormat, xgboostFormat];
 
 /** The formats that are known without further readers, in the order in which they are asked. */
 export const modelFormats: readonly ModelFormatReader[] = [
