@@ -55,7 +55,7 @@ async function put(putting: Putting): Promise<ContentInfo> {
     if (!canBeReadAgain(source)) return await putStream(putting, parts, first);
     const manifest = await readThrough(putting, parts, first);
     assertExpected(putting, manifest);
-    return await putKnown(putting, manifest);
+    return await putKnown(putting, manifest, parts);
   } finally {
     await reader.close();
   }
@@ -93,7 +93,11 @@ async function putSmall(
 }
 
 /** Stores a content of more than one part whose digest is known: unless it is there, in parts. */
-async function putKnown(putting: Putting, manifest: ChunkManifest): Promise<ContentInfo> {
+async function putKnown(
+  putting: Putting,
+  manifest: ChunkManifest,
+  after: SourceParts,
+): Promise<ContentInfo> {
   const { medium, space, signal } = putting;
   const { sha256 } = manifest;
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
@@ -101,7 +105,7 @@ async function putKnown(putting: Putting, manifest: ChunkManifest): Promise<Cont
     await putDigests(putting, manifest);
     if (!isSound(putting, state, manifest)) {
       try {
-        await uploadKnown(putting, manifest);
+        await uploadKnown(putting, manifest, after);
       } catch (error) {
         // Somebody who stored the same has ended the upload that this one had taken up.
         if (isNoUpload(error) && attempt < attempts) continue;
@@ -113,12 +117,16 @@ async function putKnown(putting: Putting, manifest: ChunkManifest): Promise<Cont
   throw outrun(space, sha256);
 }
 
-async function uploadKnown(putting: Putting, manifest: ChunkManifest): Promise<void> {
+async function uploadKnown(
+  putting: Putting,
+  manifest: ChunkManifest,
+  after: SourceParts,
+): Promise<void> {
   const { medium, source, signal, key } = putting;
   const reader = await openByteReader(source, signal);
   try {
     const { partBytes } = medium;
-    const parts = new SourceParts(reader, { partBytes, key, expected: manifest });
+    const parts = new SourceParts(reader, { partBytes, key, expected: manifest, after });
     const { name, metadata } = objectOf(putting, manifest.sha256);
     await uploadInParts(medium, {
       key: name,

@@ -16,6 +16,9 @@ export interface SourcePart {
   done(): void;
 }
 
+/** Chunks that are digested at once, as many as there are threads for that: each one is copied for it. */
+const besideEachOther = 4;
+
 /** Parts grow, so that 10,000 of them hold a content of any size: twice as large each 2,500 parts. */
 function partBytesOf(number: number, partBytes: number): number {
   return partBytes * 2 ** Math.floor((number - 1) / 2_500);
@@ -33,7 +36,7 @@ export class SourceParts {
   readonly #whole = createHash('sha256');
   readonly #digests: Uint8Array[] = [];
   /** Memory of parts that have arrived. */
-  readonly #spare: Buffer<ArrayBuffer>[] = [];
+  readonly #spare: Buffer<ArrayBuffer>[];
   /** The chunk that is sealed next: the sealed form is what travels. */
   #plain: Buffer<ArrayBuffer> | undefined;
   #number = 0;
@@ -45,12 +48,15 @@ export class SourceParts {
       readonly partBytes: number;
       readonly key: SealingKey | undefined;
       readonly expected?: ChunkManifest;
+      /** Parts of the same source that are over: their memory is taken over. */
+      readonly after?: SourceParts;
     },
   ) {
     this.#reader = reader;
     this.#partBytes = options.partBytes;
     this.#key = options.key;
     this.#expected = options.expected;
+    this.#spare = options.after === undefined ? [] : options.after.#spare.splice(0);
   }
 
   /** The next part; the first one also of an empty source. */
@@ -99,10 +105,14 @@ export class SourceParts {
   ): Promise<{ readonly length: number; readonly body: Uint8Array }> {
     const length = await this.#reader.fill(into);
     const body = into.subarray(0, length);
-    // Beside each other in other threads, while this one digests the whole.
-    const digesting = Promise.all(chunksOf(body).map(digestOf));
-    if (this.#expected === undefined) this.#whole.update(body);
-    for (const digest of await digesting) this.#take(digest);
+    const chunks = chunksOf(body);
+    for (let at = 0; at < chunks.length; at += besideEachOther) {
+      const some = chunks.slice(at, at + besideEachOther);
+      // In other threads, while this one digests the whole.
+      const digesting = Promise.all(some.map(digestOf));
+      if (this.#expected === undefined) for (const chunk of some) this.#whole.update(chunk);
+      for (const digest of await digesting) this.#take(digest);
+    }
     return { length, body };
   }
 
