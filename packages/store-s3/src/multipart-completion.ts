@@ -6,7 +6,7 @@ import {
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { isKeelsonError } from '@keelson/core';
-import { isMissing, isNoUpload } from './s3-fault.ts';
+import { isMissing, isNoUpload, isSilence } from './s3-fault.ts';
 import type { S3Medium } from './s3-medium.ts';
 
 /** Which upload in parts. */
@@ -32,26 +32,40 @@ export async function complete(
 ): Promise<void> {
   const { requests } = medium;
   const { key, uploadId, signal } = place;
-  try {
-    await requests.send(
-      () =>
-        new CompleteMultipartUploadCommand({
-          Bucket: requests.bucket,
-          Key: key,
-          UploadId: uploadId,
-          MultipartUpload: { Parts: [...parts] },
-        }),
-      { doing, key, signal, expected: isNoUpload },
-    );
-  } catch (error) {
-    // Completed by an attempt whose answer was lost, or by somebody who stored the same.
-    const isOver = isNoUpload(error) && (await isThere(medium, place, sizeBytes));
-    // Some services put a large object together in silence, for longer than a request waits.
-    const isUnderWay = isKeelsonError(error, 'UNAVAILABLE');
-    if (!isOver && !(isUnderWay && (await becomesThere(medium, place, sizeBytes)))) {
-      throw error;
+  const make = (): unknown =>
+    new CompleteMultipartUploadCommand({
+      Bucket: requests.bucket,
+      Key: key,
+      UploadId: uploadId,
+      MultipartUpload: { Parts: [...parts] },
+    });
+  const how = { doing, key, signal, expected: isNoUpload, attempts: 1 };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await requests.send(make, how);
+      return;
+    } catch (error) {
+      if (await isDone(medium, place, sizeBytes, error, attempt === requests.attempts)) return;
+      // Completed or ended by somebody else, and the object is not there: nothing to try again.
+      if (!isKeelsonError(error, 'UNAVAILABLE') || attempt === requests.attempts) throw error;
     }
+    await requests.rest(attempt, signal);
   }
+}
+
+/** Whether the object is there, though a request to complete it failed with that error. */
+async function isDone(
+  medium: Pick<S3Medium, 'requests'>,
+  place: UploadPlace,
+  sizeBytes: number,
+  error: unknown,
+  isLast: boolean,
+): Promise<boolean> {
+  if (isNoUpload(error)) return await isThere(medium, place, sizeBytes);
+  if (!isKeelsonError(error, 'UNAVAILABLE')) return false;
+  // Some services put a large object together in silence; asked again, they would begin another time.
+  if (isSilence(error) || isLast) return await becomesThere(medium, place, sizeBytes);
+  return false;
 }
 
 /** Whether the object comes to be there within a time that a slow service may take for its size. */

@@ -104,6 +104,11 @@ export function isPassing(error: unknown): boolean {
   return status === 408 || status === 429 || (status !== undefined && status >= 500);
 }
 
+/** Whether a request was given up because the service said nothing: it may be at work on it. */
+export function isSilence(error: unknown): boolean {
+  return isKeelsonError(error, 'UNAVAILABLE') && error.details['service'] === 'TimeoutError';
+}
+
 /**
  * `error` as a KeelsonError that names what was being done, where, and the remedy. Its cause holds name,
  * message and status only: what the SDK hangs on its errors (requests, headers) may hold secrets.

@@ -43,6 +43,8 @@ export class S3Requests {
       readonly key: string;
       readonly signal: AbortSignal;
       readonly expected?: (error: unknown) => boolean;
+      /** Other than the usual. */
+      readonly attempts?: number;
     },
   ): Promise<O> {
     const send = this.#client.send.bind(this.#client) as (
@@ -60,8 +62,10 @@ export class S3Requests {
       readonly key: string;
       readonly signal: AbortSignal;
       readonly expected?: (error: unknown) => boolean;
+      readonly attempts?: number;
     },
   ): Promise<T> {
+    const { attempts = this.attempts } = how;
     for (let attempt = 1; ; attempt += 1) {
       how.signal.throwIfAborted();
       try {
@@ -69,28 +73,29 @@ export class S3Requests {
       } catch (error) {
         how.signal.throwIfAborted();
         if (how.expected?.(error) === true) throw error;
-        if (attempt >= this.attempts || !isPassing(error)) {
+        if (attempt >= attempts || !isPassing(error)) {
           throw fromS3Error(error, how.doing, this.place(how.key));
         }
       }
-      await restBefore(attempt, how.signal);
+      await this.rest(attempt, how.signal);
+    }
+  }
+
+  /** A pause after that many failed attempts; rejects with the reason of `signal`. */
+  async rest(attempts: number, signal: AbortSignal): Promise<void> {
+    const longest = Math.min(longestRestMs, firstRestMs * 2 ** attempts);
+    try {
+      await rest(longest * (0.5 + Math.random() / 2), undefined, { signal });
+    } catch (error) {
+      // The reason that the signal was given says more than "aborted".
+      signal.throwIfAborted();
+      throw error;
     }
   }
 
   /** Ends the connections of a client of ours. */
   close(): void {
     this.#own?.destroy();
-  }
-}
-
-async function restBefore(attempt: number, signal: AbortSignal): Promise<void> {
-  const longest = Math.min(longestRestMs, firstRestMs * 2 ** attempt);
-  try {
-    await rest(longest * (0.5 + Math.random() / 2), undefined, { signal });
-  } catch (error) {
-    // The reason that the signal was given says more than "aborted".
-    signal.throwIfAborted();
-    throw error;
   }
 }
 

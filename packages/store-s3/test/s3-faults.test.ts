@@ -246,6 +246,20 @@ describe('uploads that are broken off', () => {
     await store.space('home').verify(sha256);
   }, 120_000);
 
+  test('a service that says nothing while it puts an object together is not asked to do so again', async () => {
+    const { store, place } = await openStore();
+    const completes = (line: string): boolean => /^POST .*uploadId=/.test(line);
+    proxy.faults = ({ method, url }) =>
+      completes(`${method} ${url}`) ? { silent: true } : undefined;
+    const putting = store.space('home').put(new Uint8Array(60 * 2 ** 20).fill(6));
+    const asked = (): number => proxy.requests.filter(completes).length;
+    await expect.poll(asked, { timeout: 60_000, interval: 20 }).toBe(1);
+    await client(place).complete();
+    const { sha256 } = await putting;
+    expect(asked()).toBe(1);
+    await store.space('home').verify(sha256);
+  }, 120_000);
+
   test(`a file of ${largeMebibytes} MiB goes up within 64 MiB of memory, and comes down within 128`, async () => {
     const { place } = await openStore();
     const path = await largeFile(largeMebibytes);
