@@ -1,4 +1,4 @@
-import type { ModelFormat } from '../contracts/model-format.ts';
+import type { ModelFacts, ModelFormat } from '../contracts/model-format.ts';
 import type { ModelSignature } from '../contracts/model-runtime.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { JsonObject } from '../json.ts';
@@ -90,6 +90,8 @@ export interface ModelVersion {
   readonly format: ModelFormat;
   readonly files: readonly ModelFile[];
   readonly signature?: ModelSignature;
+  /** What else its files tell. */
+  readonly facts?: Pick<ModelFacts, 'framework' | 'details' | 'notes'>;
   readonly metrics: Readonly<Record<string, number>>;
   readonly tags: Readonly<Record<string, string>>;
   readonly description: string;
@@ -160,6 +162,7 @@ export function modelVersionFromRecord(record: StoredRecord): ModelVersion {
     createdBy: c['createdBy'] as string,
     createdAt: record.createdAt,
     revision: record.revision,
+    ...optional('facts', (body['facts'] ?? undefined) as unknown as ModelVersion['facts']),
     ...optional('failure', c['failure'] as string | undefined),
     ...optional(
       'signature',

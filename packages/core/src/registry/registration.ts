@@ -1,6 +1,5 @@
-import { assertObject } from '../check-options.ts';
+import { assertObject, checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
-import type { ModelFormat } from '../contracts/model-format.ts';
 import type { ModelSignature } from '../contracts/model-runtime.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
@@ -12,6 +11,7 @@ import { versionKey } from '../language/version-order.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { optional } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
+import { type ContentFacts, contentFacts, type StatedFacts, statedFacts } from './content-facts.ts';
 import { healingOf } from './damage.ts';
 import { type FilesOrigin, type GatherOptions, gatherFiles, keepFiles } from './gather-files.ts';
 import { lineageChanges, lineageOf } from './lineage-edges.ts';
@@ -23,13 +23,11 @@ import { signatureBreaks } from './signature-breaks.ts';
 import { assertTags } from './tags.ts';
 
 /** What to register. */
-export interface RegisterOptions extends GatherOptions {
+export interface RegisterOptions extends GatherOptions, StatedFacts {
   /** The model's name; the model is made when there is none. */
   readonly model: string;
   /** Where its files come from; they are read back from the store before the version is there. */
   readonly from: FilesOrigin;
-  readonly format: ModelFormat;
-  readonly signature?: ModelSignature;
   /** Semver; or a bump; `auto` when both are left out. */
   readonly version?: string;
   readonly bump?: Bump;
@@ -51,6 +49,7 @@ export async function registerVersion(
 ): Promise<ModelVersion> {
   const name = assertModelName(assertObject(options, 'register').model);
   if (options.version !== undefined) assertVersion(options.version);
+  checkOptions(statedFacts, options, 'register');
   await assertAllowed(scope, 'model.register', `model:${name}`);
   const startedAt = performance.now();
   const files = await gatherFiles(scope, tracking, options.from, options);
@@ -62,6 +61,7 @@ export async function registerVersion(
     sha256: digestJson(manifest),
     sizeBytes: manifest.reduce((sum, file) => sum + file.sizeBytes, 0),
     lineage: lineageOf(options.lineage, run),
+    ...(await contentFacts(scope, manifest, options)),
   };
   const id = await allot(scope, name, options, content, startedAt);
   return await readVersionById(scope, id);
@@ -70,7 +70,7 @@ export async function registerVersion(
 /** So long after its put no collection takes content that nothing refers to; far less than it waits. */
 const unguardedMs = 60_000;
 
-interface Content {
+interface Content extends ContentFacts {
   readonly files: readonly ModelFile[];
   readonly sha256: string;
   readonly sizeBytes: number;
@@ -116,7 +116,7 @@ async function decide(
   const former = latest?.body['signature'] as unknown as ModelSignature | undefined;
   const signatureBroken =
     former !== undefined &&
-    (options.signature === undefined || signatureBreaks(former, options.signature).length > 0);
+    (content.signature === undefined || signatureBreaks(former, content.signature).length > 0);
   const greatest = model?.body['greatestVersion'] as string | undefined;
   const version =
     options.version ??
@@ -249,7 +249,7 @@ function versionChange(
       versionKey: versionKey(place.version),
       sha256: content.sha256,
       sizeBytes: content.sizeBytes,
-      format: options.format,
+      format: content.format,
       sourceRunId: content.lineage.sourceRunId,
       createdBy: scope.principal.id,
       stage: 'DEVELOPMENT',
@@ -259,7 +259,8 @@ function versionChange(
     body: {
       files: asJson(content.files),
       lineage: asJson(content.lineage),
-      ...(options.signature === undefined ? {} : { signature: asJson(options.signature) }),
+      ...(content.signature === undefined ? {} : { signature: asJson(content.signature) }),
+      ...(content.facts === undefined ? {} : { facts: asJson(content.facts) }),
     },
     facets: { tags: assertTags(options.tags ?? {}, 50), metrics: options.metrics ?? {} },
   };
