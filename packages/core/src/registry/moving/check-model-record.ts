@@ -6,9 +6,11 @@ import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { assertText, canonicalJson, digestJson, isPlainObject, storableText } from '../../json.ts';
 import { checkRestore } from '../../sql/restore-input.ts';
 import { normaliseArtifactPath } from '../../tracking/artifact-path.ts';
+import { assertCard } from '../cards/card.ts';
 import { assertVersion } from '../next-version.ts';
 import { assertPolicy } from '../policy-shape.ts';
 import type { StagePolicy } from '../stage-policy.ts';
+import { assertKeptSuite } from '../validation/check-suite.ts';
 
 /** What the archive says around a record, which the record must fit. */
 export interface ModelPlace {
@@ -34,7 +36,7 @@ const checks: Readonly<Record<string, Check>> = {
   model_version: checkVersion,
   stage_transition: checkTransition,
   version_signature: ofModel,
-  model_card: ofModel,
+  model_card: checkCard,
   validation_suite: checkSuite,
   validation_report: ofModel,
   edge: checkEdge,
@@ -154,6 +156,12 @@ function checkTransition(line: RecordLine, place: ModelPlace): void {
 function checkSuite(line: RecordLine, place: ModelPlace): void {
   ofModel(line, place);
   assertText(line.record.columns['name'], 'its name', 255);
+  assertKeptSuite(line.record.body);
+}
+
+function checkCard(line: RecordLine, place: ModelPlace): void {
+  ofModel(line, place);
+  assertCard(line.record.body);
 }
 
 function checkEdge({ record }: RecordLine): void {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { having } from '../../check-options.ts';
 import { KeelsonError } from '../../errors.ts';
-import { assertText } from '../../json.ts';
+import { assertText, type JsonObject } from '../../json.ts';
 import type {
   GoldenTest,
   KeptTest,
@@ -12,6 +12,7 @@ import type {
   PredictionReading,
   ReplayTest,
   SegmentsTest,
+  SuiteData,
   SuiteTest,
   ValidationSuiteOptions,
 } from './suite.ts';
@@ -162,6 +163,43 @@ function refused(problems: readonly string[]): KeelsonError {
   return new KeelsonError('INVALID', `A validation suite cannot be so: ${problems.join('; ')}.`, {
     details: { problems },
   });
+}
+
+const keptShape = shape
+  .omit({ name: true })
+  .required()
+  .extend({
+    data: z.record(
+      z.string(),
+      z.union([
+        z.literal('given'),
+        z.strictObject({
+          sha256: z.string().regex(/^[0-9a-f]{64}$/),
+          sizeBytes: z.int().nonnegative(),
+          format: z.enum(['jsonl', 'csv']),
+          rows: z.int().positive(),
+        } satisfies Record<keyof SuiteData, z.ZodType>),
+      ]),
+    ),
+  });
+
+/** INVALID for the body of a record, come from elsewhere, that no suite would have. */
+export function assertKeptSuite(body: JsonObject): void {
+  const tests = Array.isArray(body['tests']) ? (body['tests'] as readonly JsonObject[]) : [];
+  // The cases of a golden test have become data, under a name that no user can give.
+  const renamed = tests.map((test) => ({
+    ...test,
+    ...(typeof test['data'] === 'string' && test['data'].startsWith('cases of ')
+      ? { data: 'cases' }
+      : {}),
+  }));
+  const checked = keptShape.safeParse({ ...body, tests: renamed });
+  const isNamed = tests.every(({ name }) => typeof name === 'string');
+  if (checked.success && isNamed) return;
+  const problems = checked.error?.issues.map(
+    ({ path, message }) => `suite.${path.map(String).join('.')}: ${message}`,
+  );
+  throw refused(problems ?? ['suite.tests: have no names']);
 }
 
 /** The names of the tests: their own, else of their kind, numbered from the second on. */

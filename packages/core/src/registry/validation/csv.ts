@@ -1,5 +1,5 @@
 /** A line that is no part of a table. */
-export class CsvFault extends Error {
+class CsvFault extends Error {
   override readonly name = 'CsvFault';
 }
 

@@ -127,7 +127,7 @@ function element({ datatype }: TensorSpec, value: Json): Json {
 }
 
 /** A value in a sentence. */
-export function brief(value: Json): string {
+function brief(value: Json): string {
   const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? '');
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

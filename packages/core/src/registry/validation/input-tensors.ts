@@ -39,11 +39,6 @@ export function inputTensors(
   });
 }
 
-/** The names of what inputs are made of. */
-export function inputNames(specs: readonly TensorSpec[]): readonly string[] {
-  return specs.flatMap((spec) => (isTable(spec) ? (spec.columns ?? []) : [spec.name]));
-}
-
 /** Whether its values go by the names of columns. */
 export function isTable(spec: TensorSpec): boolean {
   return spec.columns !== undefined && spec.shape.length === 2;

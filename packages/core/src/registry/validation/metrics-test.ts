@@ -26,7 +26,7 @@ export async function runMetrics(context: TestContext, test: MetricsTest): Promi
 }
 
 /** Whether a figure, or its whole interval, is within the limits. What is no number never is. */
-export function isWithin(
+function isWithin(
   { value, interval }: Pick<MetricFigure, 'value' | 'interval'>,
   { min = -Infinity, max = Infinity, judge = 'estimate' }: MetricLimit,
 ): boolean {

@@ -319,6 +319,30 @@ test('the page of a report is one without script or outside parts, everything es
   expect(markdown.match(/^# /gm)).toHaveLength(1);
 });
 
+test('suites, reports and cards move with their model, and are used there as here', async () => {
+  const { platform } = shared.fresh();
+  const { report, version } = await outcomeOf(platform, good, {
+    data: { d: { rows: labelledRows(50) } },
+    tests: [
+      golden,
+      { test: 'segments', data: 'd', label: 'label', metric: 'f1', by: ['group'], maxGap: 1 },
+    ],
+  });
+  await platform.registry.setCard(version.id, { team: 'risk' });
+  const from = join(await temporaryDirectory(), 'models.tar');
+  await platform.registry.exportModels({ to: from });
+  const { platform: other } = await openTestPlatform();
+  await other.registry.importModels({ from });
+  expect(await other.registry.getValidation(report.id)).toEqual(report);
+  expect(await other.registry.getCard(version.id)).toEqual({ team: 'risk' });
+  expect(await other.registry.listValidations(version.id)).toEqual(
+    await platform.registry.listValidations(version.id),
+  );
+  const again = await other.registry.validate(version.id, 's', { runtime: new RuleRuntime() });
+  expect(again).toMatchObject({ outcome: report.outcome, data: report.data });
+  expect((await other.operations.verify({ contents: 'read' })).findings).toEqual([]);
+});
+
 describe('a model that misbehaves', () => {
   const tests: readonly SuiteTest[] = [
     golden,

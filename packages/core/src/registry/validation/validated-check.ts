@@ -41,7 +41,7 @@ const newestFirst = [
 ] as const;
 
 /** The same, as a pure function. */
-export function decideValidated(
+function decideValidated(
   { suite: name, maxAgeMs }: ValidatedCheck,
   suite: Pick<StoredRecord, 'id' | 'revision'> | undefined,
   report: Pick<StoredRecord, 'id' | 'createdAt' | 'columns' | 'body'> | undefined,
