@@ -10,7 +10,7 @@ const backends = fileURLToPath(new URL('./pg-test-backends.ts', import.meta.url)
 /** The long form: `ROOMS=tracking,registry,pipelines,deployments,monitoring,events vitest run pg-services`. */
 const rooms = (
   process.env['ROOMS'] ??
-  'tracking/runs,tracking/search,tracking/experiments,tracking/params,tracking/active-run,foreign-principal,operations/access,operations/reconcile'
+  'tracking/runs,tracking/search,tracking/experiments,tracking/params,tracking/active-run,foreign-principal,operations/access,operations/reconcile,registry/lineage,registry/version-search'
 ).split(',');
 
 await describeOnPg("core's own tests of its services", ({ url }) => {

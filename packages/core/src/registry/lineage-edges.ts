@@ -73,7 +73,7 @@ export function lineageOf(given: Partial<ModelLineage> = {}, run?: Run): ModelLi
 
 /**
  * What makes the lineage of a version whole, to be committed with it: its edges, records of datasets that
- * none has logged yet, and that its parents are there and stay as they were read. Parents come first and
+ * none has logged yet, and that its parents are there and not deleted meanwhile. Parents come first and
  * edges lead to a new version alone, so that no cycle can arise. NOT_FOUND, naming it, for a parent that is
  * not there or deleted.
  */
@@ -82,7 +82,7 @@ export async function lineageChanges(
   versionId: string,
   lineage: ModelLineage,
 ): Promise<Change[]> {
-  const parents = await assertParents(scope, lineage.parentVersionIds);
+  const parents = await parentsRaised(scope, lineage.parentVersionIds);
   const datasets = await datasetsOf(scope, lineage.datasets ?? []);
   const { commit, image, lock, features } = lineagePrefixes;
   const { sourceRunId, codeCommit, pipelineExecutionId, environment = {} } = lineage;
@@ -125,7 +125,8 @@ function textAt(facts: unknown, key: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-async function assertParents(scope: Scope, ids: readonly string[]): Promise<Change[]> {
+/** Each is raised to its next revision: whoever is about to delete it at the same moment looks again. */
+async function parentsRaised(scope: Scope, ids: readonly string[]): Promise<Change[]> {
   if (ids.length === 0) return [];
   const found = await scope.metadata.findMany(scope.workspace, 'model_version', ids);
   const byId = new Map(found.map((record) => [record.id, record]));
@@ -134,7 +135,7 @@ async function assertParents(scope: Scope, ids: readonly string[]): Promise<Chan
     if (parent === undefined || parent.columns['deletedAt'] !== undefined) {
       throw missingParent(id, parent);
     }
-    return { op: 'assert', kind: 'model_version', id, expect: parent.revision };
+    return { op: 'replace', kind: 'model_version', id, expect: parent.revision };
   });
 }
 

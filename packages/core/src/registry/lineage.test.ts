@@ -237,6 +237,18 @@ describe('lineage', () => {
     expect(await platform.registry.listVersions('m')).toEqual([]);
   });
 
+  test('a parent that is deleted while a version is made from it: one of the two is refused', async () => {
+    const { platform } = shared.fresh();
+    for (let round = 0; round < 12; round += 1) {
+      const parent = await register(platform, `parent ${round}`);
+      const [child, deletion] = await Promise.allSettled([
+        register(platform, `child ${round}`, { parentVersionIds: [parent.id] }, 'children'),
+        platform.registry.deleteVersion('m', parent.version, { reason: 'wrong' }),
+      ]);
+      expect([child.status, deletion.status].toSorted()).toEqual(['fulfilled', 'rejected']);
+    }
+  });
+
   test.each([{ depth: -1 }, { depth: 1.5 }, { limit: 0 }, { limit: 10_001 }, { way: 'up' }])(
     'refuses %j',
     async (options) => {

@@ -51,6 +51,8 @@ export async function registerVersion(
   if (options.version !== undefined) assertVersion(options.version);
   checkOptions(statedFacts, options, 'register');
   await assertAllowed(scope, 'model.register', `model:${name}`);
+  // Before any content is read, which may take long.
+  lineageOf(options.lineage);
   const startedAt = performance.now();
   const files = await gatherFiles(scope, tracking, options.from, options);
   const sourceRunId = 'runId' in options.from ? options.from.runId : undefined;
