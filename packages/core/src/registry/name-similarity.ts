@@ -1,14 +1,16 @@
+// Most names are plain, and a search looks at all of them.
+const plain = /^[ -~]*$/;
+
 /** Letters of other kinds, accents and case make no difference. */
 function folded(text: string): string {
-  return text
-    .normalize('NFKD')
-    .replace(/\p{M}+/gu, '')
-    .toLowerCase()
-    .trim();
+  const letters = plain.test(text) ? text : text.normalize('NFKD').replace(/\p{M}+/gu, '');
+  return letters.toLowerCase().trim();
 }
 
+/** Of a folded text. */
 function wordsOf(text: string): readonly string[] {
-  return text.split(/[^\p{L}\p{N}]+/u).filter((word) => word !== '');
+  const between = plain.test(text) ? /[^a-z0-9]+/ : /[^\p{L}\p{N}]+/u;
+  return text.split(between).filter((word) => word !== '');
 }
 
 /**
@@ -19,7 +21,7 @@ function wordsOf(text: string): readonly string[] {
 export function nameMatcher(typed: string): (name: string) => number {
   const wanted = folded(typed);
   const words = wordsOf(wanted);
-  const groups = trigrams(wanted);
+  const groups = new Set(groupsOf(words));
   return (name) => {
     const given = folded(name);
     if (given === wanted) return 1;
@@ -30,11 +32,9 @@ export function nameMatcher(typed: string): (name: string) => number {
       const beginsWord = !/[\p{L}\p{N}]$/u.test(given.slice(0, at));
       if (beginsWord || wanted.length > 1) return (beginsWord ? 0.8 : 0.7) + share;
     }
-    return Math.max(
-      0.69 * closeness(wanted, given),
-      0.69 * likeWords(words, wordsOf(given)),
-      0.35 * sharedGroups(groups, trigrams(given)),
-    );
+    const others = wordsOf(given);
+    const like = 0.69 * Math.max(closeness(wanted, given), likeWords(words, others));
+    return like > 0.35 ? like : Math.max(like, 0.35 * sharedGroups(groups, others));
   };
 }
 
@@ -91,18 +91,21 @@ export function editDistance(a: string, b: string, most: number): number | undef
 }
 
 /** The groups of three letters of each word, as if it stood between blanks. */
-function trigrams(text: string): ReadonlySet<string> {
-  const groups = new Set<string>();
-  for (const word of wordsOf(text)) {
+function groupsOf(words: readonly string[]): readonly string[] {
+  const groups: string[] = [];
+  for (const word of words) {
     const padded = `  ${word} `;
-    for (let i = 0; i + 3 <= padded.length; i += 1) groups.add(padded.slice(i, i + 3));
+    for (let i = 0; i + 3 <= padded.length; i += 1) groups.push(padded.slice(i, i + 3));
   }
   return groups;
 }
 
 /** The share of all groups that both have; 0 below three in ten. */
-function sharedGroups(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
-  const both = [...a].filter((group) => b.has(group)).length;
-  const share = both / Math.max(1, a.size + b.size - both);
+function sharedGroups(typed: ReadonlySet<string>, words: readonly string[]): number {
+  const given = groupsOf(words);
+  const both = new Set(given.filter((group) => typed.has(group))).size;
+  // Most names share next to nothing, however many groups they have.
+  if (both < 0.3 * typed.size || both === 0) return 0;
+  const share = both / (typed.size + new Set(given).size - both);
   return share < 0.3 ? 0 : share;
 }

@@ -62,6 +62,7 @@ const modelVersionKind: KindDeclaration = {
   indexes: [
     ['modelName', 'number'],
     ['modelName', 'versionKey'],
+    ['versionKey'],
     ['modelId', 'sha256'],
     ['modelId', 'stage'],
     ['stage'],
