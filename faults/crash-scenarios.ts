@@ -3,6 +3,7 @@ import { BrokenInvariants } from '../packages/core/src/testing/faults/invariants
 import { mutants } from '../packages/core/src/testing/faults/mutants.ts';
 import { workCrashes } from '../packages/core/src/testing/faults/work-crashes.ts';
 import { storyOps, tellStories } from '../packages/core/src/testing/model/stories.ts';
+import { registryCrashes } from '../packages/core/test/registry-crashes.ts';
 import { sagaCrashes } from '../packages/core/test/saga-crashes.ts';
 import { SqliteMetadataHarness } from '../packages/core/test/sqlite-metadata-harness.ts';
 import { subscriptionCrashes } from '../packages/core/test/subscription-crashes.ts';
@@ -60,6 +61,29 @@ export const crashScenarios: readonly FaultScenario[] = [
     },
   },
   {
+    name: 'registry-crashes',
+    sentence:
+      'Registrations, approvals and promotions with an effect, crashed at every point × {exit (SQLite), throw, unknown, stall}.',
+    async run({ store, extent, tell }) {
+      const faults = { exit: 0, throw: 0, unknown: 0, stall: 0 };
+      let invariants = 0;
+      for (const refused of extent === 'long' ? [false, true] : [true]) {
+        tell(refused ? 'a promotion that is refused' : 'promotions');
+        const hits = extent === 'long' ? 3 : 1;
+        const scenario = registryCrashes(() => store.harness(), { refused });
+        const runs = [runEveryCrash({ ...scenario, hits })];
+        if (store.name === 'sqlite') runs.push(promotionsKilled(refused, hits));
+        for (const { byKind } of await Promise.all(runs)) {
+          for (const kind of ['exit', 'throw', 'unknown', 'stall'] as const) {
+            faults[kind] += byKind[kind];
+          }
+        }
+        invariants = scenario.invariants.length;
+      }
+      return { faults, invariants };
+    },
+  },
+  {
     name: 'stories',
     sentence: 'Random stories: the store answers as the reference store does, step by step.',
     async run({ store, extent, seed, tell }) {
@@ -94,6 +118,17 @@ function killed(refused: boolean, hits: number): ReturnType<typeof runEveryCrash
     process: {
       program: new URL('../packages/core/test/children/order-once.ts', import.meta.url),
       argument: ({ path, now }, input) => ({ path, now, input }),
+    },
+  });
+  return runEveryCrash({ ...scenario, kinds: ['exit'], hits });
+}
+
+function promotionsKilled(refused: boolean, hits: number): ReturnType<typeof runEveryCrash> {
+  const scenario = registryCrashes(() => new SqliteMetadataHarness(), {
+    refused,
+    process: {
+      program: new URL('../packages/core/test/children/promote-once.ts', import.meta.url),
+      argument: ({ path, now }, input) => ({ path, now, input: { ...input } }),
     },
   });
   return runEveryCrash({ ...scenario, kinds: ['exit'], hits });

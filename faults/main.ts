@@ -14,7 +14,7 @@ const usage = `npm run faults [-- NAME …] [options]
   KEELSON_SEED   repeats the choices of a run
 
 Scenarios:
-${scenarios.map(({ name, sentence }) => `  ${name.padEnd(14)} ${sentence}`).join('\n')}`;
+${scenarios.map(({ name, sentence }) => `  ${name.padEnd(17)} ${sentence}`).join('\n')}`;
 
 const { names, extent, stores, help } = readArguments();
 if (help) console.log(usage);

@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DownloadCache } from '../src/contracts/download-cache.ts';
 import type { MetadataStore } from '../src/contracts/metadata-store.ts';
 import type { Scope } from '../src/contracts/scope.ts';
 import type { SeriesStore } from '../src/contracts/series-store.ts';
@@ -57,6 +58,7 @@ export async function promote(
   input: PromotionInput,
   points: CrashPoints,
   advance: (ms: number) => unknown,
+  wrap: (store: MetadataStore) => MetadataStore = (same) => same,
 ): Promise<void> {
   await using artifacts = await FileArtifactStore.open({ dir: join(input.dir, 'artifacts') });
   const publish: StageEffect = {
@@ -73,9 +75,9 @@ export async function promote(
   const effects = new Map([[publish.name, publish]]);
   const scopeOf = (id: string): Scope => ({
     ...{ workspace, principal: { id, roles: [] } },
-    metadata: withCrashPoints(store, points),
+    metadata: wrap(withCrashPoints(store, points)),
     artifacts: withCrashPoints(artifacts.space(workspace), points),
-    // No run is in this story.
+    // No run is in this story, and nothing is downloaded.
     series: {} as SeriesStore,
     artifactUri: (sha256) => sha256,
     clock: { now: () => Date.now() },
@@ -85,7 +87,8 @@ export async function promote(
   });
   const registryOf = (scope: Scope): Registry => {
     const code = { checks: new Map(), effects };
-    return createRegistry(scope, {} as Tracking, { code, uses: async () => [] }).registry;
+    const parts = { code, uses: async () => [], downloads: {} as DownloadCache };
+    return createRegistry(scope, {} as Tracking, parts).registry;
   };
   const scope = scopeOf('user:ben');
   const ben = registryOf(scope);
@@ -129,13 +132,17 @@ export interface PromotionProcess<H> extends ProgramOptions {
 /** Registrations and promotions, crashed everywhere. */
 export function registryCrashes<H extends ClockedHarness>(
   open: () => H,
-  options: { readonly refused: boolean; readonly process?: PromotionProcess<H> },
+  options: {
+    readonly refused: boolean;
+    readonly process?: PromotionProcess<H>;
+    wrap?(store: MetadataStore): MetadataStore;
+  },
 ): CrashScenario<RegistryCrashWorld<H>> {
-  const { refused, process: program } = options;
+  const { refused, process: program, wrap = (store) => store } = options;
   const recover = async ({ harness, input }: RegistryCrashWorld<H>): Promise<void> => {
     await harness.clock.advance(leaseMs + 1);
     await using store = await harness.openSecond();
-    await promote(store, input, new CrashPoints(), (ms) => harness.clock.advance(ms));
+    await promote(store, input, new CrashPoints(), (ms) => harness.clock.advance(ms), wrap);
   };
   return {
     name: refused ? 'a promotion that must be undone' : 'promotions that must be done',
@@ -153,7 +160,7 @@ export function registryCrashes<H extends ClockedHarness>(
     },
     async attempt({ harness, input }, points) {
       await using store = await harness.openSecond();
-      await promote(store, input, points, (ms) => harness.clock.advance(ms));
+      await promote(store, input, points, (ms) => harness.clock.advance(ms), wrap);
     },
     ...(program === undefined
       ? {}

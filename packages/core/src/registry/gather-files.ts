@@ -65,16 +65,19 @@ export async function gatherFiles(
   const gathering = new Gathering(scope, options);
   const { sources, confirm } = await sourcesOf(tracking, from);
   const queue = new PQueue({ concurrency: 'files' in from ? 1 : atOnce });
-  const files = await queue.addAll(
-    checkedSources(sources).map(
-      (source) => () =>
-        gathering.add(source).catch((error: unknown) => {
-          // What has not begun need not begin.
-          queue.clear();
-          throw error;
-        }),
-    ),
-  );
+  const files: ModelFile[] = [];
+  const broken = new AbortController();
+  const add = async (source: Source): Promise<void> => {
+    // What has not begun when another has failed need not begin.
+    if (broken.signal.aborted) return;
+    try {
+      files.push(await gathering.add(source));
+    } catch (error) {
+      broken.abort();
+      throw error;
+    }
+  };
+  await queue.addAll(checkedSources(sources).map((source) => () => add(source)));
   await confirm();
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
