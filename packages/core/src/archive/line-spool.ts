@@ -47,6 +47,18 @@ export class LineSpool<T> implements AsyncDisposable {
     }
   }
 
+  /** The lines under a key; undefined when there are none. */
+  async get(key: string): Promise<string | undefined> {
+    const place = this.#places.get(key);
+    if (place === undefined) return undefined;
+    return Buffer.from(await this.#bytes(place.start, place.length)).toString('utf8');
+  }
+
+  /** Forgets what is under a key. */
+  drop(key: string): void {
+    this.#places.delete(key);
+  }
+
   /** The notes of all keys, in order. */
   notes(): readonly T[] {
     return this.#inOrder().map(({ note }) => note);

@@ -64,6 +64,12 @@ export function encodeRecordLine({ record, history, more }: RecordLine): string 
   return `${canonicalJson(line, `${kind} ${id}`)}\n`;
 }
 
+/** Reads lines that {@link encodeRecordLine} has written. */
+export function decodeRecordLines(text: string): readonly RecordLine[] {
+  const lines = text.split('\n').slice(0, -1);
+  return lines.map((line, i) => decodeLine(line, `Line ${i + 1}`));
+}
+
 /** Reads the records of a member, line by line; INVALID, naming the line, for what is none. */
 export async function* readRecordLines(
   bytes: AsyncIterable<Uint8Array>,

@@ -98,6 +98,10 @@ export class ArrivingChain {
     const { kind, id } = record;
     const rule = auditedKinds[kind];
     if (rule === undefined) return;
+    const isAttested =
+      this.#wanted.has(keyOf(kind, id, record.revision)) ||
+      this.#erasedKeys.has(recordKey(kind, id));
+    if (!isAttested) this.#refuse(`${kind} ${id} is attested by none of its entries`);
     for (const { revision, columns, body, by, reason, correlationId, removed } of history ?? []) {
       const key = keyOf(kind, id, revision);
       const wanted = this.#wanted.get(key);

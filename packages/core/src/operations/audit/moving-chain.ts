@@ -38,22 +38,30 @@ export async function lastLink(
   return records[0] === undefined ? { sequence: 0, digest: '' } : entryFromRecord(records[0]);
 }
 
-/** The records whose revisions entries behind `after` attest, up to `last`: kind → ids. */
-export async function attestedBehind(
+/**
+ * The records that were changed behind the entry `after`, up to `last`: `kind id` (as {@link changedKey} has
+ * it) → the first revision of those that the entries attest.
+ */
+export async function changedBehind(
   scope: Pick<Scope, 'metadata' | 'workspace'>,
   subject: string,
   after: number,
   last: number,
-): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
-  const found = new Map<string, Set<string>>();
+): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
   for await (const record of entriesOf(scope, subject, { after, last })) {
     for (const one of entryFromRecord(record).attests) {
       if (!('kind' in one)) continue;
-      const ids = found.get(one.kind) ?? new Set();
-      found.set(one.kind, ids.add(one.id));
+      const key = changedKey(one);
+      found.set(key, Math.min(one.revision, found.get(key) ?? one.revision));
     }
   }
   return found;
+}
+
+/** How {@link changedBehind} names a record. */
+export function changedKey({ kind, id }: { readonly kind: string; readonly id: string }): string {
+  return `${kind} ${id}`;
 }
 
 /** What an export says of a chain whose last entry is this. */

@@ -13,7 +13,7 @@ import { missingDatasets, missingEvents, missingLines } from './compare-with-her
 import { assertNoCycle, type ComingParents } from './lineage-cycles.ts';
 import { ModelLaw } from './model-law.ts';
 import { beside, isKnownMember, isModel } from './models-layout.ts';
-import { countOfKind, emptyModelTally, type ModelTally } from './moved-model-counts.ts';
+import { addTally, countOfKind, emptyModelTally, type ModelTally } from './moved-model-counts.ts';
 import { requiredContents } from './named-contents.ts';
 import { assertRequestKeysFree, TakenKeys } from './taken-keys.ts';
 
@@ -27,6 +27,8 @@ export interface CheckedModel {
   readonly versions: number;
   /** Whether it is here already with all that the archive has of it. */
   readonly isHere: boolean;
+  /** What of it is here. */
+  readonly here: ModelTally;
 }
 
 /** An archive that was read from end to end, but for its contents, and fits what is here. */
@@ -121,7 +123,9 @@ class Checking {
     const isHere = (await missingLines(this.#scope, [model.line])).length === 0;
     if (isHere && ifExists === 'refuse') throw isHereAlready(model);
     if (!isHere) await assertFree(this.#scope, model);
-    const comparing = new Comparing(this.#scope, this, { isHere, taken: this.#taken });
+    const here = emptyModelTally();
+    const tallies = { missing: this.missing, here };
+    const comparing = new Comparing(this.#scope, tallies, { isHere, taken: this.#taken });
     const chain = new ArrivingChain(model.chain);
     for await (const line of files.audit(model)) {
       if (line.record.kind === 'audit_erased') chain.erasure(line);
@@ -149,12 +153,9 @@ class Checking {
     law.end();
     chain.end();
     await comparing.end();
-    this.models.push({
-      path,
-      name,
-      versions: Number(model.line.record.columns['lastNumber']),
-      isHere,
-    });
+    addTally(this.here, here);
+    const versions = Number(model.line.record.columns['lastNumber']);
+    this.models.push({ path, name, versions, isHere, here });
   }
 
   #lineage({ record }: RecordLine, parts: readonly RecordLine[], name: string): void {

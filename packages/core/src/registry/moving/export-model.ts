@@ -1,24 +1,34 @@
 import type { ArchiveWriter } from '../../archive/archive-writer.ts';
 import { LineSpool } from '../../archive/line-spool.ts';
-import { encodeRecordLine, type RecordLine } from '../../archive/record-lines.ts';
+import {
+  decodeRecordLines,
+  encodeRecordLine,
+  type RecordLine,
+} from '../../archive/record-lines.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
 import { asJson, type JsonObject } from '../../json.ts';
 import { eventsIn } from '../../operations/audit/arriving-chain.ts';
 import {
-  attestedBehind,
   chainLines,
+  changedBehind,
   lastLink,
   type MovingChain,
   movingChain,
 } from '../../operations/audit/moving-chain.ts';
 import { columnIs, everyRecord } from '../../operations/every-record.ts';
 import { withHistory } from '../../operations/moving-records.ts';
-import { type LineGroup, movedFacets, plainGroups, versionGroups } from './model-groups.ts';
+import { type Changed, earlierLine, earlierVersion } from './earlier-lines.ts';
+import {
+  movedFacets,
+  plainGroups,
+  versionGroups,
+  type WrittenGroup,
+  writtenGroup,
+} from './model-groups.ts';
 import { modelPaths } from './models-layout.ts';
-import type { MovedModelCounts } from './moved-model-counts.ts';
-import { countOfKind } from './moved-model-counts.ts';
+import { countOfKind, type MovedModelCounts } from './moved-model-counts.ts';
 import type { NamedContent } from './named-contents.ts';
 
 /** Who is told of what is written. */
@@ -33,18 +43,17 @@ export interface ModelSinks {
 
 /** Records that are read at once. */
 const pageSize = 200;
-/** So often what has changed meanwhile is read again; each time it is less. */
-const rounds = 50;
 
 /** Kinds whose records are groups of their own, by the column that names their model. */
 const kinds = ['model_version', 'stage_transition', 'validation_suite'] as const;
 
 type GroupKind = (typeof kinds)[number];
+type Spools = Readonly<Record<GroupKind, LineSpool<Omit<WrittenGroup, 'text'>>>>;
 
 /**
- * Writes a model as of one moment: the last entry of its chain that is written is the last of everything.
- * What changes while it is read is read again, until nothing has. STALE, naming it, for one that does not
- * come to rest, and while the effects of a transition are running.
+ * Writes a model as of the moment at which its reading begins: the last entry of its chain by then is the
+ * last of everything. What entries say has changed while it was read is taken back by the kept histories.
+ * STALE, naming it, for one of which effects of a transition were running.
  */
 export async function exportModel(
   scope: Scope,
@@ -53,29 +62,23 @@ export async function exportModel(
   signal: AbortSignal,
 ): Promise<void> {
   await using reading = await ModelReading.open(scope, id, signal);
-  const still = await reading.settle();
-  if (still === undefined) return;
-  await write(scope, reading, still, sinks, signal);
+  const read = await reading.read();
+  if (read !== undefined) await write(scope, reading.spools, read, sinks, signal);
 }
 
-interface StillModel {
+interface ReadModel {
   readonly model: RecordLine;
   readonly chain: MovingChain;
   readonly last: number;
 }
 
 class ModelReading implements AsyncDisposable {
-  readonly spools: Readonly<Record<GroupKind, LineSpool<LineGroup>>>;
+  readonly spools: Spools;
   readonly #scope: Scope;
   readonly #id: string;
   readonly #signal: AbortSignal;
 
-  private constructor(
-    scope: Scope,
-    id: string,
-    spools: Readonly<Record<GroupKind, LineSpool<LineGroup>>>,
-    signal: AbortSignal,
-  ) {
+  private constructor(scope: Scope, id: string, spools: Spools, signal: AbortSignal) {
     this.#scope = scope;
     this.#id = id;
     this.spools = spools;
@@ -84,9 +87,9 @@ class ModelReading implements AsyncDisposable {
 
   static async open(scope: Scope, id: string, signal: AbortSignal): Promise<ModelReading> {
     const spools = {
-      model_version: await LineSpool.open<LineGroup>(),
-      stage_transition: await LineSpool.open<LineGroup>(),
-      validation_suite: await LineSpool.open<LineGroup>(),
+      model_version: await LineSpool.open<Omit<WrittenGroup, 'text'>>(),
+      stage_transition: await LineSpool.open<Omit<WrittenGroup, 'text'>>(),
+      validation_suite: await LineSpool.open<Omit<WrittenGroup, 'text'>>(),
     };
     return new ModelReading(scope, id, spools, signal);
   }
@@ -95,40 +98,24 @@ class ModelReading implements AsyncDisposable {
     for (const spool of Object.values(this.spools)) await spool[Symbol.asyncDispose]();
   }
 
-  /** Reads until nothing has changed since; undefined when the model is gone. */
-  async settle(): Promise<StillModel | undefined> {
+  /** Undefined when the model is gone, or was made later than the moment. */
+  async read(): Promise<ReadModel | undefined> {
     const scope = this.#scope;
-    let model = await this.#model();
-    if (model === undefined) return undefined;
-    const subject = `model:${model.columns['name']}`;
-    let last = await lastLink(scope, subject);
+    const found = await this.#model();
+    if (found === undefined) return undefined;
+    const subject = `model:${found.columns['name']}`;
+    const moment = await lastLink(scope, subject);
     for (const kind of kinds) await this.#all(kind);
-    for (let round = 1; round <= rounds; round += 1) {
-      this.#signal.throwIfAborted();
-      const now = await this.#model();
-      const head = await lastLink(scope, subject);
-      if (now === undefined) return undefined;
-      if (now.revision === model.revision && head.sequence === last.sequence) {
-        const line = await withHistory(scope, now);
-        if (line === undefined) return undefined;
-        if (line.record.revision === now.revision) {
-          if (now.columns['applyingId'] !== undefined) throw applying(now);
-          return {
-            model: line,
-            chain: await movingChain(scope, subject, last),
-            last: last.sequence,
-          };
-        }
-      }
-      const changed = await attestedBehind(scope, subject, last.sequence, head.sequence);
-      await this.#again(changed, movedAliases(model, now));
-      [model, last] = [now, head];
-    }
-    throw new KeelsonError(
-      'STALE',
-      `Model ${model.columns['name']} is changed so often that it cannot be exported as of one moment; try again.`,
-      { details: { modelId: this.#id } },
-    );
+    const now = await this.#model();
+    const line = now && (await withHistory(scope, now));
+    // Whatever was read so far is attested up to here.
+    const head = await lastLink(scope, subject);
+    const changed = await changedBehind(scope, subject, moment.sequence, head.sequence);
+    const model = line && earlierLine(line, changed);
+    if (line === undefined || model === undefined) return undefined;
+    if (model.record.columns['applyingId'] !== undefined) throw applying(model);
+    if (changed.size > 0) await this.#takeBack(changed, aliasesMoved(line, model));
+    return { model, chain: await movingChain(scope, subject, moment), last: moment.sequence };
   }
 
   #model(): Promise<StoredRecord | undefined> {
@@ -153,53 +140,48 @@ class ModelReading implements AsyncDisposable {
     await this.#put(kind, page);
   }
 
-  /** Reads what entries say has changed, and what has got or lost an alias. */
-  async #again(
-    changed: ReadonlyMap<string, ReadonlySet<string>>,
-    aliased: readonly string[],
-  ): Promise<void> {
-    const versions = new Set([
-      ...(changed.get('model_version') ?? []),
-      ...(changed.get('model_card') ?? []),
-      ...(await this.#signed(changed.get('version_signature'))),
-      ...aliased,
-    ]);
-    await this.#some('model_version', [...versions]);
-    await this.#some('stage_transition', [...(changed.get('stage_transition') ?? [])]);
-    await this.#some('validation_suite', [...(changed.get('validation_suite') ?? [])]);
-  }
-
-  async #signed(ids: ReadonlySet<string> | undefined): Promise<readonly string[]> {
-    const { metadata, workspace } = this.#scope;
-    const found = await metadata.findMany(workspace, 'version_signature', [...(ids ?? [])]);
-    return found.map(({ columns }) => String(columns['versionId']));
-  }
-
-  async #some(kind: GroupKind, ids: readonly string[]): Promise<void> {
-    const { metadata, workspace } = this.#scope;
-    const facets = movedFacets[kind] ?? [];
-    for (let at = 0; at < ids.length; at += pageSize) {
-      const part = ids.slice(at, at + pageSize);
-      await this.#put(kind, await metadata.findMany(workspace, kind, part, { facets }));
-    }
-  }
-
   async #put(kind: GroupKind, records: readonly StoredRecord[]): Promise<void> {
     if (records.length === 0) return;
     const groups =
       kind === 'model_version'
         ? await versionGroups(this.#scope, records, this.#signal)
-        : await plainGroups(this.#scope, records, this.#signal);
-    for (const { lines, ...rest } of groups) {
-      await this.spools[kind].put(rest.id, rest.order, lines, { ...rest, lines: '' });
+        : await plainGroups(this.#scope, records);
+    for (const group of groups) {
+      const { text, ...note } = await writtenGroup(this.#scope, group, this.#signal);
+      await this.spools[kind].put(note.id, note.order, text, note);
+    }
+  }
+
+  /** What has changed since the moment becomes what it was; what was made since goes. */
+  async #takeBack(
+    changed: Changed,
+    aliases: ReadonlyMap<string, readonly string[]>,
+  ): Promise<void> {
+    for (const kind of kinds) {
+      for (const { id, order, parts } of this.spools[kind].notes()) {
+        const isVersion = kind === 'model_version';
+        const touched = [`${kind} ${id}`, ...parts].some((key) => changed.has(key));
+        if (!touched && !(isVersion && aliases.has(id))) continue;
+        const lines = decodeRecordLines((await this.spools[kind].get(id)) ?? '');
+        const before = isVersion
+          ? earlierVersion(lines, changed, aliases.get(id))
+          : lines.flatMap((line) => earlierLine(line, changed) ?? []);
+        if (before.length === 0) {
+          this.spools[kind].drop(id);
+          continue;
+        }
+        const group = { id, order, lines: before };
+        const { text, ...note } = await writtenGroup(this.#scope, group, this.#signal);
+        await this.spools[kind].put(id, order, text, note);
+      }
     }
   }
 }
 
 async function write(
   scope: Scope,
-  { spools }: ModelReading,
-  { model, chain, last }: StillModel,
+  spools: Spools,
+  { model, chain, last }: ReadModel,
   sinks: ModelSinks,
   signal: AbortSignal,
 ): Promise<void> {
@@ -228,7 +210,7 @@ async function write(
   await audit.close();
 }
 
-function tellOf(kind: GroupKind, group: LineGroup, sinks: ModelSinks): void {
+function tellOf(kind: GroupKind, group: Omit<WrittenGroup, 'text'>, sinks: ModelSinks): void {
   if (kind === 'model_version') sinks.version(group.id);
   for (const [each, count] of Object.entries(group.counts)) {
     const what = countOfKind[each];
@@ -239,17 +221,23 @@ function tellOf(kind: GroupKind, group: LineGroup, sinks: ModelSinks): void {
   for (const node of group.nodes) sinks.node(node);
 }
 
-/** The versions whose aliases differ between two looks at their model. */
-function movedAliases(before: StoredRecord, now: StoredRecord): readonly string[] {
-  const aliasesOf = ({ body }: StoredRecord): Readonly<Record<string, string>> =>
-    (body['aliases'] ?? {}) as Readonly<Record<string, string>>;
-  const [old, fresh] = [aliasesOf(before), aliasesOf(now)];
-  const names = new Set([...Object.keys(old), ...Object.keys(fresh)]);
-  const changed = [...names].filter((name) => old[name] !== fresh[name]);
-  return changed.flatMap((name) => [old[name], fresh[name]].filter((one) => one !== undefined));
+/** The aliases, as of then, of each version whose aliases may have been moved since. */
+function aliasesMoved(now: RecordLine, then: RecordLine): ReadonlyMap<string, readonly string[]> {
+  const moved = new Map<string, string[]>();
+  if (now.record.revision === then.record.revision) return moved;
+  const later = (now.history ?? []).filter(({ revision }) => revision >= then.record.revision);
+  for (const { body } of later) for (const id of Object.values(aliasesOf(body))) moved.set(id, []);
+  for (const [alias, id] of Object.entries(aliasesOf(then.record.body))) {
+    moved.get(id)?.push(alias);
+  }
+  return moved;
 }
 
-function applying({ id, columns }: StoredRecord): KeelsonError {
+function aliasesOf(body: JsonObject): Readonly<Record<string, string>> {
+  return (body['aliases'] ?? {}) as Readonly<Record<string, string>>;
+}
+
+function applying({ record: { id, columns } }: RecordLine): KeelsonError {
   return new KeelsonError(
     'STALE',
     `The effects of transition ${columns['applyingId']} of model ${columns['name']} are running; export it once they have ended.`,

@@ -15,7 +15,12 @@ import { type CheckedModels, checkModels, type IfExists } from './check-models.t
 import type { OutsideNodes } from './export-models.ts';
 import { type ModelsWriting, writeDatasets, writeModel } from './model-writing.ts';
 import { modelsHold } from './models-layout.ts';
-import { emptyModelTally, type ModelTally, type MovedModelCounts } from './moved-model-counts.ts';
+import {
+  addTally,
+  emptyModelTally,
+  type ModelTally,
+  type MovedModelCounts,
+} from './moved-model-counts.ts';
 
 /** What to import. */
 export interface ModelImportOptions {
@@ -79,6 +84,8 @@ const shape = z.strictObject({
   onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
 } satisfies Record<keyof ModelImportOptions, z.ZodType>);
 
+/** Contents that are stored at once. */
+const contentsAtOnce = 8;
 const tellEveryMs = 200;
 const named = 1_000;
 
@@ -141,11 +148,15 @@ async function inTurn(work: Work, signal: AbortSignal): Promise<ModelImportRepor
     progress.phase = 'records';
     const writing: ModelsWriting = {
       ...{ scope, archive, turn, added, skipped, contentsAt },
-      tell: () => progress.tell(),
+      // Once for each commit.
+      tell: () => progress.tell(true),
     };
-    await writeDatasets(writing, checked.datasets);
-    for (const { path } of checked.models) await writeModel(writing, path);
     progress.tell(true);
+    await writeDatasets(writing, checked.datasets);
+    for (const { path, isHere, here } of checked.models) {
+      if (isHere) addTally(skipped, here);
+      else await writeModel(writing, path);
+    }
     return report(added, skipped, checked);
   } catch (error) {
     // What the work says of an aborted signal, or why the turn was lost.
@@ -155,26 +166,35 @@ async function inTurn(work: Work, signal: AbortSignal): Promise<ModelImportRepor
   }
 }
 
-/** Contents are read even where they are here already: each byte of the archive is checked. */
+/**
+ * Contents are read even where they are here already: each byte of the archive is checked. Several are
+ * under way at once; when one fails, the others end, and then it is told.
+ */
 async function putContents(
   { scope, archive, progress }: Work,
   { contents }: CheckedModels,
-  signal: AbortSignal,
+  outer: AbortSignal,
 ): Promise<void> {
   progress.phase = 'content';
   for (const sizeBytes of contents.values()) progress.totalBytes += sizeBytes;
-  for (const [sha256, sizeBytes] of contents) {
-    signal.throwIfAborted();
-    if (await scope.artifacts.keep(sha256)) {
-      await archive.verify(contentPath(sha256), signal);
-      progress.skipped.contents += 1;
-    } else {
-      await putContent(scope, archive, sha256, signal);
-      progress.added.contents += 1;
+  const failed = new AbortController();
+  const signal = AbortSignal.any([outer, failed.signal]);
+  const left = contents.entries();
+  const work = async (): Promise<void> => {
+    for (const [sha256, sizeBytes] of left) {
+      signal.throwIfAborted();
+      const isHere = await scope.artifacts.keep(sha256);
+      if (isHere) await archive.verify(contentPath(sha256), signal);
+      else await putContent(scope, archive, sha256, signal);
+      (isHere ? progress.skipped : progress.added).contents += 1;
+      progress.doneBytes += sizeBytes;
+      progress.tell();
     }
-    progress.doneBytes += sizeBytes;
-    progress.tell();
-  }
+  };
+  const first = (error: unknown): void => failed.abort(failed.signal.reason ?? error);
+  await Promise.all(Array.from({ length: contentsAtOnce }, () => work().catch(first)));
+  outer.throwIfAborted();
+  if (failed.signal.aborted) throw failed.signal.reason;
 }
 
 function report(added: ModelTally, skipped: ModelTally, { outside }: CheckedModels) {

@@ -2,8 +2,6 @@ import { encodeRecordLine, type RecordLine } from '../../archive/record-lines.ts
 import type { Predicate } from '../../contracts/query.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
-import { KeelsonError } from '../../errors.ts';
-import { canonicalJson } from '../../json.ts';
 import { everyRecord } from '../../operations/every-record.ts';
 import { moved, withHistory } from '../../operations/moving-records.ts';
 import { contentsNamedBy, type NamedContent } from './named-contents.ts';
@@ -14,49 +12,31 @@ export const movedFacets: Readonly<Record<string, readonly string[]>> = {
   model_version: ['tags', 'metrics', 'aliases', 'card', 'validations'],
 };
 
-/** A record with what hangs on it, as lines of a member. */
+/** A record after what hangs on it: they lie together in an archive. */
 export interface LineGroup {
   readonly id: string;
   /** Where it stands among its like. */
   readonly order: number | string;
-  readonly lines: string;
+  readonly lines: readonly RecordLine[];
+}
+
+/** A group as it is written, and what is to be known of it. */
+export interface WrittenGroup {
+  readonly id: string;
+  readonly order: number | string;
+  readonly text: string;
   readonly counts: Readonly<Record<string, number>>;
   readonly contents: readonly NamedContent[];
   /** Contents of a version that was found damaged, which cannot be read. */
   readonly damaged: readonly string[];
   /** Where its edges come from. */
   readonly nodes: readonly string[];
+  /** Ids of what hangs on it and has a history of its own: `kind id`. */
+  readonly parts: readonly string[];
 }
 
-const tries = 20;
-
-/**
- * Versions, each after what it came of, its signatures, its card and its reports: all as of one moment,
- * because what hangs on a version is read between two looks at it that are the same.
- */
+/** Versions, each after what it came of, its signatures, its card and its reports. */
 export async function versionGroups(
-  scope: Scope,
-  found: readonly StoredRecord[],
-  signal: AbortSignal,
-): Promise<readonly LineGroup[]> {
-  let records = found;
-  for (let attempt = 1; attempt <= tries; attempt += 1) {
-    signal.throwIfAborted();
-    const groups = await groupsOf(scope, records, signal);
-    const ids = records.map(({ id }) => id);
-    const facets = movedFacets['model_version'] ?? [];
-    const now = await scope.metadata.findMany(scope.workspace, 'model_version', ids, { facets });
-    const same = new Map(now.map((record) => [record.id, canonicalJson(record)]));
-    if (records.every((record) => same.get(record.id) === canonicalJson(record))) return groups;
-    records = ids.flatMap((id) => now.find((record) => record.id === id) ?? []);
-  }
-  throw new KeelsonError(
-    'STALE',
-    `Versions of ${records[0]?.columns['modelName']} are changed so often that they cannot be exported; try again.`,
-  );
-}
-
-async function groupsOf(
   scope: Scope,
   records: readonly StoredRecord[],
   signal: AbortSignal,
@@ -93,7 +73,7 @@ async function groupsOf(
       ...sorted(reports.get(id)),
       line,
     ];
-    groups.push(await groupOf(scope, id, record.columns['number'] as number, lines, signal));
+    groups.push({ id, order: record.columns['number'] as number, lines });
   }
   return groups;
 }
@@ -102,38 +82,40 @@ async function groupsOf(
 export async function plainGroups(
   scope: Scope,
   records: readonly StoredRecord[],
-  signal: AbortSignal,
 ): Promise<readonly LineGroup[]> {
   const groups: LineGroup[] = [];
   for (const record of records) {
+    const { id } = record;
     const line = await lineOf(scope, record);
-    if (line !== undefined) groups.push(await groupOf(scope, record.id, record.id, [line], signal));
+    if (line !== undefined) groups.push({ id, order: id, lines: [line] });
   }
   return groups;
 }
 
-async function groupOf(
+/** A group as it is written; damaged content of versions that are FAILED is looked for. */
+export async function writtenGroup(
   scope: Scope,
-  id: string,
-  order: number | string,
-  lines: readonly RecordLine[],
+  { id, order, lines }: LineGroup,
   signal: AbortSignal,
-): Promise<LineGroup> {
+): Promise<WrittenGroup> {
   const counts: Record<string, number> = {};
   const contents: NamedContent[] = [];
   const damaged: string[] = [];
   const nodes: string[] = [];
+  const parts: string[] = [];
   const texts: string[] = [];
   for (const line of lines) {
     const { kind, columns } = line.record;
     counts[kind] = (counts[kind] ?? 0) + 1;
     if (kind === 'edge') nodes.push(String(columns['from']));
+    else if (line.record.id !== id || kind === 'model_card')
+      parts.push(`${kind} ${line.record.id}`);
     const named = await contentsNamedBy(scope, line.record, signal);
     contents.push(...named.contents);
     damaged.push(...named.damaged);
     texts.push(encodeRecordLine(named.more === undefined ? line : { ...line, more: named.more }));
   }
-  return { id, order, lines: texts.join(''), counts, contents, damaged, nodes };
+  return { id, order, text: texts.join(''), counts, contents, damaged, nodes, parts };
 }
 
 /** A record as it moves: with its kept history, where its kind keeps one. */

@@ -54,3 +54,8 @@ export function emptyModelTally(): ModelTally {
     events: 0,
   };
 }
+
+/** Adds counts to others. */
+export function addTally(to: ModelTally, more: MovedModelCounts): void {
+  for (const name of Object.keys(to) as (keyof MovedModelCounts)[]) to[name] += more[name];
+}
