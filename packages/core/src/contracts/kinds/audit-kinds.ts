@@ -91,10 +91,17 @@ const auditOriginKind: KindDeclaration = {
   immutableBody: true,
 };
 
-/** Events that entries of imported chains attest. No log has them: they are announced once, where they happened. */
-const importedEventKind: KindDeclaration = {
-  name: 'imported_event',
-  columns: { subject: { type: 'text', immutable: true } },
+/**
+ * What entries of imported chains attest and nothing else here has: events, which are announced once, where
+ * they happened; revisions of records that were removed.
+ */
+const importedEvidenceKind: KindDeclaration = {
+  name: 'imported_evidence',
+  columns: {
+    subject: { type: 'text', immutable: true },
+    /** `event` (under its own id) or `revision`. */
+    what: { type: 'text', immutable: true },
+  },
   history: 'none',
   immutableBody: true,
 };
@@ -107,5 +114,5 @@ export const auditKinds: readonly KindDeclaration[] = [
   auditSealerKind,
   auditErasedKind,
   auditOriginKind,
-  importedEventKind,
+  importedEvidenceKind,
 ];

@@ -2,7 +2,8 @@ import type { MovedRecord, RecordLine } from '../../archive/record-lines.ts';
 import type { EventDraft } from '../../contracts/event.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import { KeelsonError } from '../../errors.ts';
-import { saltedDigest, textOfEvent, textOfRevision } from './attestation.ts';
+import { isPlainObject } from '../../json.ts';
+import { type AttestedRevision, saltedDigest, textOfEvent, textOfRevision } from './attestation.ts';
 import { attestedParts } from './attested-changes.ts';
 import { recordKey } from './attested-things.ts';
 import { bodyOfEntry, entryFromRecord, entryId, sha256, textOfEntry } from './audit-entry.ts';
@@ -17,6 +18,8 @@ interface Wanted {
   readonly digest: string;
   readonly workspace: string;
   readonly sequence: number;
+  /** Came with the entry, as its record was removed. */
+  readonly isEvidenced: boolean;
 }
 
 /**
@@ -65,6 +68,7 @@ export class ArrivingChain {
     if (problem !== undefined)
       this.#refuse(`entry ${sequence} is not as it was written: ${problem}`);
     const events = new Map(eventsIn(more).map((event) => [event.id, event]));
+    const removed = new Map(revisionsIn(more).map((one) => [keyOf(one), one]));
     for (const [i, one] of entry.attests.entries()) {
       const salt = salts[i];
       if (typeof salt !== 'string') {
@@ -78,11 +82,18 @@ export class ArrivingChain {
         }
       } else {
         const { kind, id, revision, digest } = one;
-        this.#wanted.set(keyOf(kind, id, revision), { salt, digest, workspace, sequence });
+        const key = keyOf({ kind, id, revision });
+        const came = removed.get(key);
+        removed.delete(key);
+        if (came && saltedDigest(salt, textOfRevision(workspace, came)) !== digest) {
+          this.#refuse(`${key} is not what entry ${sequence} attests`);
+        }
+        const isEvidenced = came !== undefined;
+        this.#wanted.set(key, { salt, digest, workspace, sequence, isEvidenced });
       }
     }
-    const [strange] = events.keys();
-    if (strange !== undefined) this.#refuse(`entry ${sequence} does not attest event ${strange}`);
+    const [strange] = [...events.keys(), ...removed.keys()];
+    if (strange !== undefined) this.#refuse(`entry ${sequence} does not attest ${strange}`);
     this.#sequence = sequence;
     this.#digest = entry.digest;
   }
@@ -98,12 +109,10 @@ export class ArrivingChain {
     const { kind, id } = record;
     const rule = auditedKinds[kind];
     if (rule === undefined) return;
-    const isAttested =
-      this.#wanted.has(keyOf(kind, id, record.revision)) ||
-      this.#erasedKeys.has(recordKey(kind, id));
+    const isAttested = this.#wanted.has(keyOf(record)) || this.#erasedKeys.has(recordKey(kind, id));
     if (!isAttested) this.#refuse(`${kind} ${id} is attested by none of its entries`);
     for (const { revision, columns, body, by, reason, correlationId, removed } of history ?? []) {
-      const key = keyOf(kind, id, revision);
+      const key = keyOf({ kind, id, revision });
       const wanted = this.#wanted.get(key);
       if (wanted === undefined) continue;
       const parts = attestedParts(rule, columns, body);
@@ -119,8 +128,8 @@ export class ArrivingChain {
   }
 
   end(): void {
-    for (const [key, { sequence }] of this.#wanted) {
-      this.#refuse(`${key}, which entry ${sequence} attests, is missing`);
+    for (const [key, { sequence, isEvidenced }] of this.#wanted) {
+      if (!isEvidenced) this.#refuse(`${key}, which entry ${sequence} attests, is missing`);
     }
     for (const key of this.#erasedKeys) {
       if (!this.#erasures.has(key)) this.#refuse(`${key} has no salt, and nobody erased it`);
@@ -148,6 +157,31 @@ export function eventsIn(more: RecordLine['more']): readonly EventDraft[] {
   throw new KeelsonError('INVALID', 'An entry of the audit does not say which events it attests.');
 }
 
+/** The revisions of removed records that come with an entry; INVALID for what is no list of them. */
+export function revisionsIn(more: RecordLine['more']): readonly AttestedRevision[] {
+  const revisions = more?.['revisions'] ?? [];
+  if (Array.isArray(revisions) && revisions.every(isRevision)) {
+    return revisions as unknown as AttestedRevision[];
+  }
+  throw new KeelsonError('INVALID', 'An entry of the audit has revisions that are none.');
+}
+
+const revisionKeys = new Set([
+  ...['kind', 'id', 'revision', 'columns', 'body', 'by', 'reason', 'correlationId', 'removed'],
+]);
+
+function isRevision(value: unknown): boolean {
+  if (!isPlainObject(value)) return false;
+  return (
+    typeof value['kind'] === 'string' &&
+    typeof value['id'] === 'string' &&
+    Number.isSafeInteger(value['revision']) &&
+    isPlainObject(value['columns']) &&
+    isPlainObject(value['body']) &&
+    Object.keys(value).every((key) => revisionKeys.has(key))
+  );
+}
+
 const draftTexts = ['id', 'type', 'subject', 'source', 'correlationId', 'principal'];
 const draftKeys = new Set([...draftTexts, 'at', 'payload', 'schemaVersion', 'causationId']);
 
@@ -161,7 +195,15 @@ function isDraft(value: unknown): boolean {
   );
 }
 
-function keyOf(kind: string, id: string, revision: number): string {
+function keyOf({
+  kind,
+  id,
+  revision,
+}: {
+  readonly kind: string;
+  readonly id: string;
+  readonly revision: number;
+}): string {
   return `revision ${revision} of ${kind} ${id}`;
 }
 

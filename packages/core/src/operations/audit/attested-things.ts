@@ -8,7 +8,7 @@ import { everyRecord } from '../every-record.ts';
 import type { AttestedRevision } from './attestation.ts';
 import { attestedParts } from './attested-changes.ts';
 import { type AuditedKind, auditedKinds } from './audited.ts';
-import { importedEventKind } from './chain-origin.ts';
+import { evidenceId, evidenceKind } from './chain-origin.ts';
 
 export const erasedKind = 'audit_erased';
 const keptArchives = 4;
@@ -48,8 +48,20 @@ export class AttestedThings {
   async imported(ids: readonly string[]): Promise<ReadonlyMap<string, EventDraft>> {
     if (ids.length === 0) return new Map();
     const { metadata, workspace } = this.#scope;
-    const found = await metadata.findMany(workspace, importedEventKind, ids);
+    const found = await metadata.findMany(workspace, evidenceKind, ids);
     return new Map(found.map(({ id, body }) => [id, body as unknown as EventDraft]));
+  }
+
+  /** A revision that came with an imported chain, because its record was removed. */
+  async importedRevision(
+    kind: string,
+    id: string,
+    revision: number,
+  ): Promise<AttestedRevision | undefined> {
+    const { metadata, workspace } = this.#scope;
+    const at = evidenceId({ kind, id, revision });
+    const found = await metadata.find(workspace, evidenceKind, at);
+    return found?.body as unknown as AttestedRevision | undefined;
   }
 
   async #fromLog(ids: readonly string[], found: Map<string, FoundEvent>): Promise<void> {
@@ -116,6 +128,18 @@ export class AttestedThings {
     const [oldest] = this.#archives.keys();
     if (this.#archives.size > keptArchives) this.#archives.delete(oldest as string);
     return events;
+  }
+
+  /** A revision out of the kept history, of a record that may be removed. */
+  async keptRevision(
+    kind: string,
+    id: string,
+    revision: number,
+  ): Promise<AttestedRevision | undefined> {
+    const { metadata, workspace } = this.#scope;
+    const [entry] = await metadata.history(workspace, kind, id, { after: revision - 1, limit: 1 });
+    if (entry?.revision !== revision) return undefined;
+    return attestedOf(auditedKinds[kind] ?? {}, kind, id, entry);
   }
 
   /** Whether a revision of a record is as it was attested. */

@@ -1,7 +1,10 @@
+import type { EventDraft } from '../../contracts/event.ts';
 import type { Change, Commit, MetadataStore } from '../../contracts/metadata-store.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
+import { asJson, type JsonObject } from '../../json.ts';
 import { everyRecord } from '../every-record.ts';
+import type { AttestedRevision } from './attestation.ts';
 
 /** A part of a chain, made in one workspace: from behind the stretch before it to `last`. */
 export interface ChainStretch {
@@ -25,7 +28,26 @@ export interface ChainOrigin {
 }
 
 export const originKind = 'audit_origin';
-export const importedEventKind = 'imported_event';
+export const evidenceKind = 'imported_evidence';
+
+/** Where an imported event lies as evidence, or a revision of a record that was removed. */
+export function evidenceId(
+  one: { readonly event: string } | Pick<AttestedRevision, 'kind' | 'id' | 'revision'>,
+): string {
+  return 'event' in one ? one.event : `revision:${one.revision}:${one.kind}:${one.id}`;
+}
+
+/** The change that keeps an event or a revision as evidence. */
+export function evidenceChange(subject: string, one: EventDraft | AttestedRevision): Change {
+  const isEvent = 'payload' in one;
+  return {
+    op: 'create',
+    kind: evidenceKind,
+    id: evidenceId(isEvent ? { event: one.id } : one),
+    columns: { subject, what: isEvent ? 'event' : 'revision' },
+    body: asJson(one) as JsonObject,
+  };
+}
 
 /** Where the origin of a subject's chain lies. */
 export function originId(subject: string): string {

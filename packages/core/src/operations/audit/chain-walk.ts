@@ -2,7 +2,13 @@ import type { Predicate } from '../../contracts/query.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
-import { type Attested, saltedDigest, textOfEvent, textOfRevision } from './attestation.ts';
+import {
+  type Attested,
+  type AttestedRevision,
+  saltedDigest,
+  textOfEvent,
+  textOfRevision,
+} from './attestation.ts';
 import { AttestedThings, isBroken, recordKey } from './attested-things.ts';
 import {
   type AuditEntry,
@@ -218,7 +224,7 @@ async function inspectAttested(
       }
     }
 
-    async function wrongWith({ attested, salt, workspace }: (typeof all)[number]) {
+    async function wrongWith({ attested, salt, workspace, imported }: (typeof all)[number]) {
       if ('event' in attested) {
         const here = events.get(attested.event);
         if (here?.state === 'unreadable') return `Event ${attested.event} cannot be read`;
@@ -237,13 +243,12 @@ async function inspectAttested(
         return erased.has(keyOf(attested)) ? 'erased' : `${name} has no salt, and nobody erased it`;
       }
       try {
-        const found = await things.revision(
-          kind,
-          id,
-          revision,
-          (one) => saltedDigest(salt, textOfRevision(workspace, one)) === digest,
-        );
+        const isSame = (one: AttestedRevision): boolean =>
+          saltedDigest(salt, textOfRevision(workspace, one)) === digest;
+        const found = await things.revision(kind, id, revision, isSame);
         if (found === 'same') return undefined;
+        const came = imported && (await things.importedRevision(kind, id, revision));
+        if (came && isSame(came)) return undefined;
         return found === 'missing'
           ? `${name} is missing`
           : `${name}, or its salt, is not what it was`;

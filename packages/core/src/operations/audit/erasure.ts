@@ -13,7 +13,7 @@ import { type Decision, decideAndCommit } from '../decide-and-commit.ts';
 import { columnIs, everyRecord } from '../every-record.ts';
 import { AttestedThings, erasedKind, recordKey } from './attested-things.ts';
 import { entryFromRecord, entryKind, saltsOf } from './audit-entry.ts';
-import { importedEventKind } from './chain-origin.ts';
+import { evidenceKind } from './chain-origin.ts';
 import { sealFromRecord, sealKind } from './seal.ts';
 
 /** What is to be erased. */
@@ -140,8 +140,8 @@ async function decideErasure(
       changes.push({ op: 'remove', kind, id, expect: revision });
     }
   }
-  for (const { id, revision } of await metadata.findMany(workspace, importedEventKind, ids)) {
-    changes.push({ op: 'remove', kind: importedEventKind, id, expect: revision });
+  for (const { id, revision } of await metadata.findMany(workspace, evidenceKind, ids)) {
+    changes.push({ op: 'remove', kind: evidenceKind, id, expect: revision });
   }
   return { changes, result: undefined, reason: by.reason };
 }

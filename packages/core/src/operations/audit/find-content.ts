@@ -2,9 +2,9 @@ import type { Scope } from '../../contracts/scope.ts';
 import { archiveFromRecord, archiveRecords, readArchive } from '../../events/event-archives.ts';
 import { eachEvent } from '../../events/read-events.ts';
 import { canonicalJson } from '../../json.ts';
-import { everyRecord } from '../every-record.ts';
+import { columnIs, everyRecord } from '../every-record.ts';
 import { textOfStoredEvent } from './attestation.ts';
-import { importedEventKind } from './chain-origin.ts';
+import { evidenceKind } from './chain-origin.ts';
 import type { ErasedContent } from './erasure.ts';
 
 /** Where a text stands: events, tags of runs, predictions with their labels. Reads all there is of them. */
@@ -27,7 +27,10 @@ export async function findContent(
     }
   }
   const abort = signal === undefined ? {} : { signal };
-  for await (const { id, body } of everyRecord(scope, importedEventKind, abort)) {
+  for await (const { id, body } of everyRecord(scope, evidenceKind, {
+    where: columnIs('what', 'event'),
+    ...abort,
+  })) {
     if (canonicalJson(body).includes(inJson)) events.add(id);
   }
   const tags: { readonly runId: string; readonly keys: readonly string[] }[] = [];

@@ -4,9 +4,10 @@ import type { Predicate } from '../../contracts/query.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
-import type { JsonObject } from '../../json.ts';
+import { asJson, type JsonObject } from '../../json.ts';
 import { columnIs, everyRecord } from '../every-record.ts';
 import { moved, withHistory } from '../moving-records.ts';
+import type { AttestedRevision } from './attestation.ts';
 import { AttestedThings, recordKey } from './attested-things.ts';
 import { type AuditEntry, entryFromRecord, entryKind, saltsOf } from './audit-entry.ts';
 import { type ChainStretch, findOrigin } from './chain-origin.ts';
@@ -111,6 +112,7 @@ async function* pageLines(
 ): AsyncGenerator<RecordLine, void, undefined> {
   const entries = page.map((record) => ({ record, entry: entryFromRecord(record) }));
   const events = await eventsOf(things, entries, came);
+  const gone = await removedRevisions(scope, things, entries);
   for (const { record, entry } of entries) {
     const salts = saltsOf(record, entry.attests.length);
     const mine: EventDraft[] = [];
@@ -122,7 +124,9 @@ async function* pageLines(
       else if (event !== undefined) mine.push(event);
       else if ('event' in one) throw lost(entry, one.event);
     }
-    yield { record: moved(record), more: { events: mine as unknown as readonly JsonObject[] } };
+    const revisions = gone.get(record.id) ?? [];
+    const more = { events: mine, ...(revisions.length === 0 ? {} : { revisions }) };
+    yield { record: moved(record), more: asJson(more) as JsonObject };
     const fresh = erased.filter((key) => !told.has(key));
     for (const key of fresh) told.add(key);
     for (const found of await scope.metadata.findMany(scope.workspace, 'audit_erased', fresh)) {
@@ -131,6 +135,35 @@ async function* pageLines(
     }
   }
 }
+
+/** By entry, the revisions that it attests of records that were removed: no export has those. */
+async function removedRevisions(
+  { metadata, workspace }: ReadScope,
+  things: AttestedThings,
+  entries: readonly { readonly record: StoredRecord; readonly entry: AuditEntry }[],
+): Promise<ReadonlyMap<string, readonly AttestedRevision[]>> {
+  const found = new Map<string, AttestedRevision[]>();
+  const attested = entries.flatMap(({ record, entry }) =>
+    entry.attests.flatMap((one) =>
+      'kind' in one && removable.has(one.kind) ? [{ ...one, entryId: record.id }] : [],
+    ),
+  );
+  for (const [kind, some] of Map.groupBy(attested, (one) => one.kind)) {
+    const ids = [...new Set(some.map(({ id }) => id))];
+    const there = new Set((await metadata.findMany(workspace, kind, ids)).map(({ id }) => id));
+    for (const { id, revision, entryId: at } of some) {
+      if (there.has(id)) continue;
+      const one =
+        (await things.keptRevision(kind, id, revision)) ??
+        (await things.importedRevision(kind, id, revision));
+      if (one !== undefined) found.set(at, [...(found.get(at) ?? []), one]);
+    }
+  }
+  return found;
+}
+
+/** Kinds of what models own whose records may be removed. */
+const removable: ReadonlySet<string> = new Set(['validation_suite']);
 
 /** The events that entries attest, as they were said. */
 async function eventsOf(

@@ -9,7 +9,13 @@ import { contentDigest, contentPath, datasetsPath } from '../../tracking/export-
 import { readShared } from '../../tracking/import-names.ts';
 import { findModel } from '../model-records.ts';
 import { type ArrivingModel, ModelFiles } from './arriving-model.ts';
-import { missingDatasets, missingEvents, missingLines } from './compare-with-here.ts';
+import {
+  evidenceOf,
+  idOfEvidence,
+  missingDatasets,
+  missingEvidence,
+  missingLines,
+} from './compare-with-here.ts';
 import { assertNoCycle, type ComingParents } from './lineage-cycles.ts';
 import { ModelLaw } from './model-law.ts';
 import { beside, isKnownMember, isModel } from './models-layout.ts';
@@ -250,10 +256,10 @@ class Comparing {
       const what = countOfKind[line.record.kind];
       if (what !== undefined) tally[what] += 1;
       if (line.record.kind !== 'audit_entry') continue;
-      const events = eventsIn(line.more);
-      for (const { id } of events) this.#taken.event(id);
-      if (gone.has(line)) await missingEvents(this.#scope, events);
-      tally.events += events.length;
+      const evidence = evidenceOf(line);
+      for (const one of evidence) this.#taken.evidence(idOfEvidence(one));
+      if (gone.has(line)) await missingEvidence(this.#scope, evidence);
+      tally.events += eventsIn(line.more).length;
     }
     this.#lines = [];
   }

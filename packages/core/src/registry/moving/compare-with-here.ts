@@ -4,7 +4,9 @@ import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
 import { canonicalJson } from '../../json.ts';
-import { importedEventKind } from '../../operations/audit/chain-origin.ts';
+import { eventsIn, revisionsIn } from '../../operations/audit/arriving-chain.ts';
+import type { AttestedRevision } from '../../operations/audit/attestation.ts';
+import { evidenceId, evidenceKind } from '../../operations/audit/chain-origin.ts';
 import { alreadyHere, otherContent, sameContent } from '../../operations/restoring-records.ts';
 import { movedFacets } from './model-groups.ts';
 
@@ -49,23 +51,44 @@ function allFacets(record: MovedRecord): MovedRecord {
   return { ...record, facets: { ...none, ...record.facets } };
 }
 
-/** Those of the events that did not come yet; CONFLICT for an id that came with another event. */
-export async function missingEvents(
+/** An event that an entry attests, or a revision of a record that was removed. */
+export type Evidence = EventDraft | AttestedRevision;
+
+/** What comes as evidence with an entry of the audit. */
+export function evidenceOf({ record, more }: RecordLine): readonly Evidence[] {
+  return record.kind === 'audit_entry' ? [...eventsIn(more), ...revisionsIn(more)] : [];
+}
+
+/** Those that did not come yet; CONFLICT for one that came with another import and is another. */
+export async function missingEvidence(
   { metadata, workspace }: ReadScope,
-  events: readonly EventDraft[],
-): Promise<readonly EventDraft[]> {
-  if (events.length === 0) return [];
-  const ids = events.map(({ id }) => id);
-  const found = await metadata.findMany(workspace, importedEventKind, ids);
+  evidence: readonly Evidence[],
+): Promise<readonly Evidence[]> {
+  if (evidence.length === 0) return [];
+  const ids = evidence.map(idOfEvidence);
+  const found: StoredRecord[] = [];
+  for (let at = 0; at < ids.length; at += mostIds) {
+    const some = ids.slice(at, at + mostIds);
+    found.push(...(await metadata.findMany(workspace, evidenceKind, some)));
+  }
   const here = new Map(found.map((record) => [record.id, record]));
-  return events.filter((event) => {
-    const record = here.get(event.id);
+  return evidence.filter((one) => {
+    const id = idOfEvidence(one);
+    const record = here.get(id);
     if (record === undefined) return true;
-    if (canonicalJson(record.body) === canonicalJson(event)) return false;
+    if (canonicalJson(record.body) === canonicalJson(one)) return false;
     throw new KeelsonError(
       'CONFLICT',
-      `The event ${event.id} came with another import, and said something else. Nothing of it was changed.`,
-      { details: { kind: importedEventKind, id: event.id } },
+      `What the audit attests as ${id} came with another import, and was something else. Nothing of it was changed.`,
+      { details: { kind: evidenceKind, id } },
     );
   });
 }
+
+/** Where it lies. */
+export function idOfEvidence(one: Evidence): string {
+  return evidenceId('payload' in one ? { event: one.id } : one);
+}
+
+/** Most that `findMany` takes. */
+const mostIds = 1_000;

@@ -1,15 +1,12 @@
 import type { ArchiveReader } from '../../archive/archive-reader.ts';
 import type { RecordLine } from '../../archive/record-lines.ts';
-import type { EventDraft } from '../../contracts/event.ts';
 import type { Change } from '../../contracts/metadata-store.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
 import { draftEvent } from '../../events/draft-event.ts';
-import { asJson, type JsonObject } from '../../json.ts';
-import { eventsIn } from '../../operations/audit/arriving-chain.ts';
 import {
   type ChainOrigin,
-  importedEventKind,
+  evidenceChange,
   originChange,
   originFromRecord,
   originId,
@@ -19,7 +16,13 @@ import { commitChanges } from '../../operations/decide-and-commit.ts';
 import type { ImportTurn } from '../../tracking/import-turn.ts';
 import { putContent } from '../../tracking/import-writing.ts';
 import { type ArrivingModel, ModelFiles } from './arriving-model.ts';
-import { missingDatasets, missingEvents, missingLines } from './compare-with-here.ts';
+import {
+  type Evidence,
+  evidenceOf,
+  missingDatasets,
+  missingEvidence,
+  missingLines,
+} from './compare-with-here.ts';
 import { countOfKind, type ModelTally } from './moved-model-counts.ts';
 import { requiredContents } from './named-contents.ts';
 
@@ -41,10 +44,10 @@ export interface ModelsWriting {
   tell(): void;
 }
 
-/** Something to be there after a commit: a record, or an event that an entry attests. */
+/** Something to be there after a commit: a record, or what an entry attests and no record has. */
 type Item =
   | { readonly what: 'line'; readonly line: RecordLine }
-  | { readonly what: 'event'; readonly event: EventDraft };
+  | { readonly what: 'evidence'; readonly evidence: Evidence };
 
 /**
  * Writes a model: its chain first, so that its name is taken and nobody else appends to it; then its
@@ -57,11 +60,8 @@ export async function writeModel(writing: ModelsWriting, path: string): Promise<
   const model = await files.model();
   const commits = await ModelCommits.begin(writing, model);
   for await (const line of files.audit(model)) {
-    const events = line.record.kind === 'audit_entry' ? eventsIn(line.more) : [];
-    await commits.add([
-      { what: 'line', line },
-      ...events.map((event): Item => ({ what: 'event', event })),
-    ]);
+    const evidence = evidenceOf(line).map((one): Item => ({ what: 'evidence', evidence: one }));
+    await commits.add([{ what: 'line', line }, ...evidence]);
   }
   for await (const line of files.suites(model)) await commits.add([{ what: 'line', line }]);
   for await (const { line, parts } of files.versions(model)) {
@@ -153,18 +153,23 @@ class ModelCommits {
   async #flush(more: readonly Change[], isLast = false): Promise<void> {
     const { scope, turn } = this.#writing;
     const lines = this.#items.flatMap((item) => (item.what === 'line' ? [item.line] : []));
-    const events = this.#items.flatMap((item) => (item.what === 'event' ? [item.event] : []));
+    const evidence = this.#items.flatMap((item) =>
+      item.what === 'evidence' ? [item.evidence] : [],
+    );
     await untilTaken(turn, async () => {
       const fresh = await missingLines(scope, lines);
-      const freshEvents = await missingEvents(scope, events);
+      const freshEvidence = await missingEvidence(scope, evidence);
       await guardContents(this.#writing, fresh);
-      const changes = [...freshEvents.map(eventChange), ...fresh.map(restoreChange)];
+      const { subject } = this.#origin;
+      const kept = freshEvidence.map((one) => evidenceChange(subject, one));
+      const changes = [...kept, ...fresh.map(restoreChange)];
       if (changes.length > 0) {
         const origin = this.#originChanges(isLast);
         await commitChanges(scope, [turn.hold, ...origin, ...changes, ...more]);
         this.#originIsHere = true;
       }
-      this.#count(lines, fresh, events.length, freshEvents.length);
+      this.#count(lines, fresh);
+      this.#countEvents(evidence, freshEvidence);
     });
     this.#items = [];
   }
@@ -177,32 +182,27 @@ class ModelCommits {
     return isLast ? [{ op: 'replace', ...at, columns: { state } }] : [{ op: 'assert', ...at }];
   }
 
-  #count(
-    lines: readonly RecordLine[],
-    fresh: readonly RecordLine[],
-    events: number,
-    freshEvents: number,
-  ): void {
-    const { added, skipped, tell } = this.#writing;
+  #count(lines: readonly RecordLine[], fresh: readonly RecordLine[]): void {
+    const { added, skipped } = this.#writing;
     const written = new Set(fresh);
     for (const line of lines) {
       const what = countOfKind[line.record.kind];
       if (what !== undefined) (written.has(line) ? added : skipped)[what] += 1;
     }
-    added.events += freshEvents;
-    skipped.events += events - freshEvents;
+  }
+
+  #countEvents(evidence: readonly Evidence[], fresh: readonly Evidence[]): void {
+    const { added, skipped, tell } = this.#writing;
+    const count = (some: readonly Evidence[]): number =>
+      some.filter((one) => 'payload' in one).length;
+    added.events += count(fresh);
+    skipped.events += count(evidence) - count(fresh);
     tell();
   }
 }
 
 function restoreChange({ record, history }: RecordLine): Change {
   return { op: 'restore', record, ...(history === undefined ? {} : { history }) };
-}
-
-function eventChange(event: EventDraft): Change {
-  const { id, subject } = event;
-  const body = asJson(event) as JsonObject;
-  return { op: 'create', kind: importedEventKind, id, columns: { subject }, body };
 }
 
 /** Content that was put a while ago may have been collected since: it is kept, or put again. */

@@ -31,7 +31,6 @@ export const countOfKind: Readonly<Record<string, keyof MovedModelCounts>> = {
   validation_suite: 'validationSuites',
   validation_report: 'validationReports',
   audit_entry: 'auditEntries',
-  imported_event: 'events',
 };
 
 /** Counts that go up. */

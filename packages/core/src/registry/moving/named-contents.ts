@@ -1,9 +1,9 @@
 import type { MovedRecord } from '../../archive/record-lines.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
-import { isPlainObject, type JsonObject } from '../../json.ts';
+import type { JsonObject } from '../../json.ts';
 import type { ModelFile } from '../model-version.ts';
-import { modelContents } from '../references.ts';
+import { modelContents, registryContents } from '../references.ts';
 
 /** A content that a record names. */
 export interface NamedContent {
@@ -90,23 +90,8 @@ function digestsIn(came: unknown): readonly string[] {
   throw new KeelsonError('INVALID', 'it does not say which contents come with it.');
 }
 
-/** Contents that suites and reports name: whatever is called `sha256` in them. */
-function looseDigests({ kind, columns, body }: MovedRecord): readonly string[] {
-  if (kind !== 'validation_suite' && kind !== 'validation_report') return [];
-  const found = new Set<string>();
-  const look = (value: unknown): void => {
-    if (Array.isArray(value)) for (const each of value) look(each);
-    else if (isPlainObject(value)) {
-      for (const [key, each] of Object.entries(value)) {
-        if (key === 'sha256' && isDigest(each)) found.add(each);
-        else look(each);
-      }
-    }
-  };
-  look({ sha256: columns['sha256'], body });
-  return [...found].sort();
-}
-
-function isDigest(value: unknown): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
+/** Contents that suites and reports name. */
+function looseDigests(record: MovedRecord): readonly string[] {
+  const named = registryContents.find(({ kind }) => kind === record.kind);
+  return [...new Set(named?.digests(record) ?? [])].sort();
 }

@@ -27,8 +27,8 @@ export class TakenKeys {
     }
   }
 
-  event(id: string): void {
-    this.#take(`event ${id}`, JSON.stringify(['event', id]));
+  evidence(id: string): void {
+    this.#take(`evidence ${id}`, JSON.stringify(['evidence', id]));
   }
 
   #take(what: string, key: string): void {
