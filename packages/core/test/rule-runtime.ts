@@ -18,6 +18,7 @@ export interface Rule {
     | 'hangs'
     | 'hangs on load'
     | 'throws'
+    | 'throws what cannot be kept'
     | 'throws on load'
     | 'hangs on unload'
     | 'too few rows'
@@ -89,6 +90,9 @@ async function answerOf(rule: Rule, inputs: readonly Tensor[]): Promise<readonly
   const { fault, a = 0, b = 0, bias = 0 } = rule;
   if (fault === 'hangs') return await never;
   if (fault === 'throws') throw new TypeError('cannot read weights of undefined');
+  if (fault === 'throws what cannot be kept') {
+    throw new Error(`\u0000\ud800 bearer ${'x'.repeat(1_000_000)}`);
+  }
   if (fault === 'nothing') return undefined as never;
   const [x] = inputs as [Tensor];
   const values = x.data as Float64Array;

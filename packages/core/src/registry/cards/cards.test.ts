@@ -159,6 +159,8 @@ describe('setCard', () => {
     expect(await having('custom.score', 7)).toBe(1);
     expect(await having('team', 'risk')).toBe(0);
     expect(await having('custom.region', 'eu')).toBe(0);
+    const found = await platform.registry.searchVersions({ filter: 'card.custom.score > 6' });
+    expect(found.versions.map((version) => version.id)).toEqual([id]);
   });
 });
 

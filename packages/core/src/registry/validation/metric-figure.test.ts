@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../json.ts';
+import { bootstrapInterval, predictionErrors, seededRandom } from '../../statistics/index.ts';
 import { metricFigure } from './metric-figure.ts';
 import { type LabelledRows, readPredictions } from './read-predictions.ts';
 import { TestFault } from './test-fault.ts';
@@ -84,6 +85,30 @@ test('every interval has its value within, and comes out the same again', async 
     }),
     { numRuns: 15 },
   );
+});
+
+test('intervals of many rows, drawn in groups, are as wide as those of single rows', async () => {
+  const random = seededRandom('many rows');
+  const rows = Array.from({ length: 8000 }, () => {
+    const label = random.normal();
+    return { row: {}, label, prediction: label + random.normal() };
+  });
+  const { value, interval } = await metricFigure('r2', { rows }, {});
+  const actual = rows.map((row) => row.label);
+  const said = rows.map((row) => row.prediction);
+  const single = bootstrapInterval(
+    rows.length,
+    (places) => {
+      const of = (list: readonly number[]) => Array.from(places, (place) => list[place] as number);
+      return predictionErrors(of(actual), of(said)).determination as number;
+    },
+    { alpha: 0.05, seed: 1, resamples: 200 },
+  );
+  expect(value).toBe(predictionErrors(actual, said).determination);
+  const width = (interval?.high ?? 0) - (interval?.low ?? 0);
+  const wanted = (single?.high ?? 0) - (single?.low ?? 0);
+  expect(width / wanted).toBeGreaterThan(0.8);
+  expect(width / wanted).toBeLessThan(1.25);
 });
 
 test('a figure of one’s own is a number, or fails with what it says', async () => {

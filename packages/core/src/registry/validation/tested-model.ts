@@ -102,7 +102,8 @@ export class TestedModel {
   /** Unloads it; one that does not end in time is left behind. */
   async close(): Promise<void> {
     const work = asPromise(() => this.#model.unload());
-    const options = { what: 'the model did not unload', timeoutMs: unloadTimeoutMs };
+    const timeoutMs = Math.min(unloadTimeoutMs, this.#settings.loadTimeoutMs);
+    const options = { what: 'the model did not unload', timeoutMs };
     await inTime(work, options).catch(() => undefined);
   }
 

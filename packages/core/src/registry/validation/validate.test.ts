@@ -366,6 +366,7 @@ describe('a model that misbehaves', () => {
     ['nothing', 'rows 1 to 2: the model answered no list of outputs'],
     ['hangs on load', 'runtime rule did not load the model within 150 ms'],
     ['throws on load', 'the model could not be loaded: weights are missing'],
+    ['throws what cannot be kept', 'the model failed on rows 1 to 2: \uFFFD\uFFFD'],
   ] as const)('one that %s has failed tests, which say so', async (fault, said) => {
     const { platform } = shared.fresh();
     const { report, runtime } = await outcomeOf(platform, { ...good, fault }, suite);
@@ -375,6 +376,17 @@ describe('a model that misbehaves', () => {
     if (isLate) expect(report.tests.map(({ outcome }) => outcome)).toEqual(Array(3).fill('FAILED'));
     expect(runtime.unloaded).toBe(runtime.loaded);
     expect(readdirSync(tmpdir())).not.toContain(runtime.directories[0]?.split('/').at(-2));
+  });
+
+  test('one that hangs on unload is left behind', async () => {
+    const { platform } = shared.fresh();
+    const { report, runtime } = await outcomeOf(
+      platform,
+      { ...good, fault: 'hangs on unload' },
+      { tests: [golden], loadTimeoutMs: 150 },
+    );
+    expect(report.outcome).toBe('PASSED');
+    expect(runtime.unloaded).toBe(1);
   });
 
   test('NaN is no figure to be within limits, and no golden value but NaN', async () => {

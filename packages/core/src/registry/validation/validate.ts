@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ModelRuntime, ModelSignature } from '../../contracts/model-runtime.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
-import { isPlainObject, type JsonObject } from '../../json.ts';
+import { assertText, isPlainObject, type JsonObject, storableText } from '../../json.ts';
 import { assertAllowed } from '../../operations/decide-and-commit.ts';
 import { optional } from '../../tracking/run.ts';
 import { getModelRecord, readVersionById } from '../model-records.ts';
@@ -248,6 +248,7 @@ async function sample(
         `Sampled request ${all.length + 1} has no features: it takes { features, requestId? }.`,
       );
     }
+    if (request.requestId !== undefined) assertText(request.requestId, 'A request id', 1000);
     all.push(request);
     if (all.length >= limit) break;
   }
@@ -256,8 +257,8 @@ async function sample(
 
 function environmentOf({ name, isolation }: ModelRuntime): ValidationEnvironment {
   return {
-    runtime: String(name),
-    isolation: String(isolation),
+    runtime: storableText(String(name), 250),
+    isolation: storableText(String(isolation), 250),
     node: process.version,
     platform: `${platform()} ${release()} ${arch()}`,
     cpu: cpus()[0]?.model ?? 'unknown',
