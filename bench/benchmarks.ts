@@ -127,8 +127,17 @@ export const benchmarks: readonly Benchmark[] = [
   {
     name: 'registry',
     sentence:
-      'Lineage of 1,000 nodes, impact and searches of versions, on both stores, beside recursive SQL.',
-    run: async (context) => (await import('./registry.ts')).benchRegistry(context),
+      'Lineage of 1,000 nodes, impact and searches of versions, on both stores, beside recursive SQL; downloads.',
+    run: async (context) => [
+      ...(await (await import('./registry-downloads.ts')).benchRegistryDownloads(context)),
+      ...(await (await import('./registry.ts')).benchRegistry(context)),
+    ],
+  },
+  {
+    name: 'registry-downloads',
+    sentence: 'A large model registered, downloaded cold and from the cache, beside bare copies.',
+    run: async (context) =>
+      (await import('./registry-downloads.ts')).benchRegistryDownloads(context),
   },
   {
     name: 'predictions',

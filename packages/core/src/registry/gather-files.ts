@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { checkOptions, signalOption } from '../check-options.ts';
 import type { ByteSource } from '../contracts/artifact-store.ts';
 import type { Scope } from '../contracts/scope.ts';
-import { KeelsonError } from '../errors.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { isPlainObject } from '../json.ts';
 import { normaliseArtifactPath } from '../tracking/artifact-path.ts';
 import type { Artifact } from '../tracking/artifacts.ts';
@@ -160,9 +160,14 @@ class Gathering {
       told = bytes;
       this.#options.onProgress?.({ files: this.#files, bytes: this.#bytes });
     };
-    const sha256 =
-      'artifact' in from ? await this.#kept(from) : await this.#put(bytesOf(path, from), tell);
-    const { sizeBytes } = await this.#artifacts.verify(sha256, signal);
+    const put = (): Promise<string> =>
+      'artifact' in from ? this.#kept(from) : this.#put(bytesOf(path, from), tell);
+    const sha256 = await put();
+    const { sizeBytes } = await this.#artifacts.verify(sha256, signal).catch(async (error) => {
+      // The store had the content already, and it was damaged: found so, it is mended by another put.
+      if (!isKeelsonError(error, 'CORRUPT') || !canBeReadAgain(from)) throw error;
+      return await this.#artifacts.verify(await put(), signal);
+    });
     this.#files += 1;
     tell(sizeBytes);
     return { path, sha256, sizeBytes };
@@ -184,6 +189,10 @@ class Gathering {
       { details: { path, runId, sha256 } },
     );
   }
+}
+
+function canBeReadAgain(from: Source['from']): boolean {
+  return from instanceof Uint8Array || from instanceof Blob || 'identity' in from;
 }
 
 function bytesOf(path: string, from: ByteSource | LocalFile): ByteSource {
