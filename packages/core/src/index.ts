@@ -244,6 +244,7 @@ export type {
   LineageGraph,
   LineageNode,
   LineageNodeType,
+  LineageReach,
 } from './registry/lineage-graph.ts';
 export type { FoundModel, ModelPage, ModelSearch } from './registry/model-search.ts';
 export type {

@@ -19,6 +19,11 @@ export const lineagePrefixes = {
   features: 'features:',
 } as const;
 
+/** Whether a node of the lineage is an id and nothing else, so that it can lie nowhere. */
+export function hasNoRecord(id: string): boolean {
+  return Object.values(lineagePrefixes).some((prefix) => id.startsWith(prefix));
+}
+
 /** Before the role of a dataset that leads to a version, and not to a run. */
 export const dataRolePrefix = 'data:';
 

@@ -2,12 +2,10 @@ import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { columnIs, everyRecord } from '../operations/every-record.ts';
-import { lineagePrefixes } from './lineage-edges.ts';
+import { hasNoRecord } from './lineage-edges.ts';
 import { findVersion } from './model-records.ts';
 import type { ModelVersion } from './model-version.ts';
 import { resolveVersion } from './version-reference.ts';
-
-const prefixes = [...Object.values(lineagePrefixes), 'dataset-'];
 
 /**
  * The nodes that a text means: an id of any node; `model@1.4.0`, `model@champion`; the digest of a dataset (all that have
@@ -18,7 +16,7 @@ export async function lineageStart(
   given: string,
 ): Promise<readonly string[]> {
   assertText(given, 'The id of a node of the lineage', 1000);
-  if (prefixes.some((prefix) => given.startsWith(prefix))) return [given];
+  if (hasNoRecord(given) || given.startsWith('dataset-')) return [given];
   const at = given.lastIndexOf('@');
   if (at > 0) {
     const version = await versionNamed(scope, given, at);

@@ -19,7 +19,7 @@ export interface VersionSearch {
   readonly model?: string | readonly string[];
   /**
    * The filter language: `metrics.auc > 0.9 AND stage = 'PRODUCTION' AND alias = 'champion' AND
-   * card.team = 'risk' AND validations.golden = 'passed' AND lineage.dataset = 'f00d'`.
+   * card.team = 'risk' AND validations.golden = 'PASSED' AND lineage.dataset = 'f00d'`.
    */
   readonly filter?: string;
   /** Such as `^1.2`, `1.x || >=3` or `>=2.0.0-beta <2.1`, as npm has it. */

@@ -7,6 +7,7 @@ import { findOrigin } from '../../operations/audit/chain-origin.ts';
 import { lastLink } from '../../operations/audit/moving-chain.ts';
 import { contentDigest, contentPath, datasetsPath } from '../../tracking/export-layout.ts';
 import { readShared } from '../../tracking/import-names.ts';
+import { hasNoRecord } from '../lineage-edges.ts';
 import { findModel } from '../model-records.ts';
 import { type ArrivingModel, ModelFiles } from './arriving-model.ts';
 import {
@@ -200,7 +201,7 @@ class Checking {
 
   async outside(): Promise<readonly string[]> {
     const ids = [...this.#sources]
-      .filter((id) => !this.parents.has(id) && !this.#datasets.has(id))
+      .filter((id) => !this.parents.has(id) && !this.#datasets.has(id) && !hasNoRecord(id))
       .toSorted();
     const here = new Set<string>();
     for (let at = 0; at < ids.length; at += batch) {

@@ -12,6 +12,7 @@ import { assertAllowed } from '../../operations/decide-and-commit.ts';
 import { everyRecord } from '../../operations/every-record.ts';
 import { moved } from '../../operations/moving-records.ts';
 import { contentPath, datasetsPath } from '../../tracking/export-layout.ts';
+import { hasNoRecord } from '../lineage-edges.ts';
 import { findModel } from '../model-records.ts';
 import { exportModel } from './export-model.ts';
 import { modelsHold } from './models-layout.ts';
@@ -193,7 +194,7 @@ class Exporting {
     const { sizeBytes } = await this.writer.finish(signal, (done, total) =>
       this.#progress('content', done, total),
     );
-    const outside = nodes.filter((id) => !datasets.has(id));
+    const outside = nodes.filter((id) => !datasets.has(id) && !hasNoRecord(id));
     return {
       ...this.#counts,
       datasets: datasets.size,
