@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sharePlatform } from '../../test/open-test-platform.ts';
+import { openTestPlatform, sharePlatform } from '../../test/open-test-platform.ts';
 import type { Services } from '../open-platform.ts';
 import type { RegisterOptions } from './registration.ts';
 import type { VersionSearch } from './version-search.ts';
@@ -241,4 +241,25 @@ describe('searchVersions', () => {
     const { platform } = shared.fresh();
     await expect(platform.registry.searchVersions(search)).rejects.toMatchObject({ code });
   });
+});
+
+test('who may read one model finds nothing of others, nor compares with them', async () => {
+  const lead = { id: 'user:lead', roles: [] };
+  const { platform } = await openTestPlatform({ access: true, principal: lead });
+  const mine = await register(platform, 'mine', '1.0.0');
+  const other = await register(platform, 'other', '1.0.0');
+  const { access } = platform.operations;
+  await access.grant({ principal: 'user:ana', role: 'viewer', resource: 'model:mine' });
+  const { registry } = platform.as({ principal: { id: 'user:ana', roles: [] } });
+  const { versions } = await registry.searchVersions();
+  expect(versions.map(({ id }) => id)).toEqual([mine]);
+  expect((await registry.searchModels()).models.map(({ name }) => name)).toEqual(['mine']);
+  expect((await registry.searchModels({ name: 'other' })).models).toEqual([]);
+  const forbidden = { code: 'FORBIDDEN' };
+  await expect(registry.compare([mine, other])).rejects.toMatchObject(forbidden);
+  await expect(registry.compare(['mine@1', 'other@latest'])).rejects.toMatchObject(forbidden);
+  await expect(registry.countVersions()).rejects.toMatchObject(forbidden);
+  await expect(Array.fromAsync(registry.eachVersion())).rejects.toMatchObject(forbidden);
+  await expect(registry.lineage(other)).rejects.toMatchObject(forbidden);
+  await expect(registry.impact({ versionId: other })).rejects.toMatchObject(forbidden);
 });
