@@ -61,6 +61,11 @@ export const benchmarks: readonly Benchmark[] = [
     },
   },
   {
+    name: 's3',
+    sentence: 'A file up to S3-compatible storage and down again, beside the plain SDK.',
+    run: async (context) => (await import('./s3-artifacts.ts')).benchS3Artifacts(context),
+  },
+  {
     name: 'pg-soak',
     sentence: '50 writers, 1,000 points a second each, on one PostgreSQL (full: ten minutes).',
     run: async (context) => (await import('./pg-soak.ts')).benchPgSoak(context),
