@@ -70,6 +70,9 @@ const shape = z.strictObject({
   until: time.optional(),
 } satisfies Record<keyof ImpactQuestion, z.ZodType>);
 
+/** So many histories are read together. */
+const atOnce = 20;
+
 const bounds = { depth: 1_000, limit: 100_000 };
 
 /** Answers by the lineage, and by the kept revisions of the versions. */
@@ -93,12 +96,16 @@ export async function impactOf(
   });
   const ways = waysOf(reach);
   const versions: ImpactedVersion[] = [];
-  for (const record of await everInProduction(scope, reach)) {
-    const history = await wholeHistory(scope, record.id);
-    const periods = productionPeriods(history).filter(
-      (period) => period.from <= until && (period.until ?? Infinity) >= from,
-    );
-    if (periods.length > 0) versions.push(impacted(record, pathTo(ways, record.id), periods));
+  const records = await everInProduction(scope, reach);
+  for (let at = 0; at < records.length; at += atOnce) {
+    const some = records.slice(at, at + atOnce);
+    const histories = await Promise.all(some.map(({ id }) => wholeHistory(scope, id)));
+    for (const [i, record] of some.entries()) {
+      const periods = productionPeriods(histories[i] ?? []).filter(
+        (period) => period.from <= until && (period.until ?? Infinity) >= from,
+      );
+      if (periods.length > 0) versions.push(impacted(record, pathTo(ways, record.id), periods));
+    }
   }
   versions.sort((a, b) => (a.model < b.model ? -1 : a.model > b.model ? 1 : a.number - b.number));
   return { origins, versions, truncated: reach.truncated };
