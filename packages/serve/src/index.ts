@@ -7,7 +7,11 @@ export type { ServingOptions } from './hosting/serving-options.ts';
 export type { ShadowCounts } from './hosting/shadow-lane.ts';
 export type { HttpAnswer, HttpRequest, RequestHeaders } from './http/exchange.ts';
 export type { RateLimitOptions } from './http/rate-limit.ts';
-export { platformSource, type Servable } from './platform-source.ts';
+export {
+  type PlatformSourceOptions,
+  platformSource,
+  type Servable,
+} from './platform-source.ts';
 export type { ReplicaStatus } from './replicas/replica-pool.ts';
 export {
   InProcessRouter,

@@ -1,7 +1,22 @@
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isKeelsonError, KeelsonError, type Platform, type Services } from '@keelson/core';
+import {
+  isKeelsonError,
+  KeelsonError,
+  type Platform,
+  type Services,
+  type TrustOptions,
+} from '@keelson/core';
 import type { ServedModel, ServedRoute, ServingSource } from './serving-source.ts';
+
+/** Which versions a platform's source lets through. */
+export interface PlatformSourceOptions {
+  /**
+   * Only those that somebody who is trusted has signed, as `registry.download` has it; and their files are read
+   * again each time they are loaded.
+   */
+  readonly requireSignature?: boolean | TrustOptions;
+}
 
 /**
  * What serving needs, out of a platform: routes of its deployments, versions of its registry (downloaded
@@ -9,6 +24,7 @@ import type { ServedModel, ServedRoute, ServingSource } from './serving-source.t
  */
 export function platformSource(
   platform: Platform | (Services & { readonly dir: string }),
+  { requireSignature = false }: PlatformSourceOptions = {},
 ): ServingSource {
   const cache = join(platform.dir, 'models');
 
@@ -44,7 +60,13 @@ export function platformSource(
       signal.throwIfAborted();
       const { model: name, version: number, format, signature } = version;
       const directory = join(cache, version.sha256);
-      if (!(await isDirectory(directory))) await download(platform, versionId, directory, signal);
+      // A directory of that name is complete, and was verified.
+      if (requireSignature !== false) {
+        const trust = { requireSignature, overwrite: true };
+        await platform.registry.download(versionId, directory, { ...trust, signal });
+      } else if (!(await isDirectory(directory))) {
+        await platform.registry.download(versionId, directory, { signal });
+      }
       return { versionId, name, version: number, format, signature, directory };
     },
   };
@@ -62,28 +84,6 @@ async function followEvents(
   } catch (error) {
     // Serving goes on reading its routes by itself, every `pollMs`, and reports a store that stays away.
     if (!isKeelsonError(error)) throw error;
-  }
-}
-
-/** Fetched aside and renamed as a whole: a directory of that name is complete and was verified. */
-async function download(
-  platform: Services,
-  versionId: string,
-  directory: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const aside = `${directory}.${process.pid}-${Date.now()}-${Math.random().toString(36).slice(2)}`;
-  await mkdir(aside, { recursive: true });
-  try {
-    await platform.registry.download(versionId, aside);
-    signal.throwIfAborted();
-    await rename(aside, directory);
-  } catch (error) {
-    await rm(aside, { recursive: true, force: true });
-    const code = (error as NodeJS.ErrnoException).code;
-    // Another process was first, with the same content.
-    if ((code === 'ENOTEMPTY' || code === 'EEXIST') && (await isDirectory(directory))) return;
-    throw error;
   }
 }
 

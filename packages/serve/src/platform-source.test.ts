@@ -1,0 +1,58 @@
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openPlatform, secretKeys } from '@keelson/core';
+import { expect, onTestFinished, test } from 'vitest';
+import { platformSource } from './platform-source.ts';
+
+const signature = {
+  inputs: [{ name: 'x', datatype: 'FP64', shape: [-1] }],
+  outputs: [{ name: 'y', datatype: 'FP64', shape: [-1] }],
+} as const;
+
+async function openWorld() {
+  const dir = await mkdtemp(join(tmpdir(), 'keelson-source-'));
+  const secret = Buffer.alloc(32, 7).toString('base64');
+  const platform = await openPlatform({
+    dir,
+    keys: secretKeys({ secret: async () => `k1:${secret}` }),
+  });
+  onTestFinished(async () => {
+    await platform.close();
+    await rm(dir, { recursive: true, force: true });
+  });
+  const files = { 'index.mjs': Buffer.from('export default () => ({})') };
+  const version = await platform.registry.register({
+    ...{ model: 'm', from: { files }, format: 'JS', signature },
+  });
+  return { platform, version };
+}
+
+const options = { signal: new AbortController().signal };
+
+test('a model is fetched once, also by several at once', async () => {
+  const { platform, version } = await openWorld();
+  const source = platformSource(platform);
+  const models = await Promise.all([1, 2, 3].map(() => source.model(version.id, options)));
+  const [{ directory = '' } = {}] = models;
+  expect(models.map((model) => model.directory)).toEqual([directory, directory, directory]);
+  expect(await readFile(join(directory, 'index.mjs'), 'utf8')).toBe('export default () => ({})');
+});
+
+test('where a signature is asked for, none is loaded without it, and files are read again each time', async () => {
+  const { platform, version } = await openWorld();
+  const source = platformSource(platform, { requireSignature: true });
+  // Somebody has served it without asking: what lies there does not count.
+  await platformSource(platform).model(version.id, options);
+  await expect(source.model(version.id, options)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  const { publicKey } = await platform.registry.sign(version.id);
+  const { directory } = await source.model(version.id, options);
+  const file = join(directory, 'index.mjs');
+  await chmod(file, 0o644);
+  await writeFile(file, 'export default () => "mine"');
+  const strict = platformSource(platform, { requireSignature: { trusted: [publicKey] } });
+  await strict.model(version.id, options);
+  expect(await readFile(file, 'utf8')).toBe('export default () => ({})');
+  const foreign = platformSource(platform, { requireSignature: { trusted: [] } });
+  await expect(foreign.model(version.id, options)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+});
