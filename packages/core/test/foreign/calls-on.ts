@@ -113,6 +113,8 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'registry.removeValidationSuite': [[w.model, 'w-suite']],
     'registry.validate': [[w.ruleVersionId, 'w-suite', { runtime: new RuleRuntime() }]],
     'registry.validationPage': [[w.reportId, 'html']],
+    'registry.compare': [[[w.versionId, w.secondVersionId]]],
+    'registry.comparisonPage': [[[w.versionId, w.secondVersionId]]],
     'registry.download': [[w.versionId, places.fresh()]],
     'registry.exportModels': [
       [{ to: places.fresh(), models: [w.model] }],

@@ -145,6 +145,8 @@ describe('validate', () => {
       ...{ name: 'golden', test: 'golden', outcome: 'PASSED', detail: '2 of 2 as expected' },
     });
     expect((await registry.getVersionById(version.id)).validations).toEqual({ s: 'PASSED' });
+    const filter = "validations.s = 'PASSED'";
+    expect((await registry.searchVersions({ filter })).versions).toHaveLength(1);
     const events = await Array.fromAsync(platform.events.each({ types: ['model.validated'] }));
     expect(events.map(({ payload }) => payload)).toEqual([
       expect.objectContaining({ reportId: report.id, outcome: 'PASSED', failed: [] }),
