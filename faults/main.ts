@@ -59,7 +59,7 @@ function tell(message: string): void {
 }
 
 function row(...[scenario, store, invariants, time, faults]: readonly string[]): string {
-  return `${scenario?.padEnd(15)}${store?.padEnd(8)}${invariants?.padEnd(12)}${time?.padStart(8)}  ${faults}`;
+  return `${scenario?.padEnd(18)}${store?.padEnd(8)}${invariants?.padEnd(12)}${time?.padStart(8)}  ${faults}`;
 }
 
 function readArguments(): {

@@ -45,6 +45,8 @@ import { platformCaretakers } from './platform-caretakers.ts';
 import { platformKinds } from './platform-kinds.ts';
 import type { PlatformOptions } from './platform-options.ts';
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
+import { createAutomaticPath } from './registry/automation/automatic-path.ts';
+import { createAutomationLoop } from './registry/automation/automation-loop.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import type { RegistryCode, RegistryParts } from './registry/registry-parts.ts';
 import { createTransitionSaga } from './registry/stage-effects.ts';
@@ -125,6 +127,15 @@ export function bindServices(
   const { registry, loops: registryLoops } = createRegistry(scope, tracking, registryParts);
   const pipelines = createPipelines(scope, { tracker, functions });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
+  const automate = createAutomaticPath(scope, {
+    ...{ tracking, registry },
+    async startPipeline(name, parameters, idempotencyKey) {
+      const { parameters: schema } = await pipelines.getDefinition(name);
+      const declared = (schema?.['properties'] ?? parameters) as Readonly<Record<string, unknown>>;
+      const known = Object.entries(parameters).filter(([key]) => Object.hasOwn(declared, key));
+      return (await pipelines.start(name, Object.fromEntries(known), { idempotencyKey })).id;
+    },
+  });
   const monitoring = createMonitoring(scope, {
     predictionLog,
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
@@ -208,6 +219,7 @@ export function bindServices(
       retention,
       createSealingLoop(scope, owners),
       createIncidentLoop({ openFor, subscribe: events.subscribe }),
+      createAutomationLoop(scope, { handle: automate, subscribe: events.subscribe }),
       ...events.loops,
       ...pipelines.loops,
       ...deployments.loops,

@@ -221,6 +221,14 @@ export type {
   ServicesOptions,
 } from './platform-options.ts';
 export type { Aliases } from './registry/aliases.ts';
+export type {
+  Automation,
+  AutomationCriterion,
+  AutomationOutcome,
+  AutomationState,
+  NewAutomation,
+} from './registry/automation/automation.ts';
+export type { Automations } from './registry/automation/automations.ts';
 export type { CardPerformance, ModelCard } from './registry/cards/card.ts';
 export type { CardCheck } from './registry/cards/card-check.ts';
 export type { CardRevision } from './registry/cards/cards.ts';

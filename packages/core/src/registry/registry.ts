@@ -2,6 +2,7 @@ import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Tracking } from '../tracking/tracking.ts';
 import { type Aliases, createAliases } from './aliases.ts';
+import { type Automations, createAutomations } from './automation/automations.ts';
 import { type Cards, createCards } from './cards/cards.ts';
 import { createVersionComparisons, type VersionComparisons } from './compare-versions.ts';
 import { createVerifications, type Verifications } from './damage.ts';
@@ -38,6 +39,7 @@ export interface Registry
     VersionComparisons,
     Cards,
     Validations,
+    Automations,
     ModelMoves {
   /** A new version, its content verified; the same request again answers the same version. */
   register(options: RegisterOptions): Promise<ModelVersion>;
@@ -67,6 +69,7 @@ export function createRegistry(
     ...createVersionComparisons(scope, tracking),
     ...createCards(scope),
     ...createModelMoves(scope),
+    ...createAutomations(scope, tracking),
     ...createValidations(scope, downloads.download),
     register: (options) => registerVersion(scope, tracking, options),
   };

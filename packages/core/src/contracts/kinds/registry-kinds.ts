@@ -156,6 +156,37 @@ const validationReportKind: KindDeclaration = {
   immutableBody: true,
 };
 
+/** What registers the runs of an experiment by itself. Its revision is raised with each run that is taken. */
+const automationKind: KindDeclaration = {
+  name: 'automation',
+  columns: {
+    name: { type: 'text', immutable: true },
+    experimentId: { type: 'text', immutable: true },
+    modelName: { type: 'text', immutable: true },
+    paused: { type: 'boolean' },
+    createdBy: { type: 'text', immutable: true },
+  },
+  unique: [{ name: 'automation name', columns: ['name'] }],
+  indexes: [['experimentId']],
+  history: 'kept',
+};
+
+/** What an automation made of a run: one for each, under `<automation>:<run>`. */
+const automationOutcomeKind: KindDeclaration = {
+  name: 'automation_outcome',
+  columns: {
+    automationId: { type: 'text', immutable: true },
+    runId: { type: 'text', immutable: true },
+    state: { type: 'text' },
+    versionId: { type: 'text', optional: true },
+    executionId: { type: 'text', optional: true },
+    transitionId: { type: 'text', optional: true },
+    correlationId: { type: 'text', immutable: true },
+  },
+  indexes: [['automationId', 'state']],
+  history: 'none',
+};
+
 /** The kinds that the registry keeps. */
 export const registryKinds: readonly KindDeclaration[] = [
   modelKind,
@@ -165,4 +196,6 @@ export const registryKinds: readonly KindDeclaration[] = [
   modelCardKind,
   validationSuiteKind,
   validationReportKind,
+  automationKind,
+  automationOutcomeKind,
 ];

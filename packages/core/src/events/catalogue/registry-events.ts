@@ -173,8 +173,43 @@ export interface AliasMoved {
   readonly newVersionId?: string;
 }
 
+/** An automation has left a run alone. */
+export interface AutomationDeclined {
+  /** The model. */
+  readonly name: string;
+  readonly automation: string;
+  readonly runId: string;
+  /** Which criteria it does not meet, or why nothing is taken now. */
+  readonly reasons: readonly string[];
+}
+
+/** An automation has registered a run, and done with the version what it was to do. */
+export interface AutomationCompleted {
+  /** The model. */
+  readonly name: string;
+  readonly automation: string;
+  readonly runId: string;
+  readonly versionId: string;
+  /** Of the request for Staging; left out where none was to be made. */
+  readonly transitionId?: string;
+  /** What came of that request, such as `DONE`, or `PENDING` where the policy asks people. */
+  readonly transition?: string;
+}
+
+/** An automation has taken a run, and could not go on with it. */
+export interface AutomationFailed {
+  /** The model. */
+  readonly name: string;
+  readonly automation: string;
+  readonly runId: string;
+  readonly reason: string;
+}
+
 /** The events of the registry. */
 export interface RegistryEventPayloads {
+  readonly 'automation.declined': AutomationDeclined;
+  readonly 'automation.completed': AutomationCompleted;
+  readonly 'automation.failed': AutomationFailed;
   readonly 'model.registered': ModelRegistered;
   readonly 'model.imported': ModelImported;
   readonly 'model.promoted': ModelPromoted;
@@ -416,6 +451,39 @@ export const registryEvents: {
       alias: 'champion',
       oldVersionId: formerVersionId,
       newVersionId: versionId,
+    },
+  }),
+  'automation.declined': defineEvent<AutomationDeclined>({
+    ...ofModel,
+    meaning: 'An automation has left a run alone.',
+    fields: { name: text, automation: text, runId: text, reasons: texts },
+    example: {
+      ...{ name: 'fraud', automation: 'nightly' },
+      runId: '0198c0de-0000-7000-8000-000000000001',
+      reasons: ['accuracy: 0.81 is below 0.9'],
+    },
+  }),
+  'automation.completed': defineEvent<AutomationCompleted>({
+    ...ofModel,
+    meaning: 'An automation has registered a run, and done with the version what it was to do.',
+    fields: {
+      ...{ name: text, automation: text, runId: text, versionId: text },
+      ...{ transitionId: text.optional(), transition: text.optional() },
+    },
+    example: {
+      ...{ name: 'fraud', automation: 'nightly' },
+      ...{ runId: '0198c0de-0000-7000-8000-000000000001', versionId },
+      ...{ transitionId, transition: 'DONE' },
+    },
+  }),
+  'automation.failed': defineEvent<AutomationFailed>({
+    ...ofModel,
+    meaning: 'An automation has taken a run, and could not go on with it.',
+    fields: { name: text, automation: text, runId: text, reason: text },
+    example: {
+      ...{ name: 'fraud', automation: 'nightly' },
+      runId: '0198c0de-0000-7000-8000-000000000001',
+      reason: 'The pipeline validate has FAILED.',
     },
   }),
 };
