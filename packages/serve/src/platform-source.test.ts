@@ -56,3 +56,21 @@ test('where a signature is asked for, none is loaded without it, and files are r
   const foreign = platformSource(platform, { requireSignature: { trusted: [] } });
   await expect(foreign.model(version.id, options)).rejects.toMatchObject({ code: 'FORBIDDEN' });
 });
+
+test('a version whose inputs are columns is not served, and the refusal says why', async () => {
+  const { platform } = await openWorld();
+  const { id } = await platform.registry.register({
+    model: 'prices',
+    from: { files: { 'model.mjs': Buffer.from('export const load = () => 0;') } },
+    format: 'JS',
+    signature: {
+      inputs: [],
+      outputs: [],
+      inputColumns: [{ name: 'age', type: 'integer', datatype: 'INT64', required: true }],
+    },
+  });
+  await expect(platformSource(platform).model(id, options)).rejects.toMatchObject({
+    code: 'INVALID',
+    message: expect.stringMatching(/of prices describes its inputs as columns/),
+  });
+});

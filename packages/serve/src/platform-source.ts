@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   isKeelsonError,
   KeelsonError,
+  type ModelVersion,
   type Platform,
   type Services,
   type TrustOptions,
@@ -57,6 +58,7 @@ export function platformSource(
           `Version ${version.version} of ${version.model} has no signature; register it with one to serve it.`,
         );
       }
+      assertTensors(version);
       signal.throwIfAborted();
       const { model: name, version: number, format, signature } = version;
       const directory = join(cache, version.sha256);
@@ -70,6 +72,16 @@ export function platformSource(
       return { versionId, name, version: number, format, signature, directory };
     },
   };
+}
+
+/** INVALID for inputs that are columns or fit a schema and are no tensors besides: requests carry tensors. */
+function assertTensors({ model, version, signature }: ModelVersion): void {
+  const described = signature?.inputColumns ?? signature?.inputSchema;
+  if (described === undefined || (signature?.inputs.length ?? 0) > 0) return;
+  throw new KeelsonError(
+    'INVALID',
+    `Version ${version} of ${model} describes its inputs as columns or by a schema, and requests carry tensors; register it with a signature of tensors to serve it.`,
+  );
 }
 
 /** Wakes after every event of the subjects, until the signal; a store that is away is asked again. */

@@ -72,9 +72,6 @@ reported["keras-export"] = {
     } for key, f in loaded.signatures.items()
 }
 shutil.rmtree(os.path.join(path, "assets"), ignore_errors=True)
-os.makedirs(os.path.join(out, "keras-files"))
-model.save(os.path.join(out, "keras-files", "net.keras"))
-
 with open(os.path.join(out, "reported.json"), "w") as file:
     json.dump({"tensorflow": tf.__version__, "models": reported}, file, indent=1, sort_keys=True)
     file.write("\n")

@@ -81,7 +81,7 @@ function checkTensor(spec: TensorSpec, tensor: Tensor, index: number): void {
   let fits = shape.length === spec.shape.length;
   for (let d = 0; fits && d < shape.length; d += 1)
     fits = spec.shape[d] === -1 || spec.shape[d] === shape[d];
-  if (!fits) {
+  if (!fits && spec.unranked !== true) {
     throw contradiction(
       `inputs[${index}].shape`,
       `[${spec.shape}] for ${quote(spec.name)} (−1 is any size)`,
