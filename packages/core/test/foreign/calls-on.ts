@@ -117,7 +117,7 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'registry.validate': [[w.ruleVersionId, 'w-suite', { runtime: new RuleRuntime() }]],
     'registry.validationPage': [[w.reportId, 'html']],
     'registry.compare': [[[w.versionId, w.secondVersionId]]],
-    'registry.comparisonPage': [[[w.versionId, w.secondVersionId]]],
+    'registry.comparisonPage': [[[w.versionId, w.secondVersionId], 'html']],
     'registry.download': [[w.versionId, places.fresh()]],
     'registry.exportModels': [
       [{ to: places.fresh(), models: [w.model] }],
