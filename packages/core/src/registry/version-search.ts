@@ -6,6 +6,7 @@ import { KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { parseFilter, parseOrder } from '../language/parse-filter.ts';
 import { versionRange } from '../language/version-order.ts';
+import { comingOwners } from '../operations/audit/chain-origin.ts';
 import { everyRecord } from '../operations/every-record.ts';
 import { placeText, readPlace } from '../tracking/page-place.ts';
 import { lineageFacet, type ResolvedLineage, resolveLineage } from './lineage-filter.ts';
@@ -80,6 +81,9 @@ export function createVersionSearches(scope: Scope): VersionSearches {
       of.push(lacks('deletedAt'));
       if (search.model === undefined) of.push(...(await ofLiveModels(scope)));
     }
+    // A model is seen when all that is its own has come.
+    const coming = search.model === undefined ? await comingOwners(scope) : [];
+    if (coming.length > 0) of.push(ofOthers(coming));
     if (search.versionRange !== undefined) {
       of.push(versionRange(search.versionRange, { from: 'column', name: 'versionKey' }));
     }
@@ -161,8 +165,12 @@ async function ofLiveModels(scope: Scope): Promise<readonly Predicate[]> {
   for await (const { id } of everyRecord(scope, 'model', { where, body: false, limit: 1000 })) {
     values.push(id);
   }
-  if (values.length === 0) return [];
-  return [{ op: 'not', of: { op: 'in', left: { from: 'column', name: 'modelId' }, values } }];
+  return values.length === 0 ? [] : [ofOthers(values)];
+}
+
+function ofOthers(modelIds: readonly string[]): Predicate {
+  const left = { from: 'column', name: 'modelId' } as const;
+  return { op: 'not', of: { op: 'in', left, values: modelIds } };
 }
 
 function orderOf(text: string): Order {

@@ -3,7 +3,7 @@ import type { Change, Commit, MetadataStore } from '../../contracts/metadata-sto
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { asJson, type JsonObject } from '../../json.ts';
-import { everyRecord } from '../every-record.ts';
+import { columnIs, everyRecord } from '../every-record.ts';
 import type { AttestedRevision } from './attestation.ts';
 
 /** A part of a chain, made in one workspace: from behind the stretch before it to `last`. */
@@ -98,6 +98,15 @@ export async function findOrigin(
 ): Promise<ChainOrigin | undefined> {
   const record = await metadata.find(workspace, originKind, originId(subject));
   return record && originFromRecord(record);
+}
+
+/** The ids of the records of which an import has not brought yet what is their own. */
+export async function comingOwners(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
+): Promise<readonly string[]> {
+  const where = columnIs('state', 'coming');
+  const coming = await Array.fromAsync(everyRecord(scope, originKind, { where }));
+  return coming.map(({ columns }) => String(columns['ownerId']));
 }
 
 /** All origins, by subject. */

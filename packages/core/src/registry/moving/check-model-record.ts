@@ -4,6 +4,7 @@ import { registryKinds } from '../../contracts/kinds/registry-kinds.ts';
 import { trackingKinds } from '../../contracts/kinds/tracking-kinds.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { assertText, canonicalJson, digestJson, isPlainObject, storableText } from '../../json.ts';
+import { versionKey } from '../../language/version-order.ts';
 import { checkRestore } from '../../sql/restore-input.ts';
 import { normaliseArtifactPath } from '../../tracking/artifact-path.ts';
 import { assertCard } from '../cards/card.ts';
@@ -100,7 +101,10 @@ function checkVersion(line: RecordLine, place: ModelPlace): void {
   ofModel(line, place);
   const { columns, body, facets } = line.record;
   if (columns['modelName'] !== place.modelName) throw refused('belongs to another model');
-  assertVersion(String(columns['version']));
+  const version = assertVersion(String(columns['version']));
+  const key = columns['versionKey'];
+  if (key !== undefined && key !== versionKey(version))
+    throw refused('is sorted as another version');
   oneOf('stage', columns['stage'], stages);
   oneOf('status', columns['status'], ['READY', 'FAILED']);
   oneOf('format', columns['format'], formats);

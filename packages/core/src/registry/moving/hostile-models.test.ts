@@ -72,7 +72,11 @@ describe('an archive that was put together by somebody', () => {
     ],
     [
       'a semver twice',
-      (m) => edit(versionsOf(fraud(m))[1], (s) => (s.columns.version = '1.0.0')),
+      (m) =>
+        edit(versionsOf(fraud(m))[1], (s) => {
+          s.columns.version = '1.0.0';
+          delete s.columns.versionKey;
+        }),
       /^INVALID .*version 1\.0\.0 twice/,
     ],
     [

@@ -189,6 +189,7 @@ describe('a model that no commit holds', () => {
       signal: ended.signal,
       onProgress: ({ phase }) => {
         if (phase === 'records') commits += 1;
+        // The first commit has the chain, and some of the versions.
         if (commits === 1) ended.abort();
       },
     });
@@ -197,6 +198,8 @@ describe('a model that no commit holds', () => {
     const meanwhile = await platform.operations.audit.verify();
     expect(meanwhile.problems).toEqual([]);
     expect(meanwhile.coming).toEqual(['model:large']);
+    expect((await platform.registry.searchVersions({})).versions).toEqual([]);
+    expect((await platform.registry.searchVersions({ includeDeleted: true })).versions).toEqual([]);
     await expect(
       platform.registry.register({
         ...{ model: 'large', from: { files: { a: Buffer.from('x') } }, format: 'CUSTOM' },
