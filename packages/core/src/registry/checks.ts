@@ -150,7 +150,7 @@ async function knows(
 }
 
 /** Whether incidents of the model wait for their review. */
-export async function checkReviews(
+async function checkReviews(
   scope: Pick<Scope, 'metadata' | 'workspace'>,
   model: string,
 ): Promise<CheckOutcome> {

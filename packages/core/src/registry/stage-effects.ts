@@ -47,7 +47,7 @@ export interface TransitionInput {
   readonly effects: readonly string[];
 }
 
-export const transitionSaga = 'registry.transition';
+const transitionSaga = 'registry.transition';
 /** A policy has eight effects at most: the steps of a saga are fixed. */
 const slots = 8;
 const defaultTimeoutMs = 300_000;

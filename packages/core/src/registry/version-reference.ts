@@ -25,7 +25,7 @@ export const reservedWords: ReadonlySet<string> = new Set([
 ]);
 
 /** Reads `model@what`; the last `@` divides, so names may have some. */
-export function parseReference(reference: string): {
+function parseReference(reference: string): {
   readonly model: string;
   readonly what: string;
 } {
