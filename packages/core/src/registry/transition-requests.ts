@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
@@ -6,14 +7,14 @@ import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { assertAllowed, type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { optional } from '../tracking/run.ts';
-import { type CheckOutcome, type OwnCheck, runChecks } from './checks.ts';
+import { type CheckOutcome, checksOfApproval, type OwnCheck, runChecks } from './checks.ts';
 import { flagIfDamaged } from './damage.ts';
 import { emitOfModel } from './emit-of-model.ts';
 import { readModel, readVersion, readVersionById } from './model-records.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
 import type { RegistryParts } from './registry-parts.ts';
 import { assertFree, assertMovable, requireRule, versionsInProduction } from './stage-moves.ts';
-import { asksPeople, type TransitionRule } from './stage-policy.ts';
+import { asksPeople, type PolicyCheck, type TransitionRule } from './stage-policy.ts';
 import { type StageTransition, transitionCreated } from './transition.ts';
 import { applied, findTransitionByKey, readTransition, rejection } from './transition-records.ts';
 
@@ -55,7 +56,8 @@ interface Asked {
   readonly id: string;
   readonly versionId: string;
   readonly replacementId: string | undefined;
-  /** Whose checks these are: another version in production since is compared with anew. */
+  /** What was checked, and against which version in production: what has changed since is checked anew. */
+  readonly policy: readonly PolicyCheck[];
   readonly against: string | undefined;
   readonly checks: readonly CheckOutcome[];
 }
@@ -78,8 +80,9 @@ export async function requestTransition(
     const { rule, production } = await look(scope, parts, options, version.id);
     const own = { brought: parts.code.checks, asked: options.checks ?? {} };
     const checks = await runChecks(scope, version, production, rule.checks, own);
-    const against = production?.id;
-    const asked: Asked = { options, id, versionId: version.id, replacementId, against, checks };
+    const [policy, against] = [rule.checks, production?.id];
+    const of = { options, id, versionId: version.id, replacementId };
+    const asked: Asked = { ...of, policy, against, checks };
     try {
       const outdated = await decideAndCommit(scope, () => decide(scope, parts, asked));
       if (outdated && attempt < 5) continue;
@@ -140,14 +143,16 @@ async function look(
   return { model, version, rule, production };
 }
 
-/** Answers true, with nothing written, where the checks compared with what is no longer in production. */
+/** Answers true, with nothing written, where the checks are not those of the policy and of production now. */
 async function decide(
   scope: Scope,
   parts: RegistryParts,
-  { options, id, versionId, replacementId, against, checks }: Asked,
+  { options, id, versionId, replacementId, policy, against, checks: found }: Asked,
 ): Promise<Decision<boolean>> {
   const { model, version, rule, production } = await look(scope, parts, options, versionId);
-  if (production?.id !== against) return { changes: [], result: true };
+  const same = isDeepStrictEqual(rule.checks, policy) && production?.id === against;
+  if (!same) return { changes: [], result: true };
+  const checks = await withFresh(scope, { version, production, policy }, found);
   const failed = checks.filter((check) => !check.passed);
   const detail = failed.map((check) => `${check.name}: ${check.detail}`);
   const { expiresMs } = rule;
@@ -184,6 +189,23 @@ async function decide(
     status: 'DONE',
   } as Omit<StageTransition, 'revision' | 'requestedAt'>);
   return commit(transition, changes);
+}
+
+/** The outcomes, those that may have changed since (a card, say) as of now. */
+async function withFresh(
+  scope: Scope,
+  of: {
+    readonly version: ModelVersion;
+    readonly production: ModelVersion | undefined;
+    readonly policy: readonly PolicyCheck[];
+  },
+  found: readonly CheckOutcome[],
+): Promise<readonly CheckOutcome[]> {
+  const { version, production, policy } = of;
+  const changing = checksOfApproval(policy);
+  const own = { brought: new Map<string, OwnCheck>(), asked: {} };
+  const fresh = await runChecks(scope, version, production, changing, own);
+  return found.map((outcome, i) => fresh[changing.indexOf(policy[i] as PolicyCheck)] ?? outcome);
 }
 
 function requested(

@@ -189,8 +189,9 @@ function cardChanges(
         ]
       : [{ op: 'replace', kind, id, expect: former.revision, body }];
   return [
-    { op: 'assert', kind: 'model_version', id, expect: revision },
     ...written,
+    // Raised, so that a promotion that has looked at the card before looks again.
+    { op: 'replace', kind: 'model_version', id, expect: revision },
     {
       ...{ op: 'merge', kind: 'model_version', id },
       set: { card: flat },
