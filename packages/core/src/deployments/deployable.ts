@@ -1,12 +1,23 @@
 import type { Change } from '../contracts/metadata-store.ts';
+import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
+import { raiseTies } from '../registry/model-tie.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
+import type { Registry } from '../registry/registry.ts';
 
 /**
- * For the commit that deploys a version: it is raised to its next revision, so that whoever is about to delete
- * or archive it at the same moment looks again. CONFLICT where it is deleted or damaged already.
+ * A version as it may be deployed, with what the commit that does so has to have: whoever is about to delete it
+ * at the same moment looks again. CONFLICT where it is deleted or damaged already.
  */
-export function deployable(version: ModelVersion): Change {
+export async function deployable(
+  scope: Scope,
+  registry: Pick<Registry, 'getVersionById'>,
+  versionId: string,
+): Promise<{ readonly version: ModelVersion; readonly changes: readonly Change[] }> {
+  // The tie first: what is read after it is as it is, or the commit is refused.
+  const { modelId } = await registry.getVersionById(versionId);
+  const ties = await raiseTies(scope, [modelId]);
+  const version = await registry.getVersionById(versionId);
   const what = `Version ${version.version} of ${version.model}`;
   if (version.deletedAt !== undefined) {
     throw new KeelsonError('CONFLICT', `${what} was deleted; restore it, or deploy another one.`);
@@ -15,5 +26,5 @@ export function deployable(version: ModelVersion): Change {
     const why = version.failure ?? 'its content does not match its hash';
     throw new KeelsonError('CONFLICT', `${what} is damaged: ${why}. Deploy another one.`);
   }
-  return { op: 'replace', kind: 'model_version', id: version.id, expect: version.revision };
+  return { version, changes: ties };
 }

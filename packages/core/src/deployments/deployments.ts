@@ -78,7 +78,7 @@ export function createDeployments(
     name: string,
     options: Parameters<Deployments['create']>[0],
   ): Promise<Decision<undefined>> {
-    const version = await registry.getVersionById(options.versionId);
+    const { version, changes } = await deployable(scope, registry, options.versionId);
     const id = scope.ids.next();
     const targets = [{ versionId: version.id, weightPercent: 100, key: nameOf(version) }];
     const sticky = options.sticky === undefined ? {} : { sticky: options.sticky };
@@ -92,7 +92,7 @@ export function createDeployments(
     };
     return {
       changes: [
-        deployable(version),
+        ...changes,
         { op: 'create', kind: 'deployment', id, columns },
         {
           op: 'create',
@@ -154,12 +154,12 @@ export function createDeployments(
       assertText(name, 'A deployment name');
       await assertAllowed(scope, 'deployment.deploy', `deployment:${name}`);
       await decideAndCommit(scope, async () => {
-        const version = await registry.getVersionById(versionId);
+        const { version, changes } = await deployable(scope, registry, versionId);
         const deployment = await get(name);
         const record = await routeRecord(deployment.id);
         const next = routeOfVersion(record.body as unknown as Route, version.id, nameOf(version));
         return {
-          changes: [deployable(version), ...records.shift(deployment, record, next, reason)],
+          changes: [...changes, ...records.shift(deployment, record, next, reason)],
           result: undefined,
           reason,
         };

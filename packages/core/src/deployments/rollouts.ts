@@ -99,10 +99,8 @@ export function createRollouts(
         `Deployment ${deployment.name} is in rollout ${deployment.activeRolloutId}; finish or abort it first.`,
       );
     }
-    const [candidate, record] = await Promise.all([
-      registry.getVersionById(options.versionId),
-      routeRecord(deployment.id),
-    ]);
+    const { version: candidate, changes } = await deployable(scope, registry, options.versionId);
+    const record = await routeRecord(deployment.id);
     const route = record.body as unknown as Route;
     const baseline = mainTarget(route);
     if (candidate.id === baseline) {
@@ -129,7 +127,7 @@ export function createRollouts(
     };
     return {
       changes: [
-        deployable(candidate),
+        ...changes,
         replaceDeployment(deployment, { activeRolloutId: id }),
         {
           op: 'create',

@@ -5,6 +5,7 @@ import { assertText } from '../json.ts';
 import { type Decision, decideAndCommit, rolesFor } from '../operations/decide-and-commit.ts';
 import { checksOfApproval, runChecks } from './checks.ts';
 import { emitOfModel } from './emit-of-model.ts';
+import { assertTies } from './model-tie.ts';
 import type { Model, ModelVersion } from './model-version.ts';
 import { assertMovable, requireRule, versionsInProduction } from './stage-moves.ts';
 import {
@@ -82,6 +83,7 @@ async function approved(
   transition: StageTransition,
 ): Promise<readonly Change[]> {
   const { model, version, rule } = of;
+  const tie = await assertTies(scope, model.id);
   const production = (await versionsInProduction(scope, model.id)).find(
     ({ id }) => id !== version.id,
   );
@@ -97,7 +99,7 @@ async function approved(
     );
   }
   const { transition: next, changes } = await applied(scope, of, transition);
-  return [transitionChanged(next), ...changes];
+  return [tie, transitionChanged(next), ...changes];
 }
 
 /** Takes a request back; only who asked may. */

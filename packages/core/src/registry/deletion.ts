@@ -10,6 +10,7 @@ import { everyRecord } from '../operations/every-record.ts';
 import { aliasMoves } from './aliases.ts';
 import { emitOfModel } from './emit-of-model.ts';
 import { findModel, findVersion, getModelRecord, is, lacks, readModel } from './model-records.ts';
+import { assertTies } from './model-tie.ts';
 import { type Model, type ModelVersion, modelFromRecord } from './model-version.ts';
 import type { RegistryParts } from './registry-parts.ts';
 import { assertFree, versionsInProduction } from './stage-moves.ts';
@@ -128,6 +129,7 @@ async function versionDeleted(
   }
   if (version.deletedAt !== undefined) return { changes: [], result: undefined };
   assertFree(model);
+  const tie = await assertTies(scope, model.id);
   const ways = await inTheWay(scope, parts, version);
   if (ways.length > 0 && !force) throw stillUsed(`Version ${semver} of ${name}`, ways);
   const { id, revision: expect, stage } = version;
@@ -138,6 +140,7 @@ async function versionDeleted(
   const columns = { ...(await pointersWithout(scope, model, id)) };
   return {
     changes: [
+      tie,
       // What leaves production by force is archived: brought back, it does not stand beside another.
       {
         ...({ op: 'replace', kind: 'model_version', id, expect } as const),
@@ -242,6 +245,7 @@ async function modelDeleted(
 ): Promise<Decision<undefined>> {
   const model = await readModel(scope, name);
   assertFree(model);
+  const tie = await assertTies(scope, model.id);
   const ways: string[] = [];
   const ofIt = everyRecord(scope, 'model_version', {
     where: { op: 'and', of: [is('modelId', model.id), lacks('deletedAt')] },
@@ -259,6 +263,7 @@ async function modelDeleted(
   const forced = ways.length > 0;
   return {
     changes: [
+      tie,
       { op: 'replace', kind: 'model', id, expect, columns: { deletedAt: scope.clock.now() } },
       emitOfModel(scope, 'model.deleted', name, { reason, ...(forced ? { forced: true } : {}) }),
     ],

@@ -9,6 +9,7 @@ import { asJson, type JsonObject } from '../json.ts';
 import { everyRecord } from '../operations/every-record.ts';
 import { datasetId } from '../tracking/dataset.ts';
 import { optional, type Run } from '../tracking/run.ts';
+import { raiseTies } from './model-tie.ts';
 import type { LineageDataset, ModelLineage } from './model-version.ts';
 
 /** Ids of what has no record of its own: `commit:<sha>`, `image:<name>`, `lock:<hash>`, `features:<set@version>`. */
@@ -87,7 +88,7 @@ export async function lineageChanges(
   versionId: string,
   lineage: ModelLineage,
 ): Promise<Change[]> {
-  const parents = await parentsRaised(scope, lineage.parentVersionIds);
+  const parents = await parentsTied(scope, lineage.parentVersionIds);
   const datasets = await datasetsOf(scope, lineage.datasets ?? []);
   const { commit, image, lock, features } = lineagePrefixes;
   const { sourceRunId, codeCommit, pipelineExecutionId, environment = {} } = lineage;
@@ -130,18 +131,19 @@ function textAt(facts: unknown, key: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** Each is raised to its next revision: whoever is about to delete it at the same moment looks again. */
-async function parentsRaised(scope: Scope, ids: readonly string[]): Promise<Change[]> {
+/** Whoever is about to delete one at the same moment looks again. */
+async function parentsTied(scope: Scope, ids: readonly string[]): Promise<readonly Change[]> {
   if (ids.length === 0) return [];
   const found = await scope.metadata.findMany(scope.workspace, 'model_version', ids);
   const byId = new Map(found.map((record) => [record.id, record]));
-  return ids.map((id) => {
+  const models = ids.map((id) => {
     const parent = byId.get(id);
     if (parent === undefined || parent.columns['deletedAt'] !== undefined) {
       throw missingParent(id, parent);
     }
-    return { op: 'replace', kind: 'model_version', id, expect: parent.revision };
+    return parent.columns['modelId'] as string;
   });
+  return await raiseTies(scope, models);
 }
 
 function missingParent(id: string, parent: StoredRecord | undefined): KeelsonError {

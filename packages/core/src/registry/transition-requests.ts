@@ -11,6 +11,7 @@ import { type CheckOutcome, checksOfApproval, type OwnCheck, runChecks } from '.
 import { flagIfDamaged } from './damage.ts';
 import { emitOfModel } from './emit-of-model.ts';
 import { readModel, readVersion, readVersionById } from './model-records.ts';
+import { assertTies } from './model-tie.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
 import type { RegistryParts } from './registry-parts.ts';
 import { assertFree, assertMovable, requireRule, versionsInProduction } from './stage-moves.ts';
@@ -149,6 +150,8 @@ async function decide(
   parts: RegistryParts,
   { options, id, versionId, replacementId, policy, against, checks: found }: Asked,
 ): Promise<Decision<boolean>> {
+  const { modelId } = await readVersionById(scope, versionId);
+  const tie = await assertTies(scope, modelId);
   const { model, version, rule, production } = await look(scope, parts, options, versionId);
   const same = isDeepStrictEqual(rule.checks, policy) && production?.id === against;
   if (!same) return { changes: [], result: true };
@@ -168,6 +171,7 @@ async function decide(
     more: readonly Change[],
   ): Decision<boolean> => ({
     changes: [
+      tie,
       transitionCreated(transition, options.requestKey),
       requested(scope, model, transition),
       ...more,

@@ -107,6 +107,12 @@ const stageTransitionKind: KindDeclaration = {
   history: 'kept',
 };
 
+/**
+ * What hangs on the versions of a model, under the model's id: raised by each deployment, descendant and card.
+ * Whoever deletes or moves a version asserts it.
+ */
+const modelTieKind: KindDeclaration = { name: 'model_tie', columns: {}, history: 'none' };
+
 /** Ed25519 signatures over the manifest of a version. */
 const versionSignatureKind: KindDeclaration = {
   name: 'version_signature',
@@ -192,6 +198,7 @@ export const registryKinds: readonly KindDeclaration[] = [
   modelKind,
   modelVersionKind,
   stageTransitionKind,
+  modelTieKind,
   versionSignatureKind,
   modelCardKind,
   validationSuiteKind,

@@ -11,6 +11,7 @@ import {
 } from '../../operations/decide-and-commit.ts';
 import { optional } from '../../tracking/run.ts';
 import { getModelRecord, readVersionById } from '../model-records.ts';
+import { raiseTies } from '../model-tie.ts';
 import type { ModelVersion } from '../model-version.ts';
 import { type PageFormat, renderPage } from '../page-document.ts';
 import { assertCard, flattenCard, frozenDifferences, type ModelCard } from './card.ts';
@@ -68,7 +69,9 @@ export function createCards(scope: Scope): Cards {
     );
     const former = await find(id);
     assertNotFrozen(version, (former?.body ?? {}) as ModelCard, filled);
-    return { changes: cardChanges(version, former, filled), result: filled };
+    // A promotion that has looked at the card before looks again.
+    const ties = await raiseTies(scope, [version.modelId]);
+    return { changes: [...cardChanges(version, former, filled), ...ties], result: filled };
   }
 
   return {
@@ -190,8 +193,7 @@ function cardChanges(
       : [{ op: 'replace', kind, id, expect: former.revision, body }];
   return [
     ...written,
-    // Raised, so that a promotion that has looked at the card before looks again.
-    { op: 'replace', kind: 'model_version', id, expect: revision },
+    { op: 'assert', kind: 'model_version', id, expect: revision },
     {
       ...{ op: 'merge', kind: 'model_version', id },
       set: { card: flat },
