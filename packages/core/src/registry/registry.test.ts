@@ -139,6 +139,21 @@ describe('registration', () => {
     ).toBe('NOT_FOUND');
   });
 
+  test('10 processes at once get different versions, and numbers without gaps', async () => {
+    const all = Array.from({ length: 10 }, (_, i) => registerInChild(`p${i}`, 3));
+    const told: number[] = [];
+    for (const { ended } of all) {
+      const { code: status, err, lines } = await ended;
+      expect(status, err).toBe(0);
+      told.push(...lines.map(({ number }) => number));
+    }
+    const versions = await platform.registry.listVersions('shared');
+    const upTo30 = Array.from({ length: 30 }, (_, i) => i + 1);
+    expect(versions.map(({ number }) => number)).toEqual(upTo30);
+    expect(told.toSorted((a, b) => a - b)).toEqual(upTo30);
+    expect(new Set(versions.map(({ version }) => version)).size).toBe(30);
+  }, 120_000);
+
   test('4 processes at once, one of them killed again and again: numbers without gaps, content whole', async () => {
     const seed = process.env['KEELSON_TEST_SEED'] ?? String(Date.now());
     console.log(`seed of the kills: ${seed}`);
