@@ -37,7 +37,7 @@ const modelVersionKind: KindDeclaration = {
     number: { type: 'integer', immutable: true },
     version: { type: 'text', immutable: true },
     /** The version as a text that sorts as versions do. */
-    versionKey: { type: 'text', optional: true, immutable: true },
+    versionKey: { type: 'text', optional: true },
     sha256: { type: 'text', immutable: true },
     sizeBytes: { type: 'integer', immutable: true },
     format: { type: 'text', immutable: true },
