@@ -14,17 +14,29 @@ export async function deployable(
   registry: Pick<Registry, 'getVersionById'>,
   versionId: string,
 ): Promise<{ readonly version: ModelVersion; readonly changes: readonly Change[] }> {
-  // The tie first: what is read after it is as it is, or the commit is refused.
-  const { modelId } = await registry.getVersionById(versionId);
-  const ties = await raiseTies(scope, [modelId]);
   const version = await registry.getVersionById(versionId);
+  const { id, modelId, revision: expect } = version;
+  const model = await scope.metadata.find(scope.workspace, 'model', modelId);
   const what = `Version ${version.version} of ${version.model}`;
   if (version.deletedAt !== undefined) {
     throw new KeelsonError('CONFLICT', `${what} was deleted; restore it, or deploy another one.`);
+  }
+  if (model === undefined || model.columns['deletedAt'] !== undefined) {
+    throw new KeelsonError(
+      'CONFLICT',
+      `Model ${version.model} was deleted; restore it, or deploy another one.`,
+    );
   }
   if (version.status === 'FAILED') {
     const why = version.failure ?? 'its content does not match its hash';
     throw new KeelsonError('CONFLICT', `${what} is damaged: ${why}. Deploy another one.`);
   }
-  return { version, changes: ties };
+  return {
+    version,
+    changes: [
+      { op: 'assert', kind: 'model_version', id, expect },
+      { op: 'assert', kind: 'model', id: modelId, expect: model.revision },
+      ...(await raiseTies(scope, [modelId])),
+    ],
+  };
 }

@@ -113,6 +113,19 @@ describe('a version', () => {
     }
   });
 
+  test('deployed at the same moment as its model is deleted: one of the two is refused', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const model = `m${round}`;
+      const one = await world.register('one', { model });
+      const name = `api-${round}`;
+      const [deployed, deleted] = await Promise.allSettled([
+        world.platform.deployments.create({ name, versionId: one.id, environment: 'STAGING' }),
+        registry.deleteModel(model, { reason }),
+      ]);
+      expect([deployed.status, deleted.status].toSorted()).toEqual(['fulfilled', 'rejected']);
+    }
+  });
+
   test('purged, it keeps its number and gives its content up', async () => {
     const one = await world.register('one');
     await world.register('two');

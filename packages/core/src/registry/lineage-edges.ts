@@ -136,14 +136,16 @@ async function parentsTied(scope: Scope, ids: readonly string[]): Promise<readon
   if (ids.length === 0) return [];
   const found = await scope.metadata.findMany(scope.workspace, 'model_version', ids);
   const byId = new Map(found.map((record) => [record.id, record]));
-  const models = ids.map((id) => {
+  const parents = ids.map((id) => {
     const parent = byId.get(id);
-    if (parent === undefined || parent.columns['deletedAt'] !== undefined) {
-      throw missingParent(id, parent);
-    }
-    return parent.columns['modelId'] as string;
+    if (parent !== undefined && parent.columns['deletedAt'] === undefined) return parent;
+    throw missingParent(id, parent);
   });
-  return await raiseTies(scope, models);
+  const models = parents.map(({ columns }) => columns['modelId'] as string);
+  const asserted = parents.map(
+    ({ id, revision: expect }): Change => ({ op: 'assert', kind: 'model_version', id, expect }),
+  );
+  return [...asserted, ...(await raiseTies(scope, models))];
 }
 
 function missingParent(id: string, parent: StoredRecord | undefined): KeelsonError {

@@ -8,7 +8,8 @@ const kind = 'model_tie';
 /**
  * For a commit that makes something hang on versions of these models: a deployment, a version made of one, a
  * card. Whoever is about to delete or move one at the same moment looks again, because it asserts
- * {@link assertTies}. The versions themselves stay as they are: nothing of them has changed.
+ * {@link assertTies}; and this commit has to assert the versions' revisions, which those raise. Raising the
+ * versions here instead would say of them that they have changed.
  */
 export async function raiseTies(
   scope: ReadScope,
