@@ -25,9 +25,19 @@ export function nextVersion(
 ): string {
   if (greatest === undefined) return '1.0.0';
   const automatic = change.signatureBroken ? 'major' : change.contentChanged ? 'minor' : 'patch';
-  const next = semver.inc(greatest, bump === 'auto' ? automatic : bump);
-  if (next === null) throw new KeelsonError('INTERNAL', `Version ${greatest} has no successor.`);
-  return next;
+  const part = bump === 'auto' ? automatic : bump;
+  const next = incremented(greatest, part);
+  if (next !== undefined) return next;
+  throw new KeelsonError(
+    'CONFLICT',
+    `Version ${greatest} has no ${part} version after it: its number is the greatest there may be. Say which version it is to be.`,
+  );
+}
+
+function incremented(version: string, part: Exclude<Bump, 'auto'>): string | undefined {
+  const next = semver.inc(version, part);
+  // What is beyond the greatest safe integer is none.
+  return next === null ? undefined : (semver.valid(next) ?? undefined);
 }
 
 /** The greater of two versions by semver's order. */

@@ -94,6 +94,12 @@ describe('registration', () => {
     expect((await register('b', more)).version).toBe(expected);
   });
 
+  test('a version that has none after it is refused, and one that is said is taken', async () => {
+    await register('a', { version: '9007199254740991.0.0' });
+    expect((await code(register('b', { bump: 'major' }))).code).toBe('CONFLICT');
+    expect((await register('b', { bump: 'minor' })).version).toBe('9007199254740991.1.0');
+  });
+
   test.each(['1', 'v1.0.0', '1.0', '', 'latest', '__proto__'])(
     'refuses the version %j',
     async (version) => {

@@ -31,6 +31,9 @@ export async function versionsInProduction(
   return records.map(modelVersionFromRecord);
 }
 
+/** A commit has 500 changes at most. */
+const mostSuperseded = 200;
+
 /**
  * Moves a version, and under the single-production policy archives what else is in production, at the
  * model's revision: the record that owns "one version in production". `more` are columns of the model that
@@ -47,6 +50,12 @@ export async function moveChanges(
     ({ id }) => id !== version.id,
   );
   const superseded = to === 'PRODUCTION' && model.policy.singleProduction ? others : [];
+  if (superseded.length > mostSuperseded) {
+    throw new KeelsonError(
+      'CONFLICT',
+      `${superseded.length} versions of ${model.name} are in production, and its policy now allows one: more than ${mostSuperseded} cannot be archived at once. Archive some of them first.`,
+    );
+  }
   const { productionVersionId: former } = model;
   const left = former === version.id ? others[0]?.id : former;
   const productionVersionId = to === 'PRODUCTION' ? version.id : left;

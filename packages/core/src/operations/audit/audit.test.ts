@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openAuditedWorld } from '../../../test/audit/audited-world.ts';
+import { openTestPlatform } from '../../../test/open-test-platform.ts';
+import type { Stage, TransitionRule } from '../../index.ts';
 import type { AuditEntry } from './audit-entry.ts';
 
 async function all(entries: AsyncIterable<AuditEntry>): Promise<readonly AuditEntry[]> {
@@ -110,3 +112,28 @@ test('asOf tells what something was at a time, by id and by name, and who made i
   await expect(operations.asOf('run', 'x', Number.NaN)).rejects.toMatchObject({ code: 'INVALID' });
   expect(await operations.asOf('run', 'none', 0)).toBeUndefined();
 });
+
+test.each([0, 1])(
+  'commits with several events verify wherever a page of the log ends (%i)',
+  async (more) => {
+    const { platform } = await openTestPlatform();
+    const { registry, operations } = platform;
+    const way = (from: Stage, to: Stage): TransitionRule => ({
+      ...{ from, to, checks: [], approvals: 0, approverRoles: [] },
+    });
+    const transitions = [way('DEVELOPMENT', 'STAGING'), way('STAGING', 'DEVELOPMENT')];
+    const policy = { transitions, singleProduction: true, selfApproval: false };
+    await registry.createModel({ name: 'm', policy });
+    const files = { a: new Uint8Array([1]) };
+    const { version } = await registry.register({ model: 'm', from: { files }, format: 'CUSTOM' });
+    const other = { model: 'other', format: 'CUSTOM' } as const;
+    if (more === 1) await registry.register({ ...other, from: { files } });
+    // Two events with each commit: with one before them or not, a page ends between two.
+    for (let i = 0; i < 255; i += 1) {
+      const to = i % 2 === 0 ? 'STAGING' : 'DEVELOPMENT';
+      await registry.requestTransition({ model: 'm', version, to, reason: 'r' });
+    }
+    expect(await operations.audit.verify()).toMatchObject({ intact: true, problems: [] });
+  },
+  60_000,
+);

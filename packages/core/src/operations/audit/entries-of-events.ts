@@ -45,14 +45,18 @@ export class EntriesOfEvents {
   }
 }
 
-/** Takes out what entries behind `start` attest; answers the last that was needed, nothing where some cannot be read. */
+/**
+ * Takes out what entries from `start` on attest; answers the last that was needed, nothing where some cannot be
+ * read. That one is looked at again: a commit has one entry for its events, of which a page may have had the first.
+ */
 async function strikeOut(
   { metadata, workspace }: WalkScope,
   subject: string,
   start: number,
   missing: Map<string, StoredEvent>,
 ): Promise<number | undefined> {
-  for (let place = start; ; ) {
+  let needed = start;
+  for (let place = start - 1; ; ) {
     const where: Predicate = {
       op: 'and',
       of: [
@@ -72,11 +76,13 @@ async function strikeOut(
       });
       for (const record of records) {
         const { attests, sequence } = entryFromRecord(record);
-        for (const one of attests) if ('event' in one) missing.delete(one.event);
+        for (const one of attests) {
+          if ('event' in one && missing.delete(one.event)) needed = sequence;
+        }
         place = sequence;
-        if (missing.size === 0) return place;
+        if (missing.size === 0) return needed;
       }
-      if (records.length < limit) return place;
+      if (records.length < limit) return needed;
     } catch (error) {
       // The walk of the chains names it.
       if (isKeelsonError(error, 'CORRUPT')) return undefined;
