@@ -8,8 +8,13 @@ import { KeelsonError } from './errors.ts';
 export function checkOptions<T>(shape: z.ZodObject, options: T, what: string): T {
   const checked = shape.safeParse(options);
   if (checked.success) return options;
-  const problems = checked.error.issues.map((issue) => {
+  // Where there are no options at all, the ones that are missing are the problem.
+  const error = options === undefined ? shape.safeParse({}).error : undefined;
+  const problems = (error ?? checked.error).issues.map((issue) => {
     const path = issue.path.map(String).join('.');
+    const [, kind] =
+      /^Invalid input: expected (\w+), received undefined$/.exec(issue.message) ?? [];
+    if (path !== '' && kind !== undefined) return `${path} is missing (${kind})`;
     return `${path === '' ? '' : `${path}: `}${issue.message}`;
   });
   throw new KeelsonError(

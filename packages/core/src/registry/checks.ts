@@ -182,7 +182,16 @@ async function checkIntegrity(scope: CheckScope, version: ModelVersion): Promise
     if (found === undefined) continue;
     return { name, passed: false, detail: `${found.path}: ${found.problem}` };
   }
-  return { name, passed: true, detail: `${version.files.length} files match their SHA-256` };
+  return { name, passed: true, detail: matched(version.files.length) };
+}
+
+function allowed({ min, max }: { readonly min?: number; readonly max?: number }): string {
+  if (max === undefined) return `at least ${min} is asked`;
+  return min === undefined ? `at most ${max} is asked` : `${min} to ${max} is asked`;
+}
+
+function matched(files: number): string {
+  return files === 1 ? '1 file matches its SHA-256' : `${files} files match their SHA-256`;
 }
 
 /** The checks that need no content, as a pure function. */
@@ -207,7 +216,7 @@ function decideCheck(
       return {
         name,
         passed,
-        detail: `${value}, allowed ${check.min ?? '−∞'} to ${check.max ?? '∞'}`,
+        detail: `${value}, ${allowed(check)}`,
       };
     }
     case 'no-worse':

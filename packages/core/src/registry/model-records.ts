@@ -1,3 +1,4 @@
+import semver from 'semver';
 import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
@@ -48,7 +49,8 @@ export async function readVersionById(scope: ReadScope, id: string): Promise<Mod
   assertText(id, 'The id of a model version');
   const record = await scope.metadata.find(scope.workspace, 'model_version', id, { facets });
   if (record !== undefined) return modelVersionFromRecord(record);
-  throw new KeelsonError('NOT_FOUND', `There is no model version ${id}.`);
+  const hint = id.includes('@') ? ` It is named by its id here: registry.resolve('${id}').` : '';
+  throw new KeelsonError('NOT_FOUND', `There is no model version with the id ${id}.${hint}`);
 }
 
 /** A version by model and semver, a deleted one too. */
@@ -74,7 +76,12 @@ export async function readVersion(
   assertText(model, 'A model name');
   const found = await findVersion(scope, model, assertText(version, 'A version'));
   if (found === undefined) {
-    throw new KeelsonError('NOT_FOUND', `Model ${model} has no version ${version}.`);
+    // Words and numbers are for references: what is changed under them must not move meanwhile.
+    const hint =
+      semver.valid(version) === null
+        ? ` Its semver is asked here: registry.resolve('${model}@${version}') knows it.`
+        : '';
+    throw new KeelsonError('NOT_FOUND', `Model ${model} has no version ${version}.${hint}`);
   }
   if (found.deletedAt === undefined) return found;
   const remedy =

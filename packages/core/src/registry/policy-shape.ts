@@ -102,7 +102,7 @@ export function withThresholds(
   thresholds: Readonly<Record<string, { readonly min?: number; readonly max?: number }>>,
 ): StagePolicy {
   const checks = Object.entries(assertObject(thresholds, 'withThresholds')).map(
-    ([metric, bounds]) => ({ ...bounds, check: 'metric', metric }) as const,
+    ([metric, bounds]) => ({ check: 'metric', metric, ...bounds }) as const,
   );
   const transitions = assertPolicy(policy).transitions.map((each) =>
     each.to === 'STAGING' || each.to === 'PRODUCTION'

@@ -47,8 +47,12 @@ export function asKeelsonError(error: unknown, what: string): unknown {
   if (isKeelsonError(error) || !(error instanceof Error) || typeof system !== 'string')
     return error;
   const code = Object.hasOwn(codes, system) ? codes[system] : undefined;
-  return new KeelsonError(code ?? 'UNAVAILABLE', `${what} (${system}): ${error.message}.`, {
-    cause: error,
-    details: { system },
-  });
+  return new KeelsonError(
+    code ?? 'UNAVAILABLE',
+    `${what} (${system}): ${error.message.replace(`${system}: `, '')}.`,
+    {
+      cause: error,
+      details: { system },
+    },
+  );
 }

@@ -30,7 +30,7 @@ export function secretKeys(provider: SecretProvider): KeyProvider {
   return {
     async key(purpose, id) {
       assertPurpose(purpose);
-      return choose(await readRing(provider, `${purpose}-keys`), purpose, id);
+      return choose(await readRing(provider, `${purpose}-keys`), `${purpose}-keys`, purpose, id);
     },
   };
 }
@@ -45,7 +45,7 @@ export function derivedKeys(provider: SecretProvider, name: string = 'master-key
   return {
     async key(purpose, id) {
       assertPurpose(purpose);
-      const master = choose(await readRing(provider, name), purpose, id);
+      const master = choose(await readRing(provider, name), name, purpose, id);
       const bytes = hkdfSync('sha256', master.bytes, '', `keelson:${purpose}`, 32);
       return { id: master.id, bytes: new Uint8Array(bytes) };
     },
@@ -70,14 +70,23 @@ function readKey(entry: string, where: string): Key {
   throw new KeelsonError('INVALID', `${where} has ${bytes.length} bytes; it needs 32 or more.`);
 }
 
-function choose(ring: readonly Key[], purpose: Purpose, id: string | undefined): Key {
+function choose(
+  ring: readonly Key[],
+  secret: string,
+  purpose: Purpose,
+  id: string | undefined,
+): Key {
   if (id !== undefined) assertText(id, 'The id of a key', 1000);
   const key = id === undefined ? ring[0] : ring.find((each) => each.id === id);
   if (key !== undefined) return key;
   const which = id === undefined ? 'no key' : `no key ${JSON.stringify(id)}`;
-  throw new KeelsonError('NOT_FOUND', `There is ${which} to ${purpose} with.`, {
-    details: { purpose, ...(id === undefined ? {} : { id }) },
-  });
+  throw new KeelsonError(
+    'NOT_FOUND',
+    `There is ${which} to ${purpose} with; the secret ${secret} holds them, as id:base64 of 32 bytes or more.`,
+    {
+      details: { purpose, ...(id === undefined ? {} : { id }) },
+    },
+  );
 }
 
 function assertPurpose(purpose: unknown): asserts purpose is Purpose {
