@@ -279,7 +279,7 @@ export type {
 export type { MovedModelCounts } from './registry/moving/moved-model-counts.ts';
 export type { PageFormat } from './registry/page-document.ts';
 export { withThresholds } from './registry/policy-shape.ts';
-export type { RegisterOptions } from './registry/registration.ts';
+export type { RegisterOptions } from './registry/register-options.ts';
 export type { Registry } from './registry/registry.ts';
 export type { Rollback, RollbackOptions } from './registry/rollback.ts';
 export type { TrustOptions } from './registry/signing/signatures.ts';

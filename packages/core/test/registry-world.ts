@@ -6,7 +6,7 @@ import type { ErrorCode } from '../src/errors.ts';
 import { isKeelsonError } from '../src/errors.ts';
 import { openPlatform, type Platform, type Services } from '../src/open-platform.ts';
 import type { ModelVersion } from '../src/registry/model-version.ts';
-import type { RegisterOptions } from '../src/registry/registration.ts';
+import type { RegisterOptions } from '../src/registry/register-options.ts';
 import { testBackends } from './test-backends.ts';
 
 /** A platform with the people that registries are tested with, in a directory of its own. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ModelFacts, ModelFiles, ModelFormat } from '../contracts/model-format.ts';
-import type { ModelSignature, TensorSpec } from '../contracts/model-runtime.ts';
+import type { Datatype, ModelSignature, TensorSpec } from '../contracts/model-runtime.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { readModelFacts } from './formats/read-model-facts.ts';
@@ -24,12 +24,20 @@ const formats: readonly ModelFormat[] = [
   ...(['TFJS', 'JS', 'CUSTOM'] as const),
 ];
 
+const datatypes = [
+  ...(['BOOL', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64'] as const),
+  ...(['FP16', 'BF16', 'FP32', 'FP64', 'BYTES'] as const),
+] satisfies readonly Datatype[];
+const tensor = z.looseObject({
+  name: z.string(),
+  datatype: z.enum(datatypes),
+  shape: z.array(z.int().min(-1)),
+});
+
 /** The checks of {@link StatedFacts}, among other options. */
 export const statedFacts: z.ZodObject = z.object({
   format: z.enum(formats).optional(),
-  signature: z
-    .looseObject({ inputs: z.array(z.unknown()), outputs: z.array(z.unknown()) })
-    .optional(),
+  signature: z.looseObject({ inputs: z.array(tensor), outputs: z.array(tensor) }).optional(),
   trust: z.enum(['files', 'caller']).optional(),
 } satisfies Record<keyof StatedFacts, z.ZodType>);
 
@@ -67,7 +75,9 @@ export async function contentFacts(
       `What these files are cannot be told from them (${files
         .slice(0, 3)
         .map(({ path }) => path)
-        .join(', ')}${files.length > 3 ? ' …' : ''}); say format, such as 'CUSTOM'.`,
+        .join(
+          ', ',
+        )}${files.length > 3 ? ' …' : ''}); say format: 'JS' for a module that Keelson runs, 'CUSTOM' for files that only your code reads, or one of ${formats.slice(0, -2).join(', ')}.`,
     );
   }
   if (trust === 'files') assertAgree(read, stated);

@@ -1,4 +1,3 @@
-import { assertObject, checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { ModelSignature } from '../contracts/model-runtime.ts';
 import type { Predicate } from '../contracts/query.ts';
@@ -6,36 +5,21 @@ import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { draftEvent } from '../events/draft-event.ts';
-import { asJson, assertText, digestJson } from '../json.ts';
+import { asJson, digestJson } from '../json.ts';
 import { versionKey } from '../language/version-order.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
-import { optional } from '../tracking/run.ts';
+import { optional, type Run } from '../tracking/run.ts';
 import type { Tracking } from '../tracking/tracking.ts';
-import { type ContentFacts, contentFacts, type StatedFacts, statedFacts } from './content-facts.ts';
+import { type ContentFacts, contentFacts } from './content-facts.ts';
 import { healingOf } from './damage.ts';
-import { type FilesOrigin, type GatherOptions, gatherFiles, keepFiles } from './gather-files.ts';
+import { gatherFiles, keepFiles } from './gather-files.ts';
 import { lineageChanges, lineageOf } from './lineage-edges.ts';
 import { findModel, is, lacks, readVersionById } from './model-records.ts';
 import type { ModelFile, ModelLineage, ModelOrigin, ModelVersion } from './model-version.ts';
-import { assertModelName, modelCreated, nameTaken } from './models.ts';
-import { assertVersion, type Bump, greaterVersion, nextVersion } from './next-version.ts';
+import { modelCreated, nameTaken } from './models.ts';
+import { greaterVersion, nextVersion } from './next-version.ts';
+import { assertRegisterOptions, type RegisterOptions } from './register-options.ts';
 import { signatureBreaks } from './signature-breaks.ts';
-import { assertTags } from './tags.ts';
-
-/** What to register. */
-export interface RegisterOptions extends GatherOptions, StatedFacts {
-  /** The model's name; the model is made when there is none. */
-  readonly model: string;
-  /** Where its files come from; they are read back from the store before the version is there. */
-  readonly from: FilesOrigin;
-  /** Semver; or a bump; `auto` when both are left out. */
-  readonly version?: string;
-  readonly bump?: Bump;
-  readonly metrics?: Readonly<Record<string, number>>;
-  readonly tags?: Readonly<Record<string, string>>;
-  readonly description?: string;
-  readonly lineage?: Partial<ModelLineage>;
-}
 
 /**
  * Registers a version: content first, verified; then one commit allots the number and the version,
@@ -47,12 +31,9 @@ export async function registerVersion(
   tracking: Tracking,
   options: RegisterOptions,
 ): Promise<ModelVersion> {
-  const name = assertModelName(assertObject(options, 'register').model);
-  if (options.version !== undefined) assertVersion(options.version);
-  checkOptions(statedFacts, options, 'register');
+  assertRegisterOptions(options);
+  const name = options.model;
   await assertAllowed(scope, 'model.register', `model:${name}`);
-  // Before any content is read, which may take long.
-  lineageOf(options.lineage);
   const startedAt = performance.now();
   const files = await gatherFiles(scope, tracking, options.from, options);
   const sourceRunId = 'runId' in options.from ? options.from.runId : undefined;
@@ -63,6 +44,7 @@ export async function registerVersion(
     sha256: digestJson(manifest),
     sizeBytes: manifest.reduce((sum, file) => sum + file.sizeBytes, 0),
     lineage: lineageOf(options.lineage, run),
+    metrics: options.metrics ?? metricsOf(run),
     ...(await contentFacts(scope, manifest, options)),
   };
   const id = await allot(scope, name, options, content, startedAt);
@@ -77,6 +59,13 @@ interface Content extends ContentFacts {
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly lineage: ModelLineage;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** What a run measured of its model: what it measured of the machine is no matter of the version. */
+function metricsOf(run: Run | undefined): Readonly<Record<string, number>> {
+  const measured = Object.entries(run?.metrics ?? {});
+  return Object.fromEntries(measured.filter(([key]) => !key.startsWith('system/')));
 }
 
 async function allot(
@@ -256,7 +245,7 @@ function versionChange(
       createdBy: scope.principal.id,
       stage: 'DEVELOPMENT',
       status: 'READY',
-      description: assertText(options.description ?? '', 'A description', 1024),
+      description: options.description ?? '',
     },
     body: {
       files: asJson(content.files),
@@ -264,7 +253,7 @@ function versionChange(
       ...(content.signature === undefined ? {} : { signature: asJson(content.signature) }),
       ...(content.facts === undefined ? {} : { facts: asJson(content.facts) }),
     },
-    facets: { tags: assertTags(options.tags ?? {}, 50), metrics: options.metrics ?? {} },
+    facets: { tags: options.tags ?? {}, metrics: content.metrics },
   };
 }
 

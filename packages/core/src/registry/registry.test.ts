@@ -107,6 +107,56 @@ describe('registration', () => {
     },
   );
 
+  test.each([
+    ['a key that there is none of', { metrcs: { auc: 1 } }, 'metrcs'],
+    ['a bump that is none', { bump: 'mni' }, 'bump'],
+    ['a bump beside a version', { bump: 'minor', version: '2.0.0' }, 'bump minor'],
+    ['a metric that is no number', { metrics: { auc: '0.9' } }, 'metrics.auc'],
+    ['a tag that is no text', { tags: { team: 1 } }, '"team"'],
+    ['a long description', { description: 'x'.repeat(1025) }, '1024'],
+    [
+      'a datatype that is none',
+      { signature: { inputs: [{ name: 'x', datatype: 'float64', shape: [-1] }], outputs: [] } },
+      'signature.inputs.0.datatype',
+    ],
+    ['a tensor without shape', { signature: { inputs: [{ name: 'x' }], outputs: [] } }, 'shape'],
+  ])('refuses %s by name, before any file is read', async (_, more, named) => {
+    let read = false;
+    const bytes = (async function* () {
+      read = true;
+      yield Buffer.from('a');
+    })();
+    const refused = await code(register('a', { from: { files: { a: bytes } }, ...more } as never));
+    expect(refused).toMatchObject({ code: 'INVALID', message: expect.stringContaining(named) });
+    expect(read).toBe(false);
+    expect(await platform.registry.findModel('m')).toBeUndefined();
+  });
+
+  test('a reference where an id or a semver is asked is refused with the way to it', async () => {
+    await register('a');
+    const { registry } = platform;
+    const byId = await code(registry.getVersionById('m@latest'));
+    expect(byId).toMatchObject({ code: 'NOT_FOUND' });
+    expect(byId.message).toContain("registry.resolve('m@latest')");
+    const asked = { model: 'm', version: 'latest', to: 'STAGING', reason: 'r' } as const;
+    const bySemver = await code(registry.requestTransition(asked));
+    expect(bySemver).toMatchObject({ code: 'NOT_FOUND' });
+    expect(bySemver.message).toContain("registry.resolve('m@latest')");
+  });
+
+  test('metrics are those of the run and not of its machine, unless others are given', async () => {
+    const runId = await platform.tracking.withRun({ experiment: 'e' }, async (run) => {
+      for (const auc of [0.8, 0.9]) run.logMetric('auc', auc);
+      run.logMetric('system/cpu', 50);
+      await run.logText('model/a.json', '1');
+      return run.id;
+    });
+    const of = { model: 'm', from: { runId, path: 'model' }, format: 'CUSTOM' } as const;
+    expect((await platform.registry.register(of)).metrics).toEqual({ auc: 0.9 });
+    const other = { ...of, version: '3.0.0', metrics: { f1: 0.5 } };
+    expect((await platform.registry.register(other)).metrics).toEqual({ f1: 0.5 });
+  });
+
   test('from a run: lineage leads back to its data, and forward from them', async () => {
     const quick = { experiment: 'e', environment: false } as const;
     const { runId, dataset } = await platform.tracking.withRun(quick, async (run) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { openTestPlatform, sharePlatform } from '../../test/open-test-platform.ts';
 import type { Services } from '../open-platform.ts';
-import type { RegisterOptions } from './registration.ts';
+import type { RegisterOptions } from './register-options.ts';
 import type { VersionSearch } from './version-search.ts';
 
 const shared = sharePlatform();
