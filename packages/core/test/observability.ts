@@ -261,7 +261,7 @@ function queriesOf(name: MetricName, definition: MetricDefinition): Omit<Panel, 
 export const eventNouns: Readonly<Record<MetricPart, string | undefined>> = {
   platform: undefined,
   tracking: 'run|metric|artifact|experiment',
-  registry: 'model|promotion|alias',
+  registry: 'model|promotion|alias|automation',
   pipelines: 'pipeline|step|resource',
   deployments: 'deployment|traffic|rollout|scaling|abtest',
   monitoring: 'alert|drift|performance|baseline|prediction|monitoring',
