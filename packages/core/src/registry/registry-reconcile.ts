@@ -1,6 +1,7 @@
 import type { Caretaker, Finding } from '../contracts/caretaker.ts';
 import type { Columns, StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
+import { versionKey } from '../language/version-order.ts';
 import { columnIs, everyRecord } from '../operations/every-record.ts';
 import { danglingReferences, type Reference } from '../operations/reconcile/dangling.ts';
 import { settle } from '../operations/reconcile/mending.ts';
@@ -18,13 +19,30 @@ export function reconcileRegistry(scope: Scope): NonNullable<Caretaker['reconcil
   return async (how) => {
     const findings: Finding[] = [];
     for await (const record of everyRecord(scope, 'model', { signal: how.signal })) {
-      const found = faultsOfModel(record, await versionsOf(scope, record.id, how.signal));
-      if (found === undefined) continue;
-      const finding = await settle(scope, { component: 'registry', record, ...found }, how);
-      if (finding !== undefined) findings.push(finding);
+      const versions = await versionsOf(scope, record.id, how.signal);
+      const faults = [{ record, ...faultsOfModel(record, versions) }, ...versions.map(lacksKey)];
+      for (const { problem, ...fault } of faults) {
+        if (problem === undefined) continue;
+        const found = { component: 'registry', problem, ...fault };
+        const finding = await settle(scope, found, how);
+        if (finding !== undefined) findings.push(finding);
+      }
     }
     return [...findings, ...(await danglingReferences(scope, 'registry', references, how))];
   };
+}
+
+/** One that was registered before there were keys: ranges and orders do not find it. */
+function lacksKey(record: StoredRecord): {
+  readonly record: StoredRecord;
+  readonly problem?: string;
+  readonly mend?: { readonly columns: Columns };
+} {
+  const { version, versionKey: has } = record.columns;
+  const key = versionKey(version as string);
+  if (has !== undefined || key === undefined) return { record };
+  const problem = `Version ${version} is found by no range: it was made before versions had keys.`;
+  return { record, problem, mend: { columns: { versionKey: key } } };
 }
 
 async function versionsOf(

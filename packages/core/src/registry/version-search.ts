@@ -12,7 +12,6 @@ import { placeText, readPlace } from '../tracking/page-place.ts';
 import { lineageFacet, type ResolvedLineage, resolveLineage } from './lineage-filter.ts';
 import { findModel, getModelRecord, is, lacks } from './model-records.ts';
 import { type ModelVersion, modelVersionFromRecord, versionFacets } from './model-version.ts';
-import { createVersionKeys } from './version-keys.ts';
 import { versionVocabulary } from './version-vocabulary.ts';
 
 /** What to look for. */
@@ -74,10 +73,8 @@ const countShape = shape.extend({ exact: z.boolean().optional() });
 /** Searches bound to a scope. */
 export function createVersionSearches(scope: Scope): VersionSearches {
   const { metadata, workspace } = scope;
-  const withKeys = createVersionKeys(scope);
 
   async function predicate(search: VersionSearch, until?: number): Promise<ResolvedLineage> {
-    await withKeys();
     const of: Predicate[] = [];
     if (search.model !== undefined) of.push(await ofModels(scope, [search.model].flat(), search));
     if (search.includeDeleted !== true) {
