@@ -77,27 +77,34 @@ export async function requestTransition(
   await assertAllowed(scope, 'model.promote', `model:${options.model}`);
   const replacementId = await replacementOf(scope, options, version);
   const id = scope.ids.next();
-  for (let attempt = 1; ; attempt += 1) {
-    const { rule, production } = await look(scope, parts, options, version.id);
-    const own = { brought: parts.code.checks, asked: options.checks ?? {} };
-    const checks = await runChecks(scope, version, production, rule.checks, own);
-    const [policy, against] = [rule.checks, production?.id];
-    const of = { options, id, versionId: version.id, replacementId };
-    const asked: Asked = { ...of, policy, against, checks };
-    try {
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      const { rule, production } = await look(scope, parts, options, version.id);
+      const own = { brought: parts.code.checks, asked: options.checks ?? {} };
+      const checks = await runChecks(scope, version, production, rule.checks, own);
+      const [policy, against] = [rule.checks, production?.id];
+      const of = { options, id, versionId: version.id, replacementId };
+      const asked: Asked = { ...of, policy, against, checks };
       const outdated = await decideAndCommit(scope, () => decide(scope, parts, asked));
-      if (outdated && attempt < 5) continue;
-      // Not before: a flagged version takes no request, and this one tells what was found.
-      if (failsIntegrity(checks)) await flagIfDamaged(scope, version);
-      return await readTransition(scope, id);
-    } catch (error) {
-      // The same request from another process came first.
-      const first = isKeelsonError(error, 'CONFLICT')
-        ? await findTransitionByKey(scope, options.requestKey)
-        : undefined;
-      if (first === undefined) throw error;
-      return first;
+      if (!outdated) {
+        // Not before: a flagged version takes no request, and this one tells what was found.
+        if (failsIntegrity(checks)) await flagIfDamaged(scope, version);
+        return await readTransition(scope, id);
+      }
+      if (attempt === 5) {
+        throw new KeelsonError(
+          'STALE',
+          `What is in production of ${options.model}, or its policy, changes faster than version ${options.version} is checked; ask again.`,
+        );
+      }
     }
+  } catch (error) {
+    // The same request from another process came first, and may have moved the version already.
+    const first = isKeelsonError(error, 'CONFLICT')
+      ? await findTransitionByKey(scope, options.requestKey)
+      : undefined;
+    if (first === undefined) throw error;
+    return first;
   }
 }
 

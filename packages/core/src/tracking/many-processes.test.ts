@@ -57,8 +57,12 @@ test(`${runs} runs open at once in ${writers} processes, two of them killed, whi
   await until('the marks of the dead', async () => (await left()).count === 0, 60_000);
   const ended = async (status: string): Promise<number> =>
     (await tracking.countRuns({ filter: `attributes.status = '${status}'`, exact: true })).count;
-  expect(await ended('FAILED')).toBe(2 * perWriter);
-  expect(await ended('COMPLETED')).toBe((writers - 2) * perWriter);
+  const counts = { FAILED: await ended('FAILED'), KILLED: await ended('KILLED') };
+  const all = { ...counts, COMPLETED: await ended('COMPLETED'), RUNNING: (await left()).count };
+  expect(all).toEqual({
+    ...{ FAILED: 2 * perWriter, KILLED: 0 },
+    ...{ COMPLETED: (writers - 2) * perWriter, RUNNING: 0 },
+  });
   expect((await platform.operations.verify()).findings).toEqual([]);
 }, 600_000);
 
