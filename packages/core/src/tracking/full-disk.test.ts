@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openTestPlatform, temporaryDirectory, until } from '../../test/open-test-platform.ts';
@@ -17,8 +17,16 @@ async function smallDisk(): Promise<{ mount: string; fill: () => void; free: () 
   return {
     mount,
     fill() {
-      const { bavail, bsize } = statfsSync(mount);
-      writeFileSync(filler, Buffer.alloc(bavail * bsize));
+      // To the last byte, whatever others write meanwhile.
+      const file = openSync(filler, 'w');
+      const piece = Buffer.alloc(65_536);
+      try {
+        for (;;) writeSync(file, piece);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      } finally {
+        closeSync(file);
+      }
     },
     free: () => rmSync(filler),
   };
