@@ -25,19 +25,55 @@ export interface Resources {
 /** What to run: a registered function, a module's export, a command, or an image with a command. */
 export type TaskEntry =
   | { readonly type: 'function'; readonly name: string }
+  /** `module` is an absolute path or a `file:` URL on the machine that runs it. */
   | { readonly type: 'module'; readonly module: string; readonly export: string }
   | { readonly type: 'command'; readonly command: readonly string[]; readonly cwd?: string }
-  | { readonly type: 'image'; readonly image: string; readonly command: readonly string[] };
+  | {
+      readonly type: 'image';
+      readonly image: string;
+      /** The image's own when left out. */
+      readonly command?: readonly string[];
+      /** `none` when left out. */
+      readonly network?: 'none' | 'bridge';
+    };
+
+/** What a task reads and writes, as paths of the machine that submits it. All exist before `submit`. */
+export interface TaskFiles {
+  /** The attempt's own directory, written by the task. */
+  readonly workDir: string;
+  /** Files and directories that the task reads and does not change. */
+  readonly inputs: Readonly<Record<string, string>>;
+  /** Kept from attempt to attempt, written by the task. */
+  readonly checkpointDir?: string;
+}
+
+/** Several processes that start together or not at all, and end together. */
+export interface TaskGang {
+  readonly nodes: number;
+  readonly processesPerNode: number;
+  /** Where rank 0 listens; one that is free when left out. */
+  readonly masterPort?: number;
+}
 
 /** One piece of work for an executor. */
 export interface TaskSpec {
   readonly key: AttemptKey;
   readonly entry: TaskEntry;
   readonly env: Readonly<Record<string, string>>;
+  /** Variables whose values are paths at or below those of `files`: the task gets them as it sees them. */
+  readonly pathEnv?: Readonly<Record<string, string>>;
+  readonly files?: TaskFiles;
   /** Small JSON input; large data passes through the artifact store. */
   readonly input: JsonObject;
+  /** Of each process of a gang. */
   readonly resources: Resources;
-  readonly replicas?: number;
+  /** The devices that were reserved for it, by the ids of {@link ExecutorCapacity}. */
+  readonly devices?: readonly string[];
+  /**
+   * A gang gets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, NODE_RANK, MASTER_ADDR and MASTER_PORT, as
+   * PyTorch's launcher names them. One process when left out.
+   */
+  readonly gang?: TaskGang;
   readonly deadlineMs?: number;
   /** Between the polite and the final end of a cancelled task. */
   readonly graceMs: number;
@@ -68,6 +104,8 @@ export interface TaskObservation {
   /** The JSON output of a function or module. */
   readonly output?: JsonObject;
   readonly node?: string;
+  /** The digest of the image that ran. */
+  readonly image?: string;
   readonly startedAt?: number;
   readonly finishedAt?: number;
   readonly members?: readonly TaskObservation[];
@@ -84,13 +122,43 @@ export interface LogChunk {
 
 /** What a task has used, as far as the engine can tell. */
 export interface TaskUsage {
-  readonly cpuMs?: number;
-  readonly maxMemoryBytes?: number;
   readonly wallMs: number;
+  readonly cpuMs?: number;
+  /** Cores in use, at most and on average. */
+  readonly maxCpuCores?: number;
+  readonly avgCpuCores?: number;
+  readonly maxMemoryBytes?: number;
+  readonly avgMemoryBytes?: number;
+  readonly gpuMs?: number;
+  readonly readBytes?: number;
+  readonly writtenBytes?: number;
+}
+
+/** What there is on one machine. */
+export interface MachineCapacity {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cpuCores: number;
+  readonly memoryBytes: number;
+  /** Missing where it cannot be told. */
+  readonly storageBytes?: number;
+  readonly devices: readonly { readonly id: string; readonly type: string }[];
+}
+
+/** What an executor's tasks may take together, and each of them at most. */
+export interface ExecutorCapacity {
+  /**
+   * What is drawn on: executors that name one pool share it, in whatever process, such as `host:anna` or
+   * `swarm:<cluster>`.
+   */
+  readonly pool: string;
+  readonly machines: readonly MachineCapacity[];
 }
 
 /** What an executor can and cannot do; the conformance suite skips cases by these alone. */
 export interface ExecutorCapabilities {
+  /** What it can run. */
+  readonly entries: readonly TaskEntry['type'][];
   readonly isolation: 'none' | 'thread' | 'process' | 'container';
   readonly survivesOrchestrator: boolean;
   readonly gang: 'native' | 'admission-only' | 'none';
@@ -110,7 +178,16 @@ export interface ExecutorCapabilities {
  */
 export interface Executor extends AsyncDisposable {
   readonly name: string;
+  /**
+   * Where work directories must lie for its tasks to see them, such as a directory that all nodes share;
+   * anywhere when left out.
+   */
+  readonly workRoot?: string;
   capabilities(): Promise<ExecutorCapabilities>;
+  /** Undefined where there is nothing to reserve. */
+  capacity(): Promise<ExecutorCapacity | undefined>;
+  /** What `image` is now, as a digest; undefined where images are none of its business. NOT_FOUND for none. */
+  imageDigest?(image: string): Promise<string | undefined>;
   health(signal?: AbortSignal): Promise<{ readonly ok: boolean; readonly message?: string }>;
   submit(spec: TaskSpec): Promise<TaskHandle>;
   /** Tasks that the engine has a record of, for recovery and the sweep of orphans. */

@@ -128,7 +128,9 @@ describe('submit', () => {
     await using executor = executing(() => ({}));
     const command = specOf('s', { entry: { type: 'command', command: ['true'] } });
     await expect(executor.submit(command)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
-    await expect(executor.submit(specOf('s', { replicas: 2 }))).rejects.toMatchObject({
+    await expect(
+      executor.submit(specOf('s', { gang: { nodes: 1, processesPerNode: 2 } })),
+    ).rejects.toMatchObject({
       code: 'UNSUPPORTED',
     });
     for (const name of ['nothing', '__proto__', 'constructor']) {

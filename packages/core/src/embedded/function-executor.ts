@@ -29,6 +29,7 @@ export interface FunctionExecutorOptions {
 }
 
 const capabilities: ExecutorCapabilities = {
+  entries: ['function'],
   isolation: 'none',
   survivesOrchestrator: false,
   gang: 'none',
@@ -69,6 +70,11 @@ export class FunctionExecutor implements Executor {
     return Promise.resolve(capabilities);
   }
 
+  /** Functions share their process with everything else in it. */
+  capacity(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   health(): Promise<{ readonly ok: boolean; readonly message?: string }> {
     return Promise.resolve(
       this.#closing ? { ok: false, message: this.#closedText() } : { ok: true },
@@ -76,7 +82,7 @@ export class FunctionExecutor implements Executor {
   }
 
   /**
-   * UNSUPPORTED for what is no function or has replicas, NOT_FOUND for a function that this process
+   * UNSUPPORTED for what is no function or is a gang, NOT_FOUND for a function that this process
    * does not have, INVALID for a key that is none.
    */
   async submit(spec: TaskSpec): Promise<TaskHandle> {
@@ -192,9 +198,9 @@ export class FunctionExecutor implements Executor {
   }
 
   #functionOf(spec: TaskSpec): TaskFunction {
-    const { entry, replicas = 1 } = spec;
-    if (entry.type !== 'function' || replicas !== 1) {
-      const what = entry.type === 'function' ? `${replicas} replicas` : `a ${entry.type}`;
+    const { entry, gang } = spec;
+    if (entry.type !== 'function' || gang !== undefined) {
+      const what = entry.type === 'function' ? 'a gang' : `a ${entry.type}`;
       throw new KeelsonError(
         'UNSUPPORTED',
         `The executor ${this.name} runs single functions of its own process, not ${what}. Use an executor of processes or containers.`,

@@ -1,8 +1,19 @@
 import semver from 'semver';
 import { z } from 'zod';
+import type { Resources } from '../contracts/executor.ts';
 import { KeelsonError } from '../errors.ts';
-import { asJson, assertText, type JsonObject } from '../json.ts';
-import type { PipelineDefinition } from './definition.ts';
+import { asJson, assertText, type Json, type JsonObject } from '../json.ts';
+import {
+  type InputSource,
+  type PipelineDefinition,
+  type ScheduleDefinition,
+  type StepDefinition,
+  type StepInput,
+  type StepOutputPort,
+  type StepRun,
+  sourcesOf,
+  type TriggerDefinition,
+} from './definition.ts';
 import { assertParametersSchema } from './parameters.ts';
 import { findCycle } from './step-graph.ts';
 
@@ -15,11 +26,80 @@ const version = z
   .refine((text) => semver.valid(text) === text, 'must be a semantic version such as 1.0.0');
 const duration = z.number().int().nonnegative();
 
+const expression = z.string().min(1).max(4096);
+const json = z.custom<Json>((value) => value !== undefined);
+const jsonSchema = z.custom<JsonObject>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'must be a JSON Schema',
+);
+const portType = z.enum(['dataset', 'model', 'metrics', 'parameter', 'artifact']);
+
+const source = z.union([
+  z.strictObject({ step: z.string(), output: z.string().min(1).max(255).exactOptional() }),
+  z.strictObject({ parameter: z.string() }),
+  z.strictObject({ value: json }),
+]) satisfies z.ZodType<InputSource>;
+
+const input = z.strictObject({
+  from: z.union([source, z.array(source).max(maxSteps)]),
+  type: portType.exactOptional(),
+  schema: jsonSchema.exactOptional(),
+  optional: z.boolean().exactOptional(),
+  default: json.exactOptional(),
+}) satisfies z.ZodType<StepInput>;
+
+const output = z.strictObject({
+  type: portType,
+  schema: jsonSchema.exactOptional(),
+  optional: z.boolean().exactOptional(),
+}) satisfies z.ZodType<StepOutputPort>;
+
+const command = z.array(z.string().max(32_768)).min(1).max(1000);
+const run = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('function'), version: z.string().max(255).exactOptional() }),
+  z.strictObject({
+    type: z.literal('module'),
+    module: z.string().min(1).max(1024),
+    export: z.string().min(1).max(255),
+    isolation: z.enum(['inline', 'thread', 'process']),
+  }),
+  z.strictObject({
+    type: z.literal('command'),
+    command,
+    cwd: z.string().max(1024).exactOptional(),
+    version: z.string().max(255).exactOptional(),
+    files: z.array(z.string().max(1024)).max(1000).exactOptional(),
+  }),
+  z.strictObject({
+    type: z.literal('image'),
+    image: z.string().min(1).max(512),
+    command: command.exactOptional(),
+    network: z.enum(['none', 'bridge']).exactOptional(),
+  }),
+]) satisfies z.ZodType<StepRun>;
+
+const texts = z.record(z.string().max(255), z.string().max(32_768));
+const resources = z.strictObject({
+  cpuCores: z.number().positive().max(100_000).exactOptional(),
+  memoryBytes: z.number().int().positive().exactOptional(),
+  gpuCount: z.number().int().nonnegative().max(10_000).exactOptional(),
+  gpuType: z.string().max(255).exactOptional(),
+  storageBytes: z.number().int().positive().exactOptional(),
+  maxDurationMs: duration.min(1).exactOptional(),
+  preemptible: z.boolean().exactOptional(),
+  nodeSelector: texts.exactOptional(),
+}) satisfies z.ZodType<Resources>;
+
 const stepSchema = z.strictObject({
   name,
-  run: z.strictObject({ type: z.literal('function') }),
-  inputs: z.record(name, z.union([z.string(), z.array(z.string())])),
+  description: z.string().max(2048).exactOptional(),
+  run,
+  executor: name.exactOptional(),
+  inputs: z.record(name, input),
+  outputs: z.record(name, output).exactOptional(),
   dependsOn: z.array(z.string()),
+  join: z.enum(['completed', 'ended']).exactOptional(),
+  when: expression.exactOptional(),
   retry: z.strictObject({
     limit: z.number().int().min(0).max(1000),
     delayMs: duration,
@@ -28,7 +108,48 @@ const stepSchema = z.strictObject({
     on: z.array(z.enum(['transient', 'resource', 'data', 'permanent'])),
   }),
   timeoutMs: duration.min(1).exactOptional(),
-});
+  env: texts.exactOptional(),
+  resources: resources.exactOptional(),
+  cache: z
+    .union([z.literal(false), z.strictObject({ maxAgeMs: duration.exactOptional() })])
+    .exactOptional(),
+  forEach: z
+    .strictObject({
+      items: source,
+      as: name,
+      maxParallel: z.number().int().min(1).max(maxSteps).exactOptional(),
+      stopWhen: expression.exactOptional(),
+    })
+    .exactOptional(),
+  repeat: z
+    .strictObject({ until: expression, max: z.number().int().min(1).max(maxSteps) })
+    .exactOptional(),
+  distributed: z
+    .strictObject({
+      nodes: z.number().int().min(1).max(1000),
+      processesPerNode: z.number().int().min(1).max(1000),
+      strategy: z.enum(['data', 'model', 'pipeline', 'hybrid']),
+    })
+    .exactOptional(),
+  onFailure: z.enum(['fail', 'continue', 'skipDownstream']).exactOptional(),
+  priority: z.number().int().min(-1000).max(1000).exactOptional(),
+}) satisfies z.ZodType<StepDefinition>;
+
+const schedule = z.strictObject({
+  cron: z.string().min(1).max(255),
+  timeZone: z.string().max(100).exactOptional(),
+  catchUp: z.enum(['none', 'latest', 'all']).exactOptional(),
+  maxCatchUp: z.number().int().min(1).max(10_000).exactOptional(),
+  overlap: z.enum(['allow', 'skip']).exactOptional(),
+  parameters: jsonSchema.exactOptional(),
+}) satisfies z.ZodType<ScheduleDefinition>;
+
+const trigger = z.strictObject({
+  name,
+  on: z.string().min(1).max(255),
+  when: expression.exactOptional(),
+  parameters: z.record(z.string().max(255), expression).exactOptional(),
+}) satisfies z.ZodType<TriggerDefinition>;
 
 const schema = z.strictObject({
   format: z.literal(1),
@@ -38,6 +159,13 @@ const schema = z.strictObject({
   parameters: z.custom<JsonObject>((value) => typeof value === 'object').exactOptional(),
   steps: z.array(stepSchema).min(1, 'must have a step').max(maxSteps),
   output: z.string().exactOptional(),
+  resourceDefaults: resources.exactOptional(),
+  timeoutMs: duration.min(1).exactOptional(),
+  schedule: schedule.exactOptional(),
+  triggers: z.array(trigger).max(50).exactOptional(),
+  tags: texts
+    .refine((tags) => Object.keys(tags).length <= 20, 'must have at most 20')
+    .exactOptional(),
 }) satisfies z.ZodType<PipelineDefinition>;
 
 /**
@@ -87,8 +215,10 @@ function referenceFaults(definition: PipelineDefinition): string[] {
     for (const other of waits) {
       if (!known.has(other)) faults.push(`${at}.dependsOn: there is no step "${other}"`);
     }
-    for (const [input, source] of Object.entries(step.inputs)) {
-      for (const other of typeof source === 'string' ? [source] : source) {
+    for (const [input, port] of Object.entries(step.inputs)) {
+      for (const source of sourcesOf(port)) {
+        if (!('step' in source)) continue;
+        const other = source.step;
         if (!known.has(other)) faults.push(`${at}.inputs.${input}: there is no step "${other}"`);
         else if (!waits.has(other)) {
           faults.push(`${at}.inputs.${input}: "${other}" is missing in dependsOn`);

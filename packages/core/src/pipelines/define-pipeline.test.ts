@@ -79,7 +79,7 @@ describe('definePipeline', () => {
       ['scores', ['train', 'load']],
       ['list', ['scores']],
     ]);
-    expect(steps[2]?.inputs).toEqual({ all: ['train', 'load'] });
+    expect(steps[2]?.inputs).toEqual({ all: { from: [{ step: 'train' }, { step: 'load' }] } });
   });
 
   test('what a start must be given, and what it answers, is typed too', () => {
@@ -197,7 +197,7 @@ describe('checkDefinition', () => {
     const bad = [
       { ...load, dependsOn: ['gone'] },
       { ...train, name: 'load' },
-      { ...scores, inputs: { all: ['load', 'lost'] }, dependsOn: [] },
+      { ...scores, inputs: { all: { from: [{ step: 'load' }, { step: 'lost' }] } }, dependsOn: [] },
     ];
     const message = refusal(() => checkDefinition({ ...rest, steps: bad, output: 'nowhere' }));
     expect(message).toContain('steps[1].name "load" is already the name of steps[0]');

@@ -100,19 +100,18 @@ export function definePipeline<const S extends JsonObject = JsonObject, O = unde
       assertKnown(settings, ['retries', 'timeoutMs', 'after'], `Pipeline ${name}, step "${step}"`);
       const sources = Object.entries(inputs).map(([input, source]) => {
         const where = `"${step}", input "${input}"`;
-        return [
-          input,
-          Array.isArray(source)
-            ? source.map((each: StepHandle) => nameOf(each, where))
-            : nameOf(source as StepHandle, where),
-        ] as const;
+        const from = Array.isArray(source)
+          ? source.map((each: StepHandle) => ({ step: nameOf(each, where) }))
+          : { step: nameOf(source as StepHandle, where) };
+        return [input, { from }] as const;
       });
+      const taken = sources.flatMap(([, { from }]) => from).map(({ step: other }) => other);
       const after = (settings.after ?? []).map((each) => nameOf(each, `"${step}", after`));
       steps.push({
         name: step,
         run: { type: 'function' },
         inputs: Object.fromEntries(sources),
-        dependsOn: [...new Set([...sources.flatMap(([, source]) => source), ...after])],
+        dependsOn: [...new Set([...taken, ...after])],
         retry: retryPolicy(settings.retries),
         ...(settings.timeoutMs === undefined ? {} : { timeoutMs: settings.timeoutMs }),
       });

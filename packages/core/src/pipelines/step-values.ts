@@ -4,6 +4,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { canonicalJson, decodeJson, encodeJson, type Json } from '../json.ts';
 import { mimeTypeOf, normaliseArtifactPath } from '../tracking/artifact-path.ts';
+import { type InputSource, sourcesOf } from './definition.ts';
 import type { LoadedDefinition } from './definitions.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import {
@@ -190,22 +191,29 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     sink,
 
     async inputs(state, { steps }) {
-      const sources = Object.entries(steps.get(state.step)?.inputs ?? {});
-      const names = [...new Set(sources.flatMap(([, source]) => source))];
+      const ports = Object.entries(steps.get(state.step)?.inputs ?? {});
+      const names = [
+        ...new Set(
+          ports.flatMap(([, port]) =>
+            sourcesOf(port).flatMap((source) => ('step' in source ? [source.step] : [])),
+          ),
+        ),
+      ];
       const states = await records.stepsNamed(state.executionId, names);
       const byName = new Map(states.map((each) => [each.step, each]));
-      const outputOf = async (source: string, input: string): Promise<unknown> => {
-        const from = byName.get(source);
+      const valueFrom = async (source: InputSource, input: string): Promise<unknown> => {
+        if (!('step' in source)) throw new KeelsonError('UNSUPPORTED', 'To come.');
+        const from = byName.get(source.step);
         if (from !== undefined) return verifiedOutput(from, state.step, input);
-        throw new KeelsonError('NOT_FOUND', `Step ${source} of this execution has no record.`);
+        throw new KeelsonError('NOT_FOUND', `Step ${source.step} of this execution has no record.`);
       };
       const values: [string, unknown][] = [];
-      for (const [input, source] of sources) {
+      for (const [input, { from }] of ports) {
         values.push([
           input,
-          typeof source === 'string'
-            ? await outputOf(source, input)
-            : await Promise.all(source.map((each) => outputOf(each, input))),
+          Array.isArray(from)
+            ? await Promise.all(from.map((each: InputSource) => valueFrom(each, input)))
+            : await valueFrom(from as InputSource, input),
         ]);
       }
       return Object.fromEntries(values);

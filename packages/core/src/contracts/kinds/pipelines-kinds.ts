@@ -32,6 +32,13 @@ const executionKind: KindDeclaration = {
     status: { type: 'text' },
     /** Work on the execution as a whole that has begun and must be brought to its end, if any. */
     phase: { type: 'text', optional: true },
+    /** Nothing new starts until it is resumed. */
+    paused: { type: 'boolean', optional: true },
+    /** After this time it is ended as failed. */
+    deadlineAt: { type: 'integer', optional: true },
+    /** Of the step that waits for it: an execution that a step has asked for. */
+    parentStep: { type: 'text', optional: true, immutable: true },
+    priority: { type: 'integer', optional: true, immutable: true },
     trigger: { type: 'text', immutable: true },
     triggeredBy: { type: 'text', immutable: true },
     idempotencyKey: { type: 'text', optional: true, immutable: true },
@@ -57,6 +64,8 @@ const executionKind: KindDeclaration = {
     ['phase'],
     ['runOpen', 'status'],
     ['correlationId'],
+    ['deadlineAt'],
+    ['parentStep'],
   ],
   facets: { tags: { source: 'merged' } },
   history: 'kept',
@@ -74,8 +83,12 @@ const stepExecutionKind: KindDeclaration = {
     /** The item of a fan-out; empty for a step that stands alone. */
     mapKey: { type: 'text', immutable: true },
     pipeline: { type: 'text', immutable: true },
-    /** The digest of the definition: processes claim steps whose functions they have. */
+    /** The digest of the definition. */
     definition: { type: 'text', immutable: true },
+    /** What a process must have to run it, `function:<digest>` or `executor:<name>`: what it is claimed by. */
+    runsOn: { type: 'text', optional: true },
+    /** Who started the execution, for fairness among users. */
+    submittedBy: { type: 'text', optional: true, immutable: true },
     status: { type: 'text' },
     priority: { type: 'integer' },
     /** 0 before the first start; one more each time that the work must run anew. */
@@ -89,6 +102,10 @@ const stepExecutionKind: KindDeclaration = {
      * that 0 selects what may start or runs, however much has been run before.
      */
     pendingDeps: { type: 'integer' },
+    /** How many of those that it depends on have ended without a value: skipped, or failed and tolerated. */
+    missingDeps: { type: 'integer', optional: true },
+    /** Of a fan-out's own record: how many of its items run; adjusted within `maxParallel`. */
+    runningItems: { type: 'integer', optional: true },
     /** Of a completed step: how many of those that depend on it have not been told; missing when none. */
     toRelease: { type: 'integer', optional: true },
     /** Not before this time: the end of a back-off. */
@@ -101,6 +118,7 @@ const stepExecutionKind: KindDeclaration = {
   indexes: [
     ['pendingDeps', 'readyAt'],
     ['executionId', 'status'],
+    ['status', 'submittedBy'],
     ['toRelease'],
     ['cacheKey', 'endedAt'],
   ],
@@ -126,10 +144,124 @@ const stepOutputKind: KindDeclaration = {
   history: 'none',
 };
 
+/**
+ * What machines have and what of it is taken: one record for each pool of {@link ExecutorCapacity}. Use is
+ * adjusted by the commits of steps, within the capacity; see decision 0070.
+ */
+const resourcePoolKind: KindDeclaration = {
+  name: 'resource_pool',
+  columns: {
+    pool: { type: 'text', immutable: true },
+    /** When a process last said what there is. */
+    seenAt: { type: 'integer' },
+    cpuMilli: { type: 'integer' },
+    memoryBytes: { type: 'integer' },
+    storageBytes: { type: 'integer', optional: true },
+    devices: { type: 'integer' },
+    usedCpuMilli: { type: 'integer' },
+    usedMemoryBytes: { type: 'integer' },
+    usedStorageBytes: { type: 'integer' },
+  },
+  unique: [{ name: 'pool', columns: ['pool'] }],
+  indexes: [['seenAt']],
+  history: 'none',
+};
+
+/** A device that a step has for itself: its id is made of pool and device, so that nobody else can. */
+const deviceHoldKind: KindDeclaration = {
+  name: 'device_hold',
+  columns: {
+    pool: { type: 'text', immutable: true },
+    device: { type: 'text', immutable: true },
+    stepExecution: { type: 'text', immutable: true },
+  },
+  indexes: [['pool'], ['stepExecution']],
+  history: 'none',
+};
+
+/**
+ * Results of steps by their cache key, and keys that somebody is computing. The id is made of the key; the
+ * body has the parts of the key, so that hits and misses can be explained.
+ */
+const stepCacheKind: KindDeclaration = {
+  name: 'step_cache',
+  columns: {
+    key: { type: 'text', immutable: true },
+    pipeline: { type: 'text', immutable: true },
+    step: { type: 'text', immutable: true },
+    /** `reserved` by a step that computes it, or `filled`. */
+    state: { type: 'text' },
+    /** The record of the step that computes or computed it. */
+    stepExecution: { type: 'text' },
+    executionId: { type: 'text' },
+    filledAt: { type: 'integer', optional: true },
+  },
+  indexes: [['pipeline', 'step', 'filledAt'], ['stepExecution'], ['executionId']],
+  history: 'none',
+};
+
+/** Complete checkpoints of steps, in the artifact store. */
+const stepCheckpointKind: KindDeclaration = {
+  name: 'step_checkpoint',
+  columns: {
+    executionId: { type: 'text', immutable: true },
+    stepExecution: { type: 'text', immutable: true },
+    sequence: { type: 'integer', immutable: true },
+    attempt: { type: 'integer', immutable: true },
+    sha256: { type: 'text', immutable: true },
+    sizeBytes: { type: 'integer', immutable: true },
+  },
+  unique: [{ name: 'checkpoint', columns: ['stepExecution', 'sequence'] }],
+  indexes: [['executionId'], ['sha256']],
+  history: 'none',
+};
+
+/** Times at which pipelines are started; claimed when they are due. */
+const pipelineScheduleKind: KindDeclaration = {
+  name: 'pipeline_schedule',
+  columns: {
+    name: { type: 'text', immutable: true },
+    pipeline: { type: 'text', immutable: true },
+    active: { type: 'boolean' },
+    /** SHA-256 of cron, time zone and policies: a changed one begins anew. */
+    spec: { type: 'text' },
+    /** Missing when there is none. */
+    nextAt: { type: 'integer', optional: true },
+    lastAt: { type: 'integer', optional: true },
+    createdBy: { type: 'text', immutable: true },
+  },
+  unique: [{ name: 'schedule', columns: ['name'] }],
+  indexes: [['active', 'nextAt'], ['pipeline']],
+  history: 'kept',
+  claimable: true,
+};
+
+/** Events and webhooks that start pipelines. */
+const pipelineTriggerKind: KindDeclaration = {
+  name: 'pipeline_trigger',
+  columns: {
+    name: { type: 'text', immutable: true },
+    pipeline: { type: 'text', immutable: true },
+    /** `event` or `webhook`. */
+    source: { type: 'text', immutable: true },
+    active: { type: 'boolean' },
+    createdBy: { type: 'text', immutable: true },
+  },
+  unique: [{ name: 'trigger', columns: ['name'] }],
+  indexes: [['pipeline'], ['source', 'active']],
+  history: 'kept',
+};
+
 /** The kinds that pipelines keep. */
 export const pipelinesKinds: readonly KindDeclaration[] = [
   pipelineKind,
   executionKind,
   stepExecutionKind,
   stepOutputKind,
+  resourcePoolKind,
+  deviceHoldKind,
+  stepCacheKind,
+  stepCheckpointKind,
+  pipelineScheduleKind,
+  pipelineTriggerKind,
 ];
