@@ -12,6 +12,11 @@ export function compileSchema(schema: JsonObject, what: string): ValidateFunctio
   if (schema['type'] !== 'object') {
     throw new KeelsonError('INVALID', `${what} must be a JSON Schema with type "object".`);
   }
+  return compileValueSchema(schema, what);
+}
+
+/** The same for a schema of any value. */
+export function compileValueSchema(schema: JsonObject, what: string): ValidateFunction {
   // Its check would answer a promise, and so let everything pass.
   if (schema['$async'] !== undefined) {
     throw new KeelsonError('INVALID', `${what} must not have "$async".`);
@@ -35,6 +40,17 @@ export function compileSchema(schema: JsonObject, what: string): ValidateFunctio
     compiled.set(key, validate);
   }
   return validate;
+}
+
+/** INVALID, saying where, for a value that does not fit the schema; it fills in defaults. */
+export function assertFits(schema: JsonObject, value: unknown, what: string): void {
+  const faults = schemaFaults(compileValueSchema(schema, `The schema of ${what}`), value, 'value');
+  if (faults.length === 0) return;
+  throw new KeelsonError(
+    'INVALID',
+    `${what} does not fit its schema: ${faults.slice(0, 10).join('; ')}.`,
+    { details: { faults: faults.slice(0, 100) } },
+  );
 }
 
 /** What does not fit, each with its place below `root`; empty when all of it fits. */

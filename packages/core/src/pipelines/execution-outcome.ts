@@ -3,7 +3,7 @@ import type { PipelineCompleted } from '../events/catalogue/pipeline-events.ts';
 import type { ExecutionState } from './execution.ts';
 import { type ExecutionRecords, equals } from './execution-records.ts';
 import type { ArtifactFacts } from './step-artifact.ts';
-import { attemptRunId, type StepState } from './step-execution.ts';
+import { attemptRunId, type StepState, stepLabel } from './step-execution.ts';
 
 /** What an execution that has completed has put out, as far as its last event tells it. */
 export type ExecutionOutcome = Pick<PipelineCompleted, 'artifacts' | 'metrics' | 'truncated'>;
@@ -66,7 +66,10 @@ async function metricsOf(
   steps: readonly StepState[],
 ): Promise<{ readonly metrics: ExecutionOutcome['metrics']; readonly all: boolean }> {
   const runs = new Map(
-    steps.map(({ step, attempt }) => [attemptRunId(executionId, step, attempt), step]),
+    steps.map((state) => [
+      attemptRunId(executionId, state.step, state.attempt, state.mapKey),
+      stepLabel(state),
+    ]),
   );
   const summaries = await scope.series.summariesOf(scope.workspace, [...runs.keys()]);
   const metrics: Record<string, Readonly<Record<string, number>>> = {};

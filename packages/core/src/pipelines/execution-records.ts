@@ -3,18 +3,22 @@ import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { type ExecutionState, executionFromRecord } from './execution.ts';
 import type { StepStatus } from './execution-state.ts';
-import { type StepState, stepExecutionId, stepFromRecord } from './step-execution.ts';
+import { mapKeyOf, type StepState, stepExecutionId, stepFromRecord } from './step-execution.ts';
 
 /** Reads executions and their steps. */
 export interface ExecutionRecords {
   find(id: string): Promise<ExecutionState | undefined>;
   /** NOT_FOUND when there is none. */
   get(id: string): Promise<ExecutionState>;
-  step(executionId: string, step: string): Promise<StepState | undefined>;
+  step(executionId: string, step: string, mapKey?: string): Promise<StepState | undefined>;
   stepById(id: string): Promise<StepState | undefined>;
   /** Those of the names, in their order; missing ones are left out. */
   stepsNamed(executionId: string, names: readonly string[]): Promise<readonly StepState[]>;
-  /** Of one execution, in the statuses given, at most `limit`; all of them when left out. */
+  /** The step that waits for an execution that it has asked for. */
+  parentOf(execution: Pick<ExecutionState, 'id' | 'parentStep'>): Promise<StepState | undefined>;
+  /** Of a fan-out, in their order; those that were not made are left out. */
+  items(executionId: string, step: string, count: number): Promise<readonly StepState[]>;
+  /** Of one execution, items included, in the statuses given, at most `limit`; all of them when left out. */
   steps(
     executionId: string,
     options?: { readonly statuses?: readonly StepStatus[]; readonly limit?: number },
@@ -38,7 +42,25 @@ export function createExecutionRecords(scope: Scope): ExecutionRecords {
   return {
     find,
     stepById,
-    step: (executionId, step) => stepById(stepExecutionId(executionId, step)),
+    step: (executionId, step, mapKey = '') => stepById(stepExecutionId(executionId, step, mapKey)),
+
+    async parentOf({ id, parentStep }) {
+      const parent = parentStep === undefined ? undefined : await stepById(parentStep);
+      const waits = parent?.status === 'RUNNING' && parent.childExecutionId === id;
+      return waits && parent.pendingDeps > 0 ? parent : undefined;
+    },
+
+    async items(executionId, step, count) {
+      const states: StepState[] = [];
+      for (let at = 0; at < count; at += 1000) {
+        const ids = Array.from({ length: Math.min(1000, count - at) }, (_, i) =>
+          stepExecutionId(executionId, step, mapKeyOf(at + i)),
+        );
+        const records = await metadata.findMany(workspace, 'step_execution', ids);
+        states.push(...records.map(stepFromRecord));
+      }
+      return states;
+    },
 
     async get(id) {
       const execution = await find(id);

@@ -8,7 +8,7 @@ import type { StepFailure } from './step-policy.ts';
 export type ExecutionTrigger = 'MANUAL' | 'SCHEDULED' | 'API' | 'WEBHOOK' | 'EVENT';
 
 /** Work on an execution as a whole that has begun and must be brought to its end by somebody. */
-export type ExecutionPhase = 'opening' | 'stopping' | 'reopening';
+export type ExecutionPhase = 'opening' | 'stopping' | 'reopening' | 'resuming';
 
 /** An execution as it is read. */
 export interface Execution {
@@ -31,11 +31,29 @@ export interface Execution {
   readonly openSteps: number;
   /** 1, and one more with each `retry`. */
   readonly round: number;
+  /** Steps of executions of higher ones are taken first; 0 for most. */
+  readonly priority: number;
+  /** Nothing new starts until it is resumed. */
+  readonly paused: boolean;
+  /** When it will be ended as failed, once it has begun and if it has a timeout. */
+  readonly deadlineAt?: number;
+  /** The execution whose step asked for this one. */
+  readonly parentExecutionId?: string;
+  /** Which part of the pipeline it runs, if not all of it. */
+  readonly partial?: PartialRun;
   readonly tags: Readonly<Record<string, string>>;
   /** Of a FAILED one: which step failed for good, and how. */
   readonly failure?: StepFailure & { readonly step: string };
   /** Of a CANCELLED one. */
   readonly cancelReason?: string;
+}
+
+/** A part of a pipeline, with what the other steps have put out in an earlier execution. */
+export interface PartialRun {
+  /** Only these steps run. */
+  readonly steps: readonly string[];
+  /** Whose outputs stand for those of the steps before them. */
+  readonly reuse?: string;
 }
 
 /** What an ending execution becomes, once nothing of it runs. */
@@ -49,8 +67,12 @@ export interface ExecutionState extends Execution {
   readonly body: JsonObject;
   readonly phase?: ExecutionPhase;
   readonly stop?: StopStatus;
+  /** While it is stopping: what runs is ended too, rather than awaited. */
+  readonly aborts: boolean;
   readonly createdSteps: number;
   readonly runOpen: boolean;
+  /** The record of the step that waits for it. */
+  readonly parentStep?: string;
 }
 
 /** What a record of kind `execution` says. */
@@ -64,8 +86,10 @@ export function executionFromRecord(record: StoredRecord): ExecutionState {
     body,
     ...given('phase', c['phase'] as ExecutionPhase | undefined),
     ...given('stop', body['stop'] as StopStatus | undefined),
+    aborts: body['stop'] === 'CANCELLED' || body['aborts'] === true,
     createdSteps: c['createdSteps'] as number,
     runOpen: c['runOpen'] as boolean,
+    ...given('parentStep', c['parentStep'] as string | undefined),
   };
 }
 
@@ -87,6 +111,11 @@ function factsOf({ id, columns: c, body, facets }: StoredRecord): Execution {
     totalSteps: c['totalSteps'] as number,
     openSteps: c['openSteps'] as number,
     round: c['round'] as number,
+    priority: (c['priority'] as number | undefined) ?? 0,
+    paused: (c['paused'] as boolean | undefined) ?? false,
+    ...given('deadlineAt', c['deadlineAt'] as number | undefined),
+    ...given('parentExecutionId', body['parentExecutionId'] as string | undefined),
+    ...given('partial', body['partial'] as unknown as PartialRun | undefined),
     tags: (facets['tags'] ?? {}) as Readonly<Record<string, string>>,
     ...given('failure', body['failure'] as Execution['failure'] | undefined),
     ...given('cancelReason', body['cancelReason'] as string | undefined),

@@ -1,7 +1,7 @@
 import { KeelsonError } from '../errors.ts';
 
-/** How long a step that was told to stop may take to do so before it is left behind. */
-const graceMs = 2000;
+/** How long a step that was told to stop may take to do so before it is left behind, when it says nothing. */
+const usualGraceMs = 2000;
 
 /**
  * Runs `work` until it settles, `timeoutMs` is over (TIMEOUT) or `signal` is aborted (its reason). The
@@ -10,9 +10,14 @@ const graceMs = 2000;
  */
 export async function invokeStep<T>(
   work: (signal: AbortSignal) => T | Promise<T>,
-  options: { readonly step: string; readonly timeoutMs?: number; readonly signal: AbortSignal },
+  options: {
+    readonly step: string;
+    readonly timeoutMs?: number;
+    readonly signal: AbortSignal;
+    readonly graceMs?: number;
+  },
 ): Promise<T> {
-  const { step, timeoutMs, signal } = options;
+  const { step, timeoutMs, signal, graceMs = usualGraceMs } = options;
   const inner = new AbortController();
   const stop = (): void => inner.abort(signal.reason);
   if (signal.aborted) stop();
@@ -29,7 +34,7 @@ export async function invokeStep<T>(
         );
   const running = (async () => work(inner.signal))();
   try {
-    const result = await Promise.race([running, leftBehind(inner.signal)]);
+    const result = await Promise.race([running, leftBehind(inner.signal, graceMs)]);
     // What came too late is not taken: the next attempt, or nobody, will do it.
     if (inner.signal.aborted) throw inner.signal.reason;
     return result;
@@ -43,7 +48,7 @@ export async function invokeStep<T>(
   }
 }
 
-function leftBehind(signal: AbortSignal): Promise<never> {
+function leftBehind(signal: AbortSignal, graceMs: number): Promise<never> {
   return new Promise((_, reject) => {
     const later = (): void => {
       setTimeout(() => reject(signal.reason), graceMs).unref();

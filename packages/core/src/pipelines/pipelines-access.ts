@@ -30,11 +30,14 @@ const rules: AccessRules<Pipelines> = {
   find: readsExecution,
   list: asks('pipeline.read', ([query]) => resourceOf('pipeline', at(query, ['pipeline']))),
   steps: readsExecution,
+  items: readsExecution,
   // It runs what it waits for.
   wait: asks('pipeline.run', ([execution]) =>
     resourceOf('execution', typeof execution === 'string' ? execution : at(execution, ['id'])),
   ),
   cancel: runsExecution,
+  pause: runsExecution,
+  resume: runsExecution,
   retry: runsExecution,
   outputs: readsExecution,
   loops: 'hidden',

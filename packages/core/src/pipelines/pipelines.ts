@@ -7,26 +7,34 @@ import { withCorrelation } from '../events/correlation.ts';
 import { assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { describeOwner } from '../process-owner.ts';
+import type { Admissions } from './admission/admission.ts';
+import type { StepCaching } from './cache/step-caching.ts';
 import { checkDefinition } from './check-definition.ts';
 import type { Pipeline } from './define-pipeline.ts';
 import { digestDefinition, type PipelineDefinition } from './definition.ts';
 import { createDefinitions, type LoadedDefinition } from './definitions.ts';
 import { StepEngine } from './engine.ts';
 import { type Execution, type ExecutionState, executionFromRecord, given } from './execution.ts';
+import { replaceExecution, stopExecution } from './execution-changes.ts';
 import { column, createExecutionRecords, equals } from './execution-records.ts';
 import { assertExecutionMove, type ExecutionStatus, hasEnded } from './execution-state.ts';
+import type { ExternalSteps } from './executors/external-steps.ts';
 import { assertKnown } from './known-options.ts';
+import { createModuleLoader } from './module-loader.ts';
 import { createPipelineLoop } from './pipeline-loop.ts';
 import { createRunLink, type RunTracker } from './run-link.ts';
 import { createSettling } from './settling.ts';
 import { createExecution, type StartOptions } from './start-execution.ts';
 import { StepArtifact } from './step-artifact.ts';
+import { createStepAttempts } from './step-attempts.ts';
 import { createStepCommits } from './step-commits.ts';
-import type { StepExecution } from './step-execution.ts';
+import { type ConditionFacts, createStepConditions } from './step-conditions.ts';
+import type { StepExecution, StepState } from './step-execution.ts';
 import { StepFunctions } from './step-functions.ts';
 import { StepLeases } from './step-leases.ts';
+import { createStepTurns } from './step-turn.ts';
 import { createStepValues } from './step-values.ts';
-import { replaceExecution, stopExecution } from './transitions.ts';
+import { createStopSiblings } from './stop-siblings.ts';
 import { type WaitOptions, waitForExecution } from './waiting.ts';
 
 declare const outputType: unique symbol;
@@ -85,8 +93,10 @@ export interface Pipelines {
     readonly limit?: number;
     readonly cursor?: string;
   }): Promise<{ readonly executions: readonly Execution[]; readonly cursor?: string }>;
-  /** The steps of an execution, in the order of the definition. */
+  /** The steps of an execution, in the order of the definition; of a fan-out, the step itself. */
   steps(executionId: string): Promise<readonly StepExecution[]>;
+  /** The items of a fan-out that are there, in their order. NOT_FOUND for a step that there is none of. */
+  items(executionId: string, step: string): Promise<readonly StepExecution[]>;
   /**
    * Resolves when the execution has ended, FAILED and CANCELLED included; look at `status`. Meanwhile this
    * process runs what it can of it.
@@ -100,6 +110,10 @@ export interface Pipelines {
    * when it has completed or failed; one that is cancelled stays so.
    */
   cancel(id: string, reason?: string): Promise<Execution>;
+  /** Nothing of it starts any more until `resume`; what runs, ends. CONFLICT when it has ended. */
+  pause(id: string): Promise<Execution>;
+  /** Undoes `pause`. */
+  resume(id: string): Promise<Execution>;
   /**
    * Puts a FAILED or CANCELLED execution back to PENDING: steps that completed stay, the others run.
    * CONFLICT in any other status.
@@ -118,8 +132,17 @@ export interface PipelinesOptions {
   readonly tracker?: RunTracker;
   /** Shared by all services of one platform, so that what was added to one can be run by each. */
   readonly functions?: StepFunctions;
-  /** Steps that run at once in this process; 4 when left out. */
+  /** Functions that run at once in this process; 4 when left out. */
   readonly concurrency?: number;
+  /** Tasks of executors that this process watches over at once; 64 when left out. */
+  readonly supervised?: number;
+  /** Where modules of steps that are named by a relative path lie; the working directory when left out. */
+  readonly modulesRoot?: string;
+  /** What conditions may ask besides the execution itself. */
+  readonly facts?: ConditionFacts;
+  readonly admissions?: Admissions;
+  readonly caching?: StepCaching;
+  readonly external?: ExternalSteps;
   /** 10,000 when left out; renewed each third of it. */
   readonly leaseMs?: number;
   /**
@@ -141,24 +164,42 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const values = createStepValues(scope, records);
   const link = createRunLink(scope, records, options.tracker);
   const owner = { ...describeOwner(), engine: scope.ids.next() };
+  const conditions = createStepConditions(scope, records, definitions, values, options.facts ?? {});
+  const { admissions, caching, external } = options;
   const commits = createStepCommits(scope, records, definitions, settling, {
-    owner,
+    tracked: link.tracked,
+    ...given('caching', caching),
+  });
+  const turns = createStepTurns(scope, {
+    ...{ records, definitions, settling, commits, values, conditions, owner },
     tracked: link.tracked,
     lossLimit: options.lossLimit ?? 50,
+    ...given('admissions', admissions),
+    ...given('caching', caching),
   });
   const leases = new StepLeases(scope, {
     owner,
     leaseMs: options.leaseMs ?? 10_000,
     patienceMs: options.patienceMs ?? 600_000,
   });
-  const engine = new StepEngine(scope, {
-    functions,
-    definition: definitions.get,
-    leases,
-    commits,
-    values,
-    link,
+  const stopSiblings = createStopSiblings(scope, records, settling);
+  const engine: StepEngine = new StepEngine(scope, {
+    ...{ functions, leases, turns },
+    attempts: createStepAttempts(scope, {
+      ...{ functions, definitions, leases, commits, values, conditions, link },
+      ...given('external', external),
+      stopSiblings: async (item, reason) => {
+        await stopSiblings(item, reason);
+        const others = (state: StepState): boolean =>
+          state.step === item.step && state.id !== item.id && state.mapKey !== '';
+        engine.abort(item.executionId, new KeelsonError('ABORTED', reason), others);
+      },
+      loadModule: createModuleLoader(options.modulesRoot),
+    }),
+    ...given('admissions', admissions),
+    executors: () => external?.executors ?? [],
     concurrency: options.concurrency ?? 4,
+    supervised: options.supervised ?? 64,
   });
   const loop = createPipelineLoop({ engine, leases, settling, link });
 
@@ -176,14 +217,14 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   ): Promise<Execution> {
     const asked = typeof pipeline === 'string' ? pipeline : assertPipeline(pipeline);
     assertObject(settings, 'pipelines.start');
-    assertKnown(settings, ['version', 'idempotencyKey', 'trigger', 'tags'], 'pipelines.start');
+    assertStartOptions(settings);
     const name = typeof asked === 'string' ? asked : asked.definition.name;
     const version = typeof asked === 'string' ? settings.version : asked.definition.version;
     if (typeof asked !== 'string') functions.add(asked);
     await assertAllowed(scope, 'pipeline.run', `pipeline:${assertText(name, 'A pipeline', 100)}`);
     await scope.quotas?.assertRoom('compute');
     const loaded = await startable(name, version);
-    const execution = await createExecution(scope, loaded, parameters, settings);
+    const execution = await createExecution(scope, records, loaded, parameters, settings);
     await settling.settle(execution.id);
     return execution.facts;
   }
@@ -203,6 +244,14 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     );
     await settling.settle(id);
     return (await records.get(id)).facts;
+  }
+
+  async function stepOf(executionId: string, step: string): Promise<StepState> {
+    assertText(executionId, 'An execution id');
+    const state = await records.step(executionId, assertText(step, 'A step'));
+    if (state !== undefined) return state;
+    await records.get(executionId);
+    throw new KeelsonError('NOT_FOUND', `Execution ${executionId} has no step ${step}.`);
   }
 
   return {
@@ -250,6 +299,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       return (await records.stepsNamed(executionId, names)).map((state) => state.facts);
     },
 
+    async items(executionId, step) {
+      const state = await stepOf(executionId, step);
+      const items = await records.items(executionId, step, state.items ?? 0);
+      return items.map((item) => item.facts);
+    },
+
     async wait<O>(target: string | TypedExecution<O>, settings: WaitOptions = {}) {
       assertObject(settings, 'pipelines.wait');
       assertKnown(settings, ['signal', 'timeoutMs', 'onProgress'], 'pipelines.wait');
@@ -274,20 +329,36 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       const cancelled = await change(id, (execution) => {
         if (execution.status === 'CANCELLED' || execution.stop === 'CANCELLED') return undefined;
         if (hasEnded(execution.status)) assertExecutionMove(id, execution.status, 'CANCELLED');
-        return stopExecution(execution, 'CANCELLED', why);
+        return stopExecution(execution, { status: 'CANCELLED', facts: why, aborts: true });
       });
       engine.abort(id, new KeelsonError('ABORTED', `Execution ${id} was cancelled.`));
       await link.close(await records.get(id));
       return cancelled;
     },
 
+    pause: (id) =>
+      change(id, (execution) => {
+        if (execution.paused) return undefined;
+        assertGoing(execution, 'paused');
+        return replaceExecution(execution, { paused: true });
+      }),
+
+    resume: (id) =>
+      change(id, (execution) => {
+        if (!execution.paused) return undefined;
+        assertGoing(execution, 'resumed');
+        return replaceExecution(execution, { paused: undefined, phase: 'resuming' });
+      }),
+
     retry: (id) =>
       change(id, (execution) => {
         assertExecutionMove(id, execution.status, 'PENDING');
-        const { failure: _, cancelReason: __, stop: ___, ...body } = execution.body;
+        const { failure: _, cancelReason: __, ...rest } = execution.body;
+        const { stop: ___, aborts: ____, ...body } = rest;
         const columns = {
           status: 'PENDING',
           phase: 'reopening',
+          paused: undefined,
           endedAt: undefined,
           round: execution.round + 1,
         };
@@ -295,12 +366,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       }),
 
     async outputs(executionId, step) {
-      assertText(executionId, 'An execution id');
-      const state = await records.step(executionId, assertText(step, 'A step'));
-      if (state === undefined) {
-        await records.get(executionId);
-        throw new KeelsonError('NOT_FOUND', `Execution ${executionId} has no step ${step}.`);
-      }
+      const state = await stepOf(executionId, step);
       const value = await values.read(state);
       const artifacts = state.artifacts.map(
         (facts) => [facts.name, new StepArtifact(facts, scope.artifacts)] as const,
@@ -311,6 +377,34 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     loops: [loop],
     close: () => engine.close(),
   };
+}
+
+function assertGoing(execution: ExecutionState, what: string): void {
+  if (!hasEnded(execution.status) && execution.phase !== 'stopping') return;
+  throw new KeelsonError(
+    'CONFLICT',
+    `Execution ${execution.id} is ${execution.status}${execution.phase === 'stopping' ? ' and stopping' : ''} and cannot be ${what}.`,
+    { details: { executionId: execution.id } },
+  );
+}
+
+const startOptions = [
+  ...['version', 'idempotencyKey', 'trigger', 'tags', 'priority', 'timeoutMs'],
+  ...['from', 'until', 'only', 'reuse'],
+];
+
+function assertStartOptions(options: StartOptions): void {
+  assertKnown(options, startOptions, 'pipelines.start');
+  const { priority, timeoutMs, from, until, only, reuse } = options;
+  for (const name of [from, until, only, reuse]) {
+    if (name !== undefined) assertText(name, 'A step or execution of pipelines.start', 255);
+  }
+  if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) <= 1000)) {
+    throw new KeelsonError('INVALID', 'priority must be a whole number from −1,000 to 1,000.');
+  }
+  if (timeoutMs !== undefined && !(Number.isSafeInteger(timeoutMs) && timeoutMs > 0)) {
+    throw new KeelsonError('INVALID', 'timeoutMs must be a whole number of milliseconds above 0.');
+  }
 }
 
 /** Refuses, as INVALID, what `definePipeline` did not make. */

@@ -3,10 +3,10 @@ import { decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { ActiveRun } from '../tracking/active-run.ts';
 import type { Runs } from '../tracking/runs.ts';
 import { derivedId, type ExecutionState } from './execution.ts';
+import { replaceExecution } from './execution-changes.ts';
 import { type ExecutionRecords, equals } from './execution-records.ts';
 import { hasEnded } from './execution-state.ts';
-import { attemptRunId } from './step-execution.ts';
-import { replaceExecution } from './transitions.ts';
+import { attemptRunId, type StepState, stepLabel } from './step-execution.ts';
 
 /** What pipelines need of tracking; its service fits as it is. */
 export type RunTracker = Pick<Runs, 'startRun' | 'resumeRun' | 'findRun'>;
@@ -19,7 +19,12 @@ export interface RunLink {
   /** Whether there is a tracker at all. */
   readonly tracked: boolean;
   /** The run of an attempt that begins. */
-  attempt(execution: ExecutionState, step: string, attempt: number): Promise<ActiveRun | undefined>;
+  attempt(
+    execution: ExecutionState,
+    step: Pick<StepState, 'step' | 'mapKey'>,
+    attempt: number,
+    adopted: boolean,
+  ): Promise<ActiveRun | undefined>;
   /** Ends the run of an execution that has ended; once is enough, again does no harm. */
   close(execution: ExecutionState): Promise<void>;
   /** Ends runs of executions that nobody has; answers whether there were any. */
@@ -83,17 +88,20 @@ export function createRunLink(
     tracked: tracker !== undefined,
     close,
 
-    async attempt(execution, step, attempt) {
+    async attempt(execution, step, attempt, adopted) {
       if (tracker === undefined) return undefined;
       const parent = await executionRun(tracker, execution);
+      const id = attemptRunId(execution.id, step.step, attempt, step.mapKey);
+      // Of an attempt that was adopted: it goes on.
+      if (adopted && (await tracker.findRun(id)) !== undefined) return tracker.resumeRun(id);
       return tracker.startRun({
-        id: attemptRunId(execution.id, step, attempt),
+        id,
         experiment: experimentOf(execution),
-        name: attempt === 1 ? step : `${step} (attempt ${attempt})`,
+        name: attempt === 1 ? stepLabel(step) : `${stepLabel(step)} (attempt ${attempt})`,
         parentRunId: parent.id,
         sourceType: 'PIPELINE',
         environment: false,
-        tags: { 'keelson.execution': execution.id, 'keelson.step': step },
+        tags: { 'keelson.execution': execution.id, 'keelson.step': step.step },
       });
     },
 

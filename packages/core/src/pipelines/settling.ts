@@ -4,40 +4,48 @@ import { withCorrelation } from '../events/correlation.ts';
 import { type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Definitions } from './definitions.ts';
 import type { ExecutionState, StopStatus } from './execution.ts';
-import { readOutcome } from './execution-outcome.ts';
-import { type ExecutionRecords, equals } from './execution-records.ts';
-import { hasEnded, openDependencies, stepHasEnded } from './execution-state.ts';
-import { replaceStep, type StepState } from './step-execution.ts';
-import { topologicalOrder } from './step-graph.ts';
 import {
   assertExecution,
-  chunkSize,
   countSteps,
+  endExecution,
+  replaceExecution,
+  stopExecution,
+} from './execution-changes.ts';
+import { readOutcome } from './execution-outcome.ts';
+import { column, type ExecutionRecords, equals } from './execution-records.ts';
+import { hasEnded, stepHasEnded } from './execution-state.ts';
+import { newSteps } from './partial-run.ts';
+import { reopening } from './reopening.ts';
+import {
+  chunkSize,
+  createItems,
   createStep,
   creationOrder,
-  endExecution,
   endStep,
   releaseSize,
-  releaseStep,
-  reopenStep,
-  replaceExecution,
-  statusesOf,
-} from './transitions.ts';
+  tellDependent,
+  toleratedEnd,
+} from './step-changes.ts';
+import { parkedAt, replaceStep, type StepState } from './step-execution.ts';
 
 /** Brings to its end what concerns an execution as a whole and may take several commits. */
 export interface Settling {
   /**
-   * Goes on with what has begun: creating the steps of a large execution, ending one that is stopping,
-   * reopening one. Any process may do it, any number at once; answers whether there was anything.
+   * Goes on with what has begun: creating the steps of a large execution, ending one that is stopping or
+   * whose time is up, reopening or resuming one. Any process may do it, any number at once; answers
+   * whether there was anything.
    */
   settle(executionId: string): Promise<boolean>;
-  /** Tells the dependents of a completed step that were too many for its own commit. */
-  release(step: StepState): Promise<void>;
+  /** Tells the dependents of an ended step, or makes items of a fan-out, that were too many for its own commit. */
+  release(step: Pick<StepState, 'id'>): Promise<void>;
   /** Settles what a process that died has left; answers whether there was anything. */
   sweep(): Promise<boolean>;
 }
 
 type Verdict = 'more' | 'done' | 'nothing';
+
+/** As many changes as one commit takes, less what goes with them. */
+const roomForSteps = 480;
 
 /** Settling, for the scope's workspace. */
 export function createSettling(
@@ -52,13 +60,24 @@ export function createSettling(
     if (execution === undefined) return { changes: [], result: 'nothing' };
     if (execution.phase === 'stopping') return stop(execution);
     if (execution.phase === 'opening') return open(execution);
-    if (execution.phase === 'reopening') return reopen(execution);
+    if (execution.phase === 'reopening') return reopening(records, definitions, execution);
+    if (isOverdue(scope, execution)) return expire(execution);
+    if (execution.phase === 'resuming') return resume(execution);
     if (execution.status === 'RUNNING' && execution.openSteps === 0) {
       const outcome = await readOutcome(scope, records, execution);
       const end = { status: 'COMPLETED', outcome } as const;
-      return { changes: endExecution(scope, execution, end), result: 'done' };
+      const parent = await records.parentOf(execution);
+      return { changes: endExecution(scope, execution, end, parent), result: 'done' };
     }
     return { changes: [], result: 'nothing' };
+  }
+
+  function expire(execution: ExecutionState): Decision<Verdict> {
+    const ms = (execution.deadlineAt ?? 0) - (execution.startedAt ?? 0);
+    const message = `The execution took longer than its ${ms} ms.`;
+    const failure = { step: '', class: 'transient', name: 'Timeout', message };
+    const stop = { status: 'FAILED', facts: { failure }, aborts: true } as const;
+    return { changes: [stopExecution(execution, stop)], result: 'more' };
   }
 
   /** Creates the next steps; in an execution that is stopping, as what will never run. */
@@ -69,19 +88,27 @@ export function createSettling(
       execution.createdSteps + chunkSize,
     );
     const status = stoppedStatus(execution);
+    const made = await newSteps(records, definition, execution.partial);
     const createdSteps = execution.createdSteps + next.length;
     const phase = execution.phase === 'opening' && createdSteps === execution.totalSteps;
+    const never = next.filter((step) => made(step).status === undefined && status !== undefined);
     return {
       changes: [
-        ...next.map((step) => createStep(execution, step, status)),
-        ...(status === undefined ? [] : countSteps(execution, -next.length, 'after')),
+        ...next.map((step) =>
+          createStep(
+            execution,
+            step,
+            never.includes(step) && status !== undefined ? { status, skip: 'stopped' } : made(step),
+          ),
+        ),
+        ...(never.length === 0 ? [] : countSteps(execution, -never.length, 'after')),
         replaceExecution(execution, { createdSteps, ...(phase ? { phase: undefined } : {}) }),
       ],
       result: phase ? 'done' : 'more',
     };
   }
 
-  /** Ends what has not begun; a cancel also what runs. When nothing is left, the execution. */
+  /** Ends what has not begun; where that is asked for also what runs. When nothing is left, the execution. */
   async function stop(execution: ExecutionState): Promise<Decision<Verdict>> {
     if (execution.createdSteps < execution.totalSteps) return open(execution);
     const cancelled = execution.stop === 'CANCELLED';
@@ -89,47 +116,60 @@ export function createSettling(
       statuses: ['PENDING', 'RUNNING'],
       limit: 1000,
     });
-    const ending = unended
-      .filter((state) => state.status === 'PENDING' || cancelled)
-      .slice(0, chunkSize);
-    const changes: Change[] = ending.map((state) =>
-      cancelled
-        ? endStep(scope, state, 'CANCELLED', 'the execution was cancelled')
-        : endStep(scope, state, 'SKIPPED', 'another step failed'),
-    );
-    if (unended.length === ending.length) {
-      const rest = countSteps(execution, -ending.length, 'after');
-      const ended = endExecution(scope, execution, { status: execution.stop ?? 'FAILED' });
-      return { changes: [...changes, ...rest, ...ended], result: 'done' };
+    const changes: Change[] = [];
+    let ended = 0;
+    for (const state of unended) {
+      if (runs(state) && !execution.aborts) continue;
+      if (changes.length + state.held.length + 2 > roomForSteps - 10) break;
+      const reason = cancelled ? 'the execution was cancelled' : stopReason(execution);
+      const status = cancelled || runs(state) ? 'CANCELLED' : 'SKIPPED';
+      changes.push(...endStep(scope, state, status, reason), ...(await endChild(state, reason)));
+      ended += 1;
+    }
+    if (unended.length === ended) {
+      const rest = countSteps(execution, -ended, 'after');
+      const end = { status: execution.stop ?? 'FAILED' } as const;
+      const parent = await records.parentOf(execution);
+      const over = endExecution(scope, execution, end, parent);
+      return { changes: [...changes, ...rest, ...over], result: 'done' };
     }
     // What runs ends by itself; its completion or the claim on its dead owner's leavings comes back here.
-    if (ending.length === 0) return { changes: [], result: 'nothing' };
-    return { changes: [...changes, ...countSteps(execution, -ending.length)], result: 'more' };
+    if (ended === 0) return { changes: [], result: 'nothing' };
+    return { changes: [...changes, ...countSteps(execution, -ended)], result: 'more' };
   }
 
-  /** Puts what did not complete back to PENDING, dependents first, so that nothing starts too early. */
-  async function reopen(execution: ExecutionState): Promise<Decision<Verdict>> {
-    const { definition, steps } = await definitions.get(execution.definition);
-    const states = await records.steps(execution.id);
-    const byName = new Map(states.map((state) => [state.step, state]));
-    const statuses = statusesOf(states);
-    const closed = topologicalOrder(definition.steps)
-      .toReversed()
-      .map((name) => byName.get(name))
-      .filter((state) => state !== undefined)
-      .filter((state) => stepHasEnded(state.status) && state.status !== 'COMPLETED');
-    const changes = closed.slice(0, chunkSize).map((state) => {
-      const step = steps.get(state.step);
-      return reopenStep(state, step === undefined ? 0 : openDependencies(step, statuses));
+  /** What a step has asked for ends with it. */
+  async function endChild(state: StepState, reason: string): Promise<readonly Change[]> {
+    const child = state.childExecutionId && (await records.find(state.childExecutionId));
+    if (!child || hasEnded(child.status) || child.stop === 'CANCELLED') return [];
+    const facts = { cancelReason: reason };
+    return [stopExecution(child, { status: 'CANCELLED', facts, aborts: true })];
+  }
+
+  /** Brings back what has waited for the end of a pause. */
+  async function resume(execution: ExecutionState): Promise<Decision<Verdict>> {
+    const { records: parked } = await metadata.query(workspace, 'step_execution', {
+      where: {
+        op: 'and',
+        of: [
+          equals('executionId', execution.id),
+          equals('status', 'PENDING'),
+          equals('readyAt', parkedAt),
+        ],
+      },
+      limit: chunkSize,
     });
-    const owing = states.filter((state) => state.toRelease > 0);
-    const done = closed.length <= chunkSize && owing.length <= 50;
+    const states = await Promise.all(parked.map(({ id }) => records.stepById(id)));
+    const changes = states
+      .filter((state) => state !== undefined)
+      .map((state) => {
+        const { waitsFor: _, ...body } = state.body;
+        return replaceStep(state, { readyAt: 0 }, body);
+      });
+    const done = parked.length < chunkSize;
     return {
       changes: [
         ...changes,
-        // Their dependents have been counted anew.
-        ...owing.slice(0, 50).map((state) => replaceStep(state, { toRelease: undefined })),
-        ...countSteps(execution, changes.length, 'after'),
         done ? replaceExecution(execution, { phase: undefined }) : assertExecution(execution),
       ],
       result: done ? 'done' : 'more',
@@ -138,14 +178,25 @@ export function createSettling(
 
   async function settle(executionId: string): Promise<boolean> {
     const execution = await records.find(executionId);
-    if (execution === undefined || !isUnsettled(execution)) return false;
+    if (execution === undefined || !isUnsettled(scope, execution)) return false;
     return withCorrelation({ correlationId: execution.correlationId }, async () => {
       for (let any = false; ; any = true) {
         const verdict = await decideAndCommit(scope, () => settleOnce(executionId));
         if (verdict === 'nothing') return any;
-        if (verdict === 'done') return true;
+        if (verdict === 'done') {
+          await settleChildren(executionId);
+          return true;
+        }
       }
     });
+  }
+
+  /** Executions that were ended because the step that asked for them was. */
+  async function settleChildren(executionId: string): Promise<void> {
+    const ended = await records.steps(executionId, { statuses: ['CANCELLED', 'SKIPPED'] });
+    for (const { childExecutionId } of ended) {
+      if (childExecutionId !== undefined) await settle(childExecutionId);
+    }
   }
 
   async function releaseOnce(id: string): Promise<Decision<Verdict>> {
@@ -155,23 +206,58 @@ export function createSettling(
       return { changes: [], result: 'nothing' };
     }
     if (execution.phase === 'reopening') return { changes: [], result: 'nothing' };
-    const { dependents } = await definitions.get(execution.definition);
-    const all = dependents.get(state.step) ?? [];
     const over = execution.phase === 'stopping' || hasEnded(execution.status);
-    const next = over ? [] : all.slice(all.length - state.toRelease).slice(0, releaseSize);
+    return stepHasEnded(state.status)
+      ? tellMore(state, execution, over)
+      : expandMore(state, execution, over);
+  }
+
+  async function tellMore(
+    state: StepState,
+    execution: ExecutionState,
+    over: boolean,
+  ): Promise<Decision<Verdict>> {
+    const { dependents, steps } = await definitions.get(execution.definition);
+    const all = dependents.get(state.step) ?? [];
+    const tolerated = toleratedEnd(steps.get(state.step) ?? {});
+    const end = state.status === 'FAILED' ? tolerated : undefined;
+    const told = end ?? (state.status === 'COMPLETED' ? 'value' : 'missing');
+    const next = over ? [] : all.slice(all.length - state.toRelease).slice(0, releaseSize(told));
     const toRelease = over ? 0 : state.toRelease - next.length;
     return {
       changes: [
         replaceStep(state, { toRelease: toRelease > 0 ? toRelease : undefined }),
-        ...next.map((step) => releaseStep(state.executionId, step)),
+        ...next.flatMap((step) => tellDependent(state.executionId, step, told)),
         assertExecution(execution),
       ],
       result: toRelease > 0 ? 'more' : 'done',
     };
   }
 
-  async function release(state: StepState): Promise<void> {
-    while ((await decideAndCommit(scope, () => releaseOnce(state.id))) === 'more');
+  /** Makes the next items of a fan-out; those of one that was ended stay unmade until it is reopened. */
+  async function expandMore(
+    state: StepState,
+    execution: ExecutionState,
+    over: boolean,
+  ): Promise<Decision<Verdict>> {
+    const { steps } = await definitions.get(execution.definition);
+    const step = steps.get(state.step);
+    const items = state.items ?? 0;
+    if (over || step === undefined) return { changes: [], result: 'nothing' };
+    const from = items - state.toRelease;
+    const to = Math.min(items, from + chunkSize);
+    return {
+      changes: [
+        replaceStep(state, { toRelease: items > to ? items - to : undefined }),
+        ...createItems(execution, step, from, to),
+        ...countSteps(execution, to - from),
+      ],
+      result: items > to ? 'more' : 'done',
+    };
+  }
+
+  async function release({ id }: Pick<StepState, 'id'>): Promise<void> {
+    while ((await decideAndCommit(scope, () => releaseOnce(id))) === 'more');
   }
 
   async function sweep(): Promise<boolean> {
@@ -179,8 +265,9 @@ export function createSettling(
       where: {
         op: 'or',
         of: [
-          { op: 'present', left: { from: 'column', name: 'phase' } },
+          { op: 'present', left: column('phase') },
           { op: 'and', of: [equals('status', 'RUNNING'), equals('openSteps', 0)] },
+          { op: 'compare', left: column('deadlineAt'), cmp: '<=', value: scope.clock.now() },
         ],
       },
       limit: 100,
@@ -188,15 +275,14 @@ export function createSettling(
     let any = false;
     for (const { id } of phases.records) any = (await settle(id)) || any;
     const owing = await metadata.query(workspace, 'step_execution', {
-      where: { op: 'compare', left: { from: 'column', name: 'toRelease' }, cmp: '>', value: 0 },
+      where: { op: 'compare', left: column('toRelease'), cmp: '>', value: 0 },
       limit: 100,
     });
     for (const record of owing.records) {
       const state = await records.stepById(record.id);
-      if (state !== undefined && state.toRelease > 0) {
-        await release(state);
-        any = true;
-      }
+      if (state === undefined || state.toRelease === 0) continue;
+      await release(state);
+      any = true;
     }
     return any;
   }
@@ -204,9 +290,25 @@ export function createSettling(
   return { settle, release, sweep };
 }
 
-function isUnsettled(execution: ExecutionState): boolean {
+/** Whether somebody works on it; a fan-out and a step that waits for an execution only wait. */
+function runs(state: StepState): boolean {
+  return state.status === 'RUNNING' && !(state.pendingDeps > 0);
+}
+
+function stopReason(execution: ExecutionState): string {
+  return execution.failure?.name === 'Timeout' && execution.failure.step === ''
+    ? 'the time of the execution was up'
+    : 'another step failed';
+}
+
+function isOverdue(scope: Pick<Scope, 'clock'>, execution: ExecutionState): boolean {
+  const { deadlineAt, status } = execution;
+  return status === 'RUNNING' && deadlineAt !== undefined && deadlineAt <= scope.clock.now();
+}
+
+function isUnsettled(scope: Pick<Scope, 'clock'>, execution: ExecutionState): boolean {
   const ended = execution.status === 'RUNNING' && execution.openSteps === 0;
-  return ended || execution.phase !== undefined;
+  return ended || execution.phase !== undefined || isOverdue(scope, execution);
 }
 
 function stoppedStatus(execution: ExecutionState): 'SKIPPED' | 'CANCELLED' | undefined {

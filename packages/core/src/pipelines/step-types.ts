@@ -71,6 +71,12 @@ export interface StepContext<P = JsonObject, I = unknown> {
   readonly step: string;
   readonly correlationId: string;
   readonly logger: Logger;
+  /** Which item of a fan-out this is, 0 for the first. */
+  readonly item?: number;
+  /** Of a step that repeats: 1 for the first. */
+  readonly iteration?: number;
+  /** In a fan-out: once this item has completed, the others are ended, such as when one is good enough. */
+  stopSiblings(reason: string): void;
   /** The run of tracking that stands for this attempt, where pipelines are linked with tracking. */
   readonly run?: ActiveRun;
 }

@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import type { ByteSource } from '../contracts/artifact-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
-import { canonicalJson, decodeJson, encodeJson, type Json } from '../json.ts';
+import { canonicalJson, decodeJson, encodeJson, type Json, type JsonObject } from '../json.ts';
+import { assertFits } from '../json-schema.ts';
 import { mimeTypeOf, normaliseArtifactPath } from '../tracking/artifact-path.ts';
 import { type InputSource, sourcesOf } from './definition.ts';
 import type { LoadedDefinition } from './definitions.ts';
+import type { ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import {
   type ArtifactFacts,
@@ -16,8 +18,8 @@ import {
   type StepOutputs,
   unpackValue,
 } from './step-artifact.ts';
-import { outputPath, type StepState, type StoredOutput } from './step-execution.ts';
-import { maxArtifacts } from './transitions.ts';
+import { maxArtifacts } from './step-changes.ts';
+import { outputPath, type StepState, type StoredOutput, stepLabel } from './step-execution.ts';
 
 /** JSON outputs up to this size lie in the step's record; larger ones are content. */
 const inlineBytes = 16_384;
@@ -26,23 +28,53 @@ const unguardedMs = 60_000;
 /** The name of the content that holds a large JSON output; no artifact may take it. */
 const valueName = 'output.json';
 
-type Where = Pick<StepState, 'pipeline' | 'executionId' | 'step'>;
+type Where = Pick<StepState, 'pipeline' | 'executionId' | 'step' | 'mapKey'>;
+
+/** All that a step has put out. */
+export interface Finished {
+  readonly output: StoredOutput;
+  readonly artifacts: readonly ArtifactFacts[];
+}
 
 /** What a step has put out so far, and its end. */
 export interface OutputSink extends StepOutputs {
   /** Stores what the step returned. INVALID, naming the place, for what is no JSON. */
-  finish(
-    value: unknown,
-  ): Promise<{ readonly output: StoredOutput; readonly artifacts: readonly ArtifactFacts[] }>;
+  finish(value: unknown): Promise<Finished>;
+  /** The same for a value whose artifacts are references already. */
+  finishPacked(value: Json): Promise<Finished>;
+}
+
+/** What a step gets for its inputs. */
+export interface InputsGiven {
+  /** As its function takes them: artifacts ready to be opened. */
+  readonly values: Readonly<Record<string, unknown>>;
+  /** As they are stored, references to artifacts included: what a cache key is made of. */
+  readonly packed: JsonObject;
+}
+
+/** Whose inputs are asked for. */
+export interface InputsFor {
+  readonly state: StepState;
+  readonly loaded: LoadedDefinition;
+  readonly execution: Pick<ExecutionState, 'parameters'>;
 }
 
 /** Carries values from step to step through the artifact store. */
 export interface StepValues {
   sink(where: Where, signal: AbortSignal): OutputSink;
-  /** The inputs of a step, once all of it exists and matches its digests; CORRUPT or NOT_FOUND if not. */
-  inputs(state: StepState, loaded: LoadedDefinition): Promise<Readonly<Record<string, unknown>>>;
+  /**
+   * The inputs of a step, once all of it exists and matches its digests: CORRUPT or NOT_FOUND if not,
+   * INVALID for a value that does not fit the input's schema.
+   */
+  inputs(of: InputsFor): Promise<InputsGiven>;
+  /** How many items a fan-out has. INVALID when what it goes over is no list, or longer than 10,000. */
+  items(of: InputsFor): Promise<number>;
   /** The output of a completed step. */
   read(state: StepState): Promise<unknown>;
+  /** The same, as it is stored. */
+  readPacked(state: StepState): Promise<Json>;
+  /** Stores a value that is packed already. */
+  store(where: Where, value: Json): Promise<StoredOutput>;
 }
 
 /** Step values of the scope's workspace. */
@@ -74,7 +106,7 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
       if (artifacts.has(name)) {
         throw new KeelsonError(
           'CONFLICT',
-          `Step ${where.step} has already put out an artifact ${name}; give each its own name.`,
+          `Step ${stepLabel(where)} has already put out an artifact ${name}; give each its own name.`,
         );
       }
       if (artifacts.size >= maxArtifacts) {
@@ -114,19 +146,22 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
       json: async (name: string, value: unknown) =>
         store(named(name), Buffer.from(encodeJson(value, name)), 'application/json'),
 
-      async finish(value) {
-        const text = canonicalJson(packValue(value) ?? null, 'output');
-        const bytes = Buffer.from(text);
-        const digest = digestOf(text);
-        if (performance.now() - begunAt > unguardedMs) await keepAll(artifacts.values());
-        const complete = () => [...artifacts.values()].filter((each) => each.sha256 !== '');
-        if (bytes.length <= inlineBytes) {
-          return { output: { digest, value: decodeJson(text) }, artifacts: complete() };
-        }
-        const content = await store(valueName, bytes, 'application/json');
-        return { output: { digest, content: content.toJSON() }, artifacts: complete() };
-      },
+      finish: (value) => finishPacked((packValue(value) ?? null) as Json),
+      finishPacked,
     };
+
+    async function finishPacked(value: Json): Promise<Finished> {
+      const text = canonicalJson(value, 'output');
+      const bytes = Buffer.from(text);
+      const digest = digestOf(text);
+      if (performance.now() - begunAt > unguardedMs) await keepAll(artifacts.values());
+      const complete = () => [...artifacts.values()].filter((each) => each.sha256 !== '');
+      if (bytes.length <= inlineBytes) {
+        return { output: { digest, value: decodeJson(text) }, artifacts: complete() };
+      }
+      const content = await store(valueName, bytes, 'application/json');
+      return { output: { digest, content: content.toJSON() }, artifacts: complete() };
+    }
   }
 
   /** What a long step put out at its beginning may have been garbage to others until now. */
@@ -143,11 +178,17 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
 
   /** The packed output, proved to be what was stored. */
   async function packed(state: StepState): Promise<Json> {
-    const { output } = state;
-    const where = `The output of step ${state.step} (attempt ${state.attempt})`;
-    if (state.status !== 'COMPLETED' || output === undefined) {
-      throw new KeelsonError('NOT_FOUND', `${where} does not exist: the step is ${state.status}.`);
+    if (state.status === 'COMPLETED' && state.output !== undefined) {
+      return packedOutput(state, state.output);
     }
+    throw new KeelsonError(
+      'NOT_FOUND',
+      `The output of step ${stepLabel(state)} does not exist: the step is ${state.status}.`,
+    );
+  }
+
+  async function packedOutput(state: StepState, output: StoredOutput): Promise<Json> {
+    const where = `The output of step ${stepLabel(state)} (attempt ${state.attempt})`;
     const text =
       output.content === undefined
         ? canonicalJson(output.value)
@@ -168,15 +209,18 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     remember(artifact.sha256);
   }
 
+  /** A step's output, or one field of it, with all its contents verified. */
   async function verifiedOutput(
     state: StepState,
     forStep: string,
     input: string,
-  ): Promise<unknown> {
+    field: string | undefined,
+  ): Promise<Json | undefined> {
     try {
-      const value = await packed(state);
-      for (const artifact of artifactsIn(value)) await verify(artifact);
-      return unpackValue(value, space);
+      const whole = await packed(state);
+      const value = field === undefined ? whole : fieldOf(whole, field, state, forStep, input);
+      for (const artifact of value === undefined ? [] : artifactsIn(value)) await verify(artifact);
+      return value;
     } catch (cause) {
       if (!isKeelsonError(cause, 'CORRUPT', 'NOT_FOUND')) throw cause;
       throw new KeelsonError(
@@ -187,40 +231,97 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     }
   }
 
+  async function sourceReader({ state, loaded, execution }: InputsFor) {
+    const step = loaded.steps.get(state.step);
+    const ports = Object.entries(step?.inputs ?? {});
+    const sources = [
+      ...ports.flatMap(([, port]) => sourcesOf(port)),
+      ...(step?.forEach === undefined ? [] : [step.forEach.items]),
+    ];
+    const names = new Set(sources.flatMap((source) => ('step' in source ? [source.step] : [])));
+    const states = await records.stepsNamed(state.executionId, [...names]);
+    const byName = new Map(states.map((each) => [each.step, each]));
+    const read = async (source: InputSource, input: string): Promise<Json | undefined> => {
+      if ('value' in source) return source.value;
+      if ('parameter' in source) return execution.parameters[source.parameter];
+      const from = byName.get(source.step);
+      if (from === undefined) {
+        throw new KeelsonError('NOT_FOUND', `Step ${source.step} of this execution has no record.`);
+      }
+      // Skipped, or failed and tolerated: there is nothing, and the step knows that.
+      if (from.status === 'SKIPPED' || from.tolerated === true) return undefined;
+      return verifiedOutput(from, state.step, input, source.output);
+    };
+    return { step, ports, read };
+  }
+
+  async function itemsOf(of: InputsFor): Promise<readonly Json[]> {
+    const { step, read } = await sourceReader(of);
+    const forEach = step?.forEach;
+    const list = forEach === undefined ? [] : await read(forEach.items, forEach.as);
+    if (Array.isArray(list) && list.length <= maxItems) return list;
+    const what = Array.isArray(list) ? `a list of ${list.length}` : typeof list;
+    throw new KeelsonError(
+      'INVALID',
+      `Step ${of.state.step} runs for each item of a list of at most ${maxItems}, not of ${what}.`,
+    );
+  }
+
+  async function inputs(of: InputsFor): Promise<InputsGiven> {
+    const { state } = of;
+    const { step, ports, read } = await sourceReader(of);
+    const found: Record<string, Json> = {};
+    for (const [input, port] of ports) {
+      const { from } = port;
+      const list = Array.isArray(from) ? (from as readonly InputSource[]) : undefined;
+      const value =
+        list === undefined
+          ? await read(from as InputSource, input)
+          : (await Promise.all(list.map((each) => read(each, input)))).map((each) => each ?? null);
+      const filled = value ?? port.default;
+      if (port.schema !== undefined && filled !== undefined) {
+        assertFits(port.schema, filled, `Input "${input}" of step ${state.step}`);
+      }
+      if (filled !== undefined) found[input] = filled;
+    }
+    if (step?.forEach !== undefined && state.mapKey !== '') {
+      const item = (await itemsOf(of))[Number(state.mapKey)];
+      for (const artifact of item === undefined ? [] : artifactsIn(item)) await verify(artifact);
+      if (item !== undefined) found[step.forEach.as] = item;
+    }
+    if (state.previous !== undefined) found['previous'] = await packedOutput(state, state.previous);
+    const values = Object.entries(found).map(([name, value]) => [name, unpackValue(value, space)]);
+    return { packed: found, values: Object.fromEntries(values) };
+  }
+
   return {
     sink,
-
-    async inputs(state, { steps }) {
-      const ports = Object.entries(steps.get(state.step)?.inputs ?? {});
-      const names = [
-        ...new Set(
-          ports.flatMap(([, port]) =>
-            sourcesOf(port).flatMap((source) => ('step' in source ? [source.step] : [])),
-          ),
-        ),
-      ];
-      const states = await records.stepsNamed(state.executionId, names);
-      const byName = new Map(states.map((each) => [each.step, each]));
-      const valueFrom = async (source: InputSource, input: string): Promise<unknown> => {
-        if (!('step' in source)) throw new KeelsonError('UNSUPPORTED', 'To come.');
-        const from = byName.get(source.step);
-        if (from !== undefined) return verifiedOutput(from, state.step, input);
-        throw new KeelsonError('NOT_FOUND', `Step ${source.step} of this execution has no record.`);
-      };
-      const values: [string, unknown][] = [];
-      for (const [input, { from }] of ports) {
-        values.push([
-          input,
-          Array.isArray(from)
-            ? await Promise.all(from.map((each: InputSource) => valueFrom(each, input)))
-            : await valueFrom(from as InputSource, input),
-        ]);
-      }
-      return Object.fromEntries(values);
-    },
-
+    inputs,
+    items: async (of) => (await itemsOf(of)).length,
     read: async (state) => unpackValue(await packed(state), space),
+    readPacked: packed,
+    store: async (where, value) =>
+      (await sink(where, new AbortController().signal).finishPacked(value)).output,
   };
+}
+
+const maxItems = 10_000;
+
+function fieldOf(
+  whole: Json,
+  field: string,
+  state: StepState,
+  forStep: string,
+  input: string,
+): Json | undefined {
+  if (typeof whole === 'object' && whole !== null && !Array.isArray(whole)) {
+    if (Object.hasOwn(whole, field)) return (whole as JsonObject)[field];
+  }
+  throw new KeelsonError(
+    'INVALID',
+    `Input "${input}" of step ${forStep} takes ${field} of step ${state.step}, which has put out no such field.`,
+    { details: { step: forStep, input, from: state.step, field } },
+  );
 }
 
 function digestOf(text: string): string {

@@ -78,6 +78,10 @@ export async function waitForExecution(
   }
 }
 
+function isGiven(text: string | undefined): text is string {
+  return text !== undefined;
+}
+
 /** How long there is nothing to do: until a back-off ends, and not so long that others go unnoticed. */
 async function dueIn(
   scope: Scope,
@@ -197,7 +201,7 @@ class Voice {
       statuses: ['PENDING', 'RUNNING'],
       limit: 1000,
     });
-    const running = states.find((state) => state.status === 'RUNNING');
+    const running = states.find((state) => state.status === 'RUNNING' && state.pendingDeps === 0);
     if (running !== undefined) {
       const { host, pid } = running.owner ?? {};
       const known = ownerState(running.owner);
@@ -205,6 +209,16 @@ class Voice {
       return known === 'alive'
         ? `step ${running.step} is run by ${whose}.`
         : `step ${running.step} was begun by ${whose}; if that has died, the step is taken over when its lease ends.`;
+    }
+    const due = states.filter((state) => state.pendingDeps === 0);
+    const room = due.map((state) => this.#parts.engine.reasonOf(state.id)).find(isGiven);
+    if (room !== undefined) return `waits for room: ${room}.`;
+    const waits = due.find((state) => state.waitsFor !== undefined);
+    if (waits !== undefined) return `step ${waits.step} waits: ${waits.waitsFor}.`;
+    const foreign = due.find((state) => state.runsOn.startsWith('executor:'));
+    if (foreign !== undefined) {
+      const name = foreign.runsOn.slice('executor:'.length);
+      return `step ${foreign.step} waits for a process that has the executor ${name}.`;
     }
     if (this.#parts.functions.get(execution.definition) === undefined) {
       const which = `${execution.pipeline}@${execution.version}`;

@@ -86,8 +86,12 @@ export interface StepStarted {
   readonly executionId: string;
   readonly pipeline: string;
   readonly step: string;
+  /** Which item of a fan-out, 0 for the first. */
+  readonly item?: number;
   /** 1, 2, 3 … */
   readonly attempt: number;
+  /** How many items it has, where it is a fan-out. */
+  readonly items?: number;
 }
 
 /** A step has completed. */
@@ -95,10 +99,28 @@ export interface StepCompleted {
   readonly executionId: string;
   readonly pipeline: string;
   readonly step: string;
+  /** Which item of a fan-out, 0 for the first. */
+  readonly item?: number;
   readonly attempt: number;
   /** Of the attempt that completed. */
   readonly durationMs: number;
   readonly artifacts: readonly StepOutputArtifact[];
+  /** The attempt whose result stands for its own, taken from the cache. */
+  readonly cachedFrom?: {
+    readonly executionId: string;
+    readonly step: string;
+    readonly attempt: number;
+  };
+}
+
+/** A step will not run: its condition is false, a step before it has no value for it, or the like. */
+export interface StepSkipped {
+  readonly executionId: string;
+  readonly pipeline: string;
+  readonly step: string;
+  /** Which item of a fan-out, 0 for the first. */
+  readonly item?: number;
+  readonly reason: string;
 }
 
 /** An attempt has ended without an outcome; another will follow. */
@@ -106,6 +128,8 @@ export interface StepRetried {
   readonly executionId: string;
   readonly pipeline: string;
   readonly step: string;
+  /** Which item of a fan-out, 0 for the first. */
+  readonly item?: number;
   /** The attempt that ended. */
   readonly attempt: number;
   /** Where it failed. */
@@ -121,6 +145,8 @@ export interface StepFailed {
   readonly executionId: string;
   readonly pipeline: string;
   readonly step: string;
+  /** Which item of a fan-out, 0 for the first. */
+  readonly item?: number;
   /** The last attempt. */
   readonly attempt: number;
   readonly failure: ToldFailure;
@@ -131,6 +157,8 @@ export interface StepRetryExhausted {
   readonly executionId: string;
   readonly pipeline: string;
   readonly step: string;
+  /** Which item of a fan-out, 0 for the first. */
+  readonly item?: number;
   /** How many there were. */
   readonly attempts: number;
   readonly failure: ToldFailure;
@@ -141,6 +169,8 @@ export interface ResourceExhausted {
   readonly executionId: string;
   readonly pipeline: string;
   readonly step: string;
+  /** Which item of a fan-out, 0 for the first. */
+  readonly item?: number;
   /** Such as `memory`, `cpu`, `gpu`. */
   readonly type: string;
   readonly requested: number;
@@ -155,6 +185,7 @@ export interface PipelineEventPayloads {
   readonly 'pipeline.cancelled': PipelineCancelled;
   readonly 'step.started': StepStarted;
   readonly 'step.completed': StepCompleted;
+  readonly 'step.skipped': StepSkipped;
   readonly 'step.retried': StepRetried;
   readonly 'step.failed': StepFailed;
   readonly 'step.retry_exhausted': StepRetryExhausted;
@@ -175,7 +206,7 @@ const ofStep = { source: 'pipelines', subject: 'step:{executionId}/{step}' } as 
 const execution = { executionId: '0198c0de-0000-7000-8000-000000000020', pipeline: 'nightly' };
 const step = { ...execution, step: 'train' };
 const executionFields = { executionId: text, pipeline: text };
-const stepFields = { ...executionFields, step: text };
+const stepFields = { ...executionFields, step: text, item: count.optional() };
 const failure: ToldFailure = { class: 'transient', name: 'Error', message: 'connection reset' };
 
 /** The definitions of the events of pipelines. */
@@ -254,7 +285,7 @@ export const pipelineEvents: {
   'step.started': defineEvent<StepStarted>({
     ...ofStep,
     meaning: 'An attempt of a step has begun.',
-    fields: { ...stepFields, attempt: count },
+    fields: { ...stepFields, attempt: count, items: count.optional() },
     example: { ...step, attempt: 1 },
   }),
   'step.completed': defineEvent<StepCompleted>({
@@ -265,6 +296,7 @@ export const pipelineEvents: {
       attempt: count,
       durationMs: count,
       artifacts: z.array(z.object({ path: text, sha256: text })),
+      cachedFrom: z.object({ executionId: text, step: text, attempt: count }).optional(),
     },
     example: {
       ...step,
@@ -272,6 +304,12 @@ export const pipelineEvents: {
       durationMs: 51_000,
       artifacts: [{ path: 'pipelines/nightly/runs/7/steps/train/outputs/model', sha256 }],
     },
+  }),
+  'step.skipped': defineEvent<StepSkipped>({
+    ...ofStep,
+    meaning: 'A step will not run.',
+    fields: { ...stepFields, reason: text },
+    example: { ...step, reason: 'its condition is false: metrics.train.accuracy > 0.9' },
   }),
   'step.retried': defineEvent<StepRetried>({
     ...ofStep,
@@ -302,7 +340,6 @@ export const pipelineEvents: {
     ...ofStep,
     meaning: 'A step asks for more than there is.',
     alias: 'pipeline.resource.exhausted',
-    reserved: true,
     fields: { ...stepFields, type: text, requested: count, available: count },
     example: { ...step, type: 'gpu', requested: 2, available: 1 },
   }),

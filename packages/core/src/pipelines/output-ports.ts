@@ -1,0 +1,31 @@
+import { KeelsonError } from '../errors.ts';
+import { assertFits } from '../json-schema.ts';
+import type { StepDefinition } from './definition.ts';
+import { StepArtifact } from './step-artifact.ts';
+
+/**
+ * What a step has put out, held to the outputs that it declares. INVALID, naming the output, for one that is
+ * missing or does not fit its schema.
+ */
+export function checkOutputs(step: StepDefinition, value: unknown): unknown {
+  const ports = Object.entries(step.outputs ?? {});
+  for (const [name, port] of ports) {
+    const field = fieldOf(value, name);
+    if (field === undefined) {
+      if (port.optional) continue;
+      throw new KeelsonError(
+        'INVALID',
+        `Step ${step.name} has not put out "${name}", which it declares; return an object that has it.`,
+        { details: { step: step.name, output: name } },
+      );
+    }
+    if (port.schema === undefined || field instanceof StepArtifact) continue;
+    assertFits(port.schema, field, `Output "${name}" of step ${step.name}`);
+  }
+  return value;
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+  return (value as Readonly<Record<string, unknown>>)[name];
+}

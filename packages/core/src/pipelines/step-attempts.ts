@@ -1,0 +1,341 @@
+import type { Scope } from '../contracts/scope.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { correlated } from '../events/correlation.ts';
+import { enterRun } from '../tracking/active-run.ts';
+import type { Definitions } from './definitions.ts';
+import { derivedId, given } from './execution.ts';
+import { AttemptFailed, AttemptLost, type ExternalSteps } from './executors/external-steps.ts';
+import { FurtherSteps } from './further-steps.ts';
+import { invokeStep } from './invoke-step.ts';
+import { checkOutputs } from './output-ports.ts';
+import type { RunLink } from './run-link.ts';
+import { newExecution } from './start-execution.ts';
+import type { StepCommits } from './step-commits.ts';
+import type { StepConditions } from './step-conditions.ts';
+import { type AttemptDetails, type StepState, stepLabel } from './step-execution.ts';
+import type { StepFunctions } from './step-functions.ts';
+import type { LeasedStep, StepLeases } from './step-leases.ts';
+import { classifyFailure, describeFailure } from './step-policy.ts';
+import { type Begun, isExternal } from './step-turn.ts';
+import type { StepContext, StepFunction } from './step-types.ts';
+import type { Finished, OutputSink, StepValues } from './step-values.ts';
+
+/** What attempts need. */
+export interface AttemptParts {
+  readonly functions: StepFunctions;
+  readonly definitions: Definitions;
+  readonly leases: StepLeases;
+  readonly commits: StepCommits;
+  readonly values: StepValues;
+  readonly conditions: StepConditions;
+  readonly link: RunLink;
+  readonly external?: ExternalSteps;
+  /** Ends the other items of a fan-out. */
+  readonly stopSiblings: (item: StepState, reason: string) => Promise<void>;
+  /** The function of a module's export. */
+  readonly loadModule: (
+    module: string,
+    name: string,
+  ) => Promise<StepFunction<never, never, unknown>>;
+}
+
+/** Runs attempts that have begun to their end, and commits that. */
+export interface StepAttempts {
+  run(leased: LeasedStep, begun: Begun): Promise<void>;
+  /** For another process to go on. */
+  giveBack(leased: LeasedStep, reason: string): Promise<void>;
+  /** What steps are aborted with when this process closes. */
+  closing(): KeelsonError;
+}
+
+interface Outcome {
+  readonly value: unknown;
+  readonly details?: AttemptDetails;
+}
+
+type Run = StepContext['run'];
+
+/** Attempts of steps, for the scope's workspace. */
+export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttempts {
+  const { commits, leases, values } = parts;
+
+  async function run(leased: LeasedStep, begun: Begun): Promise<void> {
+    const { state, controller } = leased;
+    const beganAt = performance.now();
+    let tracked: Run;
+    let outcome: Outcome;
+    let finished: Finished | FurtherSteps;
+    const outputs = values.sink(state, controller.signal);
+    const siblings = new Siblings();
+    try {
+      tracked = await parts.link.attempt(begun.execution, state, begun.attempt, begun.adopted);
+      outcome = await work(leased, begun, outputs, tracked, siblings);
+      finished =
+        outcome.value instanceof FurtherSteps
+          ? outcome.value
+          : await outputs.finish(checkOutputs(begun.step, outcome.value));
+    } catch (error) {
+      await count(beganAt);
+      await failed(leased, begun, error, tracked);
+      return;
+    }
+    await count(beganAt);
+    if (finished instanceof FurtherSteps) await continued(leased, begun, finished, tracked);
+    else
+      await complete(leased, begun, { ...finished, ...given('details', outcome.details) }, tracked);
+    if (siblings.reason !== undefined) await parts.stopSiblings(state, siblings.reason);
+  }
+
+  /** What was computed is used up, whatever becomes of it. */
+  async function count(beganAt: number): Promise<void> {
+    await scope.quotas?.count('compute', Math.ceil(performance.now() - beganAt));
+  }
+
+  async function work(
+    leased: LeasedStep,
+    begun: Begun,
+    outputs: OutputSink,
+    tracked: Run,
+    siblings: Siblings,
+  ): Promise<Outcome> {
+    const { state, controller } = leased;
+    if (!isExternal(state)) {
+      return { value: await invoke(leased, begun, outputs, tracked, siblings) };
+    }
+    const { external } = parts;
+    if (external === undefined) {
+      throw new KeelsonError('UNSUPPORTED', 'This process has no executors.');
+    }
+    const { devices } = begun.allocated;
+    const bounded = invokeStep(
+      (signal) =>
+        external.run({
+          ...{ execution: begun.execution, state, step: begun.step, attempt: begun.attempt },
+          ...{ inputs: begun.inputs.values, outputs, signal, resources: begun.allocated },
+          ...given('run', tracked),
+          ...given('devices', devices),
+          ...given('handle', begun.adopted ? state.task : undefined),
+          submitted: (handle) =>
+            leases.held(leased, () => commits.submitted(() => leased.claim, begun.attempt, handle)),
+        }),
+      {
+        step: stepLabel(state),
+        signal: controller.signal,
+        graceMs: 60_000,
+        ...given('timeoutMs', timeLeft(begun)),
+      },
+    );
+    return bounded;
+  }
+
+  function timeLeft({ step, state, adopted }: Begun): number | undefined {
+    if (step.timeoutMs === undefined || !adopted) return step.timeoutMs;
+    return Math.max(1, (state.startedAt ?? 0) + step.timeoutMs - scope.clock.now());
+  }
+
+  async function functionOf({ step, state }: Begun): Promise<StepFunction<never, never, unknown>> {
+    if (step.run.type === 'module') return parts.loadModule(step.run.module, step.run.export);
+    const found = parts.functions.get(state.definition)?.functions.get(state.step);
+    if (found !== undefined) return found as unknown as StepFunction<never, never, unknown>;
+    const where = `${state.pipeline}, step ${state.step}`;
+    throw new KeelsonError('NOT_FOUND', `This process has no function for ${where}.`);
+  }
+
+  async function invoke(
+    leased: LeasedStep,
+    begun: Begun,
+    outputs: OutputSink,
+    tracked: Run,
+    siblings: Siblings,
+  ): Promise<unknown> {
+    const { state, controller } = leased;
+    const { execution, step, attempt } = begun;
+    const call = await functionOf(begun);
+    const work = (signal: AbortSignal): unknown => {
+      const context: StepContext<never, never> = {
+        inputs: begun.inputs.values as never,
+        outputs,
+        parameters: execution.parameters as never,
+        signal,
+        attempt,
+        executionId: state.executionId,
+        step: state.step,
+        correlationId: state.correlationId,
+        logger: scope.logger,
+        ...given('run', tracked),
+        ...given('item', state.mapKey === '' ? undefined : Number(state.mapKey)),
+        ...given('iteration', step.repeat === undefined ? undefined : (state.iteration ?? 1)),
+        stopSiblings: (reason) => siblings.stop(reason),
+      };
+      return tracked === undefined ? call(context) : enterRun(tracked, () => call(context));
+    };
+    return invokeStep(work, {
+      step: stepLabel(state),
+      signal: controller.signal,
+      ...given('timeoutMs', step.timeoutMs),
+    });
+  }
+
+  async function complete(
+    leased: LeasedStep,
+    begun: Begun,
+    result: Finished & { readonly details?: AttemptDetails },
+    tracked: Run,
+  ): Promise<void> {
+    const { state } = leased;
+    const { step, attempt } = begun;
+    // First the run, so that what the step has logged is durable once the step counts as completed.
+    await tracked?.finish('COMPLETED');
+    const claim = () => leased.claim;
+    try {
+      const again = await parts.conditions.repeats(begun, result.output);
+      if (again !== undefined) {
+        await leases.held(leased, () => commits.repeat(claim, attempt, result, again));
+      } else {
+        await leases.held(leased, () => commits.complete(claim, attempt, result));
+        leased.completed = true;
+        const enough = await parts.conditions.stops(begun, result.output);
+        if (enough) {
+          await parts.stopSiblings(state, `item ${Number(state.mapKey)} met: ${enough}`);
+        }
+      }
+    } catch (error) {
+      if (isKeelsonError(error, 'LOST')) {
+        log('info', state, 'Its result is discarded: it was ended elsewhere.', error);
+        return;
+      }
+      if (leased.completed || classifyFailure(error) === 'transient') throw error;
+      await failed(leased, begun, error, undefined);
+      return;
+    }
+    if (isExternal(state)) await release(begun);
+    void step;
+  }
+
+  /** An execution of what the step has returned, made in the commit by which the step waits for it. */
+  async function continued(
+    leased: LeasedStep,
+    begun: Begun,
+    further: FurtherSteps,
+    tracked: Run,
+  ): Promise<void> {
+    const { state } = leased;
+    await tracked?.finish('COMPLETED');
+    try {
+      parts.functions.add(further.pipeline as never);
+      const { definition, digest } = further.pipeline;
+      const loaded = await parts.definitions.put(definition, digest);
+      const id = derivedId(state.executionId, 'child', state.step, state.mapKey, begun.attempt);
+      const child = await correlated(async () =>
+        newExecution(scope, loaded, further.parameters, {
+          id,
+          trigger: begun.execution.trigger,
+          correlationId: state.correlationId,
+          priority: begun.execution.priority,
+          parentStep: state.id,
+          parentExecutionId: state.executionId,
+        }),
+      );
+      await leases.held(leased, () =>
+        commits.awaitChild(() => leased.claim, begun.attempt, { id, changes: child }),
+      );
+    } catch (error) {
+      if (classifyFailure(error) === 'transient') throw error;
+      await failed(leased, begun, error, undefined);
+    }
+  }
+
+  async function failed(
+    leased: LeasedStep,
+    begun: Begun,
+    thrown: unknown,
+    tracked: Run,
+  ): Promise<void> {
+    const { state, controller } = leased;
+    const external = isExternal(state);
+    if (controller.signal.aborted) {
+      const { reason } = controller.signal;
+      const closing = isKeelsonError(reason, 'CLOSED');
+      // A task that goes on without this process has a run that goes on too.
+      if (!(external && closing)) {
+        await tracked?.finish('KILLED', String(reason?.message ?? ''));
+      }
+      if (closing && !external) await giveBack(leased, 'its process stopped');
+      if (!closing && external) await release(begun);
+      return;
+    }
+    if (thrown instanceof AttemptLost) {
+      await tracked?.finish('FAILED', thrown.message);
+      log('warn', state, `${thrown.message} Another attempt will begin.`);
+      await leases.held(leased, () =>
+        commits.giveBack(() => leased.claim, begun.attempt, thrown.message),
+      );
+      await release(begun);
+      return;
+    }
+    const details = thrown instanceof AttemptFailed ? thrown.details : undefined;
+    const error = thrown instanceof AttemptFailed ? thrown.cause : thrown;
+    const failure = describeFailure(error);
+    await tracked?.finish('FAILED', failure.message);
+    try {
+      const again = await leases.held(leased, () =>
+        commits.fail(() => leased.claim, begun.attempt, { failure, ...given('details', details) }),
+      );
+      const next =
+        again === undefined ? 'It will not be tried again.' : `Again in ${again.delayMs} ms.`;
+      log('warn', state, `It failed (${failure.class}): ${failure.message} ${next}`);
+      if (external) await release(begun);
+    } catch (late) {
+      if (!isKeelsonError(late, 'LOST')) throw late;
+      log('info', state, 'Its failure is discarded: another process has gone on with it.', late);
+    }
+  }
+
+  async function release({ execution, state, step, attempt }: Begun): Promise<void> {
+    try {
+      await parts.external?.release({ execution, state, step, attempt });
+    } catch (error) {
+      log('info', state, 'What its attempt left could not be removed; a sweep will.', error);
+    }
+  }
+
+  async function giveBack(leased: LeasedStep, reason: string): Promise<void> {
+    const { attempt, state } = leased;
+    // The task of an executor may still run: whoever claims the step adopts it.
+    if (attempt === undefined || isExternal(state)) return;
+    try {
+      await commits.giveBack(() => leased.claim, attempt, reason);
+    } catch (error) {
+      log('debug', state, 'It could not be given back.', error);
+    }
+  }
+
+  function log(
+    level: 'debug' | 'info' | 'warn',
+    state: StepState,
+    message: string,
+    error?: unknown,
+  ): void {
+    const { executionId, step, pipeline } = state;
+    scope.logger[level](
+      { component: 'pipelines', pipeline, executionId, step, ...given('error', error) },
+      `Pipeline ${pipeline}, step ${stepLabel(state)}: ${message}`,
+    );
+  }
+
+  return {
+    run,
+    giveBack,
+    closing: () =>
+      new KeelsonError('CLOSED', 'The platform is closing; the step will go on elsewhere.'),
+  };
+}
+
+/** Whether an item has asked for the end of the others. */
+class Siblings {
+  reason: string | undefined;
+
+  stop(reason: string): void {
+    this.reason ??= String(reason).slice(0, 2000);
+  }
+}
