@@ -191,26 +191,7 @@ export { type FileSecretsOptions, fileSecrets } from './operations/secrets/file-
 export { derivedKeys, secretKeys } from './operations/secrets/keys.ts';
 export { hideSecret, type SecretSource, secretFrom } from './operations/secrets/secret-source.ts';
 export type { VerifyOptions, VerifyReport } from './operations/verification.ts';
-export {
-  definePipeline,
-  type Pipeline,
-  type PipelineBuilder,
-  type StepOptions,
-} from './pipelines/define-pipeline.ts';
-export type { PipelineDefinition } from './pipelines/definition.ts';
-export type { Execution } from './pipelines/execution.ts';
-export type { EndedExecution, Pipelines } from './pipelines/pipelines.ts';
-export type { StartOptions } from './pipelines/start-execution.ts';
-export type { StepArtifact } from './pipelines/step-artifact.ts';
-export type { StepExecution } from './pipelines/step-execution.ts';
-export { StepError } from './pipelines/step-policy.ts';
-export type { StepContext, StepHandle } from './pipelines/step-types.ts';
-export {
-  type StepValidation,
-  type ValidatedVersion,
-  validationStep,
-} from './pipelines/validation-step.ts';
-export type { WaitOptions } from './pipelines/waiting.ts';
+export * from './pipelines/public.ts';
 export type {
   AccessOptions,
   DownloadCacheOption,

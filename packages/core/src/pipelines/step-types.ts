@@ -1,6 +1,8 @@
 import type { Logger } from '../contracts/ports.ts';
-import type { JsonObject } from '../json.ts';
+import type { Json, JsonObject } from '../json.ts';
 import type { ActiveRun } from '../tracking/active-run.ts';
+import type { InputSource } from './definition.ts';
+import type { FurtherSteps } from './further-steps.ts';
 import type { StepArtifact, StepOutputs } from './step-artifact.ts';
 
 /**
@@ -10,7 +12,7 @@ import type { StepArtifact, StepOutputs } from './step-artifact.ts';
 // biome-ignore lint/suspicious/noConfusingVoidType: a step may return nothing
 export type Passable<T> = T extends string | number | boolean | null | undefined | void
   ? T
-  : T extends StepArtifact
+  : T extends StepArtifact | FurtherSteps
     ? T
     : T extends bigint | symbol | Unpassable | ((...args: never) => unknown)
       ? never
@@ -34,28 +36,62 @@ type Unpassable =
 
 declare const output: unique symbol;
 
-/** Stands for the output of a step while a pipeline is being defined. */
-export interface StepHandle<out O = unknown> {
-  readonly step: string;
+/** Stands for a value that a step may take while a pipeline is being defined. */
+export interface ValueHandle<out O = unknown> {
+  readonly source: InputSource;
   /** Only for the compiler. */
   readonly [output]?: O;
 }
 
-/** What a step takes: outputs of earlier steps by name, one or a list of them. */
-export type StepInputs = Readonly<Record<string, StepHandle | readonly StepHandle[]>>;
+/** Stands for the output of a step while a pipeline is being defined. */
+export interface StepHandle<out O = unknown> extends ValueHandle<O> {
+  readonly step: string;
+  /** One field of the output, for a step that needs no more of it. */
+  pick<K extends keyof NonNullable<O> & string>(field: K): ValueHandle<NonNullable<O>[K]>;
+}
 
-/** What a step's function gets for its {@link StepInputs}. */
-export type InputValues<I extends StepInputs> = {
-  readonly [K in keyof I]: I[K] extends StepHandle<infer O>
-    ? O
-    : I[K] extends readonly StepHandle[]
-      ? ListValues<I[K]>
+/** What a step takes: outputs of earlier steps, parameters and values by name, one or a list of them. */
+export type StepInputs = Readonly<Record<string, ValueHandle | readonly ValueHandle[]>>;
+
+/** Whether a step asks that all it depends on has completed, or only that it has ended. */
+export type Join = 'completed' | 'ended';
+
+/** What a step's function gets for its {@link StepInputs}: what was skipped is undefined where it joins that. */
+export type InputValues<I extends StepInputs, J extends Join = 'completed'> = {
+  readonly [K in keyof I]: I[K] extends ValueHandle<infer O>
+    ? J extends 'ended'
+      ? O | undefined
+      : O
+    : I[K] extends readonly ValueHandle[]
+      ? ListValues<I[K], J>
       : never;
 };
 
-type ListValues<L extends readonly StepHandle[]> = {
-  readonly [J in keyof L]: L[J] extends StepHandle<infer O> ? O : never;
+type ListValues<L extends readonly ValueHandle[], J extends Join> = {
+  readonly [K in keyof L]: L[K] extends ValueHandle<infer O>
+    ? J extends 'ended'
+      ? O | null
+      : O
+    : never;
 };
+
+/** What later steps get of what a step returns: of further steps, what those put out. */
+export type Settled<R> = R extends FurtherSteps<infer O> ? O : R;
+
+/** The type of the value of a step with these outputs. */
+export type OutputsOf<Q> = Flat<{
+  readonly [K in keyof Q]: Q[K] extends { readonly optional: true }
+    ? PortValue<Q[K]> | undefined
+    : PortValue<Q[K]>;
+}>;
+
+type PortValue<Q> = Q extends { readonly type: 'parameter' | 'metrics' }
+  ? Q extends { readonly schema: infer S }
+    ? ValueOf<S>
+    : Q extends { readonly type: 'metrics' }
+      ? Readonly<Record<string, number>>
+      : Json
+  : StepArtifact;
 
 /** All that a step's function gets. */
 export interface StepContext<P = JsonObject, I = unknown> {

@@ -1,0 +1,37 @@
+// What users of the package see of pipelines.
+export {
+  type CommandOptions,
+  definePipeline,
+  type ImageRun,
+  type ItemsOf,
+  type ModuleRun,
+  type OutputPorts,
+  type Pipeline,
+  type PipelineBuilder,
+  type PipelineOptions,
+  type TaskOptions,
+} from './define-pipeline.ts';
+export type {
+  CachePolicy,
+  Distributed,
+  FailureClass,
+  PipelineDefinition,
+  Repeat,
+  RetryPolicy,
+  ScheduleDefinition,
+  StepDefinition,
+  TriggerDefinition,
+} from './definition.ts';
+export type { Execution, ExecutionTrigger, PartialRun } from './execution.ts';
+export type { ExecutionStatus, StepStatus } from './execution-state.ts';
+export { continueWith, type FurtherSteps } from './further-steps.ts';
+export type { PartOptions } from './partial-run.ts';
+export type { EndedExecution, Pipelines, StepOutput, TypedExecution } from './pipelines.ts';
+export type { StartOptions } from './start-execution.ts';
+export type { StepArtifact } from './step-artifact.ts';
+export type { CachedFrom, StepExecution } from './step-execution.ts';
+export type { ForEachOptions, StepOptions } from './step-options.ts';
+export { StepError } from './step-policy.ts';
+export type { InputValues, Join, StepContext, StepHandle, ValueHandle } from './step-types.ts';
+export { type StepValidation, type ValidatedVersion, validationStep } from './validation-step.ts';
+export type { WaitOptions } from './waiting.ts';
