@@ -51,10 +51,10 @@ export class StepEngine {
     this.#queue = new PQueue({ concurrency: parts.concurrency + parts.supervised });
   }
 
-  /** Whether steps (of one execution) are being run here. */
-  isBusy(executionId?: string): boolean {
-    if (executionId === undefined) return this.#leases.size > 0;
-    return [...this.#leases].some((each) => each.state.executionId === executionId);
+  /** Whether steps (of these executions) are being run here. */
+  isBusy(executions?: readonly string[]): boolean {
+    if (executions === undefined) return this.#leases.size > 0;
+    return [...this.#leases].some((each) => executions.includes(each.state.executionId));
   }
 
   /** Why a step that is due does not start, as far as this process has tried. */
@@ -62,14 +62,14 @@ export class StepEngine {
     return this.#waiting.get(stepId)?.reason;
   }
 
-  /** Claims as many steps (of one execution) as there is room for, and starts them; answers how many. */
-  async pump(executionId?: string): Promise<number> {
+  /** Claims as many steps (of these executions) as there is room for, and starts them; answers how many. */
+  async pump(executions?: readonly string[]): Promise<number> {
     const { functions, concurrency, supervised } = this.#parts;
     const here = [...functions.digests.map((digest) => `function:${digest}`), 'executor:inline'];
     const tasks = this.#parts.executors().map((name) => `executor:${name}`);
-    const inProcess = await this.#fill(here, concurrency, executionId, false);
+    const inProcess = await this.#fill(here, concurrency, executions, false);
     const supervising =
-      tasks.length === 0 ? 0 : await this.#fill(tasks, supervised, executionId, true);
+      tasks.length === 0 ? 0 : await this.#fill(tasks, supervised, executions, true);
     return inProcess + supervising;
   }
 
@@ -99,7 +99,7 @@ export class StepEngine {
   async #fill(
     runsOn: readonly string[],
     bound: number,
-    executionId: string | undefined,
+    executions: readonly string[] | undefined,
     ordered: boolean,
   ): Promise<number> {
     const own = new Set(runsOn);
@@ -109,7 +109,7 @@ export class StepEngine {
     const limit = Math.min(room, 100);
     this.#reserved += limit;
     try {
-      const due = this.#due(runsOn, executionId);
+      const due = this.#due(runsOn, executions);
       const where = ordered ? await this.#next(due, limit) : due;
       const taken = where === undefined ? [] : await this.#leases.take(where, limit);
       for (const each of taken) {
@@ -143,13 +143,13 @@ export class StepEngine {
     return [...due, { op: 'in', left: column('id'), values: ids }];
   }
 
-  #due(runsOn: readonly string[], executionId: string | undefined): readonly Predicate[] {
+  #due(runsOn: readonly string[], executions: readonly string[] | undefined): readonly Predicate[] {
     const now = this.#scope.clock.now();
     for (const [id, { until }] of this.#waiting) if (until <= now) this.#waiting.delete(id);
     const waiting = [...this.#waiting.keys()].slice(0, 500);
     const others: Predicate = { op: 'not', of: { op: 'in', left: column('id'), values: waiting } };
     return [
-      ...(executionId === undefined ? [] : [equals('executionId', executionId)]),
+      ...(executions === undefined ? [] : [of(executions)]),
       { op: 'in', left: column('runsOn'), values: runsOn },
       { op: 'in', left: column('status'), values: ['PENDING', 'RUNNING'] },
       equals('pendingDeps', 0),
@@ -212,6 +212,13 @@ export class StepEngine {
       `Pipeline ${pipeline}, step ${stepLabel(state)}: ${message}`,
     );
   }
+}
+
+function of(executions: readonly string[]): Predicate {
+  const [only] = executions;
+  return only !== undefined && executions.length === 1
+    ? equals('executionId', only)
+    : { op: 'in', left: column('executionId'), values: executions };
 }
 
 function all(): boolean {

@@ -118,7 +118,7 @@ function endEvent(
       return executionEvent(author, execution, 'pipeline.completed', payload);
     }
     case 'FAILED': {
-      const failure = body['failure'] as unknown as (StepFailure & { step: string }) | undefined;
+      const failure = body['failure'] as unknown as (StepFailure & { step?: string }) | undefined;
       const told = optional('failure', failure && toldFailure(failure));
       const payload = { status: end.status, durationMs, ...told, ...why };
       return executionEvent(author, execution, 'pipeline.failed', payload);

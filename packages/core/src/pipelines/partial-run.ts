@@ -60,6 +60,15 @@ export function partOf(
   return { steps, ...(reuse === undefined ? {} : { reuse }) };
 }
 
+/** Those of a step's dependents that run in this execution. */
+export function dependentsIn(
+  { partial }: { readonly partial?: PartialRun },
+  dependents: readonly string[],
+): readonly string[] {
+  if (partial === undefined) return dependents;
+  return dependents.filter((name) => partial.steps.includes(name));
+}
+
 function reached(start: string, next: (name: string) => readonly string[]): readonly string[] {
   const seen = new Set([start]);
   for (const name of seen) for (const other of next(name)) seen.add(other);

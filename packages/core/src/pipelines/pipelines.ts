@@ -319,7 +319,8 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
         ended.status !== 'COMPLETED' || definition.output === undefined
           ? undefined
           : await records.step(id, definition.output);
-      const output = step && ((await values.read(step)) as O);
+      const put = step?.status === 'COMPLETED' ? await values.read(step) : undefined;
+      const output = put as O | undefined;
       return { ...ended.facts, ...given('output', output) } as EndedExecution<O>;
     },
 

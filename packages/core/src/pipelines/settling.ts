@@ -14,7 +14,7 @@ import {
 import { readOutcome } from './execution-outcome.ts';
 import { column, type ExecutionRecords, equals } from './execution-records.ts';
 import { hasEnded, stepHasEnded } from './execution-state.ts';
-import { newSteps } from './partial-run.ts';
+import { dependentsIn, newSteps } from './partial-run.ts';
 import { reopening } from './reopening.ts';
 import {
   chunkSize,
@@ -75,7 +75,7 @@ export function createSettling(
   function expire(execution: ExecutionState): Decision<Verdict> {
     const ms = (execution.deadlineAt ?? 0) - (execution.startedAt ?? 0);
     const message = `The execution took longer than its ${ms} ms.`;
-    const failure = { step: '', class: 'transient', name: 'Timeout', message };
+    const failure = { class: 'transient', name: 'Timeout', message };
     const stop = { status: 'FAILED', facts: { failure }, aborts: true } as const;
     return { changes: [stopExecution(execution, stop)], result: 'more' };
   }
@@ -218,7 +218,7 @@ export function createSettling(
     over: boolean,
   ): Promise<Decision<Verdict>> {
     const { dependents, steps } = await definitions.get(execution.definition);
-    const all = dependents.get(state.step) ?? [];
+    const all = dependentsIn(execution, dependents.get(state.step) ?? []);
     const tolerated = toleratedEnd(steps.get(state.step) ?? {});
     const end = state.status === 'FAILED' ? tolerated : undefined;
     const told = end ?? (state.status === 'COMPLETED' ? 'value' : 'missing');
@@ -296,7 +296,7 @@ function runs(state: StepState): boolean {
 }
 
 function stopReason(execution: ExecutionState): string {
-  return execution.failure?.name === 'Timeout' && execution.failure.step === ''
+  return execution.failure?.name === 'Timeout' && execution.failure.step === undefined
     ? 'the time of the execution was up'
     : 'another step failed';
 }

@@ -10,6 +10,7 @@ import { isLastStep } from './execution-changes.ts';
 import { type LastStep, readOutcome } from './execution-outcome.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { stepHasEnded } from './execution-state.ts';
+import { dependentsIn } from './partial-run.ts';
 import type { Settling } from './settling.ts';
 import {
   awaitExecution,
@@ -92,7 +93,8 @@ export function createStepCommits(
   async function following(execution: ExecutionState, last: LastStep): Promise<Following> {
     const { state } = last;
     const { dependents } = await definitions.get(state.definition);
-    const told = state.mapKey === '' ? (dependents.get(state.step) ?? []) : [];
+    const all = dependentsIn(execution, dependents.get(state.step) ?? []);
+    const told = state.mapKey === '' ? all : [];
     if (!isLastStep(execution)) return { dependents: told };
     const outcome = await readOutcome(scope, records, execution, last);
     const parent = await records.parentOf(execution);

@@ -119,7 +119,11 @@ export class StepLeases {
     return this.#scope.metadata.claim(kind, {
       workspace: this.#scope.workspace,
       where,
-      orderBy: [{ by: column('readyAt'), direction: 'asc' }],
+      orderBy: [
+        { by: column('priority'), direction: 'desc' },
+        { by: column('readyAt'), direction: 'asc' },
+        { by: column('mapKey'), direction: 'asc' },
+      ],
       limit,
       owner: this.#owner,
       leaseMs: this.#options.leaseMs,

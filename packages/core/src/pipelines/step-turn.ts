@@ -123,7 +123,14 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
       return commitNothing(parkStep(held, execution, 'the execution is paused'));
     }
     if (state.status === 'PENDING' && state.failures === 0 && state.losses === 0) {
-      const why = await skipReason(held, execution, step);
+      let why: Awaited<ReturnType<typeof skipReason>>;
+      try {
+        why = await skipReason(held, execution, step);
+      } catch (error) {
+        if (classifyFailure(error) === 'transient') throw error;
+        await commits.fail(claim, state.attempt, { failure: describeFailure(error), final: true });
+        return nothing;
+      }
       if (why !== undefined) {
         const follows = await commits.following(execution, { state, artifacts: [] });
         await commit(skipStep(scope, held, execution, why, follows, tracked));

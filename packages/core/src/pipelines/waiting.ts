@@ -48,6 +48,8 @@ export async function waitForExecution(
   const waker = new Waker(engine, options);
   const events = await openFeed(scope, executionId, options.onProgress);
   const voice = new Voice(scope, parts);
+  // With those that its steps have asked for.
+  let family: readonly string[] = [executionId];
   try {
     await leases.lookForDead();
     for (;;) {
@@ -60,15 +62,26 @@ export async function waitForExecution(
       }
       if (await settling.settle(executionId)) continue;
       const seen = waker.count;
-      const launched = await engine.pump(executionId);
-      if (engine.isBusy(executionId)) {
-        const ms = launched > 0 ? 5000 : restMs;
-        while ((await waker.rest(seen, ms)) === 'began')
+      const launched = await engine.pump(family);
+      if (engine.isBusy(family)) {
+        const untilDeadline = (execution.deadlineAt ?? Infinity) - scope.clock.now();
+        const ms = Math.min(launched > 0 ? 5000 : restMs, Math.max(1, untilDeadline));
+        while ((await waker.rest(seen, ms)) === 'began') {
           await events?.deliver(execution.correlationId);
+          // Its time runs from now on.
+          if (execution.status === 'PENDING' && execution.body['timeoutMs'] !== undefined) break;
+        }
         continue;
       }
       // A step may have ended between the two looks.
       if (launched > 0 || waker.count > seen) continue;
+      const grown = await familyOf(records, executionId);
+      if (grown.some((id) => !family.includes(id))) {
+        family = grown;
+        continue;
+      }
+      family = grown;
+      if (await settleAll(settling, family.slice(1))) continue;
       if (await leases.lookForDead()) continue;
       await voice.explain(execution);
       await waker.rest(seen, await dueIn(scope, records, execution));
@@ -76,6 +89,28 @@ export async function waitForExecution(
   } finally {
     waker.dispose();
   }
+}
+
+/** An execution, and those that its steps wait for. */
+async function familyOf(
+  records: ExecutionRecords,
+  executionId: string,
+): Promise<readonly string[]> {
+  const family = [executionId];
+  for (const id of family) {
+    if (family.length > 200) break;
+    const running = await records.steps(id, { statuses: ['RUNNING'], limit: 1000 });
+    for (const { childExecutionId } of running) {
+      if (childExecutionId !== undefined) family.push(childExecutionId);
+    }
+  }
+  return family;
+}
+
+async function settleAll(settling: Settling, executions: readonly string[]): Promise<boolean> {
+  let any = false;
+  for (const id of executions) any = (await settling.settle(id)) || any;
+  return any;
 }
 
 function isGiven(text: string | undefined): text is string {
