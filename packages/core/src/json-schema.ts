@@ -16,7 +16,7 @@ export function compileSchema(schema: JsonObject, what: string): ValidateFunctio
 }
 
 /** The same for a schema of any value. */
-export function compileValueSchema(schema: JsonObject, what: string): ValidateFunction {
+function compileValueSchema(schema: JsonObject, what: string): ValidateFunction {
   // Its check would answer a promise, and so let everything pass.
   if (schema['$async'] !== undefined) {
     throw new KeelsonError('INVALID', `${what} must not have "$async".`);

@@ -605,7 +605,7 @@ export function reopenStep(
 }
 
 /** Undoes what was reserved. */
-export function freed(held: readonly Held[]): readonly Change[] {
+function freed(held: readonly Held[]): readonly Change[] {
   return held.map((each) =>
     each.op === 'adjust'
       ? { op: 'adjust', kind: each.kind, id: each.id, column: each.column, by: -each.by }
