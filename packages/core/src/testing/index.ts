@@ -7,6 +7,12 @@ export {
   ok,
   rejects,
 } from './assertions.ts';
+export {
+  type ExecutorHarness,
+  executorSuite,
+  type TaskDirectory,
+  type Work,
+} from './executor-suite.ts';
 export { type ProgramOptions, ScenarioChild } from './faults/child-of-scenario.ts';
 export {
   type Crash,

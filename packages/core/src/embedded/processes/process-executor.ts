@@ -1,0 +1,501 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { availableParallelism, hostname, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type {
+  AttemptKey,
+  Executor,
+  ExecutorCapabilities,
+  ExecutorCapacity,
+  LogChunk,
+  TaskHandle,
+  TaskObservation,
+  TaskSpec,
+  TaskUsage,
+} from '../../contracts/executor.ts';
+import { KeelsonError } from '../../errors.ts';
+import { encodeJson, type JsonObject } from '../../json.ts';
+import { describeOwner, ownerState } from '../../process-owner.ts';
+import { moduleCommand, readModuleResult } from './module-process.ts';
+import { readOutput } from './output-files.ts';
+import { ProcessUnit } from './process-unit.ts';
+
+/** How processes are run. */
+export interface ProcessExecutorOptions {
+  /** Where it keeps what it knows of its tasks; shared by all processes of this machine that use it. */
+  readonly stateDir: string;
+  /** `process` when left out. */
+  readonly name?: string;
+  /** What every process gets of this process's environment; PATH, HOME, LANG and the like when left out. */
+  readonly inherit?: readonly string[];
+  /** What may be reserved on this machine; what it has when left out. */
+  readonly capacity?: { readonly cpuCores?: number; readonly memoryBytes?: number };
+}
+
+const capabilities: ExecutorCapabilities = {
+  entries: ['command', 'module'],
+  isolation: 'process',
+  survivesOrchestrator: true,
+  gang: 'native',
+  limits: { cpu: 'none', memory: 'enforced', gpu: 'advisory' },
+  logs: { follow: true, afterExit: true },
+  usage: 'live',
+  lostAfterMs: 1000,
+};
+
+const inherited = [
+  ...['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ', 'TMPDIR'],
+  ...['LD_LIBRARY_PATH', 'PYTHONPATH', 'VIRTUAL_ENV', 'NODE_EXTRA_CA_CERTS'],
+];
+
+/** What is written down of a task before it starts. */
+interface TaskFile {
+  readonly key: AttemptKey;
+  readonly units: number;
+  readonly memoryBytes?: number;
+  readonly deadlineAt?: number;
+  readonly graceMs: number;
+  readonly creator: JsonObject;
+  readonly module: boolean;
+}
+
+/**
+ * Runs commands and modules as processes of this machine, each the leader of a process group. They live on
+ * when the process that submitted them dies; any other process of the machine with the same state directory
+ * finds, watches and ends them. Memory is looked at four times a second: a group that uses more than it was
+ * given is killed. Deadlines are kept while somebody watches. Processes that leave their group (setsid) are
+ * not followed. Linux.
+ */
+export class ProcessExecutor implements Executor {
+  readonly name: string;
+  readonly #dir: string;
+  readonly #inherit: readonly string[];
+  readonly #options: ProcessExecutorOptions;
+  readonly #units = new Map<string, readonly ProcessUnit[]>();
+  readonly #closed = new AbortController();
+
+  constructor(options: ProcessExecutorOptions) {
+    this.name = options.name ?? 'process';
+    this.#dir = options.stateDir;
+    this.#inherit = options.inherit ?? inherited;
+    this.#options = options;
+  }
+
+  capabilities(): Promise<ExecutorCapabilities> {
+    return Promise.resolve(capabilities);
+  }
+
+  capacity(): Promise<ExecutorCapacity> {
+    const { cpuCores = availableParallelism(), memoryBytes = machineMemory() } =
+      this.#options.capacity ?? {};
+    const name = hostname();
+    const machine = { name, labels: {}, cpuCores, memoryBytes, devices: [] };
+    return Promise.resolve({ pool: `host:${name}`, machines: [machine] });
+  }
+
+  async health(): Promise<{ readonly ok: boolean; readonly message?: string }> {
+    if (this.#closed.signal.aborted) return { ok: false, message: this.#closedText() };
+    try {
+      await mkdir(this.#dir, { recursive: true });
+      return { ok: true };
+    } catch (error) {
+      return { ok: false, message: `${this.#dir} cannot be used: ${(error as Error).message}` };
+    }
+  }
+
+  /** UNSUPPORTED for what is no command or module, INVALID for a key that is none, NOT_FOUND for a `cwd` that is not there. */
+  async submit(spec: TaskSpec): Promise<TaskHandle> {
+    this.#assertOpen();
+    const { entry, gang, files, resources } = spec;
+    if (entry.type !== 'command' && entry.type !== 'module') {
+      throw new KeelsonError(
+        'UNSUPPORTED',
+        `The executor ${this.name} runs commands and modules as processes, not a ${entry.type}.`,
+      );
+    }
+    const id = taskId(spec.key);
+    const dir = join(this.#dir, id);
+    await mkdir(this.#dir, { recursive: true });
+    try {
+      await mkdir(dir);
+    } catch (error) {
+      // Submitted before, by this process or another.
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return this.#handle(id);
+      throw error;
+    }
+    const count = gang === undefined ? 1 : gang.nodes * gang.processesPerNode;
+    const limitMs = Math.min(spec.deadlineMs ?? Infinity, resources.maxDurationMs ?? Infinity);
+    const file: TaskFile = {
+      key: spec.key,
+      units: count,
+      ...(resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }),
+      ...(limitMs === Infinity ? {} : { deadlineAt: Date.now() + limitMs }),
+      graceMs: spec.graceMs,
+      creator: describeOwner(),
+      module: entry.type === 'module',
+    };
+    await writeFile(join(dir, 'task.json'), JSON.stringify(file));
+    const units = this.#unitsOf(id, file);
+    const masterPort = gang === undefined ? 0 : (gang.masterPort ?? (await freePort()));
+    const env = { ...this.#environment(), ...spec.env, ...spec.pathEnv };
+    const devices = spec.devices === undefined ? {} : deviceVariables(spec.devices);
+    for (const [rank, unit] of units.entries()) {
+      await mkdir(unit.dir);
+      if (entry.type === 'module') {
+        await writeFile(join(unit.dir, 'task.json'), encodeJson(spec.input));
+      }
+      const made =
+        entry.type === 'command'
+          ? entry.command
+          : moduleCommand(entry.module, entry.export, unit.dir);
+      const cwd = (entry.type === 'command' ? entry.cwd : undefined) ?? files?.workDir;
+      await unit.start({
+        command: made,
+        ...(cwd === undefined ? {} : { cwd }),
+        env: { ...env, ...devices, ...rankVariables(gang, rank, masterPort) },
+      });
+    }
+    return this.#handle(id);
+  }
+
+  async *list(query: {
+    readonly workspace: string;
+    readonly executionId?: string;
+  }): AsyncGenerator<TaskHandle & { readonly key: AttemptKey }, void, undefined> {
+    this.#assertOpen();
+    for (const id of await namesIn(this.#dir)) {
+      const file = await this.#read(id);
+      if (file === undefined || file.key.workspace !== query.workspace) continue;
+      if (query.executionId !== undefined && file.key.executionId !== query.executionId) continue;
+      yield { ...this.#handle(id), key: file.key };
+    }
+  }
+
+  async attach(handle: TaskHandle): Promise<TaskObservation | undefined> {
+    this.#assertOpen();
+    if (isElsewhere(handle)) {
+      const message = `It ran on ${String(handle.native['host'])}, before this machine or its last start.`;
+      return { state: 'lost', reason: 'node_lost', message };
+    }
+    const file = await this.#read(handle.id);
+    if (file === undefined) return undefined;
+    return this.#observe(handle.id, file);
+  }
+
+  async wait(
+    handle: TaskHandle,
+    options: { readonly signal: AbortSignal },
+  ): Promise<TaskObservation> {
+    const signal = AbortSignal.any([options.signal, this.#closed.signal]);
+    for (;;) {
+      const observed = await this.attach(handle);
+      if (observed === undefined) throw this.#unknown(handle);
+      if (isFinal(observed)) return observed;
+      if (this.#closed.signal.aborted) throw new KeelsonError('CLOSED', this.#closedText());
+      if (signal.aborted) {
+        throw new KeelsonError('ABORTED', 'The waiting was aborted; the task goes on.', {
+          cause: options.signal.reason,
+        });
+      }
+      await this.#turn(handle.id, signal);
+    }
+  }
+
+  async *logs(
+    handle: TaskHandle,
+    options: {
+      readonly after?: string;
+      readonly follow?: boolean;
+      readonly signal?: AbortSignal;
+    } = {},
+  ): AsyncGenerator<LogChunk, void, undefined> {
+    const file = await this.#get(handle);
+    const { signal, after, follow = false } = options;
+    const units = this.#unitsOf(handle.id, file);
+    yield* readOutput(
+      units.map(({ dir }) => dir),
+      {
+        ...(after === undefined ? {} : { after }),
+        // Read once more after it has ended: nothing is missed.
+        ended: async () => !follow || isFinal(await this.#observe(handle.id, file)),
+        rest: () => this.#turn(handle.id, signal ?? this.#closed.signal, 100),
+        signal: signal ?? this.#closed.signal,
+      },
+    );
+  }
+
+  async usage(handle: TaskHandle): Promise<TaskUsage | undefined> {
+    this.#assertOpen();
+    const file = await this.#read(handle.id);
+    if (file === undefined) return undefined;
+    const all = await Promise.all(this.#unitsOf(handle.id, file).map((unit) => unit.usage()));
+    return all.reduce((sum, each) => addUsage(sum, each), undefined);
+  }
+
+  async cancel(
+    handle: TaskHandle,
+    options: { readonly graceMs: number },
+  ): Promise<'gone' | 'already-final' | 'unconfirmed'> {
+    const file = await this.#get(handle);
+    const observed = await this.#observe(handle.id, file);
+    if (isFinal(observed)) return 'already-final';
+    return this.#end(handle.id, file, { state: 'cancelled' }, options.graceMs);
+  }
+
+  /** CONFLICT for a task that runs. */
+  async release(handle: TaskHandle): Promise<void> {
+    this.#assertOpen();
+    const file = await this.#read(handle.id);
+    if (file !== undefined && !isFinal(await this.#observe(handle.id, file))) {
+      throw new KeelsonError('CONFLICT', `Task ${handle.id} is running; cancel it first.`, {
+        details: { id: handle.id },
+      });
+    }
+    this.#units.delete(handle.id);
+    // The name goes last: a directory without it is nobody's task any more.
+    await rm(join(this.#dir, handle.id), { recursive: true, force: true });
+  }
+
+  /** Tasks go on: another executor on the same directory finds them. */
+  close(): Promise<void> {
+    this.#closed.abort(new KeelsonError('CLOSED', this.#closedText()));
+    return Promise.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Until something may have changed; whoever watches keeps the deadline, and ends a gang that has lost one. */
+  async #turn(id: string, signal: AbortSignal, ms?: number): Promise<void> {
+    const file = await this.#read(id);
+    if (file === undefined) return;
+    const units = this.#unitsOf(id, file);
+    if (file.deadlineAt !== undefined && Date.now() >= file.deadlineAt) {
+      const message = 'It took longer than the time it was given.';
+      await this.#end(id, file, { state: 'failed', reason: 'deadline', message }, file.graceMs);
+      return;
+    }
+    const members = await Promise.all(units.map((unit) => unit.observe()));
+    const failed = members.findIndex((member) => member !== undefined && isBad(member));
+    if (failed >= 0 && members.some((member) => member === undefined || !isFinal(member))) {
+      const message = `Rank ${failed} has failed: ${members[failed]?.message ?? ''}`;
+      await this.#end(id, file, { state: 'failed', reason: 'exit', message }, file.graceMs);
+      return;
+    }
+    const open = units.filter((_, i) => members[i] === undefined || !isFinal(members[i]));
+    // They have ended since the caller looked.
+    if (open.length === 0) return;
+    const left = (file.deadlineAt ?? Infinity) - Date.now();
+    const timers = new AbortController();
+    const bound = Math.min(ms ?? 60_000, Math.max(1, left), 2 ** 31 - 1);
+    const timer = setTimeout(() => timers.abort(), bound);
+    const changed = AbortSignal.any([signal, timers.signal]);
+    try {
+      await Promise.race(open.map((unit) => unit.wait(changed)));
+    } finally {
+      clearTimeout(timer);
+      timers.abort();
+    }
+  }
+
+  async #end(
+    id: string,
+    file: TaskFile,
+    verdict: Parameters<ProcessUnit['end']>[0],
+    graceMs: number,
+  ): Promise<'gone' | 'unconfirmed'> {
+    const units = this.#unitsOf(id, file);
+    for (const unit of units) await unit.abandon().catch(ignoreMissing);
+    const ends = await Promise.all(units.map((unit) => unit.end(verdict, graceMs)));
+    return ends.every((end) => end === 'gone') ? 'gone' : 'unconfirmed';
+  }
+
+  async #observe(id: string, file: TaskFile): Promise<TaskObservation> {
+    const units = this.#unitsOf(id, file);
+    const members = await Promise.all(units.map((unit) => this.#observeUnit(unit, file)));
+    const [only] = members;
+    if (only !== undefined && members.length === 1) {
+      const module = file.module && isFinal(only);
+      return module ? { ...only, ...(await readModuleResult(units[0]?.dir ?? '', only)) } : only;
+    }
+    const first = (state: TaskObservation['state']) => members.find((m) => m.state === state);
+    const running = members.some((member) => !isFinal(member));
+    const bad = members.filter(isBad).toSorted((a, b) => (a.finishedAt ?? 0) - (b.finishedAt ?? 0));
+    const started = Math.min(...members.map(({ startedAt }) => startedAt ?? Infinity));
+    const facts = {
+      members,
+      ...(Number.isFinite(started) ? { startedAt: started } : {}),
+    };
+    if (running) return { state: 'running', ...facts };
+    const ended = { finishedAt: Math.max(...members.map(({ finishedAt }) => finishedAt ?? 0)) };
+    const worst = first('cancelled') ?? first('lost') ?? bad[0];
+    return worst === undefined
+      ? { state: 'succeeded', exitCode: 0, ...ended, ...facts }
+      : { ...worst, ...ended, ...facts };
+  }
+
+  async #observeUnit(unit: ProcessUnit, file: TaskFile): Promise<TaskObservation> {
+    const observed = await unit.observe().catch(ignoreMissing);
+    if (observed !== undefined) return observed;
+    if (ownerState(file.creator) !== 'dead') return { state: 'starting' };
+    // It may have been started by a process that has died since: who is first with its pid's file decides.
+    if (await unit.abandon().catch(() => true)) {
+      const message = 'The process that was to start it has died before.';
+      return { state: 'lost', reason: 'engine', message };
+    }
+    return (await unit.observe()) ?? { state: 'lost', reason: 'engine' };
+  }
+
+  #unitsOf(id: string, file: TaskFile): readonly ProcessUnit[] {
+    let units = this.#units.get(id);
+    if (units === undefined) {
+      units = Array.from({ length: file.units }, (_, i) => {
+        return new ProcessUnit(join(this.#dir, id, `p${i}`), file.memoryBytes);
+      });
+      this.#units.set(id, units);
+    }
+    return units;
+  }
+
+  #environment(): Record<string, string> {
+    return Object.fromEntries(
+      this.#inherit.flatMap((name) => {
+        const value = process.env[name];
+        return value === undefined ? [] : [[name, value]];
+      }),
+    );
+  }
+
+  #handle(id: string): TaskHandle {
+    const { host, bootId } = describeOwner();
+    return { executor: this.name, id, native: { host: host ?? '', bootId: bootId ?? '' } };
+  }
+
+  async #read(id: string): Promise<TaskFile | undefined> {
+    if (!/^[0-9a-f]{32}$/.test(id)) return undefined;
+    try {
+      return JSON.parse(await readFile(join(this.#dir, id, 'task.json'), 'utf8')) as TaskFile;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // Not written, or not yet written whole, by a process that dies in this moment.
+      if (code === 'ENOENT' || error instanceof SyntaxError) return undefined;
+      throw error;
+    }
+  }
+
+  async #get(handle: TaskHandle): Promise<TaskFile> {
+    this.#assertOpen();
+    const file = isElsewhere(handle) ? undefined : await this.#read(handle.id);
+    if (file !== undefined) return file;
+    throw this.#unknown(handle);
+  }
+
+  #unknown({ id }: TaskHandle): KeelsonError {
+    return new KeelsonError(
+      'NOT_FOUND',
+      `The executor ${this.name} has no record of the task ${id}: it was released, or ran on another machine.`,
+      { details: { id } },
+    );
+  }
+
+  #assertOpen(): void {
+    if (this.#closed.signal.aborted) throw new KeelsonError('CLOSED', this.#closedText());
+  }
+
+  #closedText(): string {
+    return `The executor ${this.name} has been closed.`;
+  }
+}
+
+function taskId(key: AttemptKey): string {
+  const { workspace, executionId, stepId, attempt } = key;
+  const texts = [workspace, executionId, stepId];
+  const sound = texts.every((text) => typeof text === 'string' && text !== '');
+  if (!sound || !Number.isSafeInteger(attempt) || attempt < 1) {
+    throw new KeelsonError(
+      'INVALID',
+      'The key of a task is a workspace, an execution, a step and an attempt from 1 up.',
+    );
+  }
+  const text = JSON.stringify([...texts, attempt]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+function isFinal({ state }: TaskObservation): boolean {
+  return state !== 'queued' && state !== 'starting' && state !== 'running';
+}
+
+function isBad({ state }: TaskObservation): boolean {
+  return state === 'failed' || state === 'lost' || state === 'cancelled';
+}
+
+function isElsewhere({ native }: TaskHandle): boolean {
+  const { host, bootId } = describeOwner();
+  return native['host'] !== host || native['bootId'] !== bootId;
+}
+
+function machineMemory(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
+function deviceVariables(devices: readonly string[]): Record<string, string> {
+  return { CUDA_VISIBLE_DEVICES: devices.join(','), NVIDIA_VISIBLE_DEVICES: devices.join(',') };
+}
+
+function rankVariables(
+  gang: TaskSpec['gang'],
+  rank: number,
+  masterPort: number,
+): Record<string, string> {
+  if (gang === undefined) return {};
+  const { nodes, processesPerNode } = gang;
+  return {
+    RANK: String(rank),
+    WORLD_SIZE: String(nodes * processesPerNode),
+    LOCAL_RANK: String(rank % processesPerNode),
+    LOCAL_WORLD_SIZE: String(processesPerNode),
+    NODE_RANK: String(Math.floor(rank / processesPerNode)),
+    MASTER_ADDR: '127.0.0.1',
+    MASTER_PORT: String(masterPort),
+  };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
+
+function addUsage(sum: TaskUsage | undefined, each: TaskUsage | undefined): TaskUsage | undefined {
+  if (sum === undefined || each === undefined) return sum ?? each;
+  const added = Object.keys({ ...sum, ...each }).map((key) => {
+    const [a, b] = [sum, each].map((usage) => usage[key as keyof TaskUsage] ?? 0) as [
+      number,
+      number,
+    ];
+    return [key, key === 'wallMs' ? Math.max(a, b) : a + b];
+  });
+  return Object.fromEntries(added) as TaskUsage;
+}
+
+async function namesIn(dir: string): Promise<readonly string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  return undefined;
+}

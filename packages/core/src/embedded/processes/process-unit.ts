@@ -1,0 +1,300 @@
+import { spawn } from 'node:child_process';
+import { watch } from 'node:fs';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TaskObservation, TaskUsage } from '../../contracts/executor.ts';
+import { KeelsonError } from '../../errors.ts';
+import { processShim } from './process-shim.ts';
+import { groupLives, isZombie, sampleTree, startTimeIn, statOf } from './process-tree.ts';
+
+/** Why a process was ended by its executor; the first one stands. */
+export type Verdict = Pick<TaskObservation, 'reason' | 'message'> & {
+  readonly state: 'cancelled' | 'failed';
+};
+
+/** How a process is started. */
+export interface UnitSpec {
+  readonly command: readonly string[];
+  readonly cwd?: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const sampleMs = 250;
+const pollMs = 250;
+
+/**
+ * One process group with its directory, in which everything that is known of it lies: any process of this
+ * machine can watch it, read its output, end it, and tell how it ended.
+ */
+export class ProcessUnit {
+  readonly dir: string;
+  readonly #memoryBytes: number | undefined;
+  #exited: Promise<void> | undefined;
+  #sampling: Promise<void> | undefined;
+  #peak = { memoryBytes: 0, memorySum: 0, samples: 0, cpuCores: 0, readBytes: 0, writtenBytes: 0 };
+
+  constructor(dir: string, memoryBytes: number | undefined) {
+    this.dir = dir;
+    this.#memoryBytes = memoryBytes;
+  }
+
+  /** Starts the command; resolves once the system has it. NOT_FOUND for a directory to run in that is not there. */
+  async start(spec: UnitSpec): Promise<void> {
+    const child = spawn('/bin/sh', ['-c', processShim, 'sh', this.dir, ...spec.command], {
+      cwd: spec.cwd,
+      env: { ...spec.env },
+      detached: true,
+      stdio: 'ignore',
+    });
+    const exited = Promise.withResolvers<void>();
+    this.#exited = exited.promise;
+    child.once('exit', () => exited.resolve());
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', (cause) => {
+        exited.resolve();
+        const where = spec.cwd === undefined ? '' : ` in ${spec.cwd}`;
+        const message = `The process could not be started${where}: ${cause.message}`;
+        reject(new KeelsonError('NOT_FOUND', message, { cause }));
+      });
+    });
+    child.unref();
+  }
+
+  /** What is known of it now; undefined when it has never begun. */
+  async observe(): Promise<TaskObservation | undefined> {
+    const begun = await this.#begun();
+    const exit = await this.#exit();
+    const verdict = await this.#verdict();
+    const startedAt = begun === undefined ? {} : { startedAt: begun.at };
+    if (exit !== undefined) {
+      const ended = { ...startedAt, exitCode: exit.code, finishedAt: exit.at };
+      if (verdict !== undefined) return { ...ended, ...verdict.verdict };
+      return exit.code === 0
+        ? { ...ended, state: 'succeeded' }
+        : { ...ended, state: 'failed', reason: 'exit', message: exitText(exit.code) };
+    }
+    if (begun === undefined) return undefined;
+    if (await isAlive(begun)) return { ...startedAt, state: 'running' };
+    // Its exit may have been written between the two looks.
+    if ((await this.#exit()) !== undefined) return this.observe();
+    if (verdict !== undefined) return { ...startedAt, ...verdict.verdict, finishedAt: verdict.at };
+    const message =
+      'The process is gone and has left no exit code: it was killed by somebody else.';
+    return { ...startedAt, state: 'lost', reason: 'evicted', message };
+  }
+
+  /** Whether nobody will start it any more: this call has seen to that. */
+  async abandon(): Promise<boolean> {
+    try {
+      await writeFile(join(this.dir, 'pid'), 'abandoned\n', { flag: 'wx' });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
+  }
+
+  /** Resolves when it may have ended: look again. */
+  async wait(signal: AbortSignal): Promise<void> {
+    this.#sampling ??= this.#sample();
+    const changed = Promise.withResolvers<void>();
+    const stop = (): void => changed.resolve();
+    const timer = setInterval(stop, pollMs);
+    const watcher = watch(this.dir, (_, name) => {
+      if (name === 'exit') stop();
+    });
+    watcher.on('error', stop);
+    signal.addEventListener('abort', stop, { once: true });
+    void this.#exited?.then(stop);
+    try {
+      if (!signal.aborted) await changed.promise;
+    } finally {
+      clearInterval(timer);
+      watcher.close();
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Ends it, for this reason unless there was one before: TERM, and after the grace time KILL. */
+  async end(verdict: Verdict, graceMs: number): Promise<'gone' | 'unconfirmed'> {
+    await this.#judge(verdict);
+    const begun = await this.#begun();
+    if (begun === undefined) return 'gone';
+    if (graceMs > 0) {
+      await this.#kill(begun, 'SIGTERM');
+      if (await this.#goneWithin(begun, graceMs)) return 'gone';
+    }
+    await this.#kill(begun, 'SIGKILL');
+    return (await this.#goneWithin(begun, 2000)) ? 'gone' : 'unconfirmed';
+  }
+
+  async usage(): Promise<TaskUsage | undefined> {
+    const [begun, exit] = await Promise.all([this.#begun(), this.#exit()]);
+    if (begun === undefined) return undefined;
+    const live = exit === undefined ? await sampleTree(begun.pid) : undefined;
+    if (live !== undefined) this.#note(live);
+    const wallMs = Math.max(0, (exit?.at ?? Date.now()) - begun.at);
+    const cpuMs = exit?.cpuMs ?? live?.cpuMs;
+    const peak = this.#peak;
+    return {
+      wallMs,
+      ...(cpuMs === undefined ? {} : { cpuMs }),
+      ...(cpuMs === undefined || wallMs === 0 ? {} : { avgCpuCores: cpuMs / wallMs }),
+      ...(peak.samples === 0
+        ? {}
+        : {
+            maxMemoryBytes: peak.memoryBytes,
+            avgMemoryBytes: Math.round(peak.memorySum / peak.samples),
+            maxCpuCores: peak.cpuCores,
+            readBytes: peak.readBytes,
+            writtenBytes: peak.writtenBytes,
+          }),
+    };
+  }
+
+  /** Looks at what it uses, and ends it when that is more than it was given. */
+  async #sample(): Promise<void> {
+    let before: { readonly at: number; readonly cpuMs: number } | undefined;
+    for (;;) {
+      const begun = await this.#begun();
+      const tree = begun && (await sampleTree(begun.pid));
+      if (tree === undefined && begun !== undefined) return;
+      if (tree !== undefined) {
+        this.#note(tree);
+        const now = performance.now();
+        if (before !== undefined && now - before.at > 100) {
+          const cores = (tree.cpuMs - before.cpuMs) / (now - before.at);
+          this.#peak.cpuCores = Math.max(this.#peak.cpuCores, cores);
+        }
+        before = { at: now, cpuMs: tree.cpuMs };
+        const limit = this.#memoryBytes;
+        if (limit !== undefined && tree.memoryBytes > limit) {
+          const message = `It used ${mebibytes(tree.memoryBytes)} of memory and was given ${mebibytes(limit)}.`;
+          await this.end({ state: 'failed', reason: 'oom', message }, 0);
+          return;
+        }
+      }
+      const ended = await Promise.race([this.#exited?.then(() => true), pause(sampleMs)]);
+      if (ended === true) return;
+    }
+  }
+
+  #note(tree: { readonly memoryBytes: number; readBytes: number; writtenBytes: number }): void {
+    const peak = this.#peak;
+    peak.memoryBytes = Math.max(peak.memoryBytes, tree.memoryBytes);
+    peak.memorySum += tree.memoryBytes;
+    peak.samples += 1;
+    peak.readBytes = Math.max(peak.readBytes, tree.readBytes);
+    peak.writtenBytes = Math.max(peak.writtenBytes, tree.writtenBytes);
+  }
+
+  async #judge(verdict: Verdict): Promise<void> {
+    try {
+      const text = JSON.stringify({ ...verdict, at: Date.now() });
+      await writeFile(join(this.dir, 'verdict'), text, { flag: 'wx' });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EEXIST' && code !== 'ENOENT') throw error;
+    }
+  }
+
+  async #verdict(): Promise<{ readonly verdict: Verdict; readonly at: number } | undefined> {
+    const text = await readText(join(this.dir, 'verdict'));
+    if (text === undefined || text === '') return undefined;
+    const { at, ...verdict } = JSON.parse(text) as Verdict & { readonly at: number };
+    return { verdict, at };
+  }
+
+  async #begun(): Promise<Begun | undefined> {
+    const path = join(this.dir, 'pid');
+    const line = (await readText(path))?.trim();
+    if (line === undefined || line === '' || line === 'abandoned') return undefined;
+    const { mtimeMs } = await stat(path);
+    return {
+      pid: Number.parseInt(line, 10),
+      startTime: startTimeIn(line),
+      at: Math.round(mtimeMs),
+    };
+  }
+
+  /** Its exit, once that is written whole. */
+  async #exit(): Promise<
+    { readonly code: number; readonly at: number; readonly cpuMs: number } | undefined
+  > {
+    const path = join(this.dir, 'exit');
+    const lines = (await readText(path))?.split('\n');
+    if (lines === undefined || lines.length < 4) return undefined;
+    const { mtimeMs } = await stat(path);
+    const cpuMs = (lines[2] ?? '').split(' ').reduce((sum, time) => sum + millisecondsOf(time), 0);
+    return { code: Number(lines[0]), at: Math.round(mtimeMs), cpuMs };
+  }
+
+  async #kill({ pid, startTime }: Begun, signal: NodeJS.Signals): Promise<void> {
+    const leader = await statOf(pid);
+    // The number is somebody else's by now. While the group lives, it is nobody else's.
+    if (leader !== undefined && startTimeIn(leader) !== startTime) return;
+    try {
+      process.kill(-pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  async #goneWithin({ pid, startTime }: Begun, ms: number): Promise<boolean> {
+    const until = performance.now() + ms;
+    for (let rest = 2; ; rest = Math.min(50, rest * 2)) {
+      const leader = await statOf(pid);
+      if (leader !== undefined && startTimeIn(leader) !== startTime) return true;
+      if (!(await groupLives(pid))) return true;
+      if (performance.now() > until) return false;
+      await pause(rest);
+    }
+  }
+}
+
+interface Begun {
+  readonly pid: number;
+  readonly startTime: string | undefined;
+  readonly at: number;
+}
+
+async function isAlive({ pid, startTime }: Begun): Promise<boolean> {
+  const line = await statOf(pid);
+  return line !== undefined && !isZombie(line) && startTimeIn(line) === startTime;
+}
+
+function exitText(code: number): string {
+  if (code === 126) return 'It ended with exit code 126: the command cannot be executed.';
+  if (code === 127) return 'It ended with exit code 127: the command was not found.';
+  if (code > 128) {
+    const kill = code === 137 ? ' (SIGKILL: by the system for want of memory, or by somebody)' : '';
+    return `It was ended by signal ${code - 128}${kill}.`;
+  }
+  return `It ended with exit code ${code}.`;
+}
+
+/** Of a time as the shell's `times` writes it: `0m0.130000s`. */
+function millisecondsOf(time: string): number {
+  const [, minutes, seconds] = /^(\d+)m([\d.]+)s$/.exec(time) ?? [];
+  return minutes === undefined ? 0 : Number(minutes) * 60_000 + Number(seconds) * 1000;
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`;
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
