@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { namedContents } from './backups.ts';
 import type { Caretaker } from './contracts/caretaker.ts';
 import type { DownloadCache } from './contracts/download-cache.ts';
@@ -39,6 +40,7 @@ import {
 import type { WorkspaceQuotas } from './operations/quota-keeper.ts';
 import type { AnySaga } from './operations/saga.ts';
 import { createSagas } from './operations/sagas.ts';
+import type { ExecutorsHere } from './pipelines/executors/executors-here.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
 import type { StepFunctions } from './pipelines/step-functions.ts';
 import { platformCaretakers } from './platform-caretakers.ts';
@@ -88,6 +90,7 @@ export function bindServices(
     readonly stores: PlatformStores;
     readonly options: PlatformOptions;
     readonly functions: StepFunctions;
+    readonly executors: ExecutorsHere;
     readonly sagas: Map<string, AnySaga>;
     readonly registryCode: RegistryCode;
     readonly metrics: Metrics;
@@ -125,7 +128,11 @@ export function bindServices(
     uses: (versionId) => deploymentsUsing(scope, versionId),
   };
   const { registry, loops: registryLoops } = createRegistry(scope, tracking, registryParts);
-  const pipelines = createPipelines(scope, { tracker, functions });
+  const { workRoot = join(stores.dir, 'work'), ...running } = options.pipelines ?? {};
+  const pipelines = createPipelines(scope, {
+    ...{ tracker, functions, executors: parts.executors, workRoot },
+    ...running,
+  });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
   const automate = createAutomaticPath(scope, {
     ...{ tracking, registry },

@@ -13,6 +13,7 @@ import type { Scope } from './contracts/scope.ts';
 import type { Deployments } from './deployments/deployments.ts';
 import { FileDownloadCache } from './embedded/download-cache.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
+import { ProcessExecutor } from './embedded/processes/process-executor.ts';
 import { KeelsonError } from './errors.ts';
 import { correlatedLogger } from './events/correlated-logger.ts';
 import type { PlatformEvents } from './events/platform-events.ts';
@@ -35,6 +36,7 @@ import { Policies, policedArtifacts, policedMetadata } from './operations/police
 import { createQuotaKeeper, type WorkspaceQuotas } from './operations/quota-keeper.ts';
 import type { AnySaga } from './operations/saga.ts';
 import { stderrLogger } from './operations/stderr-logger.ts';
+import { createExecutors, type ExecutorsHere } from './pipelines/executors/executors-here.ts';
 import type { Pipelines } from './pipelines/pipelines.ts';
 import { StepFunctions } from './pipelines/step-functions.ts';
 import { platformKinds } from './platform-kinds.ts';
@@ -117,6 +119,7 @@ class OpenPlatform implements Platform {
   readonly #access: PlatformAccess | undefined;
   readonly #quotas = new Map<string, WorkspaceQuotas>();
   readonly #functions = new StepFunctions();
+  readonly #executors: ExecutorsHere;
   readonly #sagas = new Map<string, AnySaga>();
   readonly #registryCode: RegistryCode = { checks: new Map(), effects: new Map() };
   readonly #metrics = new Metrics();
@@ -142,6 +145,9 @@ class OpenPlatform implements Platform {
     const { dir = join(stores.dir, 'cache', 'downloads'), maxBytes = defaultCacheBytes } =
       options.downloadCache ?? {};
     this.#downloads = new FileDownloadCache({ dir, maxBytes, logger: portsOf(options).logger });
+    this.#executors = createExecutors(options.executors ?? [], {
+      process: () => new ProcessExecutor({ stateDir: join(stores.dir, 'executors', 'process') }),
+    });
     // Our own files need no breaker.
     const metadata =
       options.metadata === undefined
@@ -284,6 +290,7 @@ class OpenPlatform implements Platform {
     await this.#reaping;
     const closed = await Promise.allSettled(this.#bound.values().map((bound) => bound.close()));
     await this.#access?.settle();
+    closed.push(...(await Promise.allSettled([this.#executors.close()])));
     closed.push(...(await Promise.allSettled([this.#stores.close({ timeoutMs })])));
     const fault = closed.find((each) => each.status === 'rejected');
     if (fault !== undefined) throw fault.reason;
@@ -325,6 +332,7 @@ class OpenPlatform implements Platform {
         stores: this.#stores,
         options: tracking === undefined ? this.#options : { ...this.#options, tracking },
         functions: this.#functions,
+        executors: this.#executors,
         sagas: this.#sagas,
         registryCode: this.#registryCode,
         metrics: this.#metrics,

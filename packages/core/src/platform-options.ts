@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkOptions, having } from './check-options.ts';
 import type { ArtifactBackend, MetadataBackend, SeriesBackend } from './contracts/backend.ts';
 import type { Caretaker } from './contracts/caretaker.ts';
+import type { Executor } from './contracts/executor.ts';
 import type {
   Authorizer,
   Clock,
@@ -72,6 +73,12 @@ export interface PlatformOptions {
    * `@keelson/serve`.
    */
   readonly caretakers?: readonly Caretaker[];
+  /**
+   * What steps of pipelines that are no functions run on, such as `new DockerExecutor(…)`; beside `process`,
+   * which is there by itself.
+   */
+  readonly executors?: readonly Executor[];
+  readonly pipelines?: PipelineRunOptions;
   readonly metrics?: MetricOptions;
   readonly monitoring?: MonitoringOptions;
   readonly tracking?: TrackingOptions;
@@ -131,6 +138,18 @@ export interface MetricOptions {
   readonly onFull?: 'drop' | 'block';
   /** Where points wait while the store is away; inside `dir` when left out. */
   readonly spoolDir?: string;
+}
+
+/** How this process runs steps of pipelines. */
+export interface PipelineRunOptions {
+  /** Functions that run at once; 4 when left out. */
+  readonly concurrency?: number;
+  /** Tasks of executors that are watched at once; 64 when left out. */
+  readonly supervised?: number;
+  /** Where modules of steps that are named by a relative path lie; the working directory when left out. */
+  readonly modulesRoot?: string;
+  /** Where files of steps lie while they run; `work` in the platform's directory when left out. */
+  readonly workRoot?: string;
 }
 
 /** How predictions are buffered, and how late labels may come. */
@@ -244,6 +263,15 @@ const schema = z.strictObject({
     .optional(),
   notifiers: notifiersOption.optional(),
   caretakers: z.array(caretaker).optional(),
+  executors: z.array(having<Executor>('an executor', 'submit', 'attach', 'wait')).optional(),
+  pipelines: z
+    .strictObject({
+      concurrency: z.number().int().min(1).max(10_000).optional(),
+      supervised: z.number().int().min(1).max(100_000).optional(),
+      modulesRoot: name.optional(),
+      workRoot: name.optional(),
+    } satisfies Record<keyof PipelineRunOptions, z.ZodType>)
+    .optional(),
   metrics: z
     .strictObject({
       flushMs: z.number().int().min(1).max(60_000).optional(),

@@ -4,7 +4,7 @@ import { KeelsonError } from '../errors.ts';
 import type { StepFunction } from './step-types.ts';
 
 /** Where a module of a step lies: a URL, for a path or specifier as definitions have them. */
-function moduleLocation(module: string, root: string = process.cwd()): string {
+export function moduleLocation(module: string, root: string = process.cwd()): string {
   if (module.startsWith('file:')) return module;
   if (isAbsolute(module)) return pathToFileURL(module).href;
   if (module.startsWith('.')) return pathToFileURL(resolve(root, module)).href;

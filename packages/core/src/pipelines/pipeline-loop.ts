@@ -6,6 +6,7 @@ import type { StepLeases } from './step-leases.ts';
 
 const idleMs = 250;
 const sweepMs = 5000;
+const collectMs = 15_000;
 
 /**
  * Runs steps of any execution whose functions this process has, as room comes free; every few seconds,
@@ -16,12 +17,19 @@ export function createPipelineLoop(parts: {
   readonly leases: StepLeases;
   readonly settling: Settling;
   readonly link: RunLink;
+  /** Ends tasks of executors whose attempt is over. */
+  readonly collect: (signal: AbortSignal) => Promise<boolean>;
 }): Loop {
   const { engine, leases, settling, link } = parts;
   let sweptAt = Number.NEGATIVE_INFINITY;
+  let collectedAt = Number.NEGATIVE_INFINITY;
 
-  async function sweep(): Promise<boolean> {
+  async function sweep(signal: AbortSignal): Promise<boolean> {
     sweptAt = Date.now();
+    if (sweptAt - collectedAt > collectMs) {
+      collectedAt = sweptAt;
+      await parts.collect(signal);
+    }
     const dead = await leases.lookForDead();
     const settled = await settling.sweep();
     return (await link.sweep()) || settled || dead;
@@ -31,13 +39,13 @@ export function createPipelineLoop(parts: {
     name: 'pipelines',
     idleMs,
     async runOnce(signal) {
-      if (Date.now() - sweptAt > sweepMs) await sweep();
+      if (Date.now() - sweptAt > sweepMs) await sweep(signal);
       const launched = await engine.pump();
       if (engine.isBusy()) {
         await progress(engine, signal);
         return true;
       }
-      return launched > 0 || sweep();
+      return launched > 0 || sweep(signal);
     },
   };
 }

@@ -40,6 +40,7 @@ const rules: AccessRules<Pipelines> = {
   resume: runsExecution,
   retry: runsExecution,
   outputs: readsExecution,
+  logs: readsExecution,
   loops: 'hidden',
   close: 'local',
 };

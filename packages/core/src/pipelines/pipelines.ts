@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { assertObject } from '../check-options.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Predicate } from '../contracts/query.ts';
@@ -18,7 +20,10 @@ import { type Execution, type ExecutionState, executionFromRecord, given } from 
 import { replaceExecution, stopExecution } from './execution-changes.ts';
 import { column, createExecutionRecords, equals } from './execution-records.ts';
 import { assertExecutionMove, type ExecutionStatus, hasEnded } from './execution-state.ts';
-import type { ExternalSteps } from './executors/external-steps.ts';
+import type { ExecutorsHere } from './executors/executors-here.ts';
+import { createExternalSteps } from './executors/external-steps.ts';
+import type { StepLogChunk } from './executors/log-store.ts';
+import { createStepLogs, type StepLogOptions } from './executors/step-logs.ts';
 import { assertKnown } from './known-options.ts';
 import { createModuleLoader } from './module-loader.ts';
 import { createPipelineLoop } from './pipeline-loop.ts';
@@ -121,6 +126,11 @@ export interface Pipelines {
   retry(id: string): Promise<Execution>;
   /** What a step has put out. NOT_FOUND when it has not completed. */
   outputs(executionId: string, step: string): Promise<StepOutput>;
+  /**
+   * What a step of an executor has written, in order; with `follow` also what it will write, to the end of its
+   * attempt. NOT_FOUND for a step that there is none of, or whose log cannot be had from this process.
+   */
+  logs(executionId: string, step: string, options?: StepLogOptions): AsyncIterable<StepLogChunk>;
   readonly loops: readonly Loop[];
   /** Stops running steps here and gives them back, so that another process may go on at once. */
   close(): Promise<void>;
@@ -142,7 +152,10 @@ export interface PipelinesOptions {
   readonly facts?: ConditionFacts;
   readonly admissions?: Admissions;
   readonly caching?: StepCaching;
-  readonly external?: ExternalSteps;
+  /** What steps that are no functions run on; none when left out. */
+  readonly executors?: ExecutorsHere;
+  /** Where files of such steps lie while they run; below the system's temporary directory when left out. */
+  readonly workRoot?: string;
   /** 10,000 when left out; renewed each third of it. */
   readonly leaseMs?: number;
   /**
@@ -165,7 +178,15 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const link = createRunLink(scope, records, options.tracker);
   const owner = { ...describeOwner(), engine: scope.ids.next() };
   const conditions = createStepConditions(scope, records, definitions, values, options.facts ?? {});
-  const { admissions, caching, external } = options;
+  const { admissions, caching } = options;
+  const external =
+    options.executors &&
+    createExternalSteps(scope, {
+      executors: options.executors,
+      records,
+      workRoot: options.workRoot ?? join(tmpdir(), 'keelson-work'),
+      ...given('modulesRoot', options.modulesRoot),
+    });
   const commits = createStepCommits(scope, records, definitions, settling, {
     tracked: link.tracked,
     ...given('caching', caching),
@@ -201,7 +222,10 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     concurrency: options.concurrency ?? 4,
     supervised: options.supervised ?? 64,
   });
-  const loop = createPipelineLoop({ engine, leases, settling, link });
+  const collect = async (signal: AbortSignal): Promise<boolean> =>
+    external !== undefined && (await external.collectLeftovers(signal)) > 0;
+  const loop = createPipelineLoop({ engine, leases, settling, link, collect });
+  const readLogs = createStepLogs(scope, records, external);
 
   async function startable(pipeline: string, version?: string): Promise<LoadedDefinition> {
     const registered = functions.find(pipeline, version);
@@ -373,6 +397,16 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
         (facts) => [facts.name, new StepArtifact(facts, scope.artifacts)] as const,
       );
       return { value, artifacts: Object.fromEntries(artifacts) };
+    },
+
+    logs(executionId, step, settings = {}) {
+      assertObject(settings, 'pipelines.logs');
+      assertKnown(settings, ['attempt', 'item', 'follow', 'signal'], 'pipelines.logs');
+      return readLogs(
+        assertText(executionId, 'An execution id'),
+        assertText(step, 'A step'),
+        settings,
+      );
     },
 
     loops: [loop],

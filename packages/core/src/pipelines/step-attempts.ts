@@ -183,7 +183,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     tracked: Run,
   ): Promise<void> {
     const { state } = leased;
-    const { step, attempt } = begun;
+    const { attempt } = begun;
     // First the run, so that what the step has logged is durable once the step counts as completed.
     await tracked?.finish('COMPLETED');
     const claim = () => leased.claim;
@@ -208,8 +208,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       await failed(leased, begun, error, undefined);
       return;
     }
-    if (isExternal(state)) await release(begun);
-    void step;
+    if (isExternal(state)) await release(begun, leased.completed);
   }
 
   /** An execution of what the step has returned, made in the commit by which the step waits for it. */
@@ -261,7 +260,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         await tracked?.finish('KILLED', String(reason?.message ?? ''));
       }
       if (closing && !external) await giveBack(leased, 'its process stopped');
-      if (!closing && external) await release(begun);
+      if (!closing && external) await release(begun, false);
       return;
     }
     if (thrown instanceof AttemptLost) {
@@ -270,7 +269,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       await leases.held(leased, () =>
         commits.giveBack(() => leased.claim, begun.attempt, thrown.message),
       );
-      await release(begun);
+      await release(begun, false);
       return;
     }
     const details = thrown instanceof AttemptFailed ? thrown.details : undefined;
@@ -284,16 +283,16 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       const next =
         again === undefined ? 'It will not be tried again.' : `Again in ${again.delayMs} ms.`;
       log('warn', state, `It failed (${failure.class}): ${failure.message} ${next}`);
-      if (external) await release(begun);
+      if (external) await release(begun, false);
     } catch (late) {
       if (!isKeelsonError(late, 'LOST')) throw late;
       log('info', state, 'Its failure is discarded: another process has gone on with it.', late);
     }
   }
 
-  async function release({ execution, state, step, attempt }: Begun): Promise<void> {
+  async function release({ state, attempt }: Begun, whole: boolean): Promise<void> {
     try {
-      await parts.external?.release({ execution, state, step, attempt });
+      await parts.external?.release(state, attempt, whole);
     } catch (error) {
       log('info', state, 'What its attempt left could not be removed; a sweep will.', error);
     }

@@ -242,7 +242,7 @@ export function completeStep(
       {
         ...body,
         ...(owner === undefined ? {} : { owner }),
-        ...(details as JsonObject),
+        ...(details as unknown as JsonObject),
         output: { ...output } as unknown as Json,
         artifacts: artifacts.map((artifact) => ({ ...artifact })),
         ...(cachedFrom === undefined ? {} : { cachedFrom: { ...cachedFrom } }),
@@ -250,6 +250,7 @@ export function completeStep(
     ),
     ...freed(state.held),
     ...artifacts.map((artifact) => recordOutput(state, artifact)),
+    ...recordLog(state, details),
     ...told.changes,
     ...(result.changes ?? []),
     stepEvent(author, state, 'step.completed', {
@@ -378,11 +379,20 @@ export function failStep(
   const now = author.clock.now();
   const { failure, after } = made;
   const { held: _, ...kept } = state.body;
-  const body = { ...kept, ...(made.details as JsonObject), failure: failureJson(failure) };
+  const body = {
+    ...kept,
+    ...(made.details as unknown as JsonObject),
+    failure: failureJson(failure),
+  };
   const told = toldFailure(failure);
   const { attempt } = state;
   const failures = state.failures + 1;
-  const shared = [hold(claim), ...freed(state.held), ...(made.changes ?? [])];
+  const shared = [
+    hold(claim),
+    ...freed(state.held),
+    ...recordLog(state, made.details),
+    ...(made.changes ?? []),
+  ];
   if (after.next === 'retry' && execution.phase !== 'stopping') {
     const readyAt = now + after.delayMs;
     assertStepMove(state.step, state.status, 'PENDING');
@@ -632,6 +642,10 @@ function recordOutput(state: StepState, artifact: ArtifactFacts): Change {
       mimeType,
     },
   };
+}
+
+function recordLog(state: StepState, details: AttemptDetails | undefined): readonly Change[] {
+  return details?.log === undefined ? [] : [recordOutput(state, details.log)];
 }
 
 /** Proves, in a commit, that the claim is held. */

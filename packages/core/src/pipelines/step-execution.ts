@@ -57,6 +57,8 @@ export interface StepExecution {
   readonly image?: string;
   readonly exitCode?: number;
   readonly usage?: JsonObject;
+  /** What it has written, as an artifact of JSON lines. */
+  readonly log?: ArtifactFacts;
   readonly logsUri?: string;
 }
 
@@ -174,7 +176,7 @@ function factsOf({ id, columns: c, body }: StoredRecord): StepExecution {
 /** What an executor tells of an attempt. */
 export type AttemptDetails = Pick<
   StepExecution,
-  'executor' | 'externalId' | 'node' | 'image' | 'exitCode' | 'usage' | 'logsUri'
+  'executor' | 'externalId' | 'node' | 'image' | 'exitCode' | 'usage' | 'log' | 'logsUri'
 >;
 
 const detailNames = [
@@ -184,6 +186,7 @@ const detailNames = [
   'image',
   'exitCode',
   'usage',
+  'log',
   'logsUri',
 ] as const;
 

@@ -1,9 +1,38 @@
-import type { Resources, TaskHandle } from '../../contracts/executor.ts';
+import { join } from 'node:path';
+import type {
+  Executor,
+  Resources,
+  TaskHandle,
+  TaskObservation,
+  TaskSpec,
+} from '../../contracts/executor.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { isKeelsonError, KeelsonError } from '../../errors.ts';
+import { encodeJson, type JsonObject } from '../../json.ts';
 import type { ActiveRun } from '../../tracking/active-run.ts';
 import type { StepDefinition } from '../definition.ts';
-import type { ExecutionState } from '../execution.ts';
-import type { AttemptDetails, StepState } from '../step-execution.ts';
+import { type ExecutionState, given } from '../execution.ts';
+import type { ExecutionRecords } from '../execution-records.ts';
+import { moduleLocation } from '../module-loader.ts';
+import { type AttemptDetails, outputPath, type StepState, stepLabel } from '../step-execution.ts';
+import { StepError } from '../step-policy.ts';
 import type { OutputSink } from '../step-values.ts';
+import { lastCheckpoint } from './checkpoint-directory.ts';
+import { collectOutputs } from './collect-outputs.ts';
+import type { ExecutorsHere } from './executors-here.ts';
+import { exitFailure } from './exit-failure.ts';
+import { InputCache } from './input-cache.ts';
+import { LogGatherer, type StepLogChunk } from './log-store.ts';
+import { MetricsFollower, type StepProgress } from './metrics-follower.ts';
+import { moduleTask, moduleValue } from './module-values.ts';
+import { stageInputs } from './stage-inputs.ts';
+import { TaskVariables, variableName } from './task-names.ts';
+import {
+  makeWorkDirectory,
+  removeWorkDirectory,
+  type WorkDirectory,
+  workDirectory,
+} from './work-directory.ts';
 
 /** An attempt whose work an executor does. */
 export interface ExternalWork {
@@ -59,6 +88,317 @@ export interface ExternalSteps {
    * more to tell), with {@link AttemptLost}, or with the signal's reason.
    */
   run(work: ExternalWork): Promise<ExternalResult>;
-  /** After the commit of the end: the executor's record and the work directory go. */
-  release(work: Pick<ExternalWork, 'execution' | 'state' | 'step' | 'attempt'>): Promise<void>;
+  /**
+   * After the commit of the end: the executor's record and the work directory go; with `whole` the step's
+   * checkpoints too.
+   */
+  release(state: StepState, attempt: number, whole: boolean): Promise<void>;
+  /** What is written by an attempt that runs, by any process that has its executor. */
+  logs(
+    state: StepState,
+    options: { readonly follow: boolean; readonly signal?: AbortSignal },
+  ): AsyncIterable<StepLogChunk> | undefined;
+  /** How far the attempts that this process watches say that they have come, by the step's id. */
+  readonly progress: ReadonlyMap<string, StepProgress>;
+  /** Ends and forgets tasks whose attempt is over; answers how many. */
+  collectLeftovers(signal?: AbortSignal): Promise<number>;
+}
+
+/** What running through executors needs. */
+export interface ExternalParts {
+  readonly executors: ExecutorsHere;
+  readonly records: Pick<ExecutionRecords, 'step'>;
+  /** Where work directories and staged inputs lie, unless an executor says otherwise. */
+  readonly workRoot: string;
+  /** Where relative paths of modules begin. */
+  readonly modulesRoot?: string;
+  /** Where a server answers, for tasks that want to call it. */
+  readonly url?: string;
+}
+
+const graceMs = 10_000;
+
+/** External steps of the scope's workspace. */
+export function createExternalSteps(scope: Scope, parts: ExternalParts): ExternalSteps {
+  const { executors, workRoot } = parts;
+  const caches = new Map<string, InputCache>();
+  const handles = new Map<string, TaskHandle>();
+  const progress = new Map<string, StepProgress>();
+
+  function executorOf(state: Pick<StepState, 'runsOn' | 'step'>): Executor {
+    const name = state.runsOn.slice('executor:'.length);
+    const executor = executors.find(name);
+    if (executor !== undefined) return executor;
+    throw new KeelsonError(
+      'NOT_FOUND',
+      `Step ${state.step} runs on the executor ${name}, which this process does not have; it has ${executors.names.join(', ')}.`,
+    );
+  }
+
+  function cacheOf(root: string): InputCache {
+    let cache = caches.get(root);
+    if (cache === undefined) {
+      const space = encodeURIComponent(scope.workspace);
+      cache = new InputCache(join(root, '.inputs', space), scope.artifacts);
+      caches.set(root, cache);
+    }
+    return cache;
+  }
+
+  async function specOf(work: ExternalWork, root: string, dirs: WorkDirectory): Promise<TaskSpec> {
+    const { step, state, execution, attempt } = work;
+    const variables = new TaskVariables(step.name);
+    const inputs = await stageInputs(work.inputs, dirs.inputs, cacheOf(root), variables);
+    for (const name of Object.keys(step.outputs ?? {})) {
+      variables.setPath(`KEELSON_OUTPUT_${variableName(name)}_PATH`, join(dirs.outputs, name));
+    }
+    for (const [name, value] of Object.entries(execution.parameters)) {
+      const text = typeof value === 'string' ? value : encodeJson(value, name);
+      variables.set(`KEELSON_PARAM_${variableName(name)}`, text);
+    }
+    variables.set('KEELSON_EXECUTION_ID', state.executionId);
+    variables.set('KEELSON_PIPELINE', state.pipeline);
+    variables.set('KEELSON_STEP', state.step);
+    if (state.mapKey !== '') variables.set('KEELSON_ITEM', String(Number(state.mapKey)));
+    variables.set('KEELSON_ATTEMPT', String(attempt));
+    variables.set('KEELSON_CORRELATION_ID', state.correlationId);
+    if (work.run !== undefined) variables.set('KEELSON_RUN_ID', work.run.id);
+    if (parts.url !== undefined) variables.set('KEELSON_URL', parts.url);
+    variables.setPath('KEELSON_WORK_DIR', dirs.dir);
+    variables.setPath('KEELSON_METRICS_PATH', dirs.metricsPath);
+    variables.setPath('KEELSON_CHECKPOINT_DIR', dirs.checkpoints);
+    const checkpoint = await lastCheckpoint(dirs.checkpoints);
+    if (checkpoint !== undefined) variables.setPath('KEELSON_CHECKPOINT_PATH', checkpoint);
+    const { distributed } = step;
+    return {
+      key: keyOf(scope.workspace, state, attempt),
+      entry: entryOf(step, parts.modulesRoot),
+      env: { ...variables.values, ...step.env },
+      pathEnv: variables.paths,
+      files: { workDir: dirs.dir, inputs, checkpointDir: dirs.checkpoints },
+      input:
+        step.run.type === 'module'
+          ? ({
+              ...(await moduleTask(work, dirs, checkpoint, cacheOf(root))),
+            } as unknown as JsonObject)
+          : {},
+      resources: work.resources,
+      ...(work.devices === undefined ? {} : { devices: work.devices }),
+      ...(distributed === undefined
+        ? {}
+        : { gang: { nodes: distributed.nodes, processesPerNode: distributed.processesPerNode } }),
+      graceMs,
+      labels: { 'keelson.pipeline': state.pipeline },
+    };
+  }
+
+  async function run(work: ExternalWork): Promise<ExternalResult> {
+    const { state, step, attempt, signal } = work;
+    const executor = executorOf(state);
+    const root = executor.workRoot ?? workRoot;
+    const dirs = workDirectory(root, scope.workspace, state, attempt);
+    await makeWorkDirectory(dirs);
+    const handle = await taskOf(work, executor, root, dirs);
+    handles.set(`${state.id}:${attempt}`, handle);
+    const follower = new MetricsFollower({
+      path: dirs.metricsPath,
+      offsetPath: dirs.offsetPath,
+      run: work.run,
+      warn: (message) => warn(state, message),
+      onProgress: (at) => progress.set(state.id, at),
+    });
+    follower.start();
+    const gatherer = new LogGatherer();
+    const gathering = gather(executor, handle, gatherer, signal);
+    try {
+      const end = await watched(executor, handle, signal);
+      await gathering;
+      await follower.end();
+      const details = await detailsOf(executor, handle, end, gatherer, state, attempt);
+      if (end.state !== 'succeeded') throw failureOf(step, end, gatherer, details);
+      const value =
+        step.run.type === 'module'
+          ? await moduleValue(end.output, dirs, work.outputs, scope.artifacts)
+          : await collectOutputs(step, dirs.outputs, work.outputs);
+      return { value, details };
+    } finally {
+      await follower.end();
+      progress.delete(state.id);
+    }
+  }
+
+  /** The task of the attempt: the one that is there, or a new one. */
+  async function taskOf(
+    work: ExternalWork,
+    executor: Executor,
+    root: string,
+    dirs: WorkDirectory,
+  ): Promise<TaskHandle> {
+    const { handle, submitted } = work;
+    if (handle !== undefined) {
+      if ((await executor.attach(handle)) !== undefined) return handle;
+      throw new AttemptLost(
+        `The executor ${executor.name} has no record of attempt ${work.attempt} any more.`,
+      );
+    }
+    const made = await executor.submit(await specOf(work, root, dirs));
+    await submitted(made);
+    return made;
+  }
+
+  /** Its end; a task whose step was ended is ended too, unless it is to go on without this process. */
+  async function watched(
+    executor: Executor,
+    handle: TaskHandle,
+    signal: AbortSignal,
+  ): Promise<TaskObservation> {
+    try {
+      return await executor.wait(handle, { signal });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      const { survivesOrchestrator } = await executor.capabilities();
+      const leaves = isKeelsonError(signal.reason, 'CLOSED') && survivesOrchestrator;
+      if (!leaves && !isKeelsonError(signal.reason, 'LOST')) {
+        await executor.cancel(handle, { graceMs });
+      }
+      throw signal.reason;
+    }
+  }
+
+  async function gather(
+    executor: Executor,
+    handle: TaskHandle,
+    gatherer: LogGatherer,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      for await (const chunk of executor.logs(handle, { follow: true, signal }))
+        gatherer.add(chunk);
+    } catch (error) {
+      if (signal.aborted) return;
+      const fields = { component: 'pipelines', error };
+      scope.logger.warn(fields, `The log of task ${handle.id} could not be read to its end.`);
+    }
+  }
+
+  async function detailsOf(
+    executor: Executor,
+    handle: TaskHandle,
+    end: TaskObservation,
+    gatherer: LogGatherer,
+    state: StepState,
+    attempt: number,
+  ): Promise<AttemptDetails> {
+    const usage = await executor.usage(handle).catch(() => undefined);
+    const bytes = gatherer.bytes();
+    const name = `logs/a${attempt}.jsonl`;
+    const kept = bytes && (await scope.artifacts.put(bytes));
+    const log = kept && {
+      ...{ name, path: outputPath(state, name), mimeType: 'application/jsonl' },
+      ...{ sha256: kept.sha256, sizeBytes: kept.sizeBytes },
+    };
+    return {
+      executor: executor.name,
+      externalId: handle.id,
+      ...given('exitCode', end.exitCode),
+      ...given('node', end.node),
+      ...given('image', end.image),
+      ...given('usage', usage && ({ ...usage } as unknown as JsonObject)),
+      ...given('log', log),
+      ...given('logsUri', log && scope.artifactUri(log.sha256)),
+    };
+  }
+
+  async function release(state: StepState, attempt: number, whole: boolean): Promise<void> {
+    const id = `${state.id}:${attempt}`;
+    const handle = handles.get(id) ?? state.task;
+    const executor = executorOf(state);
+    if (handle !== undefined) await executor.release(handle);
+    handles.delete(id);
+    const root = executor.workRoot ?? workRoot;
+    await removeWorkDirectory(workDirectory(root, scope.workspace, state, attempt), whole);
+  }
+
+  async function collectLeftovers(signal?: AbortSignal): Promise<number> {
+    let collected = 0;
+    for (const name of executors.names) {
+      const executor = executors.find(name);
+      if (executor === undefined) continue;
+      for await (const task of executor.list({ workspace: scope.workspace })) {
+        if (signal?.aborted) return collected;
+        const { executionId, stepId, attempt } = task.key;
+        const [step = '', mapKey = ''] = stepId.split('/');
+        const state = await parts.records.step(executionId, step, mapKey);
+        const goesOn = state?.status === 'RUNNING' && state.attempt === attempt;
+        if (goesOn || handles.has(`${state?.id}:${attempt}`)) continue;
+        await executor.cancel(task, { graceMs });
+        await executor.release(task);
+        const where = state ?? { executionId, step, mapKey };
+        const root = executor.workRoot ?? workRoot;
+        const dirs = workDirectory(root, scope.workspace, where, attempt);
+        await removeWorkDirectory(dirs, state === undefined || state.status === 'COMPLETED');
+        collected += 1;
+      }
+    }
+    return collected;
+  }
+
+  function warn(state: StepState, message: string): void {
+    const { executionId, step } = state;
+    const fields = { component: 'pipelines', executionId, step };
+    scope.logger.warn(fields, `Step ${stepLabel(state)}: ${message}`);
+  }
+
+  return {
+    executors: executors.names,
+    run,
+    release,
+    progress,
+    collectLeftovers,
+
+    logs(state, { follow, signal }) {
+      const handle = handles.get(`${state.id}:${state.attempt}`) ?? state.task;
+      const executor = executors.find(state.runsOn.slice('executor:'.length));
+      if (handle === undefined || executor === undefined) return undefined;
+      return executor.logs(handle, { follow, ...given('signal', signal) });
+    },
+  };
+}
+
+function keyOf(workspace: string, state: StepState, attempt: number): TaskSpec['key'] {
+  const { executionId, step, mapKey } = state;
+  return { workspace, executionId, stepId: mapKey === '' ? step : `${step}/${mapKey}`, attempt };
+}
+
+function entryOf({ run }: StepDefinition, modulesRoot: string | undefined): TaskSpec['entry'] {
+  switch (run.type) {
+    case 'command':
+      return { type: 'command', command: run.command, ...given('cwd', run.cwd) };
+    case 'image': {
+      const { image, command, network } = run;
+      return { type: 'image', image, ...given('command', command), ...given('network', network) };
+    }
+    case 'module':
+      return {
+        type: 'module',
+        module: moduleLocation(run.module, modulesRoot),
+        export: run.export,
+      };
+    case 'function':
+      throw new KeelsonError('UNSUPPORTED', 'Functions of this process need no executor.');
+  }
+}
+
+function failureOf(
+  step: StepDefinition,
+  end: TaskObservation,
+  gatherer: LogGatherer,
+  details: AttemptDetails,
+): Error {
+  if (end.state === 'lost') return new AttemptLost(end.message ?? 'Its task is gone.');
+  const cause =
+    end.state === 'cancelled'
+      ? new StepError('transient', `The task of step ${step.name} was ended by somebody else.`)
+      : exitFailure(step.name, end, gatherer.lastLines);
+  return new AttemptFailed(cause, details);
 }

@@ -1,0 +1,78 @@
+import { join } from 'node:path';
+import type { ArtifactSpace } from '../../contracts/artifact-store.ts';
+import type { ModuleTask } from '../../contracts/module-task.ts';
+import { asJson, type Json, type JsonObject } from '../../json.ts';
+import { artifactsIn, packValue, unpackValue } from '../step-artifact.ts';
+import { StepError } from '../step-policy.ts';
+import type { OutputSink } from '../step-values.ts';
+import type { ExternalWork } from './external-steps.ts';
+import type { InputCache } from './input-cache.ts';
+import type { WorkDirectory } from './work-directory.ts';
+
+/** What a module's export is called with, where it runs. */
+export async function moduleTask(
+  work: ExternalWork,
+  dirs: WorkDirectory,
+  checkpointPath: string | undefined,
+  cache: InputCache,
+): Promise<ModuleTask> {
+  const { state, step } = work;
+  const inputs = asJson(packValue(work.inputs), 'The inputs') as JsonObject;
+  const files = artifactsIn(inputs).map(
+    async (artifact) => [artifact.sha256, await cache.file(artifact)] as const,
+  );
+  return {
+    parameters: work.execution.parameters,
+    inputs,
+    artifacts: Object.fromEntries(await Promise.all(files)),
+    attempt: work.attempt,
+    executionId: state.executionId,
+    step: state.step,
+    correlationId: state.correlationId,
+    ...(state.mapKey === '' ? {} : { item: Number(state.mapKey) }),
+    ...(step.repeat === undefined ? {} : { iteration: state.iteration ?? 1 }),
+    outputDir: dirs.outputs,
+    metricsPath: dirs.metricsPath,
+    checkpointDir: dirs.checkpoints,
+    ...(checkpointPath === undefined ? {} : { checkpointPath }),
+  };
+}
+
+/** What a module has returned, its files as artifacts of the store. */
+export async function moduleValue(
+  output: JsonObject | undefined,
+  dirs: WorkDirectory,
+  outputs: OutputSink,
+  space: ArtifactSpace,
+): Promise<unknown> {
+  if (output === undefined) {
+    throw new StepError('transient', 'The process has ended with 0 and left no result.');
+  }
+  return taken(output['value'] ?? null, dirs, outputs, space);
+}
+
+async function taken(
+  value: Json,
+  dirs: WorkDirectory,
+  outputs: OutputSink,
+  space: ArtifactSpace,
+): Promise<unknown> {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    return Promise.all(value.map((each) => taken(each, dirs, outputs, space)));
+  }
+  const fields = value as JsonObject;
+  if (Object.keys(fields).length === 1) {
+    if (fields['$artifact'] !== undefined) return unpackValue(fields, space);
+    const file = fields['$output'] as JsonObject | undefined;
+    if (file !== undefined) {
+      const { name, mimeType } = file as { readonly name: string; readonly mimeType?: string };
+      const path = join(dirs.outputs, name);
+      return outputs.artifact(name, { path }, mimeType === undefined ? {} : { mimeType });
+    }
+  }
+  const parts = Object.entries(fields).map(
+    async ([key, part]) => [key, await taken(part as Json, dirs, outputs, space)] as const,
+  );
+  return Object.fromEntries(await Promise.all(parts));
+}
