@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ import type {
 import { KeelsonError } from '../../errors.ts';
 import { encodeJson, type JsonObject } from '../../json.ts';
 import { describeOwner, ownerState } from '../../process-owner.ts';
+import { uuidV7 } from '../../uuid.ts';
 import { moduleCommand, readModuleResult } from './module-process.ts';
 import { readOutput } from './output-files.ts';
 import { ProcessUnit } from './process-unit.ts';
@@ -52,6 +53,8 @@ const inherited = [
 /** What is written down of a task before it starts. */
 interface TaskFile {
   readonly key: AttemptKey;
+  /** In the names of its processes' directories: a start that was given up finds no other task there. */
+  readonly nonce: string;
   readonly units: number;
   readonly memoryBytes?: number;
   readonly deadlineAt?: number;
@@ -115,19 +118,11 @@ export class ProcessExecutor implements Executor {
       );
     }
     const id = taskId(spec.key);
-    const dir = join(this.#dir, id);
-    await mkdir(this.#dir, { recursive: true });
-    try {
-      await mkdir(dir);
-    } catch (error) {
-      // Submitted before, by this process or another.
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return this.#handle(id);
-      throw error;
-    }
     const count = gang === undefined ? 1 : gang.nodes * gang.processesPerNode;
     const limitMs = Math.min(spec.deadlineMs ?? Infinity, resources.maxDurationMs ?? Infinity);
     const file: TaskFile = {
       key: spec.key,
+      nonce: uuidV7(),
       units: count,
       ...(resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }),
       ...(limitMs === Infinity ? {} : { deadlineAt: Date.now() + limitMs }),
@@ -135,16 +130,12 @@ export class ProcessExecutor implements Executor {
       creator: describeOwner(),
       module: entry.type === 'module',
     };
-    await writeFile(join(dir, 'task.json'), JSON.stringify(file));
+    if (!(await this.#claim(id, file, spec))) return this.#handle(id);
     const units = this.#unitsOf(id, file);
     const masterPort = gang === undefined ? 0 : (gang.masterPort ?? (await freePort()));
     const env = { ...this.#environment(), ...spec.env, ...spec.pathEnv };
     const devices = spec.devices === undefined ? {} : deviceVariables(spec.devices);
     for (const [rank, unit] of units.entries()) {
-      await mkdir(unit.dir);
-      if (entry.type === 'module') {
-        await writeFile(join(unit.dir, 'task.json'), encodeJson(spec.input));
-      }
       const made =
         entry.type === 'command'
           ? entry.command
@@ -159,12 +150,63 @@ export class ProcessExecutor implements Executor {
     return this.#handle(id);
   }
 
+  /**
+   * Makes the task's directory, whole, for one process only; false when the task is there. One whose creator
+   * died before anything of it began is put aside and made anew.
+   */
+  async #claim(id: string, file: TaskFile, spec: TaskSpec): Promise<boolean> {
+    const dir = join(this.#dir, id);
+    const aside = join(this.#dir, `.${file.nonce}`);
+    await mkdir(aside, { recursive: true });
+    try {
+      await writeFile(join(aside, 'task.json'), JSON.stringify(file));
+      for (let i = 0; i < file.units; i += 1) {
+        const unit = join(aside, unitName(i, file));
+        await mkdir(unit);
+        if (file.module) await writeFile(join(unit, 'task.json'), encodeJson(spec.input));
+      }
+      for (;;) {
+        try {
+          await rename(aside, dir);
+          return true;
+        } catch (error) {
+          const { code } = error as NodeJS.ErrnoException;
+          if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+        }
+        if (!(await this.#putAside(id, dir))) return false;
+      }
+    } finally {
+      await rm(aside, { recursive: true, force: true });
+    }
+  }
+
+  /** Whether a task that will never begin was there, and is no longer. */
+  async #putAside(id: string, dir: string): Promise<boolean> {
+    const file = await this.#read(id);
+    if (file === undefined) return true;
+    if (ownerState(file.creator) !== 'dead') return false;
+    for (const unit of this.#unitsOf(id, file)) {
+      // What has begun, goes on.
+      if (!(await unit.neverBegins())) return false;
+    }
+    this.#units.delete(id);
+    const gone = join(this.#dir, `.${uuidV7()}`);
+    try {
+      await rename(dir, gone);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    await rm(gone, { recursive: true, force: true });
+    return true;
+  }
+
   async *list(query: {
     readonly workspace: string;
     readonly executionId?: string;
   }): AsyncGenerator<TaskHandle & { readonly key: AttemptKey }, void, undefined> {
     this.#assertOpen();
     for (const id of await namesIn(this.#dir)) {
+      if (id.startsWith('.')) await this.#clear(id);
       const file = await this.#read(id);
       if (file === undefined || file.key.workspace !== query.workspace) continue;
       if (query.executionId !== undefined && file.key.executionId !== query.executionId) continue;
@@ -267,6 +309,14 @@ export class ProcessExecutor implements Executor {
     await this.close();
   }
 
+  /** What a process that died in the middle of making a task, or of removing one, has left. */
+  async #clear(name: string): Promise<void> {
+    const dir = join(this.#dir, name);
+    const { creator } = (await readTask(dir)) ?? {};
+    const old = Date.now() - timeOfUuid(name.slice(1)) > 60_000;
+    if (old || ownerState(creator) === 'dead') await rm(dir, { recursive: true, force: true });
+  }
+
   /** Until something may have changed; whoever watches keeps the deadline, and ends a gang that has lost one. */
   async #turn(id: string, signal: AbortSignal, ms?: number): Promise<void> {
     const file = await this.#read(id);
@@ -307,7 +357,7 @@ export class ProcessExecutor implements Executor {
     graceMs: number,
   ): Promise<'gone' | 'unconfirmed'> {
     const units = this.#unitsOf(id, file);
-    for (const unit of units) await unit.abandon().catch(ignoreMissing);
+    for (const unit of units) await unit.neverBegins();
     const ends = await Promise.all(units.map((unit) => unit.end(verdict, graceMs)));
     return ends.every((end) => end === 'gone') ? 'gone' : 'unconfirmed';
   }
@@ -341,7 +391,7 @@ export class ProcessExecutor implements Executor {
     if (observed !== undefined) return observed;
     if (ownerState(file.creator) !== 'dead') return { state: 'starting' };
     // It may have been started by a process that has died since: who is first with its pid's file decides.
-    if (await unit.abandon().catch(() => true)) {
+    if (await unit.neverBegins()) {
       const message = 'The process that was to start it has died before.';
       return { state: 'lost', reason: 'engine', message };
     }
@@ -352,7 +402,7 @@ export class ProcessExecutor implements Executor {
     let units = this.#units.get(id);
     if (units === undefined) {
       units = Array.from({ length: file.units }, (_, i) => {
-        return new ProcessUnit(join(this.#dir, id, `p${i}`), file.memoryBytes);
+        return new ProcessUnit(join(this.#dir, id, unitName(i, file)), file.memoryBytes);
       });
       this.#units.set(id, units);
     }
@@ -375,14 +425,7 @@ export class ProcessExecutor implements Executor {
 
   async #read(id: string): Promise<TaskFile | undefined> {
     if (!/^[0-9a-f]{32}$/.test(id)) return undefined;
-    try {
-      return JSON.parse(await readFile(join(this.#dir, id, 'task.json'), 'utf8')) as TaskFile;
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // Not written, or not yet written whole, by a process that dies in this moment.
-      if (code === 'ENOENT' || error instanceof SyntaxError) return undefined;
-      throw error;
-    }
+    return readTask(join(this.#dir, id));
   }
 
   async #get(handle: TaskHandle): Promise<TaskFile> {
@@ -407,6 +450,26 @@ export class ProcessExecutor implements Executor {
   #closedText(): string {
     return `The executor ${this.name} has been closed.`;
   }
+}
+
+async function readTask(dir: string): Promise<TaskFile | undefined> {
+  try {
+    return JSON.parse(await readFile(join(dir, 'task.json'), 'utf8')) as TaskFile;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Not there, or left in the middle of a write.
+    if (code === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** When a UUIDv7 was made, in epoch ms. */
+function timeOfUuid(id: string): number {
+  return Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16) || 0;
+}
+
+function unitName(index: number, { nonce }: TaskFile): string {
+  return `p${index}-${nonce}`;
 }
 
 function taskId(key: AttemptKey): string {

@@ -74,7 +74,7 @@ export class ProcessUnit {
         ? { ...ended, state: 'succeeded' }
         : { ...ended, state: 'failed', reason: 'exit', message: exitText(exit.code) };
     }
-    if (begun === undefined) return undefined;
+    if (begun === undefined) return this.#unbegun(verdict);
     if (await isAlive(begun)) return { ...startedAt, state: 'running' };
     // Its exit may have been written between the two looks.
     if ((await this.#exit()) !== undefined) return this.observe();
@@ -84,15 +84,26 @@ export class ProcessUnit {
     return { ...startedAt, state: 'lost', reason: 'evicted', message };
   }
 
-  /** Whether nobody will start it any more: this call has seen to that. */
-  async abandon(): Promise<boolean> {
+  async #unbegun(
+    verdict: { readonly verdict: Verdict; readonly at: number } | undefined,
+  ): Promise<TaskObservation | undefined> {
+    if ((await readText(join(this.dir, 'pid'))) !== 'abandoned\n') return undefined;
+    if (verdict !== undefined) return { ...verdict.verdict, finishedAt: verdict.at };
+    return { state: 'lost', reason: 'engine', message: 'It was given up before it began.' };
+  }
+
+  /** Whether it has not begun and never will: this call sees to that. */
+  async neverBegins(): Promise<boolean> {
+    const path = join(this.dir, 'pid');
     try {
-      await writeFile(join(this.dir, 'pid'), 'abandoned\n', { flag: 'wx' });
+      await writeFile(path, 'abandoned\n', { flag: 'wx' });
       return true;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-      throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return true;
+      if (code !== 'EEXIST') throw error;
     }
+    return (await readText(path)) === 'abandoned\n';
   }
 
   /** Resolves when it may have ended: look again. */

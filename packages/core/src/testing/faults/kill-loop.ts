@@ -83,13 +83,13 @@ class KillLoop {
     for (let slot = 0; slot < processes; slot += 1) this.#fill(slot);
     this.#keepStandby();
     while (!(await this.#isDone())) {
-      this.#check();
+      await this.#check();
       await this.#pause();
       if (!this.#faultsLeft()) continue;
       const slot = this.#victim();
       if (slot !== undefined) await this.#fault(slot);
     }
-    this.#check();
+    await this.#check();
   }
 
   async stop(): Promise<KillLoopReport> {
@@ -175,13 +175,15 @@ class KillLoop {
     await new Promise((resolve) => setTimeout(resolve, ms));
   }
 
-  #check(): void {
+  async #check(): Promise<void> {
     this.#failures();
     const { timeoutMs = 300_000 } = this.#options;
     if (performance.now() - this.#startedAt > timeoutMs) {
       throw this.#error(`the work was not done after ${timeoutMs} ms`);
     }
-    if (this.#options.done !== undefined && this.#allOver())
+    if (this.#options.done === undefined || !this.#allOver()) return;
+    // They may have done the last of it and ended since it was looked at.
+    if (!(await this.#isDone()))
       throw this.#error('all processes have ended and the work is not done');
   }
 

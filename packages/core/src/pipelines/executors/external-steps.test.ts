@@ -1,0 +1,305 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { childFile } from '../../../test/child-program.ts';
+import type { CommandPipelineArgument } from '../../../test/children/command-pipelines.ts';
+import { commandPipeline } from '../../../test/command-pipeline.ts';
+import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
+import { testBackends } from '../../../test/test-backends.ts';
+import { isZombie, statOf } from '../../embedded/processes/process-tree.ts';
+import { openPlatform, type Platform } from '../../open-platform.ts';
+import { killLoop } from '../../testing/faults/kill-loop.ts';
+import { seedOf } from '../../testing/faults/seed.ts';
+import { definePipeline } from '../define-pipeline.ts';
+import type { StepOptions } from '../step-options.ts';
+
+const kills = Number(process.env['KEELSON_KILLS'] ?? 12);
+const seed = seedOf();
+const v = { version: '1.0.0' };
+
+async function run(platform: Platform, script: string, options: StepOptions = {}) {
+  const name = `p${Math.random().toString(36).slice(2)}`;
+  const pipeline = definePipeline(name, v, (p) =>
+    p.command('work', {}, ['/bin/sh', '-c', script], options as object),
+  );
+  const execution = await platform.pipelines.start(pipeline);
+  const done = await platform.pipelines.wait(execution);
+  const [step] = await platform.pipelines.steps(done.id);
+  return { done, step, output: done.output as Record<string, unknown> | undefined };
+}
+
+async function textOf(platform: Platform, id: string, stream: string): Promise<string> {
+  const chunks = await Array.fromAsync(platform.pipelines.logs(id, 'work'));
+  return chunks
+    .filter((chunk) => chunk.stream === stream)
+    .map(({ text }) => text)
+    .join('');
+}
+
+describe('a step in Python, with nothing but variables and files', () => {
+  test('inputs, parameters, outputs, metrics, params, tags, logs and progress', async () => {
+    const { platform, dir } = await openTestPlatform();
+    const script = `
+import json, os, sys
+env = os.environ
+rows = json.load(open(env['KEELSON_INPUT_ROWS_PATH']))
+text = open(env['KEELSON_INPUT_NOTES_PATH']).read()
+assert json.loads(env['KEELSON_INPUT_ROWS']) == rows
+assert sorted(os.listdir(env['KEELSON_INPUT_PARTS_PATH'])) == ['00000-a.txt', '00001-b.txt']
+with open(env['KEELSON_METRICS_PATH'], 'a') as out:
+    for step in range(3):
+        out.write(json.dumps({'metric': 'loss', 'value': 1.0 / (step + 1), 'step': step}) + '\\n')
+    out.write(json.dumps({'metric': 'odd', 'value': 'NaN'}) + '\\nno json at all\\n')
+    out.write(json.dumps({'param': 'rate', 'value': float(env['KEELSON_PARAM_RATE'])}) + '\\n')
+    out.write(json.dumps({'tag': 'kind', 'value': 'python'}) + '\\n')
+    out.write(json.dumps({'progress': 0.5, 'message': 'half'}))
+os.mkdir(env['KEELSON_OUTPUT_MODEL_PATH'])
+os.mkdir(env['KEELSON_OUTPUT_MODEL_PATH'] + '/deep')
+open(env['KEELSON_OUTPUT_MODEL_PATH'] + '/deep/weights.bin', 'wb').write(bytes(range(256)))
+json.dump({'rows': len(rows), 'text': text}, open(env['KEELSON_OUTPUT_REPORT_PATH'], 'w'))
+print('trained'); print('a warning', file=sys.stderr)
+`;
+    const schema = {
+      type: 'object',
+      properties: { rows: { type: 'integer' } },
+      required: ['rows'],
+    } as const;
+    const pipeline = definePipeline(
+      'python',
+      {
+        ...v,
+        parameters: {
+          type: 'object',
+          properties: { rate: { type: 'number', default: 0.1 } },
+        } as const,
+      },
+      (p) => {
+        const rows = p.step('load', {}, () => [
+          [1, 2],
+          [3, 4],
+        ]);
+        const notes = p.step('notes', {}, ({ outputs }) =>
+          outputs.artifact('notes.txt', new TextEncoder().encode('größer')),
+        );
+        const part = (name: string) =>
+          p.step(name, {}, ({ outputs }) =>
+            outputs.artifact(`${name}.txt`, new TextEncoder().encode(name)),
+          );
+        const parts = [part('a'), part('b')];
+        const model = p.command('work', { rows, notes, parts }, ['python3', '-c', script], {
+          outputs: { model: { type: 'model' }, report: { type: 'parameter', schema } },
+        });
+        const again = p.command(
+          'again',
+          { model: model.pick('model') },
+          [
+            '/bin/sh',
+            '-c',
+            'wc -c < "$KEELSON_INPUT_MODEL_PATH/deep/weights.bin" > "$KEELSON_OUTPUT_SIZE_PATH"',
+          ],
+          {
+            outputs: { size: { type: 'parameter', schema: { type: 'integer' } } },
+          },
+        );
+        return p.step('end', { again, report: model.pick('report') }, ({ inputs }) => ({
+          size: inputs.again.size,
+          ...inputs.report,
+        }));
+      },
+    );
+    const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline, {}));
+    expect(done).toMatchObject({
+      status: 'COMPLETED',
+      output: { size: 256, rows: 2, text: 'größer' },
+    });
+    expect(await textOf(platform, done.id, 'stdout')).toBe('trained\n');
+    expect(await textOf(platform, done.id, 'stderr')).toBe('a warning\n');
+    const { runs } = await platform.tracking.searchRuns({ filter: "tags.kind = 'python'" });
+    expect(runs[0]).toMatchObject({ name: 'work', params: { rate: 0.1 }, status: 'COMPLETED' });
+    const history = await platform.tracking.getMetricHistory(runs[0]?.id ?? '', 'loss');
+    expect([[...history.steps], [...history.values]]).toEqual([
+      [0, 1, 2],
+      [1, 0.5, 1 / 3],
+    ]);
+    const step = (await platform.pipelines.steps(done.id)).find(
+      ({ step: name }) => name === 'work',
+    );
+    expect(step).toMatchObject({
+      exitCode: 0,
+      executor: 'process',
+      log: { mimeType: 'application/jsonl' },
+    });
+    // Nothing of it is left where it ran.
+    expect(await readdir(join(dir, 'executors', 'process'))).toEqual([]);
+    expect(
+      (await readdir(join(dir, 'work', 'default'), { recursive: true })).filter((name) =>
+        name.includes('/a1'),
+      ),
+    ).toEqual([]);
+  });
+});
+
+describe('failures are told apart', () => {
+  test('by exit code and reason, with the end of stderr', async () => {
+    const { platform } = await openTestPlatform();
+    const failures: Record<string, unknown> = {};
+    for (const [name, script, options] of [
+      ['data', 'echo "row 7 is bad" >&2; exit 65', { retries: 3 }],
+      ['permanent', 'no-such-command', {}],
+      ['transient', 'exit 75', {}],
+      [
+        'oom',
+        'x=$(head -c 200000000 /dev/zero | tr "\\0" a); sleep 5',
+        { resources: { memoryBytes: 64 * 2 ** 20 } },
+      ],
+      ['time', 'sleep 30', { timeoutMs: 200 }],
+      ['missing', 'true', { outputs: { model: { type: 'model' } } }],
+      [
+        'schema',
+        'echo 3 > $KEELSON_OUTPUT_N_PATH',
+        { outputs: { n: { type: 'parameter', schema: { type: 'string' } } } },
+      ],
+      ['json', 'echo { > $KEELSON_OUTPUT_N_PATH', { outputs: { n: { type: 'parameter' } } }],
+    ] as const) {
+      const { done, step } = await run(platform, script, options as StepOptions);
+      expect(done.status).toBe('FAILED');
+      failures[name] = [
+        done.failure?.class,
+        step?.attempt,
+        done.failure?.message.split('\n').join(' | '),
+      ];
+    }
+    expect(failures).toEqual({
+      data: ['data', 1, 'Step work failed. It ended with exit code 65. | row 7 is bad'],
+      permanent: [
+        'permanent',
+        1,
+        expect.stringMatching(
+          /exit code 127: the command was not found.*no-such-command: not found/,
+        ),
+      ],
+      transient: ['transient', 1, 'Step work failed. It ended with exit code 75.'],
+      oom: ['resource', 1, expect.stringMatching(/It used \d+ MiB of memory and was given 64 MiB/)],
+      time: ['transient', 1, 'Step work took longer than its 200 ms.'],
+      missing: [
+        'data',
+        1,
+        expect.stringMatching(
+          /has not written its output "model": it belongs at the path in KEELSON_OUTPUT_MODEL_PATH/,
+        ),
+      ],
+      schema: [
+        'data',
+        1,
+        expect.stringMatching(
+          /Output "n" of step work does not fit its schema: value must be string/,
+        ),
+      ],
+      json: ['data', 1, expect.stringMatching(/Output "n" of step work is no JSON/)],
+    });
+  });
+
+  test('a failed attempt leaves its log, and the next one gets its checkpoint', async () => {
+    const { platform } = await openTestPlatform();
+    const script = `
+if [ -n "$KEELSON_CHECKPOINT_PATH" ]; then cat "$KEELSON_CHECKPOINT_PATH"; exit 0; fi
+echo "attempt $KEELSON_ATTEMPT"
+echo first > $KEELSON_CHECKPOINT_DIR/v1; echo half > $KEELSON_CHECKPOINT_DIR/v3.tmp; echo second > $KEELSON_CHECKPOINT_DIR/v2
+exit 75`;
+    const { done, step } = await run(platform, script, { retries: { limit: 1, delayMs: 1 } });
+    expect(done.status).toBe('COMPLETED');
+    expect(step?.attempt).toBe(2);
+    expect(await textOf(platform, done.id, 'stdout')).toBe('second\n');
+    const before = await Array.fromAsync(platform.pipelines.logs(done.id, 'work', { attempt: 1 }));
+    expect(before.map(({ text }) => text).join('')).toBe('attempt 1\n');
+  });
+
+  test('secrets in the environment of this process and in what is written stay out', async () => {
+    const { platform } = await openTestPlatform();
+    process.env['SUPER_SECRET'] = 'do-not-show';
+    const { done } = await run(platform, 'echo "[$SUPER_SECRET] postgres://u:hunter2@db/x"');
+    delete process.env['SUPER_SECRET'];
+    expect(await textOf(platform, done.id, 'stdout')).toBe('[] postgres://u:[redacted]@db/x\n');
+  });
+});
+
+describe('cancel', () => {
+  test('reaches the process and all that it has started, and shows at once', async () => {
+    const { platform } = await openTestPlatform();
+    const pids = join(await temporaryDirectory(), 'pids');
+    const pipeline = definePipeline('long', v, (p) => {
+      p.command('work', {}, [
+        '/bin/sh',
+        '-c',
+        `sleep 100 & echo $! >> ${pids}; echo $$ >> ${pids}; echo begun; wait`,
+      ]);
+    });
+    const { id } = await platform.pipelines.start(pipeline);
+    const waiting = platform.pipelines.wait(id);
+    for (;;) {
+      await expect
+        .poll(async () => (await platform.pipelines.steps(id))[0]?.externalId)
+        .toBeDefined();
+      const logs = platform.pipelines.logs(id, 'work', { follow: true });
+      for await (const { text } of logs) if (text.includes('begun')) break;
+      break;
+    }
+    const before = performance.now();
+    await platform.pipelines.cancel(id);
+    expect((await waiting).status).toBe('CANCELLED');
+    expect(performance.now() - before).toBeLessThan(2000);
+    const all = (await readFile(pids, 'utf8')).trim().split('\n').map(Number);
+    expect(all).toHaveLength(2);
+    for (const pid of all) expect(await lives(pid)).toBe(false);
+  });
+});
+
+describe('the supervising process dies', () => {
+  test(`killed ${kills} times (KEELSON_SEED=${seed}): each command runs once, and nothing is left`, async () => {
+    const dir = join(await temporaryDirectory(), '.keelson');
+    const effects = join(await temporaryDirectory(), 'effects');
+    const shape = { rows: 5, width: 4, seconds: 0.15 };
+    const executions = Math.max(1, Math.ceil(kills / 12));
+    const argument = { dir, effects, executions, shape } satisfies CommandPipelineArgument;
+    await using platform = await openPlatform({ dir, ...(await testBackends(dir)) });
+    const ended = async (): Promise<boolean> => {
+      const { executions: all } = await platform.pipelines.list({ pipeline: 'commands' });
+      return all.length === executions && all.every(({ endedAt }) => endedAt !== undefined);
+    };
+    const report = await killLoop({
+      ...{ program: childFile('command-pipelines'), argument, seed, processes: 2, kills },
+      everyMs: [60, 300],
+      done: ended,
+      timeoutMs: 60_000 + kills * 5000,
+    });
+    expect(report.kills).toBeGreaterThan(kills / 4);
+    const { executions: all } = await platform.pipelines.list({ pipeline: 'commands' });
+    expect(all.map(({ status, failure }) => failure ?? status)).toEqual(
+      Array(executions).fill('COMPLETED'),
+    );
+    const lines = (await readFile(effects, 'utf8')).trim().split('\n');
+    // Each of them once and in its first attempt: nobody has died but supervisors.
+    const steps = lines.map((line) => line.split(' ').slice(0, 2).join(' ')).toSorted();
+    const expected = commandPipeline(effects, shape).definition.steps.map(
+      ({ name }) => `${name} 1`,
+    );
+    expect(steps).toEqual(Array(executions).fill(expected).flat().toSorted());
+    for (const line of lines) expect(await lives(Number(line.split(' ')[2]))).toBe(false);
+    for (const { id } of all) {
+      for (const step of await platform.pipelines.steps(id)) {
+        expect(step).toMatchObject({
+          status: 'COMPLETED',
+          attempt: 1,
+          artifacts: [{ name: 'name' }],
+        });
+      }
+    }
+    for (const loop of platform.pipelines.loops) await loop.runOnce(new AbortController().signal);
+    expect(await readdir(join(dir, 'executors', 'process'))).toEqual([]);
+  }, 180_000);
+});
+
+async function lives(pid: number): Promise<boolean> {
+  const stat = await statOf(pid);
+  return stat !== undefined && !isZombie(stat);
+}
