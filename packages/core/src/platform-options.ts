@@ -19,6 +19,7 @@ import { platformWorkspace } from './operations/access-resources.ts';
 import { type TokenOptions, tokenOptions } from './operations/bearer-tokens.ts';
 import { healthWorkspace } from './operations/health/store-checks.ts';
 import { type NotifierRoute, notifiersOption } from './operations/notifiers/notifications.ts';
+import type { ResourceLimits } from './pipelines/pipelines.ts';
 import { publicKeys } from './registry/signing/signatures.ts';
 import { type SystemMetricsOption, systemMetricsOption } from './tracking/system-metrics.ts';
 import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
@@ -146,6 +147,8 @@ export interface PipelineRunOptions {
   readonly concurrency?: number;
   /** Tasks of executors that are watched at once; 64 when left out. */
   readonly supervised?: number;
+  /** How room on machines is shared out among users. */
+  readonly limits?: ResourceLimits;
   /** Where modules of steps that are named by a relative path lie; the working directory when left out. */
   readonly modulesRoot?: string;
   /** Where files of steps lie while they run; `work` in the platform's directory when left out. */
@@ -268,6 +271,17 @@ const schema = z.strictObject({
     .strictObject({
       concurrency: z.number().int().min(1).max(10_000).optional(),
       supervised: z.number().int().min(1).max(100_000).optional(),
+      limits: z
+        .strictObject({
+          perUser: z
+            .strictObject({
+              cpuCores: z.number().positive().optional(),
+              memoryBytes: z.number().int().positive().optional(),
+            })
+            .optional(),
+          holdBackMs: z.number().int().min(0).optional(),
+        })
+        .optional(),
       modulesRoot: name.optional(),
       workRoot: name.optional(),
     } satisfies Record<keyof PipelineRunOptions, z.ZodType>)

@@ -9,11 +9,13 @@ import { withCorrelation } from '../events/correlation.ts';
 import { assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { describeOwner } from '../process-owner.ts';
-import type { Admissions } from './admission/admission.ts';
+import { createAdmissions, type QueuedStep, type UserLimits } from './admission/admission.ts';
+import { type PoolUse, poolUses } from './admission/pool-uses.ts';
+import { createPools } from './admission/pools.ts';
 import type { StepCaching } from './cache/step-caching.ts';
 import { checkDefinition } from './check-definition.ts';
 import type { Pipeline } from './define-pipeline.ts';
-import { digestDefinition, type PipelineDefinition } from './definition.ts';
+import { digestDefinition, type PipelineDefinition, runsOn } from './definition.ts';
 import { createDefinitions, type LoadedDefinition } from './definitions.ts';
 import { StepEngine } from './engine.ts';
 import { type Execution, type ExecutionState, executionFromRecord, given } from './execution.ts';
@@ -131,9 +133,23 @@ export interface Pipelines {
    * attempt. NOT_FOUND for a step that there is none of, or whose log cannot be had from this process.
    */
   logs(executionId: string, step: string, options?: StepLogOptions): AsyncIterable<StepLogChunk>;
+  /** The steps that could start and wait, in the order in which they will, each with why: at most 1,000. */
+  queue(of?: { readonly executionId?: string }): Promise<readonly QueuedStep[]>;
+  /** The machines that steps run on: what they have, what of it is taken, and by which steps. */
+  resources(): Promise<readonly PoolUse[]>;
   readonly loops: readonly Loop[];
   /** Stops running steps here and gives them back, so that another process may go on at once. */
   close(): Promise<void>;
+}
+
+/** How room on machines is shared out. */
+export interface ResourceLimits {
+  readonly perUser?: UserLimits;
+  /**
+   * When a step has waited so long for room, smaller ones behind it that would take it are held back; 60,000 when
+   * left out.
+   */
+  readonly holdBackMs?: number;
 }
 
 /** What pipelines may be given beside their scope. */
@@ -150,7 +166,8 @@ export interface PipelinesOptions {
   readonly modulesRoot?: string;
   /** What conditions may ask besides the execution itself. */
   readonly facts?: ConditionFacts;
-  readonly admissions?: Admissions;
+  /** Bounds for what users may have at once of what is reserved. */
+  readonly limits?: ResourceLimits;
   readonly caching?: StepCaching;
   /** What steps that are no functions run on; none when left out. */
   readonly executors?: ExecutorsHere;
@@ -178,7 +195,17 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const link = createRunLink(scope, records, options.tracker);
   const owner = { ...describeOwner(), engine: scope.ids.next() };
   const conditions = createStepConditions(scope, records, definitions, values, options.facts ?? {});
-  const { admissions, caching } = options;
+  const { caching, limits } = options;
+  const pools = createPools(scope);
+  const admissions =
+    options.executors &&
+    createAdmissions(scope, {
+      executors: options.executors,
+      pools,
+      definitions,
+      ...given('perUser', limits?.perUser),
+      ...given('holdBackMs', limits?.holdBackMs),
+    });
   const external =
     options.executors &&
     createExternalSteps(scope, {
@@ -248,9 +275,28 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     await assertAllowed(scope, 'pipeline.run', `pipeline:${assertText(name, 'A pipeline', 100)}`);
     await scope.quotas?.assertRoom('compute');
     const loaded = await startable(name, version);
+    await assertRoom(loaded);
     const execution = await createExecution(scope, records, loaded, parameters, settings);
     await settling.settle(execution.id);
     return execution.facts;
+  }
+
+  /** EXHAUSTED, naming them, for steps that no machine there is could ever hold. */
+  async function assertRoom({ definition, digest }: LoadedDefinition): Promise<void> {
+    if (admissions === undefined) return;
+    const faults: string[] = [];
+    for (const step of definition.steps) {
+      if (step.resources === undefined && definition.resourceDefaults === undefined) continue;
+      const on = runsOn(step, digest);
+      const never = await admissions.never(step, definition.resourceDefaults, on);
+      if (never !== undefined) faults.push(never.reason);
+    }
+    if (faults.length === 0) return;
+    throw new KeelsonError(
+      'EXHAUSTED',
+      `Pipeline ${definition.name} cannot run here: ${faults.slice(0, 10).join('; ')}.`,
+      { details: { faults } },
+    );
   }
 
   /** Reads, checks and changes an execution as a whole, then settles what follows. */
@@ -398,6 +444,16 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       );
       return { value, artifacts: Object.fromEntries(artifacts) };
     },
+
+    async queue(asked = {}) {
+      const { executionId, ...rest } = assertObject(asked, 'pipelines.queue');
+      assertKnown(rest, [], 'pipelines.queue');
+      return (
+        (await admissions?.queue(executionId && assertText(executionId, 'An execution id'))) ?? []
+      );
+    },
+
+    resources: () => poolUses(scope, pools),
 
     logs(executionId, step, settings = {}) {
       assertObject(settings, 'pipelines.logs');

@@ -95,6 +95,8 @@ export interface StepState extends StepExecution {
   readonly toRelease: number;
   readonly output?: StoredOutput;
   readonly runsOn: string;
+  /** When the record came to its revision: since when it could start, for one that waits. */
+  readonly since: number;
   readonly missingDeps: number;
   readonly runningItems: number;
   readonly priority: number;
@@ -125,6 +127,7 @@ export function stepFromRecord(record: StoredRecord): StepState {
     pendingDeps: c['pendingDeps'] as number,
     toRelease: (c['toRelease'] as number | undefined) ?? 0,
     ...given('output', body['output'] as StoredOutput | undefined),
+    since: record.updatedAt,
     fanOut: stepExecutionId(facts.executionId, facts.step),
     runsOn: (c['runsOn'] as string | undefined) ?? `function:${c['definition'] as string}`,
     missingDeps: (c['missingDeps'] as number | undefined) ?? 0,

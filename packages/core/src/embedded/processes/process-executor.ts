@@ -20,6 +20,7 @@ import { describeOwner, ownerState } from '../../process-owner.ts';
 import { uuidV7 } from '../../uuid.ts';
 import { moduleCommand, readModuleResult } from './module-process.ts';
 import { readOutput } from './output-files.ts';
+import { startTimeIn, statOf } from './process-tree.ts';
 import { ProcessUnit } from './process-unit.ts';
 
 /** How processes are run. */
@@ -156,7 +157,7 @@ export class ProcessExecutor implements Executor {
    */
   async #claim(id: string, file: TaskFile, spec: TaskSpec): Promise<boolean> {
     const dir = join(this.#dir, id);
-    const aside = join(this.#dir, `.${file.nonce}`);
+    const aside = join(this.#dir, asideName(file.nonce));
     await mkdir(aside, { recursive: true });
     try {
       await writeFile(join(aside, 'task.json'), JSON.stringify(file));
@@ -190,7 +191,7 @@ export class ProcessExecutor implements Executor {
       if (!(await unit.neverBegins())) return false;
     }
     this.#units.delete(id);
-    const gone = join(this.#dir, `.${uuidV7()}`);
+    const gone = join(this.#dir, asideName(uuidV7()));
     try {
       await rename(dir, gone);
     } catch (error) {
@@ -311,10 +312,10 @@ export class ProcessExecutor implements Executor {
 
   /** What a process that died in the middle of making a task, or of removing one, has left. */
   async #clear(name: string): Promise<void> {
-    const dir = join(this.#dir, name);
-    const { creator } = (await readTask(dir)) ?? {};
-    const old = Date.now() - timeOfUuid(name.slice(1)) > 60_000;
-    if (old || ownerState(creator) === 'dead') await rm(dir, { recursive: true, force: true });
+    const [, pid, startTime] = name.split('.');
+    const stat = await statOf(Number(pid));
+    if (stat !== undefined && startTimeIn(stat) === startTime) return;
+    await rm(join(this.#dir, name), { recursive: true, force: true });
   }
 
   /** Until something may have changed; whoever watches keeps the deadline, and ends a gang that has lost one. */
@@ -463,9 +464,10 @@ async function readTask(dir: string): Promise<TaskFile | undefined> {
   }
 }
 
-/** When a UUIDv7 was made, in epoch ms. */
-function timeOfUuid(id: string): number {
-  return Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16) || 0;
+/** For what this process is making or removing: whoever finds it later sees whether that goes on. */
+function asideName(id: string): string {
+  const { pid, startTime } = describeOwner();
+  return `.${String(pid)}.${String(startTime)}.${id}`;
 }
 
 function unitName(index: number, { nonce }: TaskFile): string {
