@@ -111,7 +111,13 @@ const stepSchema = z.strictObject({
   env: texts.exactOptional(),
   resources: resources.exactOptional(),
   cache: z
-    .union([z.literal(false), z.strictObject({ maxAgeMs: duration.exactOptional() })])
+    .union([
+      z.literal(false),
+      z.strictObject({
+        maxAgeMs: duration.exactOptional(),
+        parameters: z.array(z.string()).exactOptional(),
+      }),
+    ])
     .exactOptional(),
   forEach: z
     .strictObject({

@@ -83,6 +83,8 @@ export interface StepOutputPort {
 export interface CachePolicy {
   /** Results older than this do not count; any age when left out. */
   readonly maxAgeMs?: number;
+  /** The parameters that matter to the step; all of them when left out. */
+  readonly parameters?: readonly string[];
 }
 
 /** One task for each item of a list that is known only at run time. */

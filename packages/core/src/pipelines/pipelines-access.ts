@@ -41,6 +41,8 @@ const rules: AccessRules<Pipelines> = {
   retry: runsExecution,
   outputs: readsExecution,
   logs: readsExecution,
+  explainCache: readsExecution,
+  clearCache: asks('pipeline.run', ([of]) => resourceOf('pipeline', at(of, ['pipeline']))),
   resources: asks('pipeline.read', () => 'pipeline:*'),
   queue: asks('pipeline.read', ([of]) => resourceOf('execution', at(of, ['executionId']))),
   loops: 'hidden',

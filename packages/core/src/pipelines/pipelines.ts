@@ -12,7 +12,8 @@ import { describeOwner } from '../process-owner.ts';
 import { createAdmissions, type QueuedStep, type UserLimits } from './admission/admission.ts';
 import { type PoolUse, poolUses } from './admission/pool-uses.ts';
 import { createPools } from './admission/pools.ts';
-import type { StepCaching } from './cache/step-caching.ts';
+import type { KeyParts } from './cache/explain-key.ts';
+import { createStepCaching } from './cache/step-caching.ts';
 import { checkDefinition } from './check-definition.ts';
 import type { Pipeline } from './define-pipeline.ts';
 import { digestDefinition, type PipelineDefinition, runsOn } from './definition.ts';
@@ -36,7 +37,7 @@ import { StepArtifact } from './step-artifact.ts';
 import { createStepAttempts } from './step-attempts.ts';
 import { createStepCommits } from './step-commits.ts';
 import { type ConditionFacts, createStepConditions } from './step-conditions.ts';
-import type { StepExecution, StepState } from './step-execution.ts';
+import type { CachedFrom, StepExecution, StepState } from './step-execution.ts';
 import { StepFunctions } from './step-functions.ts';
 import { StepLeases } from './step-leases.ts';
 import { createStepTurns } from './step-turn.ts';
@@ -64,6 +65,17 @@ export interface StepOutput {
   readonly value: unknown;
   /** By name, those included that it did not return. */
   readonly artifacts: Readonly<Record<string, StepArtifact>>;
+}
+
+/** Whether a step's result was taken from an earlier one, and why. */
+export interface CacheExplanation {
+  /** `off` where the step is not cached. */
+  readonly outcome: 'hit' | 'miss' | 'off';
+  readonly explanation: string;
+  readonly key?: string;
+  /** What the key is made of. */
+  readonly parts?: KeyParts;
+  readonly cachedFrom?: CachedFrom;
 }
 
 /** Pipelines and their executions. */
@@ -135,6 +147,10 @@ export interface Pipelines {
   logs(executionId: string, step: string, options?: StepLogOptions): AsyncIterable<StepLogChunk>;
   /** The steps that could start and wait, in the order in which they will, each with why: at most 1,000. */
   queue(of?: { readonly executionId?: string }): Promise<readonly QueuedStep[]>;
+  /** Whether a step's result was taken from an earlier one, and why, or why not. NOT_FOUND when there is no such step. */
+  explainCache(executionId: string, step: string): Promise<CacheExplanation>;
+  /** Forgets kept results, of one pipeline or step where named; answers how many. */
+  clearCache(of?: { readonly pipeline?: string; readonly step?: string }): Promise<number>;
   /** The machines that steps run on: what they have, what of it is taken, and by which steps. */
   resources(): Promise<readonly PoolUse[]>;
   readonly loops: readonly Loop[];
@@ -168,7 +184,6 @@ export interface PipelinesOptions {
   readonly facts?: ConditionFacts;
   /** Bounds for what users may have at once of what is reserved. */
   readonly limits?: ResourceLimits;
-  readonly caching?: StepCaching;
   /** What steps that are no functions run on; none when left out. */
   readonly executors?: ExecutorsHere;
   /** Where files of such steps lie while they run; below the system's temporary directory when left out. */
@@ -195,7 +210,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const link = createRunLink(scope, records, options.tracker);
   const owner = { ...describeOwner(), engine: scope.ids.next() };
   const conditions = createStepConditions(scope, records, definitions, values, options.facts ?? {});
-  const { caching, limits } = options;
+  const { limits } = options;
+  const caching = createStepCaching(scope, {
+    records,
+    ...given('executors', options.executors),
+    ...given('modulesRoot', options.modulesRoot),
+  });
   const pools = createPools(scope);
   const admissions =
     options.executors &&
@@ -216,14 +236,14 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     });
   const commits = createStepCommits(scope, records, definitions, settling, {
     tracked: link.tracked,
-    ...given('caching', caching),
+    caching,
   });
   const turns = createStepTurns(scope, {
     ...{ records, definitions, settling, commits, values, conditions, owner },
     tracked: link.tracked,
     lossLimit: options.lossLimit ?? 50,
     ...given('admissions', admissions),
-    ...given('caching', caching),
+    caching,
   });
   const leases = new StepLeases(scope, {
     owner,
@@ -454,6 +474,45 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     },
 
     resources: () => poolUses(scope, pools),
+
+    async explainCache(executionId, step) {
+      const state = await stepOf(executionId, step);
+      const { definition, steps } = await definitions.get(state.definition);
+      const defined = steps.get(step);
+      const { cacheKey: key, cacheNote, cachedFrom } = state;
+      const parts = key === undefined ? undefined : await caching.partsOf(key);
+      if (key !== undefined) {
+        return {
+          outcome: cachedFrom === undefined ? 'miss' : 'hit',
+          explanation: cacheNote ?? '',
+          key,
+          ...given('parts', parts),
+          ...given('cachedFrom', cachedFrom),
+        };
+      }
+      if (cachedFrom !== undefined) {
+        const explanation = `reused from execution ${cachedFrom.executionId}, as the start of this one asked for`;
+        return { outcome: 'hit', explanation, cachedFrom };
+      }
+      const off = defined?.cache === false || defined?.repeat !== undefined;
+      const none =
+        off || defined === undefined
+          ? { none: 'its definition says so' }
+          : await caching.keyOf(definition.name, defined, { parameters: {}, packed: {} });
+      return {
+        outcome: 'off',
+        explanation: 'none' in none ? `not cached: ${none.none}` : 'it has not been looked for yet',
+      };
+    },
+
+    async clearCache(of = {}) {
+      const { pipeline, step, ...rest } = assertObject(of, 'pipelines.clearCache');
+      assertKnown(rest, [], 'pipelines.clearCache');
+      if (pipeline !== undefined) assertText(pipeline, 'A pipeline', 255);
+      if (step !== undefined) assertText(step, 'A step', 255);
+      await assertAllowed(scope, 'pipeline.run', `pipeline:${pipeline ?? '*'}`);
+      return caching.clear({ ...given('pipeline', pipeline), ...given('step', step) });
+    },
 
     logs(executionId, step, settings = {}) {
       assertObject(settings, 'pipelines.logs');

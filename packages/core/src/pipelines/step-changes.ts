@@ -118,6 +118,8 @@ export interface StartWith {
   readonly held: readonly Held[];
   readonly allocated?: JsonObject;
   readonly cacheKey?: string;
+  /** Why it is computed. */
+  readonly cacheNote?: string;
 }
 
 /** PENDING (or RUNNING under a supervisor that died) → RUNNING, the attempt one higher. */
@@ -151,7 +153,12 @@ export function startStep(
         endedAt: undefined,
         ...(made.cacheKey === undefined ? {} : { cacheKey: made.cacheKey }),
       },
-      { ...body, ...reserved, owner: made.owner },
+      {
+        ...body,
+        ...reserved,
+        owner: made.owner,
+        ...(made.cacheNote === undefined ? {} : { cacheNote: made.cacheNote }),
+      },
     ),
     ...(lost
       ? [stepEvent(author, state, 'step.retried', { attempt: state.attempt, ...died })]
@@ -199,6 +206,7 @@ export interface StepResult {
   /** The attempt whose result it is, where it is not its own. */
   readonly cachedFrom?: CachedFrom;
   readonly cacheKey?: string;
+  readonly cacheNote?: string;
   /** What goes into the same commit. */
   readonly changes?: readonly Change[];
 }
@@ -246,6 +254,7 @@ export function completeStep(
         output: { ...output } as unknown as Json,
         artifacts: artifacts.map((artifact) => ({ ...artifact })),
         ...(cachedFrom === undefined ? {} : { cachedFrom: { ...cachedFrom } }),
+        ...(result.cacheNote === undefined ? {} : { cacheNote: result.cacheNote }),
       },
     ),
     ...freed(state.held),
@@ -267,10 +276,11 @@ export function completeStep(
             },
           }),
     }),
-    ...closeStep(author, execution, now, following, begins),
+    ...closeStep(author, execution, now, begins ? { dependents: [] } : following, begins),
   ];
 }
 
+// One that has begun in the same commit is ended by whoever settles it.
 /** One open step fewer; the execution ends where that was the last. */
 function closeStep(
   author: Author,
@@ -354,7 +364,7 @@ export function skipStep(
     ...freed(state.held),
     ...told.changes,
     stepEvent(author, state, 'step.skipped', { reason: why.reason }),
-    ...closeStep(author, execution, now, following, begins),
+    ...closeStep(author, execution, now, begins ? { dependents: [] } : following, begins),
   ];
 }
 

@@ -161,7 +161,8 @@ export function createStepCommits(
         if (state === 'ended') return { changes: [], result: undefined };
         const execution = await records.get(state.executionId);
         const follows = await following(execution, { state, artifacts: result.artifacts });
-        const filled = state.cacheKey === undefined ? [] : ((await caching?.fill(state)) ?? []);
+        const filled =
+          state.cacheKey === undefined ? [] : ((await caching?.fill(state, result)) ?? []);
         const whole = { ...result, changes: [...(result.changes ?? []), ...filled] };
         const held = { state, claim: claim() };
         return {

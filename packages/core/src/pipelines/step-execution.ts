@@ -48,6 +48,8 @@ export interface StepExecution {
   /** The attempt whose result stands for its own. */
   readonly cachedFrom?: CachedFrom;
   readonly cacheKey?: string;
+  /** Why its result was taken from an earlier one, or computed. */
+  readonly cacheNote?: string;
   /** What was reserved for it. */
   readonly allocated?: JsonObject;
   /** Of the last attempt, as far as its executor tells. */
@@ -171,6 +173,7 @@ function factsOf({ id, columns: c, body }: StoredRecord): StepExecution {
     ...given('childExecutionId', body['child'] as string | undefined),
     ...given('cachedFrom', body['cachedFrom'] as unknown as CachedFrom | undefined),
     ...given('cacheKey', c['cacheKey'] as string | undefined),
+    ...given('cacheNote', body['cacheNote'] as string | undefined),
     ...given('allocated', body['allocated'] as JsonObject | undefined),
     ...detailsOf(body),
   };

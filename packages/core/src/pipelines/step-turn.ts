@@ -2,7 +2,7 @@ import type { Resources } from '../contracts/executor.ts';
 import type { Change, ClaimKey } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
-import type { Json, JsonObject } from '../json.ts';
+import type { JsonObject } from '../json.ts';
 import { commitChanges } from '../operations/decide-and-commit.ts';
 import type { Admission, Admissions, Allocated } from './admission/admission.ts';
 import type { CacheKey, StepCaching } from './cache/step-caching.ts';
@@ -166,7 +166,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     const lost = state.status === 'RUNNING';
     const key = lost ? undefined : await cacheKey(step, loaded, execution, inputs);
     const known = key && (await fromCache(held, execution, step, key));
-    if (known !== undefined) return known;
+    if (known !== undefined && 'do' in known) return known;
     const admission = lost ? undefined : await admit(held, claim, loaded, step);
     if (admission !== undefined && admission.verdict !== 'admitted') {
       return admission.verdict === 'never' ? nothing : { do: 'wait', reason: admission.reason };
@@ -187,6 +187,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
         ? {}
         : { allocated: admission.allocated as unknown as JsonObject }),
       ...(key === undefined ? {} : { cacheKey: key.key }),
+      ...(known?.miss === undefined ? {} : { cacheNote: `computed: ${known.miss}` }),
     });
     try {
       await commit(changes);
@@ -289,8 +290,8 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     if (parts.caching === undefined || step.cache === false || step.repeat !== undefined) {
       return undefined;
     }
-    const given = { parameters, packedInputs: inputs.packed as Json };
-    const key = await parts.caching.keyOf(step, loaded, given);
+    const { name } = loaded.definition;
+    const key = await parts.caching.keyOf(name, step, { parameters, packed: inputs.packed });
     return 'none' in key ? undefined : key;
   }
 
@@ -299,17 +300,20 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     execution: ExecutionState,
     step: StepDefinition,
     key: CacheKey,
-  ): Promise<Turn | undefined> {
+  ): Promise<Turn | { readonly miss: string | undefined }> {
     const { state } = held;
     const policy = step.cache === false ? undefined : step.cache;
     const look = await parts.caching?.look(key, policy, state);
-    if (look === undefined || look.found === 'miss') return undefined;
+    if (look === undefined || look.found === 'miss') return { miss: look?.explanation };
     if (look.found === 'busy') {
       const readyAt = scope.clock.now() + busyMs;
       return commitNothing(parkStep(held, execution, look.explanation, readyAt));
     }
     const { output, artifacts, from } = look;
-    const result = { output, artifacts, cachedFrom: from, cacheKey: key.key };
+    const result = {
+      ...{ output, artifacts, cachedFrom: from, cacheKey: key.key },
+      cacheNote: look.explanation,
+    };
     const follows = await commits.following(execution, { state, artifacts });
     await commit(completeStep(scope, held, execution, result, follows, tracked));
     await commits.settled(state, execution);

@@ -42,7 +42,7 @@ export const usedColumns: Readonly<Record<string, string>> = {
 };
 
 /** The id of the record of a pool: the same whoever computes it. */
-export function poolId(pool: string): string {
+function poolId(pool: string): string {
   return `pool-${createHash('sha256').update(pool).digest('hex').slice(0, 32)}`;
 }
 
