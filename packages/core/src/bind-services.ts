@@ -130,7 +130,7 @@ export function bindServices(
   const { registry, loops: registryLoops } = createRegistry(scope, tracking, registryParts);
   const { workRoot = join(stores.dir, 'work'), ...running } = options.pipelines ?? {};
   const pipelines = createPipelines(scope, {
-    ...{ tracker, functions, executors: parts.executors, workRoot },
+    ...{ tracker, functions, executors: parts.executors, workRoot, events },
     ...running,
   });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};

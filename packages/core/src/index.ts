@@ -41,6 +41,10 @@ export type { BackupCheck, BackupFinding } from './embedded/backup-check.ts';
 export type { RestoreReport } from './embedded/backup-restore.ts';
 export { type CacheOptions, cachedArtifacts } from './embedded/cached-artifacts.ts';
 export {
+  ProcessExecutor,
+  type ProcessExecutorOptions,
+} from './embedded/processes/process-executor.ts';
+export {
   type ErrorClass,
   type ErrorCode,
   type ErrorDetails,

@@ -25,7 +25,11 @@ export interface Definitions {
 }
 
 /** The stored definitions of the scope's workspace. */
-export function createDefinitions(scope: Scope): Definitions {
+export function createDefinitions(
+  scope: Scope,
+  /** Told of each definition that is the highest of its name, once in this process. */
+  newest: (definition: PipelineDefinition) => Promise<void> = async () => undefined,
+): Definitions {
   const { metadata, workspace } = scope;
   const known = new Map<string, LoadedDefinition>();
   const stored = new Set<string>();
@@ -96,6 +100,11 @@ export function createDefinitions(scope: Scope): Definitions {
         else if (same.columns['digest'] !== digest) {
           throw differs(definition.name, definition.version);
         }
+        const all = await read(definition.name);
+        const higher = all.some(({ columns }) =>
+          semver.gt(columns['version'] as string, definition.version),
+        );
+        if (!higher) await newest(definition);
         stored.add(digest);
       }
       return load(digest, definition);

@@ -2,10 +2,13 @@ import type { Scope } from '../contracts/scope.ts';
 import {
   type AccessRules,
   asks,
+  asksAll,
   at,
   guard,
   named,
+  namedIn,
   resourceOf,
+  streams,
 } from '../operations/access-guard.ts';
 import type { Pipelines } from './pipelines.ts';
 
@@ -40,11 +43,37 @@ const rules: AccessRules<Pipelines> = {
   resume: runsExecution,
   retry: runsExecution,
   outputs: readsExecution,
-  logs: readsExecution,
+  logs: streams(readsExecution),
   explainCache: readsExecution,
   clearCache: asks('pipeline.run', ([of]) => resourceOf('pipeline', at(of, ['pipeline']))),
   resources: asks('pipeline.read', () => 'pipeline:*'),
   queue: asks('pipeline.read', ([of]) => resourceOf('execution', at(of, ['executionId']))),
+  schedules: {
+    put: asksAll(
+      asks('pipeline.define', namedIn('pipeline', 'pipeline')),
+      asks('pipeline.run', namedIn('pipeline', 'pipeline')),
+    ),
+    get: asks('pipeline.read'),
+    list: asks('pipeline.read', ([query]) => resourceOf('pipeline', at(query, ['pipeline']))),
+    pause: asks('pipeline.define'),
+    resume: asks('pipeline.define'),
+    remove: asks('pipeline.define'),
+    next: asks('pipeline.read'),
+    fire: asks('pipeline.run'),
+    backfill: asks('pipeline.run'),
+  },
+  triggers: {
+    put: asksAll(
+      asks('pipeline.define', namedIn('pipeline', 'pipeline')),
+      asks('pipeline.run', namedIn('pipeline', 'pipeline')),
+    ),
+    get: asks('pipeline.read'),
+    list: asks('pipeline.read', ([query]) => resourceOf('pipeline', at(query, ['pipeline']))),
+    pause: asks('pipeline.define'),
+    resume: asks('pipeline.define'),
+    remove: asks('pipeline.define'),
+    fire: asks('pipeline.run'),
+  },
   loops: 'hidden',
   close: 'local',
 };

@@ -31,6 +31,8 @@ import { assertKnown } from './known-options.ts';
 import { createModuleLoader } from './module-loader.ts';
 import { createPipelineLoop } from './pipeline-loop.ts';
 import { createRunLink, type RunTracker } from './run-link.ts';
+import { createSchedules, type Schedules } from './schedules/schedules.ts';
+import { createTriggers, type Subscribe, type Triggers } from './schedules/triggers.ts';
 import { createSettling } from './settling.ts';
 import { createExecution, type StartOptions } from './start-execution.ts';
 import { StepArtifact } from './step-artifact.ts';
@@ -153,6 +155,10 @@ export interface Pipelines {
   clearCache(of?: { readonly pipeline?: string; readonly step?: string }): Promise<number>;
   /** The machines that steps run on: what they have, what of it is taken, and by which steps. */
   resources(): Promise<readonly PoolUse[]>;
+  /** Starts by the clock. */
+  readonly schedules: Schedules;
+  /** Starts by events and webhooks. */
+  readonly triggers: Triggers;
   readonly loops: readonly Loop[];
   /** Stops running steps here and gives them back, so that another process may go on at once. */
   close(): Promise<void>;
@@ -184,6 +190,11 @@ export interface PipelinesOptions {
   readonly facts?: ConditionFacts;
   /** Bounds for what users may have at once of what is reserved. */
   readonly limits?: ResourceLimits;
+  /** Events, for triggers; there are none when left out. */
+  readonly events?: {
+    readonly subscribe: Subscribe;
+    readonly removeSubscription: (name: string) => Promise<void>;
+  };
   /** What steps that are no functions run on; none when left out. */
   readonly executors?: ExecutorsHere;
   /** Where files of such steps lie while they run; below the system's temporary directory when left out. */
@@ -204,7 +215,10 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const { metadata, workspace } = scope;
   const functions = options.functions ?? new StepFunctions();
   const records = createExecutionRecords(scope);
-  const definitions = createDefinitions(scope);
+  const definitions = createDefinitions(scope, async (definition) => {
+    await timed.follow(definition);
+    await triggered?.follow(definition);
+  });
   const settling = createSettling(scope, records, definitions);
   const values = createStepValues(scope, records);
   const link = createRunLink(scope, records, options.tracker);
@@ -273,6 +287,32 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     external !== undefined && (await external.collectLeftovers(signal)) > 0;
   const loop = createPipelineLoop({ engine, leases, settling, link, collect });
   const readLogs = createStepLogs(scope, records, external);
+
+  const starting = {
+    start: (pipeline: string, parameters: JsonObject, how: StartOptions) =>
+      start(pipeline, parameters, how),
+    definition: async (name: string, version?: string) =>
+      (functions.find(name, version) ?? (await definitions.find(name, version))).definition,
+  };
+  const timed = createSchedules(scope, {
+    ...starting,
+    wait: async (id, signal) =>
+      (
+        await waitForExecution(
+          scope,
+          { records, engine, leases, settling, link, functions },
+          id,
+          given('signal', signal),
+        )
+      ).facts,
+  });
+  const triggered =
+    options.events &&
+    createTriggers(scope, {
+      ...starting,
+      subscribe: options.events.subscribe,
+      removeSubscription: options.events.removeSubscription,
+    });
 
   async function startable(pipeline: string, version?: string): Promise<LoadedDefinition> {
     const registered = functions.find(pipeline, version);
@@ -524,7 +564,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       );
     },
 
-    loops: [loop],
+    schedules: timed.schedules,
+    get triggers() {
+      if (triggered !== undefined) return triggered.triggers;
+      throw new KeelsonError('UNSUPPORTED', 'These pipelines were made without events.');
+    },
+    loops: [loop, timed.loop, ...(triggered === undefined ? [] : [triggered.loop])],
     close: () => engine.close(),
   };
 }

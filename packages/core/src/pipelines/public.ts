@@ -1,4 +1,7 @@
 // What users of the package see of pipelines.
+
+export type { QueuedStep, UserLimits } from './admission/admission.ts';
+export type { PoolHolder, PoolUse } from './admission/pool-uses.ts';
 export {
   type CommandOptions,
   definePipeline,
@@ -24,9 +27,22 @@ export type {
 } from './definition.ts';
 export type { Execution, ExecutionTrigger, PartialRun } from './execution.ts';
 export type { ExecutionStatus, StepStatus } from './execution-state.ts';
+export type { StepLogChunk } from './executors/log-store.ts';
+export type { StepLogOptions } from './executors/step-logs.ts';
 export { continueWith, type FurtherSteps } from './further-steps.ts';
 export type { PartOptions } from './partial-run.ts';
-export type { EndedExecution, Pipelines, StepOutput, TypedExecution } from './pipelines.ts';
+export type {
+  CacheExplanation,
+  EndedExecution,
+  Pipelines,
+  ResourceLimits,
+  StepOutput,
+  TypedExecution,
+} from './pipelines.ts';
+export type { Backfill, BackfillOptions, BackfillProgress } from './schedules/backfill.ts';
+export type { NewSchedule, Schedule, StartFailure } from './schedules/schedule.ts';
+export type { Schedules } from './schedules/schedules.ts';
+export type { NewTrigger, Trigger, Triggers } from './schedules/triggers.ts';
 export type { StartOptions } from './start-execution.ts';
 export type { StepArtifact } from './step-artifact.ts';
 export type { CachedFrom, StepExecution } from './step-execution.ts';

@@ -133,6 +133,10 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
       [{ model: w.model, version: w.version, to: 'STAGING', reason: 'x' }],
     ],
 
+    'pipelines.schedules.put': [
+      [{ name: 'nightly', pipeline: w.pipeline, cron: '0 6 * * *', parameters: {} }],
+    ],
+    'pipelines.triggers.put': [[{ name: 'push', pipeline: w.pipeline, on: 'run.completed' }]],
     'pipelines.add': [],
     'pipelines.close': [],
     'pipelines.putDefinition': [[secretPipeline]],

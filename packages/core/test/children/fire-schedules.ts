@@ -1,0 +1,16 @@
+import { openPlatform } from '../../src/open-platform.ts';
+import { scenarioProcess } from '../../src/testing/faults/scenario-process.ts';
+import { testBackends } from '../test-backends.ts';
+
+/** Where schedules are fired. */
+export interface ScheduleArgument {
+  readonly dir: string;
+}
+
+scenarioProcess<{ readonly dir: string }>(async ({ argument: { dir }, signal, working }) => {
+  const platform = await openPlatform({ dir, ...(await testBackends(dir)) });
+  working();
+  platform.start();
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  await platform.close();
+});
