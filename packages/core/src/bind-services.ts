@@ -42,6 +42,7 @@ import type { AnySaga } from './operations/saga.ts';
 import { createSagas } from './operations/sagas.ts';
 import type { ExecutorsHere } from './pipelines/executors/executors-here.ts';
 import { createPipelines, type Pipelines } from './pipelines/pipelines.ts';
+import { registryFact } from './pipelines/registry-fact.ts';
 import type { StepFunctions } from './pipelines/step-functions.ts';
 import { platformCaretakers } from './platform-caretakers.ts';
 import { platformKinds } from './platform-kinds.ts';
@@ -131,6 +132,7 @@ export function bindServices(
   const { workRoot = join(stores.dir, 'work'), ...running } = options.pipelines ?? {};
   const pipelines = createPipelines(scope, {
     ...{ tracker, functions, executors: parts.executors, workRoot, events },
+    facts: { registry: registryFact(registry) },
     ...running,
   });
   const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};

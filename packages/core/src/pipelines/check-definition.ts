@@ -14,6 +14,7 @@ import {
   sourcesOf,
   type TriggerDefinition,
 } from './definition.ts';
+import { definitionFaults } from './definition-faults.ts';
 import { assertParametersSchema } from './parameters.ts';
 import { findCycle } from './step-graph.ts';
 
@@ -193,6 +194,7 @@ export function checkDefinition(value: unknown): PipelineDefinition {
     if (cycle !== undefined) {
       faults.push(`steps wait for one another in a circle: ${cycle.join(' → ')}`);
     }
+    faults.push(...definitionFaults(definition));
   }
   if (faults.length > 0) throw refuse(value, faults);
   if (definition.parameters !== undefined) assertParametersSchema(definition);

@@ -31,6 +31,7 @@ export type { StepLogChunk } from './executors/log-store.ts';
 export type { StepLogOptions } from './executors/step-logs.ts';
 export { continueWith, type FurtherSteps } from './further-steps.ts';
 export type { PartOptions } from './partial-run.ts';
+export { formatPipeline, parsePipeline } from './pipeline-file.ts';
 export type {
   CacheExplanation,
   EndedExecution,

@@ -1,0 +1,184 @@
+import { isKeelsonError } from '../errors.ts';
+import type { JsonObject } from '../json.ts';
+import { compileExpression, type ExpressionOptions } from '../language/conditions.ts';
+import {
+  type InputSource,
+  type PipelineDefinition,
+  type StepDefinition,
+  type StepInput,
+  type StepOutputPort,
+  sourcesOf,
+} from './definition.ts';
+import { CronTimes } from './schedules/cron.ts';
+import { schemaMisfit } from './schema-fit.ts';
+
+/** The questions of fact that conditions may ask. */
+export const conditionFunctions: readonly string[] = ['registry'];
+
+/** What is wrong with a definition whose names and references are sound: each with its place. */
+export function definitionFaults(definition: PipelineDefinition): readonly string[] {
+  const byName = new Map(definition.steps.map((step) => [step.name, step]));
+  return [
+    ...definition.steps.flatMap((step, i) => {
+      const at = `steps[${i}] "${step.name}"`;
+      return [
+        ...inputFaults(step, at, byName, definition.parameters),
+        ...conditionFaults(step, at),
+        ...combinationFaults(step, at),
+      ];
+    }),
+    ...startFaults(definition),
+  ];
+}
+
+function inputFaults(
+  step: StepDefinition,
+  at: string,
+  byName: ReadonlyMap<string, StepDefinition>,
+  parameters: JsonObject | undefined,
+): readonly string[] {
+  const ports: [string, StepInput][] = Object.entries(step.inputs);
+  if (step.forEach !== undefined) {
+    if (Object.hasOwn(step.inputs, step.forEach.as)) {
+      return [`${at}.inputs.${step.forEach.as}: that is the name of the item`];
+    }
+    ports.push([`${step.forEach.as} (forEach)`, { from: step.forEach.items }]);
+  }
+  return ports.flatMap(([name, port]) =>
+    sourcesOf(port).flatMap((source) =>
+      sourceFaults(source, port, byName, parameters).map(
+        (fault) => `${at}.inputs.${name}: ${fault}`,
+      ),
+    ),
+  );
+}
+
+function sourceFaults(
+  source: InputSource,
+  port: StepInput,
+  byName: ReadonlyMap<string, StepDefinition>,
+  parameters: JsonObject | undefined,
+): readonly string[] {
+  if ('parameter' in source) {
+    const properties = parameters?.['properties'] as
+      | Readonly<Record<string, JsonObject>>
+      | undefined;
+    if (properties === undefined) return [];
+    const declared = Object.hasOwn(properties, source.parameter)
+      ? properties[source.parameter]
+      : undefined;
+    if (declared === undefined) {
+      return [
+        `there is no parameter ${source.parameter}; there are ${Object.keys(properties).join(', ') || 'none'}`,
+      ];
+    }
+    return misfit(declared, port.schema);
+  }
+  if (!('step' in source)) return [];
+  const from = byName.get(source.step);
+  if (from === undefined || source.output === undefined || from.outputs === undefined) return [];
+  const output = Object.hasOwn(from.outputs, source.output)
+    ? from.outputs[source.output]
+    : undefined;
+  if (output === undefined) {
+    return [
+      `step "${source.step}" puts out no ${source.output}; it puts out ${Object.keys(from.outputs).join(', ') || 'nothing'}`,
+    ];
+  }
+  return [...typeFaults(output, port, source.step), ...misfit(output.schema, port.schema)];
+}
+
+function typeFaults(output: StepOutputPort, port: StepInput, from: string): readonly string[] {
+  if (port.type === undefined || port.type === output.type || port.type === 'artifact') return [];
+  return [`it takes a ${port.type}, and step "${from}" puts out a ${output.type}`];
+}
+
+function misfit(given: JsonObject | undefined, asked: JsonObject | undefined): readonly string[] {
+  const why = given === undefined || asked === undefined ? undefined : schemaMisfit(given, asked);
+  return why === undefined ? [] : [`what is put out does not fit its schema: ${why}`];
+}
+
+function conditionFaults(step: StepDefinition, at: string): readonly string[] {
+  const over = (names: readonly string[]): ExpressionOptions => {
+    return { names, functions: conditionFunctions };
+  };
+  return [
+    ...expressionFaults(step.when, `${at}.when`, over(['parameters', 'outputs', 'metrics']), step),
+    ...expressionFaults(
+      step.repeat?.until,
+      `${at}.repeat.until`,
+      over(['output', 'metrics', 'iteration']),
+    ),
+    ...expressionFaults(
+      step.forEach?.stopWhen,
+      `${at}.forEach.stopWhen`,
+      over(['output', 'metrics', 'index']),
+    ),
+  ];
+}
+
+function expressionFaults(
+  source: string | undefined,
+  at: string,
+  options: ExpressionOptions,
+  step?: StepDefinition,
+): readonly string[] {
+  if (source === undefined) return [];
+  try {
+    const { paths } = compileExpression(source, options);
+    if (step === undefined) return [];
+    const foreign = paths
+      .filter(([root, name]) => (root === 'outputs' || root === 'metrics') && name !== undefined)
+      .map(([, name]) => name as string)
+      .filter((name) => !step.dependsOn.includes(name));
+    return [...new Set(foreign)].map(
+      (name) =>
+        `${at}: it looks at step "${name}", which the step does not depend on; name it in after`,
+    );
+  } catch (error) {
+    if (!isKeelsonError(error, 'SYNTAX', 'INVALID')) throw error;
+    return [`${at}: ${error.message.replace(/\.$/, '')}`];
+  }
+}
+
+function combinationFaults(step: StepDefinition, at: string): readonly string[] {
+  const { run, forEach, repeat, distributed, executor, outputs } = step;
+  const task = run.type === 'command' || run.type === 'image';
+  const own = run.type === 'function' || (run.type === 'module' && run.isolation === 'inline');
+  const faults: string[] = [];
+  if (forEach !== undefined && repeat !== undefined) {
+    faults.push('forEach and repeat do not go together; let each item be a pipeline that repeats');
+  }
+  if (distributed !== undefined && own) {
+    faults.push(
+      'a distributed step runs as processes: let it be a command, an image or a module with isolation process',
+    );
+  }
+  if (executor !== undefined && run.type === 'function') {
+    faults.push('a function of this process has no executor; let it be a module');
+  }
+  if (task && repeat !== undefined && Object.keys(outputs ?? {}).length === 0) {
+    faults.push('a task that repeats needs an output for its condition to look at');
+  }
+  return faults.map((fault) => `${at}: ${fault}`);
+}
+
+function startFaults({ schedule, triggers = [] }: PipelineDefinition): readonly string[] {
+  const faults: string[] = [];
+  if (schedule !== undefined) {
+    try {
+      new CronTimes(schedule.cron, schedule.timeZone);
+    } catch (error) {
+      if (!isKeelsonError(error, 'INVALID')) throw error;
+      faults.push(`schedule: ${error.message.replace(/\.$/, '')}`);
+    }
+  }
+  for (const [i, trigger] of triggers.entries()) {
+    const options = { names: ['event'] };
+    faults.push(...expressionFaults(trigger.when, `triggers[${i}].when`, options));
+    for (const [name, source] of Object.entries(trigger.parameters ?? {})) {
+      faults.push(...expressionFaults(source, `triggers[${i}].parameters.${name}`, options));
+    }
+  }
+  return faults;
+}
