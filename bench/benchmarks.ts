@@ -145,6 +145,12 @@ export const benchmarks: readonly Benchmark[] = [
       (await import('./registry-downloads.ts')).benchRegistryDownloads(context),
   },
   {
+    name: 'pipelines',
+    sentence:
+      'What the engine costs a step on both stores; a command as a step, beside the bare spawn.',
+    run: async (context) => (await import('./pipelines.ts')).benchPipelines(context),
+  },
+  {
     name: 'predictions',
     sentence:
       'Rows of the prediction log, appended and read, beside rows with JSON in node:sqlite.',
