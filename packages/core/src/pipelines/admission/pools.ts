@@ -3,7 +3,7 @@ import type { Executor, ExecutorCapacity, MachineCapacity } from '../../contract
 import type { Columns, StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
-import type { Json } from '../../json.ts';
+import { canonicalJson, type Json } from '../../json.ts';
 import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { totalOf } from './asked-resources.ts';
 import type { Amounts } from './queue-order.ts';
@@ -148,7 +148,8 @@ function isCurrent(
   return (
     now - pool.seenAt < publishMs &&
     pool.executors.includes(executor.name) &&
-    JSON.stringify(pool.machines) === JSON.stringify(machines)
+    // A store may give back the members of an object in another order.
+    canonicalJson(pool.machines as unknown as Json) === canonicalJson(machines as unknown as Json)
   );
 }
 
