@@ -20,7 +20,7 @@ import { describeOwner, ownerState } from '../../process-owner.ts';
 import { uuidV7 } from '../../uuid.ts';
 import { moduleCommand, readModuleResult } from './module-process.ts';
 import { readOutput } from './output-files.ts';
-import { startTimeIn, statOf } from './process-tree.ts';
+import { isZombie, startTimeIn, statOf } from './process-tree.ts';
 import { ProcessUnit } from './process-unit.ts';
 
 /** How processes are run. */
@@ -314,7 +314,8 @@ export class ProcessExecutor implements Executor {
   async #clear(name: string): Promise<void> {
     const [, pid, startTime] = name.split('.');
     const stat = await statOf(Number(pid));
-    if (stat !== undefined && startTimeIn(stat) === startTime) return;
+    const lives = stat !== undefined && !isZombie(stat) && startTimeIn(stat) === startTime;
+    if (lives) return;
     await rm(join(this.#dir, name), { recursive: true, force: true });
   }
 
