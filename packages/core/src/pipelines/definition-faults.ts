@@ -13,7 +13,7 @@ import { CronTimes } from './schedules/cron.ts';
 import { schemaMisfit } from './schema-fit.ts';
 
 /** The questions of fact that conditions may ask. */
-export const conditionFunctions: readonly string[] = ['registry'];
+const conditionFunctions: readonly string[] = ['registry'];
 
 /** What is wrong with a definition whose names and references are sound: each with its place. */
 export function definitionFaults(definition: PipelineDefinition): readonly string[] {
