@@ -1,6 +1,7 @@
 import { crashScenarios } from './crash-scenarios.ts';
 import { killScenarios } from './kill-scenarios.ts';
 import { outageScenarios } from './outage-scenarios.ts';
+import { pipelineKills } from './pipeline-kills.ts';
 import type { FaultScenario } from './scenario.ts';
 import { serviceLevels } from './service-levels.ts';
 
@@ -8,6 +9,7 @@ import { serviceLevels } from './service-levels.ts';
 export const scenarios: readonly FaultScenario[] = [
   ...crashScenarios,
   ...killScenarios,
+  pipelineKills,
   ...outageScenarios,
   serviceLevels,
 ];
