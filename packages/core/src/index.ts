@@ -45,6 +45,10 @@ export {
   type ProcessExecutorOptions,
 } from './embedded/processes/process-executor.ts';
 export {
+  ThreadExecutor,
+  type ThreadExecutorOptions,
+} from './embedded/processes/thread-executor.ts';
+export {
   type ErrorClass,
   type ErrorCode,
   type ErrorDetails,

@@ -14,6 +14,7 @@ import type { Deployments } from './deployments/deployments.ts';
 import { FileDownloadCache } from './embedded/download-cache.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
 import { ProcessExecutor } from './embedded/processes/process-executor.ts';
+import { ThreadExecutor } from './embedded/processes/thread-executor.ts';
 import { KeelsonError } from './errors.ts';
 import { correlatedLogger } from './events/correlated-logger.ts';
 import type { PlatformEvents } from './events/platform-events.ts';
@@ -147,6 +148,7 @@ class OpenPlatform implements Platform {
     this.#downloads = new FileDownloadCache({ dir, maxBytes, logger: portsOf(options).logger });
     this.#executors = createExecutors(options.executors ?? [], {
       process: () => new ProcessExecutor({ stateDir: join(stores.dir, 'executors', 'process') }),
+      thread: () => new ThreadExecutor(),
     });
     // Our own files need no breaker.
     const metadata =

@@ -75,8 +75,8 @@ export interface PlatformOptions {
    */
   readonly caretakers?: readonly Caretaker[];
   /**
-   * What steps of pipelines that are no functions run on, such as `new DockerExecutor(…)`; beside `process`,
-   * which is there by itself.
+   * What steps of pipelines that are no functions run on, such as `new DockerExecutor(…)`; beside `process` and
+   * `thread`, which are there by themselves.
    */
   readonly executors?: readonly Executor[];
   readonly pipelines?: PipelineRunOptions;

@@ -11,6 +11,7 @@ import type {
 import type { Clock } from '../contracts/ports.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { asJson, type JsonObject } from '../json.ts';
+import { thrownError } from './processes/thrown-error.ts';
 import { TaskLog } from './task-log.ts';
 
 /** What a function that runs as a task is given. */
@@ -23,13 +24,15 @@ export interface TaskContext {
   readonly signal: AbortSignal;
   /** Writes into the log of the task; that of the process is not captured. */
   readonly console: Console;
+  /** The same, of a piece that needs no line of its own. */
+  readonly write: (stream: LogChunk['stream'], text: string) => void;
 }
 
 /** A function that can run as a task; what it answers is the task's output. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a function without an answer has no output
 export type TaskFunction = (task: TaskContext) => JsonObject | void | Promise<JsonObject | void>;
 
-type End = Pick<TaskObservation, 'state' | 'reason' | 'message' | 'exitCode' | 'output'>;
+type End = Pick<TaskObservation, 'state' | 'reason' | 'message' | 'exitCode' | 'output' | 'error'>;
 
 /** How a task ends that was asked to stop. */
 type Stop = End & { readonly state: 'cancelled' | 'failed' };
@@ -109,12 +112,19 @@ export class FunctionTask {
         env: this.#spec.env,
         signal: this.#controller.signal,
         console: new Console({ stdout: this.#sink('stdout'), stderr: this.#sink('stderr') }),
+        write: (stream, text) => this.#write(stream, text),
       });
       this.#end(this.#stop ?? { state: 'succeeded', exitCode: 0, output: asOutput(output) });
     } catch (error) {
       if (error instanceof Error) this.#write('stderr', `${error.stack ?? error.message}\n`);
       this.#end(
-        this.#stop ?? { state: 'failed', reason: 'exit', exitCode: 1, message: say(error) },
+        this.#stop ?? {
+          state: 'failed',
+          reason: isOutOfMemory(error) ? 'oom' : 'exit',
+          exitCode: 1,
+          message: say(error),
+          ...(isOutOfMemory(error) ? {} : { error: thrownError(error) }),
+        },
       );
     } finally {
       clearTimeout(timer);
@@ -182,6 +192,10 @@ function asOutput(output: JsonObject | void): JsonObject {
   const json = asJson(output ?? {}, 'The output of the function');
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as JsonObject;
   throw new KeelsonError('INVALID', 'The output of the function must be a JSON object.');
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY';
 }
 
 function say(error: unknown): string {

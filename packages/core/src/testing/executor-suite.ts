@@ -170,7 +170,7 @@ const ends: readonly ExecutorCase[] = [
       const end = await ran(harness, spec);
       equal(end.state, 'failed', 'its end');
       equal(end.reason, 'exit', 'why');
-      if (spec.entry.type !== 'function') {
+      if (spec.entry.type === 'command' || spec.entry.type === 'image') {
         equal(end.exitCode, 3, 'its exit code');
       }
       ok((end.message ?? '') !== '', 'there is a message');

@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import type { ModuleTask } from '../../contracts/module-task.ts';
 import { decodeJson, encodeJson } from '../../json.ts';
 import { runModule } from './run-module.ts';
+import { thrownError } from './thrown-error.ts';
 
 // A process that runs one module's export for a step: `module export dir`.
 const [module, name, dir] = process.argv.slice(2) as [string, string, string];
@@ -18,18 +19,6 @@ function leave(result: unknown): void {
   renameSync(aside, join(dir, 'result.json'));
 }
 
-function described(error: unknown): object {
-  if (!(error instanceof Error)) return { name: typeof error, message: inspect(error) };
-  const { code, failure } = error as { readonly code?: unknown; readonly failure?: unknown };
-  return {
-    name: error.name,
-    message: error.message.slice(0, 4000),
-    stack: (error.stack ?? '').slice(0, 8000),
-    ...(typeof code === 'string' ? { code } : {}),
-    ...(typeof failure === 'string' ? { failure } : {}),
-  };
-}
-
 try {
   const task = decodeJson(readFileSync(join(dir, 'task.json'), 'utf8')) as unknown as ModuleTask;
   const location =
@@ -39,7 +28,7 @@ try {
   // What it has left open keeps nobody waiting.
   process.exit(0);
 } catch (error) {
-  leave({ error: described(error) });
+  leave({ error: thrownError(error) });
   process.stderr.write(`${error instanceof Error ? error.stack : inspect(error)}\n`, () =>
     process.exit(1),
   );

@@ -1,0 +1,97 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
+import { definePipeline } from '../../pipelines/define-pipeline.ts';
+import { type ExecutorHarness, executorSuite } from '../../testing/executor-suite.ts';
+import { runCase } from '../../testing/suite.ts';
+import { ThreadExecutor } from './thread-executor.ts';
+
+const module = new URL('../../../test/modules-of-the-suite.ts', import.meta.url).href;
+
+function threadHarness(): ExecutorHarness {
+  const executor = new ThreadExecutor();
+  const known = ['exit', 'hang', 'print', 'mark', 'fill'];
+  return {
+    executor,
+    entry: (work) =>
+      known.includes(work.does)
+        ? {
+            entry: { type: 'module', module, export: 'perform' },
+            input: { parameters: { ...work }, inputs: {}, artifacts: {} } as never,
+          }
+        : undefined,
+    directory: async () => undefined,
+    another: async () => undefined,
+    [Symbol.asyncDispose]: () => executor.close(),
+  };
+}
+
+describe('threads keep the promises of Executor', () => {
+  for (const suiteCase of executorSuite.cases) {
+    test(suiteCase.name, () => runCase(suiteCase, threadHarness));
+  }
+});
+
+describe('a module as a step', () => {
+  test('gives the same here, in a thread and in a process', async () => {
+    const { platform } = await openTestPlatform();
+    const file = join(await temporaryDirectory(), 'steps.ts');
+    await writeFile(
+      file,
+      `
+export async function work({ inputs, outputs, parameters, run, step }: any) {
+  run.logMetric('size', (await inputs.text.text()).length, { step: 1 });
+  const note = await outputs.artifact('note.txt', new TextEncoder().encode(parameters.word + inputs.n));
+  return { step, n: inputs.n + 1, note, nan: NaN };
+}
+export function fails() {
+  throw Object.assign(new Error('row 7'), { name: 'StepError', failure: 'data' });
+}
+`,
+    );
+    for (const isolation of ['inline', 'thread', 'process'] as const) {
+      const pipeline = definePipeline(
+        `module-${isolation}`,
+        {
+          version: '1.0.0',
+          parameters: {
+            type: 'object',
+            properties: { word: { type: 'string', default: 'n=' } },
+          } as const,
+        },
+        (p) => {
+          const text = p.step('text', {}, ({ outputs }) =>
+            outputs.artifact('t.txt', new TextEncoder().encode('four')),
+          );
+          return p.module<{ n: number; note: { text(): Promise<string> } }>(
+            'work',
+            { text, n: p.value(3) },
+            { module: pathToFileURL(file), export: 'work', isolation },
+          );
+        },
+      );
+      const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline, {}));
+      expect(done, isolation).toMatchObject({
+        status: 'COMPLETED',
+        output: { step: 'work', n: 4, nan: Number.NaN },
+      });
+      expect(await done.output?.note.text()).toBe('n=3');
+      const { runs } = await platform.tracking.searchRuns({
+        filter: `tags.\`keelson.execution\` = '${done.id}' AND metrics.size = 4`,
+      });
+      expect(runs.map(({ name }) => name)).toEqual(['work']);
+      const bad = definePipeline(`bad-${isolation}`, { version: '1.0.0' }, (p) => {
+        p.module(
+          'work',
+          {},
+          { module: pathToFileURL(file), export: 'fails', isolation },
+          { retries: 3 },
+        );
+      });
+      const failed = await platform.pipelines.wait(await platform.pipelines.start(bad));
+      expect(failed.failure, isolation).toMatchObject({ class: 'data', message: 'row 7' });
+    }
+  });
+});
