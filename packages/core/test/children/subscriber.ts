@@ -46,7 +46,6 @@ const events = createEvents(
   },
   (loop) => runner.add(loop),
 );
-console.log('ready');
 await events.subscribe(
   'shared',
   { types: ['thing.done'], from: 'start' },
@@ -72,4 +71,6 @@ await events.subscribe(
     console.log(`handled ${event.subjectSequence} ${event.subject}`);
   },
 );
+// Only now can others count on the subscription.
+console.log('ready');
 setInterval(quiet, 1000);
