@@ -260,6 +260,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         await tracked?.finish('KILLED', String(reason?.message ?? ''));
       }
       if (closing && !external) await giveBack(leased, 'its process stopped');
+      if (closing && external) await leave(leased, begun);
       if (!closing && external) await release(begun, false);
       return;
     }
@@ -295,6 +296,14 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       await parts.external?.release(state, attempt, whole);
     } catch (error) {
       log('info', state, 'What its attempt left could not be removed; a sweep will.', error);
+    }
+  }
+
+  async function leave(leased: LeasedStep, { attempt, state }: Begun): Promise<void> {
+    try {
+      await commits.leave(() => leased.claim, attempt);
+    } catch (error) {
+      log('debug', state, 'It could not be left to others.', error);
     }
   }
 

@@ -191,6 +191,12 @@ export function adoptStep(
   return [hold(claim), replaceStep(state, {}, body), assertExecution(execution)];
 }
 
+/** The attempt goes on without this supervisor, who says so: nobody needs to wait for him. */
+export function leaveStep({ state, claim }: HeldStep): readonly Change[] {
+  const { owner: _, ...body } = state.body;
+  return [hold(claim), replaceStep(state, {}, body)];
+}
+
 /** The executor has taken the attempt: by this it is found again. */
 export function submitStep({ state, claim }: HeldStep, task: TaskHandle): readonly Change[] {
   const { executor, id } = task;

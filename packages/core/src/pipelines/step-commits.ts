@@ -19,6 +19,7 @@ import {
   failStep,
   giveBackStep,
   type HeldStep,
+  leaveStep,
   releaseSize,
   repeatStep,
   type StepResult,
@@ -62,6 +63,8 @@ export interface StepCommits {
   ): Promise<{ readonly delayMs: number } | undefined>;
   /** Lets somebody else begin the next attempt at once, because this process stops or its task is gone. */
   giveBack(claim: () => ClaimKey, attempt: number, reason: string): Promise<void>;
+  /** Its task goes on; another process may watch it at once. */
+  leave(claim: () => ClaimKey, attempt: number): Promise<void>;
   /** What the end of a step leads to: whom to tell, and whether the execution ends with it. */
   following(execution: ExecutionState, last: LastStep): Promise<Following>;
   /** What follows once the end of a step is committed. */
@@ -134,6 +137,8 @@ export function createStepCommits(
 
     submitted: (claim, attempt, task) =>
       change(claim, attempt, async (held) => submitStep(held, task)),
+
+    leave: (claim, attempt) => change(claim, attempt, async (held) => leaveStep(held)),
 
     repeat: (claim, attempt, result, reason) =>
       change(claim, attempt, async (held, execution) => [

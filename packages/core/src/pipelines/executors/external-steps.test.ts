@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { childFile } from '../../../test/child-program.ts';
@@ -251,6 +251,33 @@ describe('cancel', () => {
     const all = (await readFile(pids, 'utf8')).trim().split('\n').map(Number);
     expect(all).toHaveLength(2);
     for (const pid of all) expect(await lives(pid)).toBe(false);
+  });
+});
+
+describe('a platform that closes', () => {
+  test('leaves its commands running, and the next one on the directory goes on with them', async () => {
+    const dir = join(await temporaryDirectory(), '.keelson');
+    const at = await temporaryDirectory();
+    const script = `echo begun; while [ ! -e ${at}/go ]; do sleep 0.02; done; echo "$KEELSON_ATTEMPT" > $KEELSON_OUTPUT_N_PATH; echo '{"metric":"late","value":1}' >> $KEELSON_METRICS_PATH`;
+    const pipeline = definePipeline('handed-over', v, (p) =>
+      p.command('work', {}, ['/bin/sh', '-c', script], { outputs: { n: { type: 'parameter' } } }),
+    );
+    const first = await openPlatform({ dir, ...(await testBackends(dir)) });
+    const { id } = await first.pipelines.start(pipeline);
+    const waiting = first.pipelines.wait(id).catch(() => undefined);
+    await expect.poll(async () => (await first.pipelines.steps(id))[0]?.externalId).toBeDefined();
+    const before = performance.now();
+    await first.close();
+    expect(performance.now() - before).toBeLessThan(5000);
+    await Promise.race([waiting, Promise.resolve()]);
+    await using second = await openPlatform({ dir, ...(await testBackends(dir)) });
+    expect((await second.pipelines.steps(id))[0]).toMatchObject({ status: 'RUNNING', attempt: 1 });
+    await writeFile(join(at, 'go'), '');
+    const done = await second.pipelines.wait(id);
+    expect(done).toMatchObject({ status: 'COMPLETED', output: { n: 1 } });
+    expect(await textOf(second, id, 'stdout')).toBe('begun\n');
+    const { runs } = await second.tracking.searchRuns({ filter: 'metrics.late = 1' });
+    expect(runs.map(({ status }) => status)).toEqual(['COMPLETED']);
   });
 });
 
