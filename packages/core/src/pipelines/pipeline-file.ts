@@ -190,9 +190,9 @@ export function parsePipeline(source: string): PipelineDefinition {
   return checkDefinition(storedForm(parsed.data));
 }
 
-/** A definition as YAML that {@link parsePipeline} reads back. */
+/** A definition as YAML that {@link parsePipeline} reads back. INVALID for what is none. */
 export function formatPipeline(definition: PipelineDefinition): string {
-  const { format: _, steps, description, ...rest } = definition;
+  const { format: _, steps, description, ...rest } = checkDefinition(definition);
   const file = {
     ...rest,
     ...(description === '' ? {} : { description }),
