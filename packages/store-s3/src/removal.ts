@@ -31,19 +31,37 @@ export async function removeContent(
   }
   const before = await stateOf(medium.requests, space, sha256, signal);
   if (!isStored(before) || isFresh(before, storedBefore)) return false;
-  await putMarker(medium, contentKey(space, sha256, 'removing'), signal);
-  const state = await stateOf(medium.requests, space, sha256, signal);
-  if (isFresh(state, storedBefore)) {
-    await removeObject(medium, contentKey(space, sha256, 'removing'), signal);
-    return false;
+  const late = new KeelsonError(
+    'UNAVAILABLE',
+    `Removing content ${sha256} took longer than ${removingMs / 1000} s and was given up; a later collection removes what is left of it.`,
+    { details: { sha256 } },
+  );
+  const timer = new AbortController();
+  const timeout = setTimeout(() => timer.abort(late), removingMs);
+  const until = performance.now() + removingMs;
+  const inTime = AbortSignal.any([signal, timer.signal]);
+  try {
+    await putMarker(medium, contentKey(space, sha256, 'removing'), inTime);
+    const state = await stateOf(medium.requests, space, sha256, inTime);
+    if (isFresh(state, storedBefore)) {
+      await removeObject(medium, contentKey(space, sha256, 'removing'), inTime);
+      return false;
+    }
+    // A process that was stopped for a while has had no timer.
+    await removeObjects(medium, space, state, inTime, () => {
+      if (performance.now() >= until) throw late;
+    });
+    return isStored(state);
+  } finally {
+    clearTimeout(timeout);
   }
-  await removeObjects(medium, space, state, signal);
-  return isStored(state);
 }
 
 /**
  * To be asked when a content has been put or refreshed: what there is of it once it is there to stay,
- * undefined when a removal was faster and it has to be put again. UNAVAILABLE when a remover does not get on.
+ * undefined when a removal was faster and it has to be put again. The mark of a remover that no longer lives
+ * counts for nothing: it is one which the service stored long before it stored the content, or which stays as
+ * it is for longer than any remover goes on.
  */
 export async function survivor(
   medium: S3Medium,
@@ -51,18 +69,18 @@ export async function survivor(
   sha256: string,
   signal: AbortSignal,
 ): Promise<ContentState | undefined> {
-  const deadline = performance.now() + patienceMs;
+  let seen: { readonly storedAt: number; readonly at: number } | undefined;
   for (let waitMs = 20; ; waitMs = Math.min(1_000, waitMs * 2)) {
     const state = await stateOf(medium.requests, space, sha256, signal);
     const mark = state.objects.removing;
-    if (mark === undefined) return isStored(state) ? state : undefined;
-    if (performance.now() >= deadline) {
-      throw new KeelsonError(
-        'UNAVAILABLE',
-        `Content ${sha256} is being removed by another process, which does not get on. Try again; if that process has died, collectLeftovers removes its mark after an hour.`,
-        { details: { sha256, markedAt: mark.storedAt } },
-      );
+    if (mark?.storedAt !== seen?.storedAt) {
+      seen = mark === undefined ? undefined : { storedAt: mark.storedAt, at: performance.now() };
     }
+    const isOver =
+      seen === undefined ||
+      storedAt(state) - seen.storedAt >= markLivesMs ||
+      performance.now() - seen.at >= markLivesMs;
+    if (isOver) return isStored(state) ? state : undefined;
     await rest(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
@@ -92,8 +110,10 @@ export async function removeObject(
   }
 }
 
-/** How long a put waits for a removal that is going on. */
-const patienceMs = 30_000;
+/** How long a remover goes on after it has marked a content. */
+const removingMs = 10_000;
+/** How long the mark of a removal counts: a remover's time, and again as much for requests under way. */
+const markLivesMs = 2 * removingMs;
 /** Services tell times in whole seconds. */
 const roundingMs = 1_000;
 
@@ -109,9 +129,11 @@ async function removeObjects(
   space: string,
   state: ContentState,
   signal: AbortSignal,
+  assertInTime: () => void = () => undefined,
 ): Promise<void> {
   for (const role of order) {
     if (state.objects[role] === undefined) continue;
+    assertInTime();
     await removeObject(medium, contentKey(space, state.sha256, role), signal);
   }
 }

@@ -8,6 +8,7 @@ import {
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
   ListPartsCommand,
+  PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
 import { openPlatform } from '@keelson/core';
@@ -72,6 +73,8 @@ function client({ bucket }: S3Options): {
   uploads(): Promise<number>;
   /** Completes the one upload there is. */
   complete(): Promise<void>;
+  /** Marks a content as one that is about to be removed; then nothing comes, as if the remover were killed. */
+  mark(key: string): Promise<void>;
 } {
   const s3 = new S3Client({
     endpoint: gateway.endpoint,
@@ -98,6 +101,11 @@ function client({ bucket }: S3Options): {
         })),
       };
       await s3.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload }));
+    },
+    async mark(key) {
+      await s3.send(
+        new PutObjectCommand({ Bucket: bucket, Key: `${key}.removing`, Body: Buffer.alloc(0) }),
+      );
     },
     async uploads() {
       const listed = await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
@@ -282,6 +290,27 @@ describe('uploads that are broken off', () => {
     expect(Number(down)).toBeLessThanOrEqual(128);
   }, 1_200_000);
 });
+
+test('a remover that was killed after its mark holds up a put for a while, and later ones not at all', async () => {
+  const { store, place } = await openStore();
+  const space = store.space('home');
+  const { sha256 } = await space.put(small);
+  const { mark, objects } = client(place);
+  const [key = ''] = await objects();
+  await mark(key);
+  await space.put(small);
+  let listings = 0;
+  proxy.faults = ({ method, url }) => {
+    listings += method === 'GET' && url.includes('list-type') ? 1 : 0;
+    return undefined;
+  };
+  await space.put(small);
+  await space.keep(sha256);
+  expect(listings).toBeGreaterThanOrEqual(2);
+  // Looking again and again while waiting would be more.
+  expect(listings).toBeLessThanOrEqual(4);
+  expect((await readAll(await space.open(sha256))).equals(small)).toBe(true);
+}, 60_000);
 
 test('a platform whose artifacts are in S3: logged, read, downloaded, verified, backed up, moved', async () => {
   const { place } = await openStore();
