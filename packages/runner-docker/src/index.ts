@@ -1,0 +1,3 @@
+export { dockerExecutor } from './docker-executor.ts';
+export type { EngineTls } from './engine-place.ts';
+export type { RunnerOptions } from './runner-options.ts';

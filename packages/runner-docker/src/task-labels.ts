@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import type { AttemptKey, TaskSpec } from '@keelson/core';
+import { KeelsonError } from '@keelson/core';
+
+/** What an engine remembers of a task, in the labels of each of its units. */
+export interface TaskFacts {
+  readonly key: AttemptKey;
+  /** How many processes it has. */
+  readonly units: number;
+  readonly deadlineMs?: number;
+  readonly memoryBytes?: number;
+  readonly graceMs: number;
+}
+
+/** The labels by which tasks are found. */
+export const taskLabels = {
+  task: 'keelson.task',
+  rank: 'keelson.rank',
+  facts: 'keelson.facts',
+  workspace: 'keelson.workspace',
+  execution: 'keelson.execution',
+  step: 'keelson.step',
+  attempt: 'keelson.attempt',
+} as const;
+
+/** Names one execution of a step on any engine. INVALID for a key that is none. */
+export function taskId(key: AttemptKey): string {
+  const { workspace, executionId, stepId, attempt } = key;
+  const texts = [workspace, executionId, stepId];
+  const sound = texts.every((text) => typeof text === 'string' && text !== '');
+  if (!sound || !Number.isSafeInteger(attempt) || attempt < 1) {
+    throw new KeelsonError(
+      'INVALID',
+      'The key of a task is a workspace, an execution, a step and an attempt from 1 up.',
+    );
+  }
+  const text = JSON.stringify([...texts, attempt]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+/** Whether an id may be one of {@link taskId}. */
+export function isTaskId(id: string): boolean {
+  return /^[0-9a-f]{32}$/.test(id);
+}
+
+/** The name of a unit of a task. */
+export function unitName(id: string, rank: number): string {
+  return rank === 0 ? `keelson-${id}` : `keelson-${id}-${rank}`;
+}
+
+/** What is remembered of a task. */
+export function factsOf(spec: TaskSpec): TaskFacts {
+  const { gang, resources, deadlineMs, key, graceMs } = spec;
+  const limitMs = Math.min(deadlineMs ?? Infinity, resources.maxDurationMs ?? Infinity);
+  return {
+    key,
+    units: gang === undefined ? 1 : gang.nodes * gang.processesPerNode,
+    graceMs,
+    ...(limitMs === Infinity ? {} : { deadlineMs: limitMs }),
+    ...(resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }),
+  };
+}
+
+/** The labels of a unit. */
+export function labelsOf(
+  id: string,
+  rank: number,
+  facts: TaskFacts,
+  more: TaskSpec['labels'] = {},
+): Record<string, string> {
+  const { workspace, executionId, stepId, attempt } = facts.key;
+  return {
+    ...more,
+    [taskLabels.task]: id,
+    [taskLabels.rank]: String(rank),
+    [taskLabels.facts]: JSON.stringify(facts),
+    [taskLabels.workspace]: workspace,
+    [taskLabels.execution]: executionId,
+    [taskLabels.step]: stepId,
+    [taskLabels.attempt]: String(attempt),
+  };
+}
+
+/** What the labels of a unit say; undefined for what is none of ours. */
+export function readFacts(labels: Readonly<Record<string, string>>): TaskFacts | undefined {
+  try {
+    return JSON.parse(labels[taskLabels.facts] ?? '') as TaskFacts;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a list of tasks is filtered by, as the engine's `label` filter. */
+export function labelFilter(query: {
+  readonly workspace: string;
+  readonly executionId?: string;
+}): readonly string[] {
+  const { workspace, executionId } = query;
+  return [
+    `${taskLabels.workspace}=${workspace}`,
+    ...(executionId === undefined ? [] : [`${taskLabels.execution}=${executionId}`]),
+  ];
+}

@@ -1,0 +1,129 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** The image that tests run: busybox with its applets, nothing else. */
+export const testImage = 'keelson-test:busybox';
+
+/** Debian's Docker Engine in directories of its own, on a socket of its own. */
+export class TestEngine {
+  readonly dir: string;
+  #daemon: ReturnType<typeof spawn> | undefined;
+
+  private constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  /** Starts one that has {@link testImage}. Fails where `dockerd` or busybox is not installed. */
+  static async start(): Promise<TestEngine> {
+    for (const program of ['/usr/sbin/dockerd', '/bin/busybox']) {
+      if (existsSync(program)) continue;
+      throw new Error(`${program} is not installed: apt-get install docker.io busybox-static`);
+    }
+    // Not in memory: overlayfs wants a file system that it knows, and paths of sockets are short.
+    const engine = new TestEngine(await mkdtemp(join('/var/tmp', 'keelson-docker-')));
+    try {
+      await engine.restart();
+      await engine.#importImage();
+    } catch (error) {
+      await engine.stop();
+      throw error;
+    }
+    return engine;
+  }
+
+  get socket(): string {
+    return join(this.dir, 's');
+  }
+
+  get host(): string {
+    return `unix://${this.socket}`;
+  }
+
+  /** Docker's own client. */
+  async docker(...args: readonly string[]): Promise<string> {
+    const { stdout } = await run('docker', ['-H', this.host, ...args]);
+    return stdout.trim();
+  }
+
+  /** Starts the daemon, after ending the one that runs: politely, or as a crash does. */
+  async restart(how: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    await this.#end(how);
+    for (let tries = 0; ; tries += 1) {
+      await rm(join(this.dir, 'pid'), { force: true });
+      await rm(join(this.dir, 'exec', 'containerd', 'containerd.pid'), { force: true });
+      const daemon = spawn(
+        '/usr/sbin/dockerd',
+        [
+          ...['--data-root', join(this.dir, 'data'), '--exec-root', join(this.dir, 'exec')],
+          ...['--pidfile', join(this.dir, 'pid'), '-H', this.host],
+          // No rules of the machine's firewall are touched, and no network but what tasks have among them.
+          ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--shutdown-timeout', '2'],
+        ],
+        { stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+      this.#daemon = daemon;
+      const log = createWriteStream(join(this.dir, 'log'), { flags: 'a' });
+      daemon.stdout?.pipe(log);
+      daemon.stderr?.pipe(log);
+      if (await this.#answers(daemon)) return;
+      await this.#end('SIGKILL');
+      if (tries === 2) {
+        const text = await readFile(join(this.dir, 'log'), 'utf8');
+        throw new Error(`dockerd does not start:\n${text.split('\n').slice(-15).join('\n')}`);
+      }
+    }
+  }
+
+  async #answers(daemon: ReturnType<typeof spawn>): Promise<boolean> {
+    const until = performance.now() + 40_000;
+    while (daemon.exitCode === null && performance.now() < until) {
+      try {
+        await this.docker('version');
+        return true;
+      } catch {
+        await pause(100);
+      }
+    }
+    return false;
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const daemon = this.#daemon;
+    if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return;
+    daemon.kill(signal);
+    await once(daemon, 'exit');
+  }
+
+  async #importImage(): Promise<void> {
+    const root = await mkdtemp(join(tmpdir(), 'keelson-image-'));
+    try {
+      for (const dir of ['bin', 'tmp', 'keelson', 'etc']) await mkdir(join(root, dir));
+      await run('cp', ['/bin/busybox', join(root, 'bin')]);
+      const { stdout } = await run('/bin/busybox', ['--list']);
+      for (const applet of stdout.trim().split('\n')) {
+        if (applet !== 'busybox') await symlink('busybox', join(root, 'bin', applet));
+      }
+      const archive = join(root, 'image.tar');
+      await run('tar', ['-C', root, '--exclude=./image.tar', '-cf', archive, '.']);
+      await this.docker('import', '--change', 'ENV PATH=/bin', archive, testImage);
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  }
+
+  async stop(): Promise<void> {
+    // Containers end with it.
+    const ids = await this.docker('ps', '-aq').catch(() => '');
+    if (ids !== '') await this.docker('rm', '-f', ...ids.split('\n')).catch(() => undefined);
+    await this.#end('SIGTERM');
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+}
