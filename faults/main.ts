@@ -14,7 +14,7 @@ const usage = `npm run faults [-- NAME …] [options]
   KEELSON_SEED   repeats the choices of a run
 
 Scenarios:
-${scenarios.map(({ name, sentence }) => `  ${name.padEnd(17)} ${sentence}`).join('\n')}`;
+${scenarios.map(({ name, sentence }) => `  ${name.padEnd(22)} ${sentence}`).join('\n')}`;
 
 const { names, extent, stores, help } = readArguments();
 if (help) console.log(usage);
@@ -59,7 +59,7 @@ function tell(message: string): void {
 }
 
 function row(...[scenario, store, invariants, time, faults]: readonly string[]): string {
-  return `${scenario?.padEnd(18)}${store?.padEnd(8)}${invariants?.padEnd(12)}${time?.padStart(8)}  ${faults}`;
+  return `${scenario?.padEnd(23)}${store?.padEnd(8)}${invariants?.padEnd(12)}${time?.padStart(8)}  ${faults}`;
 }
 
 function readArguments(): {

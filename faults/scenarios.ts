@@ -1,3 +1,4 @@
+import { containerKills, containerSupervisors } from './container-kills.ts';
 import { crashScenarios } from './crash-scenarios.ts';
 import { killScenarios } from './kill-scenarios.ts';
 import { outageScenarios } from './outage-scenarios.ts';
@@ -10,6 +11,8 @@ export const scenarios: readonly FaultScenario[] = [
   ...crashScenarios,
   ...killScenarios,
   pipelineKills,
+  containerSupervisors,
+  containerKills,
   ...outageScenarios,
   serviceLevels,
 ];

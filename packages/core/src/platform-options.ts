@@ -147,6 +147,11 @@ export interface PipelineRunOptions {
   readonly concurrency?: number;
   /** Tasks of executors that are watched at once; 64 when left out. */
   readonly supervised?: number;
+  /**
+   * After how long another process takes over the steps of one that gives no sign of life, in ms; 10,000 when
+   * left out. Of a process of the same machine that has ended they are taken over at once.
+   */
+  readonly leaseMs?: number;
   /** How room on machines is shared out among users. */
   readonly limits?: ResourceLimits;
   /** Where modules of steps that are named by a relative path lie; the working directory when left out. */
@@ -271,6 +276,7 @@ const schema = z.strictObject({
     .strictObject({
       concurrency: z.number().int().min(1).max(10_000).optional(),
       supervised: z.number().int().min(1).max(100_000).optional(),
+      leaseMs: z.number().int().min(500).max(3_600_000).optional(),
       limits: z
         .strictObject({
           perUser: z

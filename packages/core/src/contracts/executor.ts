@@ -185,6 +185,11 @@ export interface Executor extends AsyncDisposable {
    * anywhere when left out.
    */
   readonly workRoot?: string;
+  /**
+   * Whether platforms that know nothing of each other may use the engine at once: then a sweep leaves alone
+   * what belongs to executions that it has no record of.
+   */
+  readonly shared?: boolean;
   capabilities(): Promise<ExecutorCapabilities>;
   /** Undefined where there is nothing to reserve. */
   capacity(): Promise<ExecutorCapacity | undefined>;

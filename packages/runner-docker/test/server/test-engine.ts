@@ -4,6 +4,7 @@ import { createWriteStream, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
@@ -15,6 +16,8 @@ export const testImage = 'keelson-test:busybox';
 /** Debian's Docker Engine in directories of its own, on a socket of its own. */
 export class TestEngine {
   readonly dir: string;
+  readonly #started: string[] = [];
+  #events: ReturnType<typeof spawn> | undefined;
   #daemon: ReturnType<typeof spawn> | undefined;
 
   private constructor(dir: string) {
@@ -73,13 +76,32 @@ export class TestEngine {
       const log = createWriteStream(join(this.dir, 'log'), { flags: 'a' });
       daemon.stdout?.pipe(log);
       daemon.stderr?.pipe(log);
-      if (await this.#answers(daemon)) return;
+      if (await this.#answers(daemon)) {
+        this.#listen();
+        return;
+      }
       await this.#end('SIGKILL');
       if (tries === 2) {
         const text = await readFile(join(this.dir, 'log'), 'utf8');
         throw new Error(`dockerd does not start:\n${text.split('\n').slice(-15).join('\n')}`);
       }
     }
+  }
+
+  /** `execution step` of each container that has begun, in the order in which they did. */
+  get started(): readonly string[] {
+    return this.#started;
+  }
+
+  #listen(): void {
+    const labels =
+      '{{index .Actor.Attributes "keelson.execution"}} {{index .Actor.Attributes "keelson.step"}}';
+    const events = spawn('docker', [
+      ...['-H', this.host, 'events', '--filter', 'event=start', '--filter', 'type=container'],
+      ...['--since', String(Math.floor(Date.now() / 1000)), '--format', labels],
+    ]);
+    createInterface({ input: events.stdout }).on('line', (line) => this.#started.push(line));
+    this.#events = events;
   }
 
   async #answers(daemon: ReturnType<typeof spawn>): Promise<boolean> {
@@ -98,6 +120,7 @@ export class TestEngine {
   async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const daemon = this.#daemon;
     if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return;
+    this.#events?.kill();
     daemon.kill(signal);
     await once(daemon, 'exit');
   }
@@ -124,6 +147,13 @@ export class TestEngine {
     const ids = await this.docker('ps', '-aq').catch(() => '');
     if (ids !== '') await this.docker('rm', '-f', ...ids.split('\n')).catch(() => undefined);
     await this.#end('SIGTERM');
+    // A daemon that was killed has left its mounts.
+    const mounts = (await readFile('/proc/mounts', 'utf8'))
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '')
+      .filter((path) => path.startsWith(`${this.dir}/`))
+      .toSorted((a, b) => b.length - a.length);
+    for (const path of mounts) await run('umount', ['--lazy', path]).catch(() => undefined);
     await rm(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }

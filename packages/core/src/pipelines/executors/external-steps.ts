@@ -329,6 +329,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
         const { executionId, stepId, attempt } = task.key;
         const [step = '', mapKey = ''] = stepId.split('/');
         const state = await parts.records.step(executionId, step, mapKey);
+        if (state === undefined && executor.shared === true) continue;
         const goesOn = state?.status === 'RUNNING' && state.attempt === attempt;
         if (goesOn || handles.has(`${state?.id}:${attempt}`)) continue;
         await executor.cancel(task, { graceMs });
