@@ -32,6 +32,8 @@ export function containerPipeline({ steps }: Pick<ContainerArgument, 'steps'>): 
           { image: containerImage, command: ['/bin/sh', '-c', script] },
           {
             outputs: { n: { type: 'parameter' } },
+            // What is counted is containers.
+            cache: false,
             retries: { limit: 5, delayMs: 50 },
             resources: { cpuCores: 0.25, memoryBytes: 32 * 2 ** 20 },
           },

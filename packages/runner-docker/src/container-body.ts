@@ -53,7 +53,7 @@ export function containerBody(
       ...(cpuCores === undefined ? {} : { NanoCpus: Math.round(cpuCores * 1e9) }),
       PidsLimit: pidsLimit,
       ReadonlyRootfs: true,
-      Tmpfs: { '/tmp': `rw,nosuid,nodev,mode=1777,size=${tmpBytes}` },
+      Tmpfs: { '/tmp': `rw,exec,nosuid,nodev,mode=1777,size=${tmpBytes}` },
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges'],
       Init: true,

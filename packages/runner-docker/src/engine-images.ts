@@ -13,10 +13,13 @@ export class EngineImages {
     this.#options = options;
   }
 
-  /** The digest of what the image is now. NOT_FOUND where the engine has it not and cannot pull it. */
+  /**
+   * The digest of what the image is now. NOT_FOUND where the engine has it not and cannot pull it, UNAVAILABLE at
+   * once where none answers.
+   */
   async digest(image: string): Promise<string> {
     const path = `/images/${encodeURIComponent(image)}/json`;
-    let found = await this.#api.found<{ readonly Id: string }>(path);
+    let found = await this.#api.found<{ readonly Id: string }>(path, { once: true });
     if (found === undefined) {
       await this.pull(image);
       found = await this.#api.found<{ readonly Id: string }>(path);

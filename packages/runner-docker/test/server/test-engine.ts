@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -63,12 +63,12 @@ export class TestEngine {
       await rm(join(this.dir, 'pid'), { force: true });
       await rm(join(this.dir, 'exec', 'containerd', 'containerd.pid'), { force: true });
       const daemon = spawn(
-        '/usr/sbin/dockerd',
+        'unshare',
         [
+          // In a network namespace of its own: bridges and firewall rules are nobody else's.
+          ...['--net', '/bin/sh', '-c', 'ip link set lo up; exec "$@"', 'sh', '/usr/sbin/dockerd'],
           ...['--data-root', join(this.dir, 'data'), '--exec-root', join(this.dir, 'exec')],
-          ...['--pidfile', join(this.dir, 'pid'), '-H', this.host],
-          // No rules of the machine's firewall are touched, and no network but what tasks have among them.
-          ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--shutdown-timeout', '2'],
+          ...['--pidfile', join(this.dir, 'pid'), '-H', this.host, '--shutdown-timeout', '2'],
         ],
         { stdio: ['ignore', 'pipe', 'pipe'] },
       );
@@ -128,7 +128,8 @@ export class TestEngine {
   async #importImage(): Promise<void> {
     const root = await mkdtemp(join(tmpdir(), 'keelson-image-'));
     try {
-      for (const dir of ['bin', 'tmp', 'keelson', 'etc']) await mkdir(join(root, dir));
+      for (const dir of ['bin', 'tmp', 'etc']) await mkdir(join(root, dir));
+      await chmod(join(root, 'tmp'), 0o1777);
       await run('cp', ['/bin/busybox', join(root, 'bin')]);
       const { stdout } = await run('/bin/busybox', ['--list']);
       for (const applet of stdout.trim().split('\n')) {

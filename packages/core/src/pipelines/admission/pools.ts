@@ -109,6 +109,11 @@ export function createPools(scope: Scope): Pools {
     }
   }
 
+  async function list(): Promise<readonly Pool[]> {
+    const { records } = await metadata.query(workspace, 'resource_pool', { limit: 1000 });
+    return records.map(poolFromRecord);
+  }
+
   return {
     async limit(pool, total) {
       for (let tries = 1; ; tries += 1) {
@@ -128,14 +133,18 @@ export function createPools(scope: Scope): Pools {
     },
 
     async of(executor) {
-      const capacity = await capacityOf(executor);
+      let capacity: ExecutorCapacity | undefined;
+      try {
+        capacity = await capacityOf(executor);
+      } catch (error) {
+        if (!isKeelsonError(error, 'UNAVAILABLE')) throw error;
+        // What was last known of it counts; who asks something of it is told that it is away.
+        return (await list()).find((pool) => pool.executors.includes(executor.name));
+      }
       return capacity && publish(executor, capacity);
     },
 
-    async list() {
-      const { records } = await metadata.query(workspace, 'resource_pool', { limit: 1000 });
-      return records.map(poolFromRecord);
-    },
+    list,
   };
 }
 

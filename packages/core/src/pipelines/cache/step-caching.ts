@@ -146,7 +146,7 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
         found = await codeOf(step);
       } catch (error) {
         // The attempt itself will say what is wrong with it.
-        if (!isKeelsonError(error, 'NOT_FOUND')) throw error;
+        if (!isKeelsonError(error, 'NOT_FOUND', 'UNAVAILABLE')) throw error;
         found = { none: error.message };
       }
       if ('none' in found) return found;
