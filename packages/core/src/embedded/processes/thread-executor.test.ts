@@ -94,4 +94,32 @@ export function fails() {
       expect(failed.failure, isolation).toMatchObject({ class: 'data', message: 'row 7' });
     }
   });
+
+  test('that puts a link in the place of its output fails', async () => {
+    const { platform } = await openTestPlatform();
+    const dir = await temporaryDirectory();
+    await writeFile(join(dir, 'secret'), 'hidden');
+    const file = join(dir, 'links.ts');
+    await writeFile(
+      file,
+      `
+import { rmSync, symlinkSync } from 'node:fs';
+export async function work({ outputs }: any) {
+  const note = await outputs.artifact('note.txt', new TextEncoder().encode('n'));
+  const path = process.env.KEELSON_WORK_DIR + '/out/note.txt';
+  rmSync(path);
+  symlinkSync(${JSON.stringify(join(dir, 'secret'))}, path);
+  return note;
+}
+`,
+    );
+    const pipeline = definePipeline('links', { version: '1.0.0' }, (p) =>
+      p.module('work', {}, { module: pathToFileURL(file), export: 'work', isolation: 'process' }),
+    );
+    const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+    expect(done.failure).toMatchObject({
+      class: 'data',
+      message: expect.stringContaining('"note.txt" of a module must be a file of its own'),
+    });
+  });
 });

@@ -1,4 +1,5 @@
-import { lstat, readdir, readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, open, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeJson, type Json } from '../../json.ts';
 import type { StepDefinition, StepOutputPort } from '../definition.ts';
@@ -12,7 +13,8 @@ const maxJsonBytes = 16 * 2 ** 20;
 /**
  * What a task has written at the places of its outputs, as the value of the step: JSON for parameters and
  * metrics, artifacts for the rest (a directory becomes its files and a list of them). A `data` failure,
- * naming the file, for one that is missing or no JSON; links and devices are refused.
+ * naming the file, for one that is missing, is no JSON, or is or holds a symbolic link, a pipe or a device: a
+ * link shows the files of whoever reads it, not those that the task has made.
  */
 export async function collectOutputs(
   step: StepDefinition,
@@ -20,6 +22,7 @@ export async function collectOutputs(
   outputs: OutputSink,
 ): Promise<Readonly<Record<string, unknown>>> {
   const value: Record<string, unknown> = {};
+  await assertDirectory(step, dir);
   for (const [name, port] of Object.entries(step.outputs ?? {})) {
     const collected = await collect(step, name, port, join(dir, name), outputs);
     if (collected !== undefined) value[name] = collected;
@@ -45,14 +48,41 @@ async function collect(
       `Step ${step.name} has not written its output "${name}": it belongs at the path in KEELSON_OUTPUT_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_PATH (${path}).`,
     );
   }
+  if (facts.isSymbolicLink()) throw await linkFailure(step, name, path);
   if (port.type === 'parameter' || port.type === 'metrics') {
+    if (!facts.isFile()) throw oddFailure(step, name, path);
     return readJson(step, name, path, facts.size);
   }
   if (facts.isFile()) return outputs.artifact(name, { path });
-  if (facts.isDirectory()) return collectDirectory(name, path, outputs);
+  if (facts.isDirectory()) return collectDirectory(step, name, path, outputs);
+  throw oddFailure(step, name, path);
+}
+
+/** Its task may have put a link in the place of the directory of its outputs. */
+async function assertDirectory(step: StepDefinition, dir: string): Promise<void> {
+  const facts = await lstat(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (facts === undefined || facts.isDirectory()) return;
   throw new StepError(
     'data',
-    `Output "${name}" of step ${step.name} is neither a file nor a directory (${path}).`,
+    `Step ${step.name} has replaced the directory of its outputs by something else (${dir}).`,
+  );
+}
+
+async function linkFailure(step: StepDefinition, name: string, path: string): Promise<StepError> {
+  const leads = await readlink(path).catch(() => 'somewhere');
+  return new StepError(
+    'data',
+    `Output "${name}" of step ${step.name} may have no symbolic links: ${path} leads to ${leads}. Write a copy of what it leads to.`,
+  );
+}
+
+function oddFailure(step: StepDefinition, name: string, path: string): StepError {
+  return new StepError(
+    'data',
+    `Output "${name}" of step ${step.name} may have files and directories only: ${path} is neither.`,
   );
 }
 
@@ -69,7 +99,7 @@ async function readJson(
     );
   }
   try {
-    return decodeJson(await readFile(path, 'utf8'));
+    return decodeJson(await textOf(path));
   } catch (cause) {
     throw new StepError('data', `Output "${name}" of step ${step.name} is no JSON (${path}).`, {
       cause,
@@ -77,16 +107,23 @@ async function readJson(
   }
 }
 
+async function textOf(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}
+
 async function collectDirectory(
+  step: StepDefinition,
   name: string,
   dir: string,
   outputs: OutputSink,
 ): Promise<StepArtifact> {
   const files = [];
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  for (const entry of entries) {
-    if (!entry.isFile()) continue;
-    const file = join(entry.parentPath, entry.name);
+  for (const file of await filesBelow(step, name, dir)) {
     const path = file.slice(dir.length + 1).replaceAll('\\', '/');
     const { sha256, sizeBytes } = await outputs.artifact(`${name}/${path}`, { path: file });
     files.push({ path, sha256, sizeBytes });
@@ -94,4 +131,24 @@ async function collectDirectory(
   const list = files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const bytes = Buffer.from(JSON.stringify({ files: list }));
   return outputs.artifact(name, bytes, { mimeType: directoryType });
+}
+
+/** All files below a directory, none stored before all are known to be files. */
+async function filesBelow(
+  step: StepDefinition,
+  name: string,
+  dir: string,
+): Promise<readonly string[]> {
+  const files: string[] = [];
+  const directories = [dir];
+  for (const at of directories) {
+    for (const entry of await readdir(at, { withFileTypes: true })) {
+      const path = join(at, entry.name);
+      if (entry.isFile()) files.push(path);
+      else if (entry.isDirectory()) directories.push(path);
+      else if (entry.isSymbolicLink()) throw await linkFailure(step, name, path);
+      else throw oddFailure(step, name, path);
+    }
+  }
+  return files;
 }

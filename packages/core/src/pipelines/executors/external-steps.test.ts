@@ -199,6 +199,59 @@ describe('failures are told apart', () => {
     });
   });
 
+  test('an output that is or holds a link fails the step and names the link', async () => {
+    const { platform } = await openTestPlatform();
+    const secret = join(await temporaryDirectory(), 'secret.json');
+    await writeFile(secret, '{"password":7}');
+    const model = { outputs: { out: { type: 'model' } } } as const;
+    const out = '"$KEELSON_OUTPUT_OUT_PATH"';
+    for (const [script, options, names] of [
+      [`ln -s ${secret} ${out}`, model, `/out/out leads to ${secret}`],
+      [`ln -s /etc ${out}`, model, '/out/out leads to /etc'],
+      [`ln -s nowhere ${out}`, model, '/out/out leads to nowhere'],
+      [
+        `mkdir -p ${out}/a; echo 1 > ${out}/a/b; ln -s ${secret} ${out}/a/c`,
+        model,
+        '/out/out/a/c leads',
+      ],
+      [`mkdir ${out}; ln -s .. ${out}/up`, model, '/out/out/up leads to ..'],
+      [`mkdir ${out}; mkfifo ${out}/pipe`, model, '/out/out/pipe is neither'],
+      [
+        `ln -s ${secret} ${out}`,
+        { outputs: { out: { type: 'parameter' } } },
+        `/out/out leads to ${secret}`,
+      ],
+      [
+        `ln -s ${secret} ${out}`,
+        { outputs: { out: { type: 'metrics' } } },
+        `/out/out leads to ${secret}`,
+      ],
+      [
+        `mkdir elsewhere; echo 1 > elsewhere/out; rmdir $KEELSON_WORK_DIR/out; ln -s $PWD/elsewhere $KEELSON_WORK_DIR/out`,
+        { ...model, retries: 3 },
+        'replaced the directory of its outputs',
+      ],
+    ] as const) {
+      const { done, step } = await run(platform, script, options as StepOptions);
+      expect(done.failure, script).toMatchObject({
+        class: 'data',
+        message: expect.stringContaining(names),
+      });
+      expect([step?.attempt, step?.artifacts], script).toEqual([1, []]);
+    }
+  });
+
+  test('a file of metrics that is a link is not followed', async () => {
+    const { platform, logs } = await openTestPlatform();
+    const other = join(await temporaryDirectory(), 'other.jsonl');
+    await writeFile(other, '{"tag":"from","value":"elsewhere"}\n');
+    const { done } = await run(platform, `ln -s ${other} "$KEELSON_METRICS_PATH"`);
+    expect(done.status).toBe('COMPLETED');
+    const { runs } = await platform.tracking.searchRuns({ filter: "tags.`from` = 'elsewhere'" });
+    expect(runs).toEqual([]);
+    expect(logs.map(({ message }) => message).join()).toContain('a link leads to');
+  });
+
   test('a failed attempt leaves its log, and the next one gets its checkpoint', async () => {
     const { platform } = await openTestPlatform();
     const script = `

@@ -1,4 +1,4 @@
-import { watch } from 'node:fs';
+import { constants, watch } from 'node:fs';
 import { open, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { decodeJson, type JsonObject } from '../../json.ts';
@@ -27,6 +27,8 @@ const pollMs = 250;
 const settledMs = 1000;
 const pieceBytes = 262_144;
 const longestLine = 1_048_576;
+/** A link that its task has put there shows the files of whoever follows it. */
+const ownFile = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /**
  * Follows the file of JSON lines that a task writes: `{"metric","value","step","timestamp"}`, `{"param","value"}`,
@@ -94,9 +96,11 @@ export class MetricsFollower {
   async #piece(): Promise<boolean> {
     let file: Awaited<ReturnType<typeof open>>;
     try {
-      file = await open(this.#options.path, 'r');
+      file = await open(this.#options.path, ownFile);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ELOOP') this.#complain('is in a file that a link leads to');
+      if (code === 'ENOENT' || code === 'ELOOP') return false;
       throw error;
     }
     try {

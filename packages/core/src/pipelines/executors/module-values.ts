@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { lstat, realpath } from 'node:fs/promises';
+import { join, sep } from 'node:path';
 import type { ArtifactSpace } from '../../contracts/artifact-store.ts';
 import type { ModuleTask } from '../../contracts/module-task.ts';
 import { asJson, type Json, type JsonObject } from '../../json.ts';
@@ -67,7 +68,7 @@ async function taken(
     const file = fields['$output'] as JsonObject | undefined;
     if (file !== undefined) {
       const { name, mimeType } = file as { readonly name: string; readonly mimeType?: string };
-      const path = join(dirs.outputs, name);
+      const path = await ownFile(dirs, name);
       return outputs.artifact(name, { path }, mimeType === undefined ? {} : { mimeType });
     }
   }
@@ -75,4 +76,16 @@ async function taken(
     async ([key, part]) => [key, await taken(part as Json, dirs, outputs, space)] as const,
   );
   return Object.fromEntries(await Promise.all(parts));
+}
+
+/** The file of an output: below the directory of outputs, with no link on the way. */
+async function ownFile({ outputs }: WorkDirectory, name: string): Promise<string> {
+  const dir = await realpath(outputs);
+  const path = join(dir, name);
+  const own = path.startsWith(`${dir}${sep}`) && (await realpath(path)) === path;
+  if (own && (await lstat(outputs)).isDirectory() && (await lstat(path)).isFile()) return path;
+  throw new StepError(
+    'data',
+    `The output ${JSON.stringify(name)} of a module must be a file of its own, not a link or what one leads to (${path}).`,
+  );
 }
