@@ -1,6 +1,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { KeelsonError } from '../errors.ts';
+import { ImportedCode } from './cache/imported-code.ts';
 import type { StepFunction } from './step-types.ts';
 
 /** Where a module of a step lies: a URL, for a path or specifier as definitions have them. */
@@ -18,11 +19,12 @@ export function moduleLocation(module: string, root: string = process.cwd()): st
 export function createModuleLoader(
   root?: string,
 ): (module: string, name: string) => Promise<StepFunction<never, never, unknown>> {
+  const code = new ImportedCode();
   return async (module, name) => {
     const location = moduleLocation(module, root);
     let loaded: Readonly<Record<string, unknown>>;
     try {
-      loaded = (await import(location)) as Readonly<Record<string, unknown>>;
+      loaded = await code.importing(location, () => import(location));
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw cause;

@@ -225,8 +225,9 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const owner = { ...describeOwner(), engine: scope.ids.next() };
   const conditions = createStepConditions(scope, records, definitions, values, options.facts ?? {});
   const { limits } = options;
+  const loadModule = createModuleLoader(options.modulesRoot);
   const caching = createStepCaching(scope, {
-    records,
+    ...{ records, loadModule },
     ...given('executors', options.executors),
     ...given('modulesRoot', options.modulesRoot),
   });
@@ -276,7 +277,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
           state.step === item.step && state.id !== item.id && state.mapKey !== '';
         engine.abort(item.executionId, new KeelsonError('ABORTED', reason), others);
       },
-      loadModule: createModuleLoader(options.modulesRoot),
+      loadModule,
     }),
     ...given('admissions', admissions),
     executors: () => external?.executors ?? [],
@@ -534,6 +535,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
         const explanation = `reused from execution ${cachedFrom.executionId}, as the start of this one asked for`;
         return { outcome: 'hit', explanation, cachedFrom };
       }
+      if (cacheNote !== undefined) return { outcome: 'off', explanation: cacheNote };
       const off = defined?.cache === false || defined?.repeat !== undefined;
       const none =
         off || defined === undefined

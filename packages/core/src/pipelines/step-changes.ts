@@ -151,7 +151,7 @@ export function startStep(
         losses: state.losses + (lost ? 1 : 0),
         startedAt: now,
         endedAt: undefined,
-        ...(made.cacheKey === undefined ? {} : { cacheKey: made.cacheKey }),
+        cacheKey: made.cacheKey,
       },
       {
         ...body,

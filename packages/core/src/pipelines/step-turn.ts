@@ -164,14 +164,23 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
       return nothing;
     }
     const lost = state.status === 'RUNNING';
-    const key = lost ? undefined : await cacheKey(step, loaded, execution, inputs);
-    const known = key && (await fromCache(held, execution, step, key));
+    const cache = await cacheOf(step, loaded, execution, inputs);
+    const known = lost
+      ? undefined
+      : cache.key && (await fromCache(held, execution, step, cache.key));
     if (known !== undefined && 'do' in known) return known;
+    const unfit = cache.key && (await parts.caching?.unfit(step, cache.key));
+    const fit = unfit === undefined ? cache.key : undefined;
+    // What a dead process has reserved is filled by one that computes the same.
+    const other = lost && fit !== undefined && fit.key !== state.cacheKey;
+    const key = other ? undefined : fit;
+    const changed = other ? 'what it is made of has changed since its process died' : undefined;
+    const note = cacheNote(unfit ?? cache.none ?? changed, known);
     const admission = lost ? undefined : await admit(held, claim, loaded, step);
     if (admission !== undefined && admission.verdict !== 'admitted') {
       return admission.verdict === 'never' ? nothing : { do: 'wait', reason: admission.reason };
     }
-    const reserved = key === undefined ? [] : await parts.caching?.reserve(key, state);
+    const reserved = key === undefined || lost ? [] : await parts.caching?.reserve(key, state);
     const allocated = admission?.allocated ?? (state.allocated as Allocated | undefined) ?? {};
     const items = admission === undefined ? undefined : itemPlace(step, state);
     const changes = startStep(scope, held, execution, {
@@ -187,7 +196,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
         ? {}
         : { allocated: admission.allocated as unknown as JsonObject }),
       ...(key === undefined ? {} : { cacheKey: key.key }),
-      ...(known?.miss === undefined ? {} : { cacheNote: `computed: ${known.miss}` }),
+      ...(note === undefined ? {} : { cacheNote: note }),
     });
     try {
       await commit(changes);
@@ -281,18 +290,20 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     return { kind: 'condition', reason: `its condition is false: ${step.when}` } as const;
   }
 
-  async function cacheKey(
+  async function cacheOf(
     step: StepDefinition,
     loaded: LoadedDefinition,
     { parameters }: ExecutionState,
     inputs: InputsGiven,
-  ): Promise<CacheKey | undefined> {
+  ): Promise<{ readonly key?: CacheKey; readonly none?: string }> {
     if (parts.caching === undefined || step.cache === false || step.repeat !== undefined) {
-      return undefined;
+      return {};
     }
     const { name } = loaded.definition;
     const key = await parts.caching.keyOf(name, step, { parameters, packed: inputs.packed });
-    return 'none' in key ? undefined : key;
+    if (!('none' in key)) return { key };
+    // Of a function its definition tells.
+    return step.run.type === 'function' ? {} : key;
   }
 
   async function fromCache(
@@ -378,6 +389,14 @@ function itemPlace(step: StepDefinition, state: StepState) {
     change: { op: 'adjust', kind, id, column, by: 1, max } as const,
     held: { op: 'adjust', kind, id, column, by: 1 } as const,
   };
+}
+
+function cacheNote(
+  none: string | undefined,
+  known: { readonly miss: string | undefined } | undefined,
+): string | undefined {
+  if (none !== undefined) return `not cached: ${none}`;
+  return known?.miss === undefined ? undefined : `computed: ${known.miss}`;
 }
 
 function jitter(attempt: number): Promise<void> {

@@ -12,10 +12,23 @@ export type ModuleCode =
   /** Why it cannot be told. */
   | { readonly unknown: string };
 
-interface Facts {
+/** What a file of code is. */
+export interface CodeFile {
   readonly identity: string;
   readonly sha256: string;
+  /** What it imports at once. */
   readonly imports: readonly string[];
+  /** What it imports when it comes to that. */
+  readonly lazyImports: readonly string[];
+  /** Why it cannot be told what it imports. */
+  readonly unknown?: string;
+}
+
+/** The files of a module. */
+export interface ModuleGraph {
+  readonly entry: string;
+  readonly files: ReadonlyMap<string, { readonly facts: CodeFile; readonly lazy: boolean }>;
+  readonly packages: ReadonlySet<string>;
   readonly unknown?: string;
 }
 
@@ -34,89 +47,121 @@ const maxFiles = 5000;
  * for what comes from packages. A file is read again when its size or time has changed.
  */
 export class ModuleDigests {
-  readonly #facts = new Map<string, Facts>();
+  readonly #facts = new Map<string, CodeFile>();
 
-  /** Of the module at a URL. NOT_FOUND, naming it, for a file that is not there. */
-  async of(location: string): Promise<ModuleCode> {
-    await init;
-    if (!location.startsWith('file:')) return this.#packageCode(location, process.cwd());
-    const entry = await realFile(fileURLToPath(location));
-    if (entry === undefined) {
-      throw new KeelsonError('NOT_FOUND', `The module ${location} of the step is not there.`);
-    }
-    const files = new Map<string, string>();
-    const packages = new Set<string>();
-    const open = [entry];
-    for (const file of open) {
-      if (files.has(file)) continue;
-      if (files.size >= maxFiles) return { unknown: `it imports more than ${maxFiles} files` };
-      const facts = await this.#read(file);
-      if (facts.unknown !== undefined) return { unknown: facts.unknown };
-      files.set(file, facts.sha256);
-      for (const specifier of facts.imports) {
-        if (isBuiltin(specifier)) continue;
-        const found = await locate(specifier, file);
-        if (found === undefined)
-          return { unknown: `${file} imports ${specifier}, which is not found` };
-        if ('file' in found) open.push(found.file);
-        else packages.add(found.package);
-      }
-    }
+  /**
+   * Of the module at a URL, whose files are what `read` says, as they lie on the disk when left out. NOT_FOUND,
+   * naming it, for a file that is not there.
+   */
+  async of(location: string, read?: (file: string) => Promise<CodeFile>): Promise<ModuleCode> {
+    if (!location.startsWith('file:')) return this.#packageCode(location, process.cwd(), read);
+    const { entry, files, packages, unknown } = await this.graph(location, read);
+    if (unknown !== undefined) return { unknown };
     const root = dirname(entry);
     const lock = packages.size === 0 ? '' : await lockDigest(root);
     // By their places below the entry, so that two machines agree.
-    const parts = [...files].map(([file, sha256]) => [relativeTo(root, file), sha256]);
+    const parts = [...files].map(([file, { facts }]) => [relativeTo(root, file), facts.sha256]);
     const whole = JSON.stringify([parts.toSorted(byFirst), [...packages].toSorted(), lock]);
     return { digest: sha256Of(whole), files: files.size };
   }
 
-  async #packageCode(specifier: string, from: string): Promise<ModuleCode> {
+  /** The files of the module, as far as they can be found where some cannot. */
+  async graph(
+    location: string,
+    read: (file: string) => Promise<CodeFile> = (file) => this.read(file),
+  ): Promise<ModuleGraph> {
+    await init;
+    const entry = await realFile(fileURLToPath(location));
+    if (entry === undefined) {
+      throw new KeelsonError('NOT_FOUND', `The module ${location} of the step is not there.`);
+    }
+    const files = new Map<string, { facts: CodeFile; lazy: boolean }>();
+    const packages = new Set<string>();
+    let unknown: string | undefined;
+    const walk = async (open: string[], lazy: boolean): Promise<readonly string[]> => {
+      const later: string[] = [];
+      for (const file of open) {
+        if (files.has(file)) continue;
+        if (files.size >= maxFiles) {
+          unknown ??= `it imports more than ${maxFiles} files`;
+          break;
+        }
+        const facts = await read(file);
+        unknown ??= facts.unknown;
+        files.set(file, { facts, lazy });
+        for (const specifier of [...facts.imports, ...facts.lazyImports]) {
+          if (isBuiltin(specifier)) continue;
+          const found = await locate(specifier, file);
+          if (found === undefined) unknown ??= `${file} imports ${specifier}, which is not found`;
+          else if ('package' in found) packages.add(found.package);
+          else if (lazy || facts.imports.includes(specifier)) open.push(found.file);
+          else later.push(found.file);
+        }
+      }
+      return later;
+    };
+    const lazyFiles = await walk([entry], false);
+    await walk([...lazyFiles], true);
+    return { entry, files, packages, ...(unknown === undefined ? {} : { unknown }) };
+  }
+
+  async #packageCode(
+    specifier: string,
+    from: string,
+    read: ((file: string) => Promise<CodeFile>) | undefined,
+  ): Promise<ModuleCode> {
     const found = await locate(specifier, join(from, 'x.js'));
     if (found === undefined) return { unknown: `there is no package ${specifier}` };
-    if ('file' in found) return this.of(pathToFileURL(found.file).href);
+    if ('file' in found) return this.of(pathToFileURL(found.file).href, read);
     return {
       digest: sha256Of(`${found.package} ${specifier} ${await lockDigest(from)}`),
       files: 0,
     };
   }
 
-  async #read(file: string): Promise<Facts> {
+  /** A file as it lies on the disk. */
+  async read(file: string): Promise<CodeFile> {
     const { size, mtimeMs, ino } = await stat(file);
     const identity = `${size}:${mtimeMs}:${ino}`;
     const known = this.#facts.get(file);
     if (known?.identity === identity) return known;
     const source = await readFile(file, 'utf8');
-    const facts = { identity, sha256: sha256Of(source), ...importsOf(file, source) };
+    const facts: CodeFile = { identity, sha256: sha256Of(source), ...importsOf(file, source) };
     if (this.#facts.size > 20_000) this.#facts.clear();
     this.#facts.set(file, facts);
     return facts;
   }
 }
 
-function importsOf(file: string, source: string): Pick<Facts, 'imports' | 'unknown'> {
-  if (file.endsWith('.json')) return { imports: [] };
-  const code = /\.[cm]?ts$/.test(file) ? stripTypeScriptTypes(source) : source;
+function importsOf(
+  file: string,
+  source: string,
+): Pick<CodeFile, 'imports' | 'lazyImports' | 'unknown'> {
+  const none = { imports: [], lazyImports: [] };
+  if (file.endsWith('.json')) return none;
+  let code: string;
   let found: ReturnType<typeof parse>;
   try {
+    code = /\.[cm]?ts$/.test(file) ? stripTypeScriptTypes(source) : source;
     found = parse(code, file);
   } catch (error) {
-    return { imports: [], unknown: `${file} cannot be read: ${(error as Error).message}` };
+    return { ...none, unknown: `${file} cannot be read: ${(error as Error).message}` };
   }
   const imports: string[] = [];
+  const lazyImports: string[] = [];
+  let unknown: string | undefined;
   for (const each of found[0]) {
     // `import.meta`
     if (!('specifier' in each)) continue;
     const name = each.specifier;
-    const computed = name === undefined || name === null || ('glob' in each && each.glob);
-    if (computed) {
-      return { imports: [], unknown: `${file} imports something that is computed` };
-    }
-    imports.push(name);
+    if (name === undefined || name === null || ('glob' in each && each.glob)) {
+      unknown ??= `${file} imports something that is computed`;
+    } else (each.type === 'dynamic' ? lazyImports : imports).push(name);
   }
   for (const [, name] of code.matchAll(/\brequire\(\s*['"]([^'"]+)['"]\s*\)/g)) {
-    if (name !== undefined) imports.push(name);
+    if (name !== undefined) lazyImports.push(name);
   }
-  return { imports };
+  return { imports, lazyImports, ...(unknown === undefined ? {} : { unknown }) };
 }
 
 type Located = { readonly file: string } | { readonly package: string };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ChildProgram, childFile } from '../../../test/child-program.ts';
 import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
 import { openTestScope } from '../../../test/open-test-scope.ts';
 import { pipelinesKinds } from '../../contracts/kinds/pipelines-kinds.ts';
@@ -227,6 +228,90 @@ describe('caching', () => {
       outcome: 'miss',
       explanation: expect.stringMatching(/the code of .*work\.sh changed/),
     });
+  });
+});
+
+describe('a module step', () => {
+  /** A pipeline of one module step, and how one execution of it went. */
+  async function moduleWorld(isolation: 'inline' | 'process', ending = 'ts') {
+    const { platform, dir } = await openTestPlatform();
+    const at = await temporaryDirectory();
+    const file = join(at, `step.${ending}`);
+    const pipeline = definePipeline('module', { version: '1.0.0' }, (p) =>
+      p.module<number>('x', {}, { module: pathToFileURL(file), export: 'work', isolation }),
+    );
+    const run = async () => {
+      const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+      return { output: done.output, ...(await platform.pipelines.explainCache(done.id, 'x')) };
+    };
+    return { platform, dir, at, file, pipeline, run };
+  }
+
+  test('is kept under the code that this process has imported, whatever its file is by now', async () => {
+    const { at, file, run } = await moduleWorld('inline');
+    const lazy = (n: number) => writeFile(join(at, 'lazy.ts'), `export const more = ${n};\n`);
+    const eager = (n: number) => writeFile(join(at, 'eager.ts'), `export const base = ${n};\n`);
+    await lazy(0);
+    await eager(1);
+    await writeFile(
+      file,
+      `import { base } from './eager.ts';
+export async function work() { return base + (await import('./lazy.ts')).more; }\n`,
+    );
+    const first = await run();
+    expect(first).toMatchObject({ output: 1, outcome: 'miss' });
+    await eager(2);
+    expect(await run()).toMatchObject({ output: 1, outcome: 'hit', key: first.key });
+    await lazy(1);
+    expect(await run()).toMatchObject({
+      output: 1,
+      outcome: 'off',
+      explanation: expect.stringMatching(/^not cached: .*lazy\.ts was changed while this process/),
+    });
+  });
+
+  test('in a process of its own has the code of the disk', async () => {
+    const { file, run } = await moduleWorld('process');
+    await writeFile(file, 'export const work = () => 1;\n');
+    expect(await run()).toMatchObject({ output: 1, outcome: 'miss' });
+    await writeFile(file, 'export const work = () => 2;\n');
+    expect(await run()).toMatchObject({ output: 2, outcome: 'miss' });
+    expect(await run()).toMatchObject({ output: 2, outcome: 'hit' });
+  });
+
+  test('that is no TypeScript which can be read is not cached, and says so', async () => {
+    const { file, run } = await moduleWorld('inline');
+    await writeFile(file, 'enum A { B }\nexport const work = () => A.B;\n');
+    // Vitest transforms it, which Node does not.
+    expect(await run()).toMatchObject({
+      output: 0,
+      outcome: 'off',
+      explanation: expect.stringMatching(/^not cached: .*step\.ts cannot be read/),
+    });
+  });
+
+  test('begun anew after its process died is kept under the code that it then ran', async () => {
+    const { platform, dir, at, file, pipeline } = await moduleWorld('inline', 'mjs');
+    const code = (n: number, wait: string) =>
+      writeFile(
+        file,
+        `export const work = async () => { process.stdout.write('working\\n'); ${wait}; return ${n}; };\n`,
+      );
+    await code(1, 'await new Promise((resolve) => setTimeout(resolve, 600_000))');
+    const definition = join(at, 'definition.json');
+    await writeFile(definition, JSON.stringify(pipeline.definition));
+    const child = new ChildProgram(childFile('run-definition'), [dir, definition]);
+    const [, id = ''] = (await child.line(/^started /)).split(' ');
+    await child.line(/^working$/);
+    await child.kill();
+    await code(2, '');
+    expect(await platform.pipelines.wait(id)).toMatchObject({ status: 'COMPLETED', output: 2 });
+    expect(await platform.pipelines.explainCache(id, 'x')).toMatchObject({
+      outcome: 'off',
+      explanation: 'not cached: what it is made of has changed since its process died',
+    });
+    const next = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+    expect((await platform.pipelines.explainCache(next.id, 'x')).outcome).toBe('miss');
   });
 });
 

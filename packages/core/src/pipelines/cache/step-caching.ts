@@ -18,6 +18,7 @@ import {
   stepLabel,
 } from '../step-execution.ts';
 import { explainMiss, type KeyParts } from './explain-key.ts';
+import { ImportedCode } from './imported-code.ts';
 import { ModuleDigests } from './module-digest.ts';
 
 /** What a result is kept under. */
@@ -54,6 +55,11 @@ export interface StepCaching {
     step: StepDefinition,
     given: { readonly parameters: JsonObject; readonly packed: JsonObject },
   ): Promise<CacheKey | { readonly none: string }>;
+  /**
+   * Why a result of this process may not be kept under the key: an inline module, which this imports, may be
+   * of other code here than it is on the disk by now.
+   */
+  unfit(step: StepDefinition, key: CacheKey): Promise<string | undefined>;
   look(key: CacheKey, policy: CachePolicy | undefined, forStep: StepState): Promise<CacheLook>;
   /** For the commit that starts the attempt: CONFLICT or STALE when another was quicker. */
   reserve(key: CacheKey, state: StepState): Promise<readonly Change[]>;
@@ -72,6 +78,8 @@ export interface CachingParts {
   readonly records: Pick<ExecutionRecords, 'stepById'>;
   readonly executors?: ExecutorsHere;
   readonly modulesRoot?: string;
+  /** Imports a module for a step that runs inline. */
+  readonly loadModule: (module: string, name: string) => Promise<unknown>;
 }
 
 const kind = 'step_cache';
@@ -80,6 +88,7 @@ const kind = 'step_cache';
 export function createStepCaching(scope: Scope, parts: CachingParts): StepCaching {
   const { metadata, workspace, clock } = scope;
   const modules = new ModuleDigests();
+  const imported = new ImportedCode();
 
   /** What a step's code is, or why that cannot be told. */
   async function codeOf(step: StepDefinition): Promise<{ code: string } | { none: string }> {
@@ -90,7 +99,8 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
           ? { none: 'it is a function without a version' }
           : { code: `version ${run.version}` };
       case 'module': {
-        const found = await modules.of(moduleLocation(run.module, parts.modulesRoot));
+        const code = run.isolation === 'inline' ? imported : modules;
+        const found = await code.of(moduleLocation(run.module, parts.modulesRoot));
         return 'unknown' in found ? { none: found.unknown } : { code: found.digest };
       }
       case 'command': {
@@ -166,6 +176,20 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
         ),
       };
       return { key: digestJson({ format: 1, pipeline, step: step.name, ...made }), parts: made };
+    },
+
+    async unfit(step, { parts: own }) {
+      const { run } = step;
+      if (run.type !== 'module' || run.isolation !== 'inline') return undefined;
+      try {
+        await parts.loadModule(run.module, run.export);
+      } catch (error) {
+        // The attempt will fail of it.
+        return `its module cannot be imported: ${(error as Error).message}`;
+      }
+      const found = await codeOf(step);
+      if ('none' in found) return found.none;
+      return found.code === own.code ? undefined : 'its module was changed as it was imported';
     },
 
     async look({ key, parts: own }, policy, forStep) {
