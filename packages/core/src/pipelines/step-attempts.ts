@@ -125,7 +125,9 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         ...given('timeoutMs', timeLeft(begun)),
       },
     );
-    return bounded;
+    const { stopSiblings, ...outcome } = await bounded;
+    if (stopSiblings !== undefined) siblings.stop(stopSiblings);
+    return outcome;
   }
 
   function timeLeft({ step, state, adopted }: Begun): number | undefined {

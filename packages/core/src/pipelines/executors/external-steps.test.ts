@@ -11,6 +11,7 @@ import { openPlatform, type Platform } from '../../open-platform.ts';
 import { killLoop } from '../../testing/faults/kill-loop.ts';
 import { seedOf } from '../../testing/faults/seed.ts';
 import { definePipeline } from '../define-pipeline.ts';
+import { parsePipeline } from '../pipeline-file.ts';
 import type { StepOptions } from '../step-options.ts';
 
 const kills = Number(process.env['KEELSON_KILLS'] ?? 12);
@@ -274,6 +275,59 @@ exit 75`;
     delete process.env['SUPER_SECRET'];
     expect(await textOf(platform, done.id, 'stdout')).toBe('[] postgres://u:[redacted]@db/x\n');
   });
+});
+
+describe('stopSiblings of a module', () => {
+  for (const isolation of ['inline', 'thread', 'process'] as const) {
+    test(`ends the other items (${isolation}): those that run and those that do not yet`, async () => {
+      const { platform } = await openTestPlatform({ pipelines: { concurrency: 3 } });
+      const at = await temporaryDirectory();
+      const module = join(at, 'search.mjs');
+      await writeFile(
+        module,
+        `
+import { readdirSync, writeFileSync } from 'node:fs';
+export async function work({ inputs, item, stopSiblings, signal }) {
+  writeFileSync(${JSON.stringify(at)} + '/' + item, String(process.pid));
+  const other = () => readdirSync(${JSON.stringify(at)}).some((name) => /^[1-9]$/.test(name));
+  while (item === 0 ? !other() : !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 10));
+  signal.throwIfAborted();
+  stopSiblings('good enough');
+  return inputs.item;
+}
+`,
+      );
+      const definition = parsePipeline(`
+name: search
+version: 1.0.0
+parameters:
+  type: object
+  properties: { list: { type: array, default: [0, 10, 20, 30, 40, 50, 60, 70] } }
+steps:
+  each:
+    module: "${module}#work"
+    isolation: ${isolation}
+    forEach: { items: { parameter: list }, maxParallel: 3 }
+    resources: { cpuCores: 0.1 }
+    onFailure: continue
+output: each
+`);
+      await platform.pipelines.putDefinition(definition);
+      const { id } = await platform.pipelines.start('search');
+      const done = await platform.pipelines.wait(id);
+      expect(done.status).toBe('COMPLETED');
+      expect(done.output).toEqual([0, null, null, null, null, null, null, null]);
+      const items = await platform.pipelines.items(id, 'each');
+      expect(items.map(({ status }) => status)).toEqual(['COMPLETED', ...Array(7).fill('SKIPPED')]);
+      expect(items.at(-1)?.skipReason).toBe('good enough');
+      if (isolation !== 'process') return;
+      const begun = (await readdir(at)).filter((name) => /^\d+$/.test(name));
+      for (const name of begun) {
+        const pid = Number(await readFile(join(at, name), 'utf8'));
+        await expect.poll(() => lives(pid)).toBe(false);
+      }
+    });
+  }
 });
 
 describe('cancel', () => {

@@ -60,6 +60,8 @@ export interface ExternalResult {
   /** An object of the declared outputs, or what a module's function returned. */
   readonly value: unknown;
   readonly details: AttemptDetails;
+  /** Why a module's function wants the other items of its fan-out to end. */
+  readonly stopSiblings?: string;
 }
 
 /** The executor has no record of the attempt any more, or its machine is gone: another one must begin. */
@@ -220,7 +222,8 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
         step.run.type === 'module'
           ? await moduleValue(end.output, dirs, work.outputs, scope.artifacts)
           : await collectOutputs(step, dirs.outputs, work.outputs);
-      return { value, details };
+      const stop = step.run.type === 'module' ? end.output?.['stopSiblings'] : undefined;
+      return { value, details, ...(typeof stop === 'string' ? { stopSiblings: stop } : {}) };
     } finally {
       await follower.end();
       progress.delete(state.id);
