@@ -289,8 +289,17 @@ describe('stopSiblings of a module', () => {
 import { readdirSync, writeFileSync } from 'node:fs';
 export async function work({ inputs, item, stopSiblings, signal }) {
   writeFileSync(${JSON.stringify(at)} + '/' + item, String(process.pid));
-  const other = () => readdirSync(${JSON.stringify(at)}).some((name) => /^[1-9]$/.test(name));
-  while (item === 0 ? !other() : !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 10));
+  // Whichever comes first once two of them run.
+  const wins = () => {
+    if (readdirSync(${JSON.stringify(at)}).filter((name) => /^[0-9]$/.test(name)).length < 2) return false;
+    try {
+      writeFileSync(${JSON.stringify(join(at, 'winner'))}, '', { flag: 'wx' });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  while (!signal.aborted && !wins()) await new Promise((resolve) => setTimeout(resolve, 10));
   signal.throwIfAborted();
   stopSiblings('good enough');
   return inputs.item;
@@ -316,10 +325,12 @@ output: each
       const { id } = await platform.pipelines.start('search');
       const done = await platform.pipelines.wait(id);
       expect(done.status).toBe('COMPLETED');
-      expect(done.output).toEqual([0, null, null, null, null, null, null, null]);
+      expect((done.output as unknown[]).filter((value) => value !== null)).toHaveLength(1);
       const items = await platform.pipelines.items(id, 'each');
-      expect(items.map(({ status }) => status)).toEqual(['COMPLETED', ...Array(7).fill('SKIPPED')]);
-      expect(items.at(-1)?.skipReason).toBe('good enough');
+      expect(items.map(({ status, skipReason }) => skipReason ?? status).toSorted()).toEqual([
+        'COMPLETED',
+        ...Array(7).fill('good enough'),
+      ]);
       if (isolation !== 'process') return;
       const begun = (await readdir(at)).filter((name) => /^\d+$/.test(name));
       for (const name of begun) {
