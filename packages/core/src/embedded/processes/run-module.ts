@@ -1,48 +1,11 @@
 import { appendFileSync } from 'node:fs';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { ByteSource } from '../../contracts/artifact-store.ts';
 import type { ModuleResult, ModuleTask } from '../../contracts/module-task.ts';
 import { KeelsonError } from '../../errors.ts';
 import { asJson, encodeJson, type Json, type JsonObject } from '../../json.ts';
-
-/** An artifact of an input, as a file. */
-class FileArtifact {
-  readonly name: string;
-  readonly path: string;
-  readonly sha256: string;
-  readonly sizeBytes: number;
-  readonly mimeType: string;
-  /** Where its bytes lie, for programs that take a file; not to be changed. */
-  readonly file: string;
-
-  constructor(facts: JsonObject, file: string) {
-    this.name = String(facts['name']);
-    this.path = String(facts['path']);
-    this.sha256 = String(facts['sha256']);
-    this.sizeBytes = Number(facts['sizeBytes']);
-    this.mimeType = String(facts['mimeType']);
-    this.file = file;
-  }
-
-  async open(): Promise<ReadableStream<Uint8Array>> {
-    const handle = await open(this.file);
-    return Readable.toWeb(handle.createReadStream()) as unknown as ReadableStream<Uint8Array>;
-  }
-
-  async bytes(): Promise<Uint8Array> {
-    return await readFile(this.file);
-  }
-
-  async text(): Promise<string> {
-    return await readFile(this.file, 'utf8');
-  }
-
-  async json(): Promise<unknown> {
-    return JSON.parse(await this.text());
-  }
-}
+import { FileArtifact } from './file-artifact.ts';
 
 /** A file that the step has put out. */
 class OutputFile {
@@ -121,11 +84,18 @@ function pack(value: unknown): unknown {
     return { $output: { name, ...(mimeType === undefined ? {} : { mimeType }) } };
   }
   if (value instanceof FileArtifact) {
-    const { file: _, ...facts } = value;
-    return { $artifact: facts };
+    return { $artifact: value.toJSON() };
   }
   if (Array.isArray(value)) return value.map(pack);
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, pack(each)]));
+  const prototype = Object.getPrototypeOf(value);
+  // Left as it is, so that encoding refuses it and names the place.
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [
+      /^\$+(artifact|output)$/.test(key) ? `$${key}` : key,
+      pack(each),
+    ]),
+  );
 }
 
 function outputsOf({ outputDir }: ModuleTask) {

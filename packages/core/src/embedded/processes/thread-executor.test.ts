@@ -95,6 +95,79 @@ export function fails() {
     }
   });
 
+  test('reads its artifacts the same everywhere, and what looks like a reference is none', async () => {
+    const { platform } = await openTestPlatform();
+    const file = join(await temporaryDirectory(), 'reads.mjs');
+    await writeFile(
+      file,
+      `
+const textOf = async (stream) => Buffer.concat(await Array.fromAsync(stream)).toString();
+const refused = (work) => work.then(() => 'taken', ({ code }) => code);
+export async function work({ inputs: { value, text } }) {
+  return {
+    json: await value.json(),
+    methods: ['open', 'bytes', 'text', 'json', 'toJSON'].filter((name) => typeof value[name] !== 'function'),
+    facts: value.toJSON(),
+    ranges: [
+      await textOf(await text.open()),
+      await textOf(await text.open({ start: 1, end: 3 })),
+      await textOf(await text.open({ start: 2 })),
+      await textOf(await text.open({ start: 2, end: 2 })),
+      await refused(text.open({ start: 0, end: 99 })),
+      await refused(text.open({ start: 3, end: 1 })),
+      await refused(text.open({ start: 0.5 })),
+      await refused(text.json()),
+    ],
+    like: { $output: { name: 'x' }, $artifact: 1, deep: [{ $artifact: 2 }, { $output: 3 }, { $$output: 4 }] },
+  };
+}
+export const dates = () => ({ at: new Date(0) });
+`,
+    );
+    const outputs: unknown[] = [];
+    for (const isolation of ['inline', 'thread', 'process'] as const) {
+      const pipeline = definePipeline(`reads-${isolation}`, { version: '1.0.0' }, (p) => {
+        const value = p.step('value', {}, ({ outputs: { json } }) =>
+          json('v.json', {
+            nan: Number.NaN,
+            zero: -0,
+            big: 2 ** 53 - 1,
+            tagged: { $number: 'NaN' },
+          }),
+        );
+        const text = p.step('text', {}, ({ outputs: { artifact } }) =>
+          artifact('t.txt', new TextEncoder().encode('größer')),
+        );
+        return p.module(
+          'work',
+          { value, text },
+          { module: pathToFileURL(file), export: 'work', isolation },
+        );
+      });
+      const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+      const { facts, ...output } = done.output as { facts: { path: string } };
+      expect(facts.path).toMatch(/outputs\/v\.json$/);
+      outputs.push(output);
+      const dates = definePipeline(`dates-${isolation}`, { version: '1.0.0' }, (p) =>
+        p.module('work', {}, { module: pathToFileURL(file), export: 'dates', isolation }),
+      );
+      const bad = await platform.pipelines.wait(await platform.pipelines.start(dates));
+      expect(bad.failure?.message, isolation).toMatch(/at.*Date/);
+    }
+    expect(outputs[0]).toEqual({
+      json: { nan: Number.NaN, zero: -0, big: 2 ** 53 - 1, tagged: { $number: 'NaN' } },
+      methods: [],
+      ranges: ['größer', 'r\u{fffd}', '\u{f6}ßer', '', 'INVALID', 'INVALID', 'INVALID', 'CORRUPT'],
+      like: {
+        $output: { name: 'x' },
+        $artifact: 1,
+        deep: [{ $artifact: 2 }, { $output: 3 }, { $$output: 4 }],
+      },
+    });
+    expect(outputs[1]).toEqual(outputs[0]);
+    expect(outputs[2]).toEqual(outputs[0]);
+  });
+
   test('that puts a link in the place of its output fails', async () => {
     const { platform } = await openTestPlatform();
     const dir = await temporaryDirectory();

@@ -72,9 +72,10 @@ async function taken(
       return outputs.artifact(name, { path }, mimeType === undefined ? {} : { mimeType });
     }
   }
-  const parts = Object.entries(fields).map(
-    async ([key, part]) => [key, await taken(part as Json, dirs, outputs, space)] as const,
-  );
+  const parts = Object.entries(fields).map(async ([key, part]) => {
+    const name = /^\$\$+(artifact|output)$/.test(key) ? key.slice(1) : key;
+    return [name, await taken(part as Json, dirs, outputs, space)] as const;
+  });
   return Object.fromEntries(await Promise.all(parts));
 }
 
