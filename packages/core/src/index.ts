@@ -18,6 +18,7 @@ export type * from './contracts/metadata-store.ts';
 export type * from './contracts/metric-writer.ts';
 export type * from './contracts/model-format.ts';
 export type * from './contracts/model-runtime.ts';
+export type * from './contracts/module-context.ts';
 export type * from './contracts/point-target.ts';
 export type * from './contracts/ports.ts';
 export type * from './contracts/prediction-sink.ts';

@@ -1,3 +1,4 @@
+import type { ModuleContext, StepRun } from '../contracts/module-context.ts';
 import type { Logger } from '../contracts/ports.ts';
 import type { Json, JsonObject } from '../json.ts';
 import type { ActiveRun } from '../tracking/active-run.ts';
@@ -113,7 +114,18 @@ export interface StepContext<P = JsonObject, I = unknown> {
   readonly iteration?: number;
   /** In a fan-out: once this item has completed, the others are ended, such as when one is good enough. */
   stopSiblings(reason: string): void;
-  /** The run of tracking that stands for this attempt, where pipelines are linked with tracking. */
+  /**
+   * For a module in a thread or process: kept from attempt to attempt, where it writes `v1.tmp` and renames it to
+   * `v1`, and so on.
+   */
+  readonly checkpointDir?: string;
+  /** The last complete checkpoint of an earlier attempt, for a module in a thread or process. */
+  readonly checkpointPath?: string;
+  /**
+   * The run of tracking that stands for this attempt, where pipelines are linked with tracking. A module in a
+   * thread or process has only what can be written as lines ({@link StepRun}: metrics, params, tags, `progress`);
+   * let its function take a {@link ModuleContext}, whose types hold wherever it runs.
+   */
   readonly run?: ActiveRun;
 }
 

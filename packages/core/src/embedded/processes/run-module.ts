@@ -2,13 +2,20 @@ import { appendFileSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ByteSource } from '../../contracts/artifact-store.ts';
+import type {
+  ModuleContext,
+  ModuleOutput,
+  ModuleOutputs,
+  StepRun,
+} from '../../contracts/module-context.ts';
 import type { ModuleResult, ModuleTask } from '../../contracts/module-task.ts';
+import type { Logger } from '../../contracts/ports.ts';
 import { KeelsonError } from '../../errors.ts';
 import { asJson, encodeJson, type Json, type JsonObject } from '../../json.ts';
 import { FileArtifact } from './file-artifact.ts';
 
 /** A file that the step has put out. */
-class OutputFile {
+class OutputFile implements ModuleOutput {
   readonly name: string;
   readonly mimeType: string | undefined;
 
@@ -38,7 +45,7 @@ export async function runModule(
     );
   }
   let stopSiblings: string | undefined;
-  const value: unknown = await call({
+  const context: ModuleContext = {
     parameters: task.parameters,
     inputs: unpack(task.inputs, task.artifacts),
     outputs: outputsOf(task),
@@ -56,7 +63,8 @@ export async function runModule(
     stopSiblings: (reason: string) => {
       stopSiblings ??= String(reason);
     },
-  });
+  };
+  const value: unknown = await call(context);
   const packed = asJson(pack(value ?? null), `The result of ${name}`);
   return { value: packed, ...(stopSiblings === undefined ? {} : { stopSiblings }) };
 }
@@ -98,7 +106,7 @@ function pack(value: unknown): unknown {
   );
 }
 
-function outputsOf({ outputDir }: ModuleTask) {
+function outputsOf({ outputDir }: ModuleTask): ModuleOutputs {
   const taken = new Set<string>();
   async function artifact(
     name: string,
@@ -141,28 +149,38 @@ async function writeSource(path: string, source: ByteSource): Promise<void> {
   }
 }
 
-const lineLogger = Object.fromEntries(
-  (['debug', 'info', 'warn', 'error'] as const).map((level) => [
-    level,
-    (fields: object, message: string) => {
-      const line = `${JSON.stringify({ level, ...fields, message })}\n`;
-      (level === 'warn' || level === 'error' ? process.stderr : process.stdout).write(line);
-    },
-  ]),
-);
+const lineLogger: Logger = {
+  debug: (fields, message) => writeLine('debug', fields, message),
+  info: (fields, message) => writeLine('info', fields, message),
+  warn: (fields, message) => writeLine('warn', fields, message),
+  error: (fields, message) => writeLine('error', fields, message),
+};
+
+function writeLine(level: keyof Logger, fields: object, message: string): void {
+  const stream = level === 'warn' || level === 'error' ? process.stderr : process.stdout;
+  stream.write(`${JSON.stringify({ level, ...fields, message })}\n`);
+}
 
 /** What of a run of tracking can be written as lines. */
-function runOf({ metricsPath }: ModuleTask) {
+function runOf({ metricsPath }: ModuleTask): StepRun {
   const line = (fields: object): void => appendFileSync(metricsPath, `${encodeJson(fields)}\n`);
-  const logMetric = (metric: string, value: number, options: { step?: number } = {}): void =>
-    line({ metric, value, timestamp: Date.now(), ...options });
+  const logMetrics: StepRun['logMetrics'] = (values, { step, timestamp = Date.now() } = {}) => {
+    const place = { timestamp: Number(timestamp), ...(step === undefined ? {} : { step }) };
+    for (const [metric, value] of Object.entries(values)) line({ metric, value, ...place });
+  };
+  const logParam = (param: string, value: unknown): void => line({ param, value });
+  const setTag = (tag: string, value: string): void => line({ tag, value });
   return {
-    logMetric,
-    logMetrics(values: Readonly<Record<string, number>>, options: { step?: number } = {}): void {
-      for (const [metric, value] of Object.entries(values)) logMetric(metric, value, options);
+    logMetric: (key, value, options) => logMetrics({ [key]: value }, options),
+    logMetrics,
+    logParam,
+    logParams(params): void {
+      for (const [param, value] of Object.entries(params)) logParam(param, value);
     },
-    logParam: (param: string, value: unknown): void => line({ param, value }),
-    setTag: (tag: string, value: string): void => line({ tag, value }),
-    progress: (progress: number, message?: string): void => line({ progress, message }),
+    setTag,
+    setTags(tags): void {
+      for (const [tag, value] of Object.entries(tags)) setTag(tag, value);
+    },
+    progress: (progress, message) => line({ progress, message }),
   };
 }

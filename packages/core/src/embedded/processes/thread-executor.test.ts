@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
+import type { ModuleContext } from '../../contracts/module-context.ts';
 import { definePipeline } from '../../pipelines/define-pipeline.ts';
+import type { StepArtifact } from '../../pipelines/step-artifact.ts';
+import type { StepContext } from '../../pipelines/step-types.ts';
 import { type ExecutorHarness, executorSuite } from '../../testing/executor-suite.ts';
 import { runCase } from '../../testing/suite.ts';
 import { ThreadExecutor } from './thread-executor.ts';
@@ -93,6 +96,67 @@ export function fails() {
       const failed = await platform.pipelines.wait(await platform.pipelines.start(bad));
       expect(failed.failure, isolation).toMatchObject({ class: 'data', message: 'row 7' });
     }
+  });
+
+  test('has what its types say: checkpoints of the attempt before, and its run', async () => {
+    const { platform } = await openTestPlatform();
+    const file = join(await temporaryDirectory(), 'goes-on.ts');
+    await writeFile(
+      file,
+      `
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+export function work({ attempt, checkpointDir, checkpointPath, run }: any) {
+  if (checkpointPath !== undefined) {
+    run.logMetric('one', 1, { timestamp: new Date(5) });
+    run.logMetrics({ two: 2 }, { step: 7 });
+    run.logParams({ a: 1, b: { c: 2 } });
+    run.setTags({ isolation: 'x' });
+    run.progress(0.5, 'half');
+    return [attempt, readFileSync(checkpointPath, 'utf8')];
+  }
+  writeFileSync(checkpointDir + '/v1.tmp', 'first');
+  renameSync(checkpointDir + '/v1.tmp', checkpointDir + '/v1');
+  throw new Error('again');
+}
+`,
+    );
+    for (const isolation of ['thread', 'process'] as const) {
+      const pipeline = definePipeline(`goes-on-${isolation}`, { version: '1.0.0' }, (p) =>
+        p.module(
+          'work',
+          {},
+          { module: pathToFileURL(file), export: 'work', isolation },
+          { retries: { limit: 1, delayMs: 1 } },
+        ),
+      );
+      const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+      expect(done).toMatchObject({ status: 'COMPLETED', output: [2, 'first'] });
+      const { runs } = await platform.tracking.searchRuns({
+        filter: `tags.\`keelson.execution\` = '${done.id}' AND tags.isolation = 'x'`,
+      });
+      expect(runs[0]).toMatchObject({ params: { a: 1, 'b.c': 2 } });
+      const id = runs[0]?.id ?? '';
+      const [one, two] = await Promise.all(
+        ['one', 'two'].map((name) => platform.tracking.getMetricHistory(id, name)),
+      );
+      expect([...(one?.timestamps ?? [])]).toEqual([5]);
+      expect([...(two?.steps ?? [])]).toEqual([7]);
+    }
+  });
+
+  test('typed by ModuleContext runs inline as well', async () => {
+    const work = ({ run, outputs, step }: ModuleContext): unknown => {
+      run?.logMetrics({ one: 1 });
+      return outputs.json('step.json', step);
+    };
+    // The compiler refuses it where a step's context is not a module's.
+    const asStep: (context: StepContext<never, never>) => unknown = work;
+    const { platform } = await openTestPlatform();
+    const pipeline = definePipeline('typed', { version: '1.0.0' }, (p) =>
+      p.step('work', {}, asStep as () => StepArtifact),
+    );
+    const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+    expect(await done.output?.json()).toBe('work');
   });
 
   test('reads its artifacts the same everywhere, and what looks like a reference is none', async () => {
