@@ -20,18 +20,25 @@ export class TestEngine {
   #events: ReturnType<typeof spawn> | undefined;
   #daemon: ReturnType<typeof spawn> | undefined;
 
-  private constructor(dir: string) {
+  readonly #namespace: string | undefined;
+
+  private constructor(dir: string, namespace: string | undefined) {
     this.dir = dir;
+    this.#namespace = namespace;
   }
 
-  /** Starts one that has {@link testImage}. Fails where `dockerd` or busybox is not installed. */
-  static async start(): Promise<TestEngine> {
+  /**
+   * Starts one that has {@link testImage}, in a network namespace of its own or in that one. Fails where `dockerd`
+   * or busybox is not installed.
+   */
+  static async start(options: { readonly namespace?: string } = {}): Promise<TestEngine> {
     for (const program of ['/usr/sbin/dockerd', '/bin/busybox']) {
       if (existsSync(program)) continue;
       throw new Error(`${program} is not installed: apt-get install docker.io busybox-static`);
     }
     // Not in memory: overlayfs wants a file system that it knows, and paths of sockets are short.
-    const engine = new TestEngine(await mkdtemp(join('/var/tmp', 'keelson-docker-')));
+    const dir = await mkdtemp(join('/var/tmp', 'keelson-docker-'));
+    const engine = new TestEngine(dir, options.namespace);
     try {
       await engine.restart();
       await engine.#importImage();
@@ -62,16 +69,17 @@ export class TestEngine {
     for (let tries = 0; ; tries += 1) {
       await rm(join(this.dir, 'pid'), { force: true });
       await rm(join(this.dir, 'exec', 'containerd', 'containerd.pid'), { force: true });
-      const daemon = spawn(
-        'unshare',
-        [
-          // In a network namespace of its own: bridges and firewall rules are nobody else's.
-          ...['--net', '/bin/sh', '-c', 'ip link set lo up; exec "$@"', 'sh', '/usr/sbin/dockerd'],
-          ...['--data-root', join(this.dir, 'data'), '--exec-root', join(this.dir, 'exec')],
-          ...['--pidfile', join(this.dir, 'pid'), '-H', this.host, '--shutdown-timeout', '2'],
-        ],
-        { stdio: ['ignore', 'pipe', 'pipe'] },
-      );
+      // Bridges and firewall rules are nobody else's. (Within `ip netns exec` there are no cgroups.)
+      const enter =
+        this.#namespace === undefined
+          ? ['unshare', '--net']
+          : ['nsenter', `--net=/var/run/netns/${this.#namespace}`];
+      const [program = '', ...args] = [
+        ...[...enter, '/bin/sh', '-c', 'ip link set lo up; exec "$@"', 'sh', '/usr/sbin/dockerd'],
+        ...['--data-root', join(this.dir, 'data'), '--exec-root', join(this.dir, 'exec')],
+        ...['--pidfile', join(this.dir, 'pid'), '-H', this.host, '--shutdown-timeout', '2'],
+      ];
+      const daemon = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
       this.#daemon = daemon;
       const log = createWriteStream(join(this.dir, 'log'), { flags: 'a' });
       daemon.stdout?.pipe(log);
