@@ -10,6 +10,8 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+const setUp = 'ip link set lo up; hostname "$0"; exec "$@"';
+
 /** The image that tests run: busybox with its applets, nothing else. */
 export const testImage = 'keelson-test:busybox';
 
@@ -21,10 +23,13 @@ export class TestEngine {
   #daemon: ReturnType<typeof spawn> | undefined;
 
   readonly #namespace: string | undefined;
+  /** The name of its machine. */
+  readonly #host: string;
 
   private constructor(dir: string, namespace: string | undefined) {
     this.dir = dir;
     this.#namespace = namespace;
+    this.#host = namespace ?? 'engine';
   }
 
   /**
@@ -75,7 +80,7 @@ export class TestEngine {
           ? ['unshare', '--net']
           : ['nsenter', `--net=/var/run/netns/${this.#namespace}`];
       const [program = '', ...args] = [
-        ...[...enter, '/bin/sh', '-c', 'ip link set lo up; exec "$@"', 'sh', '/usr/sbin/dockerd'],
+        ...[...enter, 'unshare', '--uts', '/bin/sh', '-c', setUp, this.#host, '/usr/sbin/dockerd'],
         ...['--data-root', join(this.dir, 'data'), '--exec-root', join(this.dir, 'exec')],
         ...['--pidfile', join(this.dir, 'pid'), '-H', this.host, '--shutdown-timeout', '2'],
       ];
@@ -148,6 +153,17 @@ export class TestEngine {
       await this.docker('import', '--change', 'ENV PATH=/bin', archive, testImage);
     } finally {
       await rm(root, { recursive: true, force: true });
+    }
+  }
+
+  /** As if its machine lost its power: the daemon and all containers are gone at once. */
+  async crash(): Promise<void> {
+    const pids = await this.docker('ps', '-q').then((ids) =>
+      ids === '' ? '' : this.docker('inspect', '-f', '{{.State.Pid}}', ...ids.split('\n')),
+    );
+    await this.#end('SIGKILL');
+    for (const pid of pids.split('\n').filter((line) => line !== '')) {
+      process.kill(Number(pid), 'SIGKILL');
     }
   }
 

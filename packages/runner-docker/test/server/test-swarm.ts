@@ -57,6 +57,12 @@ export class TestSwarm {
     await this.manager.docker('node', 'update', '--label-add', 'zone=a', last ?? '');
   }
 
+  /** Whether a node (`n0` …) takes work. */
+  async availability(node: string, availability: 'active' | 'drain'): Promise<void> {
+    const host = this.#namespace(node);
+    await this.manager.docker('node', 'update', '--availability', availability, host);
+  }
+
   #namespace(part: string): string {
     return `${this.#name}${part}`;
   }
