@@ -111,9 +111,10 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       (signal) =>
         external.run({
           ...{ execution: begun.execution, state, step: begun.step, attempt: begun.attempt },
-          ...{ inputs: begun.inputs.values, outputs, signal, resources: begun.allocated },
+          ...{ inputs: begun.inputs, outputs, signal, resources: begun.allocated },
           ...given('run', tracked),
           ...given('devices', devices),
+          adopted: begun.adopted,
           ...given('handle', begun.adopted ? state.task : undefined),
           submitted: (handle) =>
             leases.held(leased, () => commits.submitted(() => leased.claim, begun.attempt, handle)),
@@ -153,9 +154,10 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     const { state, controller } = leased;
     const { execution, step, attempt } = begun;
     const call = await functionOf(begun);
+    const inputs = await begun.inputs();
     const work = (signal: AbortSignal): unknown => {
       const context: StepContext<never, never> = {
-        inputs: begun.inputs.values as never,
+        inputs: inputs.values as never,
         outputs,
         parameters: execution.parameters as never,
         signal,

@@ -39,7 +39,8 @@ export interface Begun {
   readonly state: StepState;
   readonly step: StepDefinition;
   readonly attempt: number;
-  readonly inputs: InputsGiven;
+  /** Read when they are asked for: one that was adopted may need none. */
+  readonly inputs: () => Promise<InputsGiven>;
   readonly adopted: boolean;
   readonly allocated: Allocated;
 }
@@ -208,7 +209,15 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     const attempt = state.attempt + 1;
     return {
       do: 'run',
-      begun: { execution, state, step, attempt, inputs, adopted: false, allocated },
+      begun: {
+        execution,
+        state,
+        step,
+        attempt,
+        inputs: () => Promise.resolve(inputs),
+        adopted: false,
+        allocated,
+      },
     };
   }
 
@@ -219,7 +228,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     step: StepDefinition,
   ): Promise<Turn> {
     const { state } = held;
-    const inputs = await values.inputs({ state, loaded, execution });
+    const inputs = () => values.inputs({ state, loaded, execution });
     await commit(adoptStep(held, execution, owner));
     const { executionId, attempt } = state;
     scope.logger.info(

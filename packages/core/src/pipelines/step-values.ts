@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ByteSource } from '../contracts/artifact-store.ts';
 import type { Scope } from '../contracts/scope.ts';
-import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { KeelsonError } from '../errors.ts';
 import { canonicalJson, decodeJson, encodeJson, type Json, type JsonObject } from '../json.ts';
 import { assertFits } from '../json-schema.ts';
 import { mimeTypeOf, normaliseArtifactPath } from '../tracking/artifact-path.ts';
@@ -9,6 +9,7 @@ import { type InputSource, sourcesOf } from './definition.ts';
 import type { LoadedDefinition } from './definitions.ts';
 import type { ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
+import { inputFailure } from './input-failure.ts';
 import {
   type ArtifactFacts,
   artifactsIn,
@@ -63,8 +64,8 @@ export interface InputsFor {
 export interface StepValues {
   sink(where: Where, signal: AbortSignal): OutputSink;
   /**
-   * The inputs of a step, once all of it exists and matches its digests: CORRUPT or NOT_FOUND if not,
-   * INVALID for a value that does not fit the input's schema.
+   * The inputs of a step, once all of it exists and matches its digests: a `data` failure, naming the input, if
+   * not, INVALID for a value that does not fit the input's schema.
    */
   inputs(of: InputsFor): Promise<InputsGiven>;
   /** How many items a fan-out has. INVALID when what it goes over is no list, or longer than 10,000. */
@@ -222,12 +223,7 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
       for (const artifact of value === undefined ? [] : artifactsIn(value)) await verify(artifact);
       return value;
     } catch (cause) {
-      if (!isKeelsonError(cause, 'CORRUPT', 'NOT_FOUND')) throw cause;
-      throw new KeelsonError(
-        cause.code === 'CORRUPT' ? 'CORRUPT' : 'NOT_FOUND',
-        `Input "${input}" of step ${forStep} cannot be used: ${cause.message} Start a new execution to have it made again.`,
-        { cause, details: { step: forStep, input, from: state.step } },
-      );
+      throw inputFailure(forStep, input, cause);
     }
   }
 
@@ -286,7 +282,11 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     }
     if (step?.forEach !== undefined && state.mapKey !== '') {
       const item = (await itemsOf(of))[Number(state.mapKey)];
-      for (const artifact of item === undefined ? [] : artifactsIn(item)) await verify(artifact);
+      try {
+        for (const artifact of item === undefined ? [] : artifactsIn(item)) await verify(artifact);
+      } catch (cause) {
+        throw inputFailure(state.step, step.forEach.as, cause);
+      }
       if (item !== undefined) found[step.forEach.as] = item;
     }
     if (state.previous !== undefined) found['previous'] = await packedOutput(state, state.previous);

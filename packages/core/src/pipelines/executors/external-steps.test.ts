@@ -1,11 +1,12 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { childFile } from '../../../test/child-program.ts';
+import { ChildProgram, childFile } from '../../../test/child-program.ts';
 import type { CommandPipelineArgument } from '../../../test/children/command-pipelines.ts';
 import { commandPipeline } from '../../../test/command-pipeline.ts';
 import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
 import { testBackends } from '../../../test/test-backends.ts';
+import { ProcessExecutor } from '../../embedded/processes/process-executor.ts';
 import { isZombie, statOf } from '../../embedded/processes/process-tree.ts';
 import { openPlatform, type Platform } from '../../open-platform.ts';
 import { killLoop } from '../../testing/faults/kill-loop.ts';
@@ -396,6 +397,93 @@ describe('a platform that closes', () => {
     expect(await textOf(second, id, 'stdout')).toBe('begun\n');
     const { runs } = await second.tracking.searchRuns({ filter: 'metrics.late = 1' });
     expect(runs.map(({ status }) => status)).toEqual(['COMPLETED']);
+  });
+});
+
+describe('inputs that are gone', () => {
+  /** Removes a content behind the back of everybody. */
+  async function removeContent(dir: string, sha256: string): Promise<void> {
+    const all = await readdir(dir, { recursive: true });
+    const files = all.filter((name) => name.endsWith(sha256) && !name.startsWith('work'));
+    expect(files.length).toBeGreaterThan(0);
+    for (const name of files) await rm(join(dir, name), { recursive: true });
+  }
+
+  for (const dies of ['while its command runs', 'before it could note its task down']) {
+    test(`do not matter to a command that runs, whose supervisor died ${dies}`, async () => {
+      const noted = dies.startsWith('while');
+      const [at, tasks] = [await temporaryDirectory(), await temporaryDirectory()];
+      const executors = [new ProcessExecutor({ name: 'own', stateDir: tasks })];
+      const { platform, dir } = await openTestPlatform({ executors });
+      const out = { outputs: { rows: { type: 'dataset' } } } as const;
+      const pipeline = definePipeline('adopted', v, (p) => {
+        const load = p.command(
+          'load',
+          {},
+          ['/bin/sh', '-c', 'echo 5 > $KEELSON_OUTPUT_ROWS_PATH'],
+          out,
+        );
+        return p.command(
+          'work',
+          { rows: load.pick('rows') },
+          [
+            '/bin/sh',
+            '-c',
+            `echo $$ > ${at}/begun; while [ ! -e ${at}/go ]; do sleep 0.02; done; cat $KEELSON_INPUT_ROWS_PATH > $KEELSON_OUTPUT_N_PATH`,
+          ],
+          { executor: 'own', outputs: { n: { type: 'parameter' } } },
+        );
+      });
+      const definition = join(at, 'definition.json');
+      await writeFile(definition, JSON.stringify(pipeline.definition));
+      const program = childFile(noted ? 'run-definition' : 'submit-and-die');
+      const child = new ChildProgram(program, [dir, definition, tasks]);
+      const [, id = ''] = (await child.line(/^started /)).split(' ');
+      const work = async () =>
+        (await platform.pipelines.steps(id)).find(({ step }) => step === 'work');
+      if (noted) await expect.poll(async () => (await work())?.externalId).toBeDefined();
+      else await child.end();
+      await expect.poll(() => readFile(join(at, 'begun'), 'utf8').catch(() => '')).not.toBe('');
+      await child.kill();
+      expect((await work())?.externalId !== undefined).toBe(noted);
+      const load = (await platform.pipelines.steps(id)).find(({ step }) => step === 'load');
+      const artifact = load?.artifacts.find(({ name }) => name === 'rows');
+      await removeContent(join(dir, 'artifacts'), artifact?.sha256 ?? '');
+      const waiting = platform.pipelines.wait(id);
+      await writeFile(join(at, 'go'), '');
+      expect(await waiting).toMatchObject({ status: 'COMPLETED', output: { n: 5 } });
+      expect((await work())?.attempt).toBe(1);
+    });
+  }
+
+  test('before the task is made fail the step as data, naming the input', async () => {
+    const { platform, dir } = await openTestPlatform();
+    const module = join(await temporaryDirectory(), 'reads.mjs');
+    await writeFile(module, 'export const work = ({ inputs }) => inputs.rows.text();\n');
+    for (const [name, isolation] of [
+      ['command', undefined],
+      ['module', 'process'],
+      ['thread', 'thread'],
+    ] as const) {
+      const pipeline = definePipeline(name, v, (p) => {
+        const rows = p.step('load', {}, ({ outputs }) =>
+          outputs.artifact('rows', new TextEncoder().encode(name)),
+        );
+        const drop = p.step('drop', { rows }, ({ inputs }) =>
+          removeContent(join(dir, 'artifacts'), inputs.rows.sha256),
+        );
+        const options = { after: [drop], retries: { limit: 3, delayMs: 1 } };
+        if (isolation === undefined) p.command('work', { rows }, ['/bin/true'], options);
+        else p.module('work', { rows }, { module, export: 'work', isolation }, options);
+      });
+      const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+      expect(done.failure, name).toMatchObject({
+        class: 'data',
+        message: expect.stringMatching(/^Input "rows" of step work cannot be used: /),
+      });
+      const work = (await platform.pipelines.steps(done.id)).find(({ step }) => step === 'work');
+      expect([work?.attempt, work?.externalId], name).toEqual([1, undefined]);
+    }
   });
 });
 

@@ -16,7 +16,7 @@ import type { ExecutionRecords } from '../execution-records.ts';
 import { moduleLocation } from '../module-loader.ts';
 import { type AttemptDetails, outputPath, type StepState, stepLabel } from '../step-execution.ts';
 import { StepError } from '../step-policy.ts';
-import type { OutputSink } from '../step-values.ts';
+import type { InputsGiven, OutputSink } from '../step-values.ts';
 import { lastCheckpoint } from './checkpoint-directory.ts';
 import { collectOutputs } from './collect-outputs.ts';
 import type { ExecutorsHere } from './executors-here.ts';
@@ -40,8 +40,8 @@ export interface ExternalWork {
   readonly state: StepState;
   readonly step: StepDefinition;
   readonly attempt: number;
-  /** JSON values and artifacts. */
-  readonly inputs: Readonly<Record<string, unknown>>;
+  /** JSON values and artifacts; asked for when a task is to be made. */
+  readonly inputs: () => Promise<Pick<InputsGiven, 'values'>>;
   readonly outputs: OutputSink;
   /** The attempt's run of tracking. */
   readonly run?: ActiveRun;
@@ -49,6 +49,8 @@ export interface ExternalWork {
   readonly signal: AbortSignal;
   readonly resources: Resources;
   readonly devices?: readonly string[];
+  /** Whether its task may be there already, though no handle is known. */
+  readonly adopted: boolean;
   /** Of an attempt that is adopted. */
   readonly handle?: TaskHandle;
   /** Commits the handle, so that whoever comes next finds the task. */
@@ -150,7 +152,9 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
   async function specOf(work: ExternalWork, root: string, dirs: WorkDirectory): Promise<TaskSpec> {
     const { step, state, execution, attempt } = work;
     const variables = new TaskVariables(step.name);
-    const inputs = await stageInputs(work.inputs, dirs.inputs, cacheOf(root), variables);
+    const { values } = await work.inputs();
+    const staging = { step: step.name, dir: dirs.inputs, cache: cacheOf(root) };
+    const inputs = await stageInputs(values, staging, variables);
     for (const name of Object.keys(step.outputs ?? {})) {
       variables.setPath(`KEELSON_OUTPUT_${variableName(name)}_PATH`, join(dirs.outputs, name));
     }
@@ -181,7 +185,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       input:
         step.run.type === 'module'
           ? ({
-              ...(await moduleTask(work, dirs, checkpoint, cacheOf(root))),
+              ...(await moduleTask(work, values, dirs, checkpoint, cacheOf(root))),
             } as unknown as JsonObject)
           : {},
       resources: work.resources,
@@ -244,9 +248,25 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
         `The executor ${executor.name} has no record of attempt ${work.attempt} any more.`,
       );
     }
-    const made = await executor.submit(await specOf(work, root, dirs));
+    const there = work.adopted ? await taskThere(work, executor) : undefined;
+    const made = there ?? (await executor.submit(await specOf(work, root, dirs)));
     await submitted(made);
     return made;
+  }
+
+  /** The task of an attempt whose supervisor died before he could note it down. */
+  async function taskThere(
+    { state, attempt }: ExternalWork,
+    executor: Executor,
+  ): Promise<TaskHandle | undefined> {
+    const { workspace, executionId, stepId } = keyOf(scope.workspace, state, attempt);
+    for await (const { key, ...handle } of executor.list({ workspace, executionId })) {
+      if (key.stepId !== stepId || key.attempt !== attempt) continue;
+      // One that never began is made anew, out of its inputs.
+      const observed = await executor.attach(handle);
+      if (observed !== undefined && observed.state !== 'lost') return handle;
+    }
+    return undefined;
   }
 
   /** Its end; a task whose step was ended is ended too, unless it is to go on without this process. */

@@ -3,6 +3,7 @@ import { join, sep } from 'node:path';
 import type { ArtifactSpace } from '../../contracts/artifact-store.ts';
 import type { ModuleTask } from '../../contracts/module-task.ts';
 import { asJson, type Json, type JsonObject } from '../../json.ts';
+import { inputFailure } from '../input-failure.ts';
 import { artifactsIn, packValue, unpackValue } from '../step-artifact.ts';
 import { StepError } from '../step-policy.ts';
 import type { OutputSink } from '../step-values.ts';
@@ -13,14 +14,21 @@ import type { WorkDirectory } from './work-directory.ts';
 /** What a module's export is called with, where it runs. */
 export async function moduleTask(
   work: ExternalWork,
+  values: Readonly<Record<string, unknown>>,
   dirs: WorkDirectory,
   checkpointPath: string | undefined,
   cache: InputCache,
 ): Promise<ModuleTask> {
   const { state, step } = work;
-  const inputs = asJson(packValue(work.inputs), 'The inputs') as JsonObject;
-  const files = artifactsIn(inputs).map(
-    async (artifact) => [artifact.sha256, await cache.file(artifact)] as const,
+  const inputs = asJson(packValue(values), 'The inputs') as JsonObject;
+  const files = Object.entries(inputs).flatMap(([input, value]) =>
+    artifactsIn(value as Json).map(async (artifact) => {
+      try {
+        return [artifact.sha256, await cache.file(artifact)] as const;
+      } catch (cause) {
+        throw inputFailure(step.name, input, cause);
+      }
+    }),
   );
   return {
     parameters: work.execution.parameters,

@@ -1,10 +1,18 @@
 import { copyFile, link, mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { encodeJson } from '../../json.ts';
+import { inputFailure } from '../input-failure.ts';
 import { StepArtifact } from '../step-artifact.ts';
 import { directoryType, readDirectory } from './directory-artifact.ts';
 import type { InputCache } from './input-cache.ts';
 import { type TaskVariables, variableName } from './task-names.ts';
+
+/** Whose inputs are staged, where, and through what. */
+export interface Staging {
+  readonly step: string;
+  readonly dir: string;
+  readonly cache: InputCache;
+}
 
 /** JSON up to this length passes in a variable too. */
 const inlineLength = 4096;
@@ -14,11 +22,11 @@ const inlineLength = 4096;
  * `KEELSON_INPUT_DATA_PATH` is its file (an artifact's bytes, a directory, else the value as JSON, in which
  * artifacts stand as their paths), and `KEELSON_INPUT_DATA` its JSON where that is short. Artifacts in the
  * fields of a value have paths of their own, `KEELSON_INPUT_DATA_<FIELD>_PATH`. Answers the paths by name.
+ * A `data` failure, naming the input, for one whose bytes are gone or damaged.
  */
 export async function stageInputs(
   inputs: Readonly<Record<string, unknown>>,
-  dir: string,
-  cache: InputCache,
+  { step, dir, cache }: Staging,
   variables: TaskVariables,
 ): Promise<Readonly<Record<string, string>>> {
   const staged: Record<string, string> = {};
@@ -29,39 +37,45 @@ export async function stageInputs(
   };
   const all = Object.entries(inputs).filter(([, value]) => value !== undefined);
   await Promise.all(
-    all.map(async ([input, value]) => {
-      const variable = `KEELSON_INPUT_${variableName(input)}`;
-      if (value instanceof StepArtifact) {
-        variables.setPath(`${variable}_PATH`, await stage(input, value));
-        return;
-      }
-      if (isObject(value)) {
-        for (const [field, part] of Object.entries(value)) {
-          if (!(part instanceof StepArtifact)) continue;
-          const path = await stage(`${input}.${field}`, part);
-          variables.setPath(`${variable}_${variableName(field)}_PATH`, path);
-        }
-      }
-      if (Array.isArray(value) && value.length > 0 && value.every(isArtifact)) {
-        const list = join(dir, input);
-        await mkdir(list, { recursive: true });
-        for (const [i, each] of value.entries()) {
-          const name = `${String(i).padStart(5, '0')}-${basename(each.name)}`;
-          await place(await cache.file(each), join(list, name));
-        }
-        staged[input] = list;
-        variables.setPath(`${variable}_PATH`, list);
-        return;
-      }
-      const text = encodeJson(plain(value), `input ${input}`);
-      const path = join(dir, `${input}.json`);
-      await writeFile(path, text);
-      staged[`${input}.json`] = path;
-      variables.setPath(`${variable}_PATH`, path);
-      if (text.length <= inlineLength) variables.set(variable, text);
-    }),
+    all.map(([input, value]) =>
+      put(input, value).catch((cause: unknown) => {
+        throw inputFailure(step, input, cause);
+      }),
+    ),
   );
   return staged;
+
+  async function put(input: string, value: unknown): Promise<void> {
+    const variable = `KEELSON_INPUT_${variableName(input)}`;
+    if (value instanceof StepArtifact) {
+      variables.setPath(`${variable}_PATH`, await stage(input, value));
+      return;
+    }
+    if (isObject(value)) {
+      for (const [field, part] of Object.entries(value)) {
+        if (!(part instanceof StepArtifact)) continue;
+        const path = await stage(`${input}.${field}`, part);
+        variables.setPath(`${variable}_${variableName(field)}_PATH`, path);
+      }
+    }
+    if (Array.isArray(value) && value.length > 0 && value.every(isArtifact)) {
+      const list = join(dir, input);
+      await mkdir(list, { recursive: true });
+      for (const [i, each] of value.entries()) {
+        const name = `${String(i).padStart(5, '0')}-${basename(each.name)}`;
+        await place(await cache.file(each), join(list, name));
+      }
+      staged[input] = list;
+      variables.setPath(`${variable}_PATH`, list);
+      return;
+    }
+    const text = encodeJson(plain(value), `input ${input}`);
+    const path = join(dir, `${input}.json`);
+    await writeFile(path, text);
+    staged[`${input}.json`] = path;
+    variables.setPath(`${variable}_PATH`, path);
+    if (text.length <= inlineLength) variables.set(variable, text);
+  }
 }
 
 async function stageArtifact(
