@@ -285,7 +285,8 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     supervised: options.supervised ?? 64,
   });
   const collect = async (signal: AbortSignal): Promise<boolean> =>
-    external !== undefined && (await external.collectLeftovers(signal)) > 0;
+    external !== undefined && (await external.collectLeftovers({ signal })) > 0;
+  const endings = new Set<Promise<unknown>>();
   const loop = createPipelineLoop({ engine, leases, settling, link, collect });
   const readLogs = createStepLogs(scope, records, external);
 
@@ -377,6 +378,19 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     return (await records.get(id)).facts;
   }
 
+  /** Ends what runs of an execution that is over and whose supervisors have died, while the caller goes on. */
+  function endTasksOf(executionId: string): void {
+    if (external === undefined) return;
+    const ending = external
+      .collectLeftovers({ executionId })
+      .catch((error: unknown) => {
+        const fields = { component: 'pipelines', executionId, error };
+        scope.logger.warn(fields, 'What runs of a cancelled execution is ended by the next sweep.');
+      })
+      .finally(() => endings.delete(ending));
+    endings.add(ending);
+  }
+
   async function stepOf(executionId: string, step: string): Promise<StepState> {
     assertText(executionId, 'An execution id');
     const state = await records.step(executionId, assertText(step, 'A step'));
@@ -464,6 +478,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
         return stopExecution(execution, { status: 'CANCELLED', facts: why, aborts: true });
       });
       engine.abort(id, new KeelsonError('ABORTED', `Execution ${id} was cancelled.`));
+      endTasksOf(id);
       await link.close(await records.get(id));
       return cancelled;
     },
@@ -572,7 +587,10 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       throw new KeelsonError('UNSUPPORTED', 'These pipelines were made without events.');
     },
     loops: [loop, timed.loop, ...(triggered === undefined ? [] : [triggered.loop])],
-    close: () => engine.close(),
+    async close() {
+      await engine.close();
+      await Promise.all(endings);
+    },
   };
 }
 

@@ -373,6 +373,44 @@ describe('cancel', () => {
   });
 });
 
+describe('cancel of an execution whose supervisor has died', () => {
+  /** An execution with a command that runs, started by a process that was killed. */
+  async function orphan() {
+    const at = await temporaryDirectory();
+    const { platform, dir } = await openTestPlatform();
+    const pipeline = definePipeline('orphan', v, (p) => {
+      p.command('work', {}, [
+        '/bin/sh',
+        '-c',
+        `echo $$ > ${at}/new; mv ${at}/new ${at}/pid; sleep 600`,
+      ]);
+    });
+    const definition = join(at, 'definition.json');
+    await writeFile(definition, JSON.stringify(pipeline.definition));
+    const child = new ChildProgram(childFile('run-definition'), [dir, definition]);
+    const [, id = ''] = (await child.line(/^started /)).split(' ');
+    const read = () => readFile(join(at, 'pid'), 'utf8').catch(() => '');
+    await expect.poll(read, { timeout: 10_000 }).not.toBe('');
+    return { platform, child, id, pid: Number(await read()) };
+  }
+
+  test('ends its command, though nobody sweeps', async () => {
+    const { platform, child, id, pid } = await orphan();
+    await child.kill();
+    expect(await lives(pid)).toBe(true);
+    expect(await platform.pipelines.cancel(id)).toMatchObject({ status: 'CANCELLED' });
+    await expect.poll(() => lives(pid), { timeout: 2000 }).toBe(false);
+  });
+
+  test('is not over at a close before the command has ended', async () => {
+    const { platform, child, id, pid } = await orphan();
+    await child.kill();
+    await platform.pipelines.cancel(id);
+    await platform.close();
+    expect(await lives(pid)).toBe(false);
+  });
+});
+
 describe('a platform that closes', () => {
   test('leaves its commands running, and the next one on the directory goes on with them', async () => {
     const dir = join(await temporaryDirectory(), '.keelson');

@@ -9,6 +9,7 @@ import type {
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { encodeJson, type JsonObject } from '../../json.ts';
+import { ownerState } from '../../process-owner.ts';
 import type { ActiveRun } from '../../tracking/active-run.ts';
 import type { StepDefinition } from '../definition.ts';
 import { type ExecutionState, given } from '../execution.ts';
@@ -104,8 +105,14 @@ export interface ExternalSteps {
   ): AsyncIterable<StepLogChunk> | undefined;
   /** How far the attempts that this process watches say that they have come, by the step's id. */
   readonly progress: ReadonlyMap<string, StepProgress>;
-  /** Ends and forgets tasks whose attempt is over; answers how many. */
-  collectLeftovers(signal?: AbortSignal): Promise<number>;
+  /**
+   * Ends and forgets tasks whose attempt is over; answers how many. Of one execution, where it is named, only those
+   * that nobody alive supervises: others end theirs themselves.
+   */
+  collectLeftovers(of: {
+    readonly executionId?: string;
+    readonly signal?: AbortSignal;
+  }): Promise<number>;
 }
 
 /** What running through executors needs. */
@@ -342,12 +349,16 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
     await removeWorkDirectory(workDirectory(root, scope.workspace, state, attempt), whole);
   }
 
-  async function collectLeftovers(signal?: AbortSignal): Promise<number> {
+  async function collectLeftovers({
+    executionId: only,
+    signal,
+  }: Parameters<ExternalSteps['collectLeftovers']>[0]): Promise<number> {
+    const query = { workspace: scope.workspace, ...given('executionId', only) };
     let collected = 0;
     for (const name of executors.names) {
       const executor = executors.find(name);
       if (executor === undefined) continue;
-      for await (const task of executor.list({ workspace: scope.workspace })) {
+      for await (const task of executor.list(query)) {
         if (signal?.aborted) return collected;
         const { executionId, stepId, attempt } = task.key;
         const [step = '', mapKey = ''] = stepId.split('/');
@@ -355,6 +366,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
         if (state === undefined && executor.shared === true) continue;
         const goesOn = state?.status === 'RUNNING' && state.attempt === attempt;
         if (goesOn || handles.has(`${state?.id}:${attempt}`)) continue;
+        if (only !== undefined && isSupervised(state)) continue;
         await executor.cancel(task, { graceMs });
         await executor.release(task);
         const where = state ?? { executionId, step, mapKey };
@@ -387,6 +399,11 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       return executor.logs(handle, { follow, ...given('signal', signal) });
     },
   };
+}
+
+/** Whether somebody else may still be with the step; nobody is where the last one has left it to others. */
+function isSupervised(state: StepState | undefined): boolean {
+  return state?.owner !== undefined && ownerState(state.owner) !== 'dead';
 }
 
 function keyOf(workspace: string, state: StepState, attempt: number): TaskSpec['key'] {
