@@ -151,6 +151,11 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./pipelines.ts')).benchPipelines(context),
   },
   {
+    name: 'containers',
+    sentence: 'A step in a Docker container, beside the same container by the Engine API alone.',
+    run: async (context) => (await import('./containers.ts')).benchContainers(context),
+  },
+  {
     name: 'predictions',
     sentence:
       'Rows of the prediction log, appended and read, beside rows with JSON in node:sqlite.',

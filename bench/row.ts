@@ -19,14 +19,18 @@ export interface Goal {
   readonly most?: number;
   readonly least?: number;
   readonly leastRatio?: number;
+  readonly mostRatio?: number;
 }
 
 /** A goal in words, and whether the median reaches it. */
 export function goalText({ goal, value, ratio }: Row): string | undefined {
   if (goal === undefined) return undefined;
-  const { most, least, leastRatio } = goal;
+  const { most, least, leastRatio, mostRatio } = goal;
   if (most !== undefined) return verdict(`≤ ${most.toLocaleString('en-US')}`, value <= most);
   if (least !== undefined) return verdict(`≥ ${least.toLocaleString('en-US')}`, value >= least);
+  if (mostRatio !== undefined) {
+    return verdict(`ratio ≤ ${mostRatio}`, (ratio ?? Infinity) <= mostRatio);
+  }
   if (leastRatio === undefined) return undefined;
   return verdict(`ratio ≥ ${leastRatio}`, (ratio ?? 0) >= leastRatio);
 }

@@ -11,7 +11,7 @@ export interface ContainerArgument {
 }
 
 /** What the containers run. */
-export const containerImage = 'keelson-test:busybox';
+const containerImage = 'keelson-test:busybox';
 
 /**
  * Steps in rows of five, each of which runs a container and takes a value of the row before; how often one may be

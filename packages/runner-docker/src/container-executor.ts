@@ -253,7 +253,7 @@ export class ContainerExecutor implements Executor {
         details: { id: handle.id },
       });
     }
-    await this.#units.forget(handle.id);
+    await this.#units.forget(handle.id, seen?.facts.units ?? Number(handle.native['units']));
   }
 
   /** Tasks go on: another executor on the same engine finds them. */
@@ -311,7 +311,9 @@ export class ContainerExecutor implements Executor {
     const changed = AbortSignal.any([signal, timer.signal]);
     try {
       const open = members.flatMap((member, rank) => (isFinal(member) ? [] : [rank]));
-      await Promise.race(open.map((rank) => this.#units.changed(id, rank, changed)));
+      await Promise.race(
+        open.map((rank) => this.#units.changed(id, rank, members[rank] ?? gone, changed)),
+      );
     } finally {
       clearTimeout(timeout);
       timer.abort();

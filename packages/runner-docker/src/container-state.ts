@@ -46,9 +46,12 @@ export function observationOf(
     case 'restarting':
       return { ...common, state: 'running' };
     default: {
-      const ended = { ...common, finishedAt: timeOf(State.FinishedAt) ?? startedAt ?? 0 };
+      const finishedAt = timeOf(State.FinishedAt) ?? startedAt ?? 0;
       return {
-        ...ended,
+        ...common,
+        // The engine notes the start after the end of what is very short.
+        ...(startedAt === undefined ? {} : { startedAt: Math.min(startedAt, finishedAt) }),
+        finishedAt,
         ...exitOf({ exitCode: State.ExitCode, isOom: State.OOMKilled, error: State.Error }, facts),
       };
     }

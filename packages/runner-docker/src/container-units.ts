@@ -67,7 +67,8 @@ export class ContainerUnits implements TaskUnits {
   readonly #api: EngineApi;
   readonly #images: EngineImages;
   readonly #options: RunnerOptions;
-  readonly #made = new Set<string>();
+  /** The containers that were made here and have not begun yet, by name. */
+  readonly #made = new Map<string, string>();
   readonly #samplers = new Map<string, UsageSampler>();
   #info: EngineInfo | undefined;
 
@@ -115,7 +116,7 @@ export class ContainerUnits implements TaskUnits {
         query,
         body,
       });
-      this.#made.add(made.Id);
+      this.#made.set(unitName(id, rank), made.Id);
     };
     try {
       await create().catch(async (error: unknown) => {
@@ -144,6 +145,9 @@ export class ContainerUnits implements TaskUnits {
     const { id, rank } = unit;
     let seen: { readonly Id: string; readonly at: number } | undefined;
     for (;;) {
+      const made = this.#made.get(unitName(id, rank));
+      this.#made.delete(unitName(id, rank));
+      if (made !== undefined && (await this.#start(made))) return;
       const found = await this.#inspect(id, rank);
       if (found === undefined) {
         if ((await this.verdict(id)) !== undefined) return;
@@ -151,10 +155,6 @@ export class ContainerUnits implements TaskUnits {
         continue;
       }
       if (found.State.Status !== 'created' || found.State.Error !== '') return;
-      if (this.#made.has(found.Id)) {
-        if (await this.#start(found.Id)) return;
-        continue;
-      }
       if (seen?.Id !== found.Id) seen = { Id: found.Id, at: performance.now() };
       if (performance.now() - seen.at > makerMs) await this.#remove(found.Id);
       else await pause(50);
@@ -189,17 +189,20 @@ export class ContainerUnits implements TaskUnits {
     return { facts, seen };
   }
 
-  async changed(id: string, rank: number, signal: AbortSignal): Promise<void> {
-    const found = await this.#inspect(id, rank);
-    if (found === undefined) return;
-    if (found.State.Status === 'created') {
+  async changed(
+    id: string,
+    rank: number,
+    seen: TaskObservation,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (seen.startedAt === undefined) {
       await pause(50, undefined, { signal }).catch(() => undefined);
       return;
     }
     const sampler = this.#sampler(id, rank);
     sampler.start();
     try {
-      const path = `/containers/${found.Id}/wait`;
+      const path = `/containers/${unitName(id, rank)}/wait`;
       await this.#api.json('POST', path, { query: { condition: 'not-running' }, signal });
     } catch (error) {
       // Look again: it is gone, or the engine is.
@@ -291,23 +294,18 @@ export class ContainerUnits implements TaskUnits {
     return { ...(JSON.parse(told) as { verdict: Verdict; at: number }), facts };
   }
 
-  async forget(id: string): Promise<void> {
-    const filters = { label: [`${taskLabels.task}=${id}`] };
-    const query = { all: true, filters };
-    const containers = await this.#api.json<readonly { Id: string }[]>('GET', '/containers/json', {
-      query,
-    });
-    for (const { Id } of containers) {
-      await this.#remove(Id);
-      this.#made.delete(Id);
+  async forget(id: string, units: number): Promise<void> {
+    for (let rank = 0; rank < units; rank += 1) {
+      await this.#remove(unitName(id, rank));
+      this.#samplers.delete(`${id}-${rank}`);
+      this.#made.delete(unitName(id, rank));
     }
-    for (const network of await this.#networks(id)) {
-      await this.#gone('DELETE', `/networks/${network}`, 404);
+    if (units > 1) {
+      for (const network of await this.#networks(id)) {
+        await this.#gone('DELETE', `/networks/${network}`, 404);
+      }
     }
     await this.#gone('DELETE', `/volumes/${verdictName(id)}`, 404);
-    for (const key of this.#samplers.keys()) {
-      if (key.startsWith(id)) this.#samplers.delete(key);
-    }
   }
 
   /** Whether this engine has seen it end: one that went down has no such event. */

@@ -168,7 +168,12 @@ export class ServiceUnits implements TaskUnits {
     return { facts, seen: { ...seen, ...(digest === undefined ? {} : { image: digest }) } };
   }
 
-  async changed(id: string, rank: number, signal: AbortSignal): Promise<void> {
+  async changed(
+    id: string,
+    rank: number,
+    _seen: TaskObservation,
+    signal: AbortSignal,
+  ): Promise<void> {
     const before = await this.#state(id, rank);
     // Swarms tell nobody of their tasks: they have to be asked.
     for (let restMs = 25; !signal.aborted; restMs = Math.min(500, restMs * 1.3)) {
@@ -204,7 +209,7 @@ export class ServiceUnits implements TaskUnits {
     while (!signal.aborted) {
       const { seen } = (await this.look(id, rank).catch(() => undefined)) ?? {};
       if (seen === undefined || !['queued', 'starting', 'running'].includes(seen.state)) return;
-      await this.changed(id, rank, signal).catch(() => undefined);
+      await this.changed(id, rank, seen, signal).catch(() => undefined);
     }
   }
 

@@ -10,7 +10,7 @@ export interface TaskMount {
 }
 
 /** Where the files of a task lie in its container. */
-export const insideDir = '/keelson';
+const insideDir = '/keelson';
 
 /** The mounts of a task. */
 export function mountsOf({ files }: Pick<TaskSpec, 'files'>): readonly TaskMount[] {

@@ -59,7 +59,7 @@ export interface TaskUnits {
   /** Undefined where the engine has no record of it. */
   look(id: string, rank: number): Promise<UnitState | undefined>;
   /** Resolves when it may have ended; early when the signal is aborted. */
-  changed(id: string, rank: number, signal: AbortSignal): Promise<void>;
+  changed(id: string, rank: number, seen: TaskObservation, signal: AbortSignal): Promise<void>;
   logs(id: string, rank: number, from: LogPlace, options: LogReading): AsyncIterable<LogPiece>;
   usage(id: string, rank: number, seen: TaskObservation): Promise<TaskUsage>;
   /** Politely, and by force after the grace time. */
@@ -75,6 +75,6 @@ export interface TaskUnits {
   ): Promise<
     { readonly verdict: Verdict; readonly facts: TaskFacts; readonly at: number } | undefined
   >;
-  /** Removes all that there is of the task. */
-  forget(id: string): Promise<void>;
+  /** Removes all that there is of the task, which has that many units. */
+  forget(id: string, units: number): Promise<void>;
 }

@@ -14,6 +14,8 @@ interface Stats {
   };
 }
 
+/** A look costs the engine some work: what is over sooner is not looked at. */
+const firstMs = 250;
 const everyMs = 1000;
 
 /** Looks at what a container uses while somebody waits for it: an ended one has no figures any more. */
@@ -33,15 +35,20 @@ export class UsageSampler {
   /** Until {@link stop} is called as often. */
   start(): void {
     this.#waiting += 1;
-    this.#timer ??= setInterval(() => void this.sample().catch(() => undefined), everyMs);
+    if (this.#timer !== undefined) return;
+    const look = (): void => {
+      void this.sample().catch(() => undefined);
+      this.#timer = setTimeout(look, everyMs);
+      this.#timer.unref();
+    };
+    this.#timer = setTimeout(look, this.#last === undefined ? firstMs : everyMs);
     this.#timer.unref();
-    if (this.#last === undefined) void this.sample().catch(() => undefined);
   }
 
   stop(): void {
     this.#waiting -= 1;
     if (this.#waiting > 0) return;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 

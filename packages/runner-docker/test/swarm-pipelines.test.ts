@@ -39,7 +39,7 @@ async function left(): Promise<string> {
 test('steps run on the nodes that they select, and pass on what they put out', async () => {
   const platform = await open();
   const script =
-    'hostname > /dev/null; echo "$((${KEELSON_INPUT_N:-1} * 2))" > "$KEELSON_OUTPUT_N_PATH"';
+    'n=1; read n < "$KEELSON_INPUT_N_PATH" 2> /dev/null; echo "$((n * 2))" > "$KEELSON_OUTPUT_N_PATH"';
   const run = { image: testImage, command: ['/bin/sh', '-c', script] };
   const outputs = { n: { type: 'parameter' } } as const;
   const pipeline = definePipeline('nodes', v, (p) => {
