@@ -7,9 +7,10 @@ import { StepError } from './step-policy.ts';
  */
 export function inputFailure(step: string, input: string, cause: unknown): unknown {
   if (!isKeelsonError(cause, 'CORRUPT', 'NOT_FOUND')) return cause;
-  return new StepError(
+  const failure = new StepError(
     'data',
     `Input "${input}" of step ${step} cannot be used: ${cause.message} Start a new execution to have it made again.`,
     { cause },
   );
+  return Object.assign(failure, { code: cause.code });
 }
