@@ -43,6 +43,7 @@ const rules: AccessRules<Pipelines> = {
   resume: runsExecution,
   retry: runsExecution,
   outputs: readsExecution,
+  artifacts: readsExecution,
   logs: streams(readsExecution),
   explainCache: readsExecution,
   clearCache: asks('pipeline.run', ([of]) => resourceOf('pipeline', at(of, ['pipeline']))),

@@ -35,7 +35,7 @@ import { createSchedules, type Schedules } from './schedules/schedules.ts';
 import { createTriggers, type Subscribe, type Triggers } from './schedules/triggers.ts';
 import { createSettling } from './settling.ts';
 import { createExecution, type StartOptions } from './start-execution.ts';
-import { StepArtifact } from './step-artifact.ts';
+import { type ArtifactFacts, StepArtifact } from './step-artifact.ts';
 import { createStepAttempts } from './step-attempts.ts';
 import { createStepCommits } from './step-commits.ts';
 import { type ConditionFacts, createStepConditions } from './step-conditions.ts';
@@ -142,6 +142,11 @@ export interface Pipelines {
   retry(id: string): Promise<Execution>;
   /** What a step has put out. NOT_FOUND when it has not completed. */
   outputs(executionId: string, step: string): Promise<StepOutput>;
+  /**
+   * The artifacts of a step by name, also of one that failed, where its failure kept some ({@link StepError}): those
+   * are `failed/a<attempt>/<name>`.
+   */
+  artifacts(executionId: string, step: string): Promise<Readonly<Record<string, StepArtifact>>>;
   /**
    * What a step of an executor has written, in order; with `follow` also what it will write, to the end of its
    * attempt. NOT_FOUND for a step that there is none of, or whose log cannot be had from this process.
@@ -399,6 +404,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     throw new KeelsonError('NOT_FOUND', `Execution ${executionId} has no step ${step}.`);
   }
 
+  function opened(artifacts: readonly ArtifactFacts[]): Readonly<Record<string, StepArtifact>> {
+    return Object.fromEntries(
+      artifacts.map((facts) => [facts.name, new StepArtifact(facts, scope.artifacts)]),
+    );
+  }
+
   return {
     start: start as Pipelines['start'],
     add: (pipeline) => functions.add(assertPipeline(pipeline)),
@@ -515,10 +526,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     async outputs(executionId, step) {
       const state = await stepOf(executionId, step);
       const value = await values.read(state);
-      const artifacts = state.artifacts.map(
-        (facts) => [facts.name, new StepArtifact(facts, scope.artifacts)] as const,
-      );
-      return { value, artifacts: Object.fromEntries(artifacts) };
+      return { value, artifacts: opened(state.artifacts) };
+    },
+
+    async artifacts(executionId, step) {
+      const { artifacts } = await stepOf(executionId, step);
+      return opened(artifacts);
     },
 
     async queue(asked = {}) {

@@ -15,7 +15,7 @@ import type { StepConditions } from './step-conditions.ts';
 import { type AttemptDetails, type StepState, stepLabel } from './step-execution.ts';
 import type { StepFunctions } from './step-functions.ts';
 import type { LeasedStep, StepLeases } from './step-leases.ts';
-import { classifyFailure, describeFailure } from './step-policy.ts';
+import { artifactsOfFailure, classifyFailure, describeFailure } from './step-policy.ts';
 import { type Begun, isExternal } from './step-turn.ts';
 import type { StepContext, StepFunction } from './step-types.ts';
 import type { Finished, OutputSink, StepValues } from './step-values.ts';
@@ -76,7 +76,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
           : await outputs.finish(checkOutputs(begun.step, outcome.value));
     } catch (error) {
       await count(beganAt);
-      await failed(leased, begun, error, tracked);
+      await failed(leased, begun, error, tracked, outputs);
       return;
     }
     await count(beganAt);
@@ -253,6 +253,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     begun: Begun,
     thrown: unknown,
     tracked: Run,
+    outputs?: OutputSink,
   ): Promise<void> {
     const { state, controller } = leased;
     const external = isExternal(state);
@@ -280,10 +281,15 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     const details = thrown instanceof AttemptFailed ? thrown.details : undefined;
     const error = thrown instanceof AttemptFailed ? thrown.cause : thrown;
     const failure = describeFailure(error);
+    const kept = await outputs?.kept(begun.attempt, artifactsOfFailure(error));
     await tracked?.finish('FAILED', failure.message);
     try {
       const again = await leases.held(leased, () =>
-        commits.fail(() => leased.claim, begun.attempt, { failure, ...given('details', details) }),
+        commits.fail(() => leased.claim, begun.attempt, {
+          failure,
+          ...given('details', details),
+          ...given('artifacts', kept),
+        }),
       );
       const next =
         again === undefined ? 'It will not be tried again.' : `Again in ${again.delayMs} ms.`;

@@ -379,6 +379,8 @@ export interface FailedWith {
   readonly failure: StepFailure;
   readonly after: AfterFailure;
   readonly details?: AttemptDetails;
+  /** What the attempt asked to be kept, under names of their own. */
+  readonly artifacts?: readonly ArtifactFacts[];
   /** What goes into the same commit. */
   readonly changes?: readonly Change[];
 }
@@ -393,11 +395,12 @@ export function failStep(
   following: Following,
 ): readonly Change[] {
   const now = author.clock.now();
-  const { failure, after } = made;
+  const { failure, after, artifacts = [] } = made;
   const { held: _, ...kept } = state.body;
   const body = {
     ...kept,
     ...(made.details as unknown as JsonObject),
+    ...(artifacts.length === 0 ? {} : { artifacts: artifacts.map((each) => ({ ...each })) }),
     failure: failureJson(failure),
   };
   const told = toldFailure(failure);
@@ -406,6 +409,7 @@ export function failStep(
   const shared = [
     hold(claim),
     ...freed(state.held),
+    ...artifacts.map((artifact) => recordOutput(state, artifact)),
     ...recordLog(state, made.details),
     ...(made.changes ?? []),
   ];

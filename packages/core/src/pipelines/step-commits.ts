@@ -12,6 +12,7 @@ import type { ExecutionRecords } from './execution-records.ts';
 import { stepHasEnded } from './execution-state.ts';
 import { dependentsIn } from './partial-run.ts';
 import type { Settling } from './settling.ts';
+import type { ArtifactFacts } from './step-artifact.ts';
 import {
   awaitExecution,
   completeStep,
@@ -35,6 +36,8 @@ export interface FailedHow {
   /** Whatever the retry policy says. */
   readonly final?: boolean;
   readonly details?: AttemptDetails;
+  /** What is kept of it. */
+  readonly artifacts?: readonly ArtifactFacts[];
   /** What goes into the same commit. */
   readonly changes?: readonly Change[];
 }

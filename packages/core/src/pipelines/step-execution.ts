@@ -36,6 +36,7 @@ export interface StepExecution {
   readonly tolerated?: boolean;
   /** What it waits for, where that is neither a step nor a time. */
   readonly waitsFor?: string;
+  /** What it has put out; of one that failed, what it asked to be kept of its last attempt. */
   readonly artifacts: readonly ArtifactFacts[];
   /** How many items the list of a fan-out has. */
   readonly items?: number;
@@ -203,7 +204,10 @@ function detailsOf(body: JsonObject): AttemptDetails {
 
 /** A body without what concerns an earlier attempt. */
 export function withoutAttempt(body: JsonObject): JsonObject {
-  const over = new Set<string>([...detailNames, 'task', 'failure', 'owner', 'waitsFor', 'child']);
+  const over = new Set<string>([
+    ...detailNames,
+    ...['task', 'failure', 'owner', 'waitsFor', 'child', 'artifacts'],
+  ]);
   return Object.fromEntries(Object.entries(body).filter(([name]) => !over.has(name)));
 }
 

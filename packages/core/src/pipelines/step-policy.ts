@@ -3,16 +3,40 @@ import { inspect } from 'node:util';
 import { type ErrorCode, isKeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import type { FailureClass, RetryPolicy } from './definition.ts';
+import type { ArtifactFacts } from './step-artifact.ts';
+
+/** What a {@link StepError} may be given besides. */
+export interface StepErrorOptions {
+  readonly cause?: unknown;
+  /**
+   * What the attempt has put out that is to be kept although it failed, such as a report: they are found in
+   * `pipelines.steps` under `failed/a<attempt>/<name>`.
+   */
+  readonly artifacts?: readonly ArtifactFacts[];
+}
 
 /** What a step throws to say which kind of failure it is: a `data` error is not tried again. */
 export class StepError extends Error {
   override readonly name = 'StepError';
   readonly failure: FailureClass;
+  readonly artifacts: readonly ArtifactFacts[];
 
-  constructor(failure: FailureClass, message: string, options?: { readonly cause?: unknown }) {
-    super(message, options);
+  constructor(failure: FailureClass, message: string, options: StepErrorOptions = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.failure = failure;
+    this.artifacts = options.artifacts ?? [];
   }
+}
+
+/** What a step asked to be kept of a failed attempt. */
+export function artifactsOfFailure(error: unknown): readonly ArtifactFacts[] {
+  for (let at = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth += 1) {
+    // By name, as in classOf; a copy of another version has none.
+    if (at.name === 'StepError' && 'artifacts' in at && Array.isArray(at.artifacts)) {
+      return at.artifacts;
+    }
+  }
+  return [];
 }
 
 /** A failure as it is stored; bounded, so that recording it always fits. */

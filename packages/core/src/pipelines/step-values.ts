@@ -43,6 +43,11 @@ export interface OutputSink extends StepOutputs {
   finish(value: unknown): Promise<Finished>;
   /** The same for a value whose artifacts are references already. */
   finishPacked(value: Json): Promise<Finished>;
+  /**
+   * What is kept of an attempt that failed: those of `wanted` that it has put out and that are still there, as
+   * `failed/a<attempt>/<name>`, so that no later attempt is in their way.
+   */
+  kept(attempt: number, wanted: readonly ArtifactFacts[]): Promise<readonly ArtifactFacts[]>;
 }
 
 /** What a step gets for its inputs. */
@@ -149,6 +154,18 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
 
       finish: (value) => finishPacked((packValue(value) ?? null) as Json),
       finishPacked,
+
+      async kept(attempt, wanted) {
+        const found: ArtifactFacts[] = [];
+        for (const name of new Set(wanted.map((each) => String(each?.name)))) {
+          const own = artifacts.get(name);
+          // What the step answers with is its failure: content that is gone must not hide that.
+          if (own === undefined || own.sha256 === '' || !(await space.keep(own.sha256))) continue;
+          const keptAs = `failed/a${attempt}/${name}`;
+          found.push({ ...own, name: keptAs, path: outputPath(where, keptAs) });
+        }
+        return found;
+      },
     };
 
     async function finishPacked(value: Json): Promise<Finished> {
