@@ -42,6 +42,24 @@ function compileValueSchema(schema: JsonObject, what: string): ValidateFunction 
   return validate;
 }
 
+/**
+ * The check of a row that a JSON Schema stands for; it changes nothing. With `all` it finds each fault of a row,
+ * without it the first. INVALID, naming `what`, for what is no schema.
+ */
+export function compileRowSchema(schema: JsonObject, what: string, all: boolean): ValidateFunction {
+  if (schema['$async'] !== undefined) {
+    throw new KeelsonError('INVALID', `${what} must not have "$async".`);
+  }
+  try {
+    return new Ajv({ allErrors: all, verbose: true, strict: true, allowUnionTypes: true }).compile(
+      structuredClone(schema),
+    );
+  } catch (cause) {
+    const why = `${what} is no valid JSON Schema: ${(cause as Error).message}`;
+    throw new KeelsonError('INVALID', why, { cause });
+  }
+}
+
 /** INVALID, saying where, for a value that does not fit the schema; it fills in defaults. */
 export function assertFits(schema: JsonObject, value: unknown, what: string): void {
   const faults = schemaFaults(compileValueSchema(schema, `The schema of ${what}`), value, 'value');

@@ -20,7 +20,11 @@ export class ChildProgram {
   /** What it printed on stderr. */
   errors = '';
 
-  constructor(file: string | URL, args: readonly string[] = [], options: { cwd?: string } = {}) {
+  constructor(
+    file: string | URL,
+    args: readonly string[] = [],
+    options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+  ) {
     const path = file instanceof URL ? fileURLToPath(file) : file;
     this.#child = spawn(
       process.execPath,

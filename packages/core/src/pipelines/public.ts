@@ -2,6 +2,16 @@
 
 export type { QueuedStep, UserLimits } from './admission/admission.ts';
 export type { PoolHolder, PoolUse } from './admission/pool-uses.ts';
+export type { ColumnProfile, DataProfile } from './data-validation/data-profile.ts';
+export type { DataValidationOptions } from './data-validation/data-validation-options.ts';
+export {
+  type DataRows,
+  type DataValidation,
+  dataValidationStep,
+  type ValidatedData,
+} from './data-validation/data-validation-step.ts';
+export type { DataDriftOptions } from './data-validation/profile-drift.ts';
+export type { Bounds, ColumnRules, DataRules } from './data-validation/profile-rules.ts';
 export {
   type CommandOptions,
   definePipeline,
@@ -48,7 +58,7 @@ export type { StartOptions } from './start-execution.ts';
 export type { StepArtifact } from './step-artifact.ts';
 export type { CachedFrom, StepExecution } from './step-execution.ts';
 export type { ForEachOptions, StepOptions } from './step-options.ts';
-export { StepError } from './step-policy.ts';
+export { StepError, type StepErrorOptions } from './step-policy.ts';
 export type { InputValues, Join, StepContext, StepHandle, ValueHandle } from './step-types.ts';
 export { type StepValidation, type ValidatedVersion, validationStep } from './validation-step.ts';
 export type { WaitOptions } from './waiting.ts';

@@ -133,6 +133,7 @@ export { type BootstrapOptions, bootstrapInterval } from './intervals/bootstrap-
 export type { Interval } from './intervals/interval.ts';
 export { meanDifferenceInterval, meanInterval } from './intervals/mean-interval.ts';
 export { clopperPearsonInterval, type Rate, wilsonInterval } from './intervals/rate-interval.ts';
+export { Reservoir } from './random/reservoir.ts';
 export { type SeededRandom, seededRandom } from './random/seeded-random.ts';
 export { type PredictionErrors, predictionErrors } from './regression/prediction-errors.ts';
 export { rateInterval } from './sequential/beta-mixture.ts';
@@ -198,6 +199,8 @@ export {
   sampleRatioTest,
 } from './sequential/sample-ratio-test.ts';
 export type { SequentialTest } from './sequential/sequential-test.ts';
+export { DistinctCount } from './sketch/distinct-count.ts';
+export { FrequentValues } from './sketch/frequent-values.ts';
 export { LogLinearHistogram, type StoredHistogram } from './sketch/log-linear-histogram.ts';
 export { incompleteBeta } from './special/incomplete-beta.ts';
 export { incompleteGamma } from './special/incomplete-gamma.ts';

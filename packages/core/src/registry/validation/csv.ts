@@ -29,6 +29,13 @@ export function parseCsv(text: string): Record<string, string>[] {
   return rows;
 }
 
+/** The fields of one record, which may go over several lines. CsvFault where there is more than one, or none that ends. */
+export function csvFields(record: string): readonly string[] {
+  const [first, second] = records(record);
+  if (second !== undefined) throw new CsvFault('a quote is closed before its line ends');
+  return first?.fields ?? [''];
+}
+
 function* records(
   text: string,
 ): Generator<{ readonly fields: string[]; readonly lineNumber: number }> {

@@ -1,0 +1,109 @@
+import { type Category, countInBins } from '../../statistics/index.ts';
+import { escapeHtml } from '../../tracking/html-page.ts';
+import { figure } from './finding.ts';
+
+const [width, height, base] = [320, 120, 96] as const;
+const maxBars = 24;
+const maxCategories = 8;
+
+/** What is shown of a column. */
+export interface ColumnChart {
+  readonly column: string;
+  readonly current: readonly Category[];
+  /** Drawn as outlines. */
+  readonly baseline?: readonly Category[];
+  readonly caption: string;
+  readonly bad: boolean;
+}
+
+/** The distribution of a column beside that of the baseline, as a figure with inline SVG; empty without values. */
+export function columnChart(chart: ColumnChart): string {
+  const { current, baseline = [] } = chart;
+  const all = [...current, ...baseline];
+  if (all.length === 0) return '';
+  const numbers = all.filter((value) => typeof value === 'number').length;
+  const { shares, outlines, labels } =
+    numbers * 2 >= all.length ? ofNumbers(current, baseline) : ofCategories(current, baseline);
+  const top = Math.max(...shares, ...outlines, 1e-9);
+  const step = width / shares.length;
+  const tall = (share: number): number => (share / top) * (base - 8);
+  const bars = shares.map((share, i) => {
+    const [x, y] = [n(i * step + 1), n(base - tall(share))];
+    return `<rect${chart.bad ? ' class="bad"' : ''} x="${x}" y="${y}" width="${n(Math.max(1, step - 2))}" height="${n(tall(share))}"><title>${escapeHtml(labels.bars[i] ?? '')}: ${(100 * share).toFixed(1)} %</title></rect>`;
+  });
+  const outline = outlines.map((share, i) => {
+    const y = n(base - tall(share));
+    return `<line class="whisker" x1="${n(i * step)}" x2="${n((i + 1) * step)}" y1="${y}" y2="${y}"/>`;
+  });
+  const ends = `<text x="0" y="${base + 14}">${escapeHtml(labels.low)}</text><text x="${width}" y="${base + 14}" text-anchor="end">${escapeHtml(labels.high)}</text>`;
+  const axis = `<line x1="0" x2="${width}" y1="${base}" y2="${base}"/>`;
+  return `<figure class="bars"><figcaption><b>${escapeHtml(chart.column)}</b> ${escapeHtml(chart.caption)}</figcaption><svg viewBox="0 0 ${width} ${height}" role="img">${[...bars, ...outline, axis, ends].join('')}</svg></figure>`;
+}
+
+interface Bars {
+  readonly shares: readonly number[];
+  readonly outlines: readonly number[];
+  readonly labels: {
+    readonly bars: readonly string[];
+    readonly low: string;
+    readonly high: string;
+  };
+}
+
+function ofNumbers(current: readonly Category[], baseline: readonly Category[]): Bars {
+  const [now, before] = [current, baseline].map((values) =>
+    values.filter((value) => typeof value === 'number'),
+  ) as [number[], number[]];
+  const ascending = Float64Array.from([...now, ...before]).sort();
+  const [low, high] = [ascending[0] as number, ascending.at(-1) as number];
+  const span = high - low;
+  // Equal widths; a span beyond what a float holds has one bar.
+  const count = span > 0 && span < Infinity ? maxBars : 1;
+  const edges = Array.from({ length: count - 1 }, (_, i) => low + (span * (i + 1)) / count);
+  const ends = [low, ...edges, high];
+  return {
+    shares: sharesIn(countInBins({ edges }, now)),
+    outlines: before.length === 0 ? [] : sharesIn(countInBins({ edges }, before)),
+    labels: {
+      bars: ends.slice(1).map((end, i) => `${figure(ends[i] as number)} to ${figure(end)}`),
+      low: figure(low),
+      high: figure(high),
+    },
+  };
+}
+
+function ofCategories(current: readonly Category[], baseline: readonly Category[]): Bars {
+  const [now, before] = [tally(current), tally(baseline)];
+  const rank = (name: string): number => (now.get(name) ?? 0) + (before.get(name) ?? 0);
+  const names = [...new Set([...before.keys(), ...now.keys()])].sort((a, b) => rank(b) - rank(a));
+  const shown = names.slice(0, maxCategories);
+  const rest = names.slice(maxCategories);
+  const counts = (of: ReadonlyMap<string, number>): number[] => [
+    ...shown.map((name) => of.get(name) ?? 0),
+    ...(rest.length === 0 ? [] : [rest.reduce((sum, name) => sum + (of.get(name) ?? 0), 0)]),
+  ];
+  const bars = [...shown, ...(rest.length === 0 ? [] : [`${rest.length} others`])];
+  return {
+    shares: sharesIn(counts(now)),
+    outlines: baseline.length === 0 ? [] : sharesIn(counts(before)),
+    labels: { bars, low: bars[0] ?? '', high: bars.length > 1 ? (bars.at(-1) ?? '') : '' },
+  };
+}
+
+function tally(values: readonly Category[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const value of values) {
+    const name = String(value);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function sharesIn(counts: readonly number[]): number[] {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return counts.map((count) => (total === 0 ? 0 : count / total));
+}
+
+function n(value: number): string {
+  return value.toFixed(1);
+}
