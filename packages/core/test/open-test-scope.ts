@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { edgeKind } from '../src/contracts/kinds/tracking-kinds.ts';
 import type { Clock, Logger } from '../src/contracts/ports.ts';
 import type { KindDeclaration } from '../src/contracts/record.ts';
 import type { Scope } from '../src/contracts/scope.ts';
@@ -26,7 +27,10 @@ export async function openTestScope(options: {
 }): Promise<TestScope> {
   const own = options.dir === undefined;
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'keelson-test-')));
-  const stores = await openStores({ dir, kinds: options.kinds, ...(await testBackends(dir)) });
+  // Any room may add to the lineage.
+  const withEdges = options.kinds.some(({ name }) => name === edgeKind.name);
+  const kinds = withEdges ? options.kinds : [...options.kinds, edgeKind];
+  const stores = await openStores({ dir, kinds, ...(await testBackends(dir)) });
   const workspace = options.workspace ?? 'default';
   const logs: { level: string; message: string }[] = [];
   const log = (level: string) => (_fields: object, message: string) => {

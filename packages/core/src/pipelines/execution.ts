@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { JsonObject } from '../json.ts';
 import type { ExecutionStatus } from './execution-state.ts';
@@ -128,10 +128,10 @@ function factsOf({ id, columns: c, body, facets }: StoredRecord): Execution {
  */
 export function derivedId(executionId: string, ...parts: readonly (string | number)[]): string {
   const text = JSON.stringify([executionId, ...parts]);
-  const hash = createHash('sha256').update(text).digest('hex');
-  const variant = ((Number.parseInt(hash.slice(3, 4), 16) & 0x3) | 0x8).toString(16);
+  const digest = hash('sha256', text, 'hex');
+  const variant = ((Number.parseInt(digest.slice(3, 4), 16) & 0x3) | 0x8).toString(16);
   const time = executionId.slice(0, 13);
-  return `${time}-7${hash.slice(0, 3)}-${variant}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
+  return `${time}-7${digest.slice(0, 3)}-${variant}${digest.slice(4, 7)}-${digest.slice(7, 19)}`;
 }
 
 /** An object with one optional member: left out when undefined. */

@@ -2,7 +2,9 @@ import type { ClaimKey } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Json } from '../json.ts';
 import type { StepDefinition } from './definition.ts';
+import { given } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
+import { originOf } from './lineage/step-edges.ts';
 import type { HeldStep } from './step-changes.ts';
 import type { StepCommits } from './step-commits.ts';
 import { type StepState, stepLabel } from './step-execution.ts';
@@ -36,10 +38,18 @@ export async function joinStep(
     return;
   }
   const sink = values.sink(state, new AbortController().signal);
-  await commits.complete(claim, state.attempt, await sink.finishPacked(joined.value));
+  const finished = await sink.finishPacked(joined.value);
+  const { from } = joined;
+  await commits.complete(claim, state.attempt, {
+    ...finished,
+    ...given('joined', from === undefined ? undefined : [from]),
+  });
 }
 
-type Joined = { readonly value: Json } | { readonly failure: StepFailure; readonly final: boolean };
+type Joined =
+  /** `from` is the step whose value it is. */
+  | { readonly value: Json; readonly from?: string }
+  | { readonly failure: StepFailure; readonly final: boolean };
 
 async function itemValues(
   records: ExecutionRecords,
@@ -71,7 +81,8 @@ async function childValue(
   if (child.status === 'COMPLETED') {
     const output = await outputOf(scope, child.definition);
     const step = output === undefined ? undefined : await records.step(childId, output);
-    return { value: step === undefined ? null : await values.readPacked(step) };
+    if (step === undefined) return { value: null };
+    return { value: await values.readPacked(step), from: originOf(step) };
   }
   const why = child.failure?.message ?? child.cancelReason ?? 'no reason was given';
   const message = `The execution ${childId} of ${child.pipeline} that it asked for is ${child.status}: ${why}`;

@@ -10,6 +10,7 @@ import {
 import type { StoredEvent } from '../contracts/event.ts';
 import { pipelinesKinds } from '../contracts/kinds/pipelines-kinds.ts';
 import { createPipelines } from './pipelines.ts';
+import type { StepExecution } from './step-execution.ts';
 
 const kills = Number(process.env['KEELSON_KILLS'] ?? 20);
 const seed = Number(process.env['KEELSON_SEED'] ?? Date.now() % 2 ** 31);
@@ -49,6 +50,27 @@ async function allEvents(test: TestScope): Promise<readonly StoredEvent[]> {
     if (batch.events.length === 0) return events;
     after = batch.cursor;
   }
+}
+
+/** Every edge that the steps should have is there once, and no other. */
+async function assertLineage(
+  test: TestScope,
+  { id }: PipelineResult,
+  states: readonly StepExecution[],
+  dependsOn: ReadonlyMap<string, readonly string[]>,
+): Promise<void> {
+  const names = new Map(states.map((state) => [state.id, state.step]));
+  const name = (node: string) =>
+    node === id ? 'execution' : (names.get(node) ?? node.replace(/^artifact:.*/, 'artifact'));
+  const { records } = await test.scope.metadata.query('default', 'edge', { limit: 1000 });
+  const edges = records.map(({ columns }) => [String(columns['from']), String(columns['to'])]);
+  const mine = edges.filter((ends) => ends.some((end) => names.has(end)));
+  const expected = [...dependsOn].flatMap(([step, before]) =>
+    ['execution', ...before].map((from) => `${from} -> ${step}`),
+  );
+  expect(mine.map(([from = '', to = '']) => `${name(from)} -> ${name(to)}`).toSorted()).toEqual(
+    [...expected, 'seed -> artifact', 'artifact -> first'].toSorted(),
+  );
 }
 
 /** What must hold of an execution however often the processes around it were killed. */
@@ -94,6 +116,7 @@ async function assertRight(test: TestScope, result: PipelineResult, key: string)
   const { records } = await test.scope.metadata.query('default', 'step_output', { limit: 1000 });
   const outputs = records.filter((record) => record.columns['executionId'] === result.id);
   expect(outputs.map((record) => record.columns['name'])).toEqual(['bytes']);
+  await assertLineage(test, result, states, dependsOn);
   return states.reduce((sum, state) => sum + state.losses, 0);
 }
 

@@ -1,12 +1,13 @@
 import type { Scope } from '../contracts/scope.ts';
 import { decideAndCommit } from '../operations/decide-and-commit.ts';
+import { stepTags } from '../registry/step-origins.ts';
 import type { ActiveRun } from '../tracking/active-run.ts';
 import type { Runs } from '../tracking/runs.ts';
 import { derivedId, type ExecutionState } from './execution.ts';
 import { replaceExecution } from './execution-changes.ts';
 import { type ExecutionRecords, equals } from './execution-records.ts';
 import { hasEnded } from './execution-state.ts';
-import { attemptRunId, type StepState, stepLabel } from './step-execution.ts';
+import { attemptRunId, type StepState, stepExecutionId, stepLabel } from './step-execution.ts';
 
 /** What pipelines need of tracking; its service fits as it is. */
 export type RunTracker = Pick<Runs, 'startRun' | 'resumeRun' | 'findRun'>;
@@ -50,7 +51,7 @@ export function createRunLink(
       name: `${execution.pipeline} ${execution.version}`,
       params: execution.parameters,
       sourceType: 'PIPELINE',
-      tags: { 'keelson.execution': execution.id, 'keelson.pipeline': execution.pipeline },
+      tags: { [stepTags.execution]: execution.id, 'keelson.pipeline': execution.pipeline },
     });
   }
 
@@ -101,7 +102,11 @@ export function createRunLink(
         parentRunId: parent.id,
         sourceType: 'PIPELINE',
         environment: false,
-        tags: { 'keelson.execution': execution.id, 'keelson.step': step.step },
+        tags: {
+          [stepTags.execution]: execution.id,
+          'keelson.step': step.step,
+          [stepTags.stepExecution]: stepExecutionId(execution.id, step.step, step.mapKey),
+        },
       });
     },
 

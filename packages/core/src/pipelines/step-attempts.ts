@@ -7,9 +7,12 @@ import { derivedId, given } from './execution.ts';
 import { AttemptFailed, AttemptLost, type ExternalSteps } from './executors/external-steps.ts';
 import { FurtherSteps } from './further-steps.ts';
 import { invokeStep } from './invoke-step.ts';
+import { contentsTaken, newEdges } from './lineage/new-edges.ts';
+import { edgesIntoChild } from './lineage/step-edges.ts';
 import { checkOutputs } from './output-ports.ts';
 import type { RunLink } from './run-link.ts';
 import { newExecution } from './start-execution.ts';
+import type { StepResult } from './step-changes.ts';
 import type { StepCommits } from './step-commits.ts';
 import type { StepConditions } from './step-conditions.ts';
 import { type AttemptDetails, type StepState, stepLabel } from './step-execution.ts';
@@ -81,8 +84,11 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     }
     await count(beganAt);
     if (finished instanceof FurtherSteps) await continued(leased, begun, finished, tracked);
-    else
-      await complete(leased, begun, { ...finished, ...given('details', outcome.details) }, tracked);
+    else {
+      const taken = begun.origins?.contents ?? (await contentsTaken(scope, state.id));
+      const result = { ...finished, taken, ...given('details', outcome.details) };
+      await complete(leased, begun, result, tracked);
+    }
     if (siblings.reason !== undefined) await parts.stopSiblings(state, siblings.reason);
   }
 
@@ -183,7 +189,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
   async function complete(
     leased: LeasedStep,
     begun: Begun,
-    result: Finished & { readonly details?: AttemptDetails },
+    result: StepResult,
     tracked: Run,
   ): Promise<void> {
     const { state } = leased;
@@ -239,8 +245,10 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
           parentExecutionId: state.executionId,
         }),
       );
+      const edges = edgesIntoChild(state, id, begun.origins ?? nothingKnown);
+      const changes = [...child, ...(await newEdges(scope, edges, true))];
       await leases.held(leased, () =>
-        commits.awaitChild(() => leased.claim, begun.attempt, { id, changes: child }),
+        commits.awaitChild(() => leased.claim, begun.attempt, { id, changes }),
       );
     } catch (error) {
       if (classifyFailure(error) === 'transient') throw error;
@@ -357,3 +365,6 @@ class Siblings {
     this.reason ??= String(reason).slice(0, 2000);
   }
 }
+
+// Only tasks of executors are adopted, and those ask for no further steps.
+const nothingKnown = { steps: [], contents: [], code: [] };

@@ -14,6 +14,7 @@ import {
 } from './execution-changes.ts';
 import type { ExecutionOutcome } from './execution-outcome.ts';
 import { assertStepMove, type StepEnd, type StepStatus } from './execution-state.ts';
+import { originOf } from './lineage/step-edges.ts';
 import { type Author, stepEvent, toldFailure } from './pipeline-emits.ts';
 import type { ArtifactFacts } from './step-artifact.ts';
 import {
@@ -105,7 +106,8 @@ function reusedBody(from: StepState): JsonObject {
   return {
     output: from.body['output'] as Json,
     artifacts: from.body['artifacts'] ?? [],
-    cachedFrom,
+    // One that was itself taken over says what it was taken from.
+    cachedFrom: originOf(from) === from.id ? cachedFrom : { ...from.cachedFrom },
   };
 }
 
@@ -115,6 +117,8 @@ export interface StartWith {
   readonly tracked: boolean;
   /** What it reserves, as the commit of the start has it. */
   readonly changes: readonly Change[];
+  /** What went into it. */
+  readonly lineage: readonly Change[];
   readonly held: readonly Held[];
   readonly allocated?: JsonObject;
   readonly cacheKey?: string;
@@ -143,6 +147,7 @@ export function startStep(
   return [
     hold(claim),
     ...(lost ? [] : made.changes),
+    ...made.lineage,
     replaceStep(
       state,
       {
@@ -215,6 +220,9 @@ export interface StepResult {
   readonly cacheNote?: string;
   /** What goes into the same commit. */
   readonly changes?: readonly Change[];
+  /** For the lineage: see {@link StepMade}. */
+  readonly taken?: readonly string[];
+  readonly joined?: readonly string[];
 }
 
 /** What follows from the end of a step for the execution: who is told, and whether that was the last one. */
@@ -486,7 +494,7 @@ export function repeatStep(
   author: Author,
   { state, claim }: HeldStep,
   execution: ExecutionState,
-  { output, artifacts }: StepResult,
+  { output, artifacts, changes = [] }: StepResult,
   reason: string,
 ): readonly Change[] {
   assertStepMove(state.step, state.status, 'PENDING');
@@ -503,6 +511,7 @@ export function repeatStep(
     ...artifacts.map((artifact) =>
       recordOutput(state, { ...artifact, name: `iterations/${iteration}/${artifact.name}` }),
     ),
+    ...changes,
     assertExecution(execution),
     stepEvent(author, state, 'step.retried', { attempt: state.attempt, reason }),
   ];
@@ -529,6 +538,8 @@ export function parkStep(
 export interface Expansion {
   readonly items: number;
   readonly tracked: boolean;
+  /** What goes into the same commit. */
+  readonly changes: readonly Change[];
 }
 
 /** PENDING → RUNNING for a fan-out: it waits for its items, the first of which are made. */
@@ -537,7 +548,7 @@ export function expandStep(
   { state, claim }: HeldStep,
   execution: ExecutionState,
   step: StepDefinition,
-  { items, tracked }: Expansion,
+  { items, tracked, changes }: Expansion,
 ): readonly Change[] {
   assertStepMove(state.step, state.status, 'RUNNING');
   const now = author.clock.now();
@@ -559,6 +570,7 @@ export function expandStep(
       },
       { ...body, items },
     ),
+    ...changes,
     ...createItems(execution, step, 0, made),
     ...countSteps(execution, made, 'after'),
     ...going(author, execution, now, tracked),
@@ -582,14 +594,15 @@ export function createItems(
 export function awaitExecution(
   { state, claim }: HeldStep,
   execution: ExecutionState,
-  childId: string,
+  child: { readonly id: string; readonly changes: readonly Change[] },
 ): readonly Change[] {
   const { owner: _, held: __, ...body } = state.body;
   return [
     hold(claim),
     ...freed(state.held),
-    replaceStep(state, { pendingDeps: 1 }, { ...body, child: childId }),
+    replaceStep(state, { pendingDeps: 1 }, { ...body, child: child.id }),
     assertExecution(execution),
+    ...child.changes,
   ];
 }
 

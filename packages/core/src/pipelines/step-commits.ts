@@ -10,6 +10,8 @@ import { isLastStep } from './execution-changes.ts';
 import { type LastStep, readOutcome } from './execution-outcome.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { stepHasEnded } from './execution-state.ts';
+import { newEdges } from './lineage/new-edges.ts';
+import { edgesOutOf } from './lineage/step-edges.ts';
 import { dependentsIn } from './partial-run.ts';
 import type { Settling } from './settling.ts';
 import type { ArtifactFacts } from './step-artifact.ts';
@@ -131,6 +133,14 @@ export function createStepCommits(
     });
   }
 
+  /** What came of it, for the lineage. */
+  function edgesOf(state: StepState, result: StepResult): Promise<readonly Change[]> {
+    const image = result.details?.image;
+    // An earlier iteration may have put out the same; and an image may have been named by its digest.
+    const fresh = (state.iteration ?? 1) === 1 && image === undefined;
+    return newEdges(scope, edgesOutOf(state, { ...result, image }), fresh);
+  }
+
   const abandon = async (state: StepState): Promise<readonly Change[]> =>
     state.cacheKey === undefined ? [] : ((await caching?.abandon(state)) ?? []);
 
@@ -145,15 +155,18 @@ export function createStepCommits(
 
     repeat: (claim, attempt, result, reason) =>
       change(claim, attempt, async (held, execution) => [
-        ...repeatStep(scope, held, execution, result, reason),
+        ...repeatStep(
+          ...([scope, held, execution] as const),
+          { ...result, changes: await edgesOf(held.state, result) },
+          reason,
+        ),
         ...(await abandon(held.state)),
       ]),
 
     awaitChild: (claim, attempt, child) =>
       change(claim, attempt, async (held, execution) => [
-        ...awaitExecution(held, execution, child.id),
+        ...awaitExecution(held, execution, child),
         ...(await abandon(held.state)),
-        ...child.changes,
       ]),
 
     giveBack: (claim, attempt, reason) =>
@@ -171,7 +184,8 @@ export function createStepCommits(
         const follows = await following(execution, { state, artifacts: result.artifacts });
         const filled =
           state.cacheKey === undefined ? [] : ((await caching?.fill(state, result)) ?? []);
-        const whole = { ...result, changes: [...(result.changes ?? []), ...filled] };
+        const edges = await edgesOf(state, result);
+        const whole = { ...result, changes: [...(result.changes ?? []), ...filled, ...edges] };
         const held = { state, claim: claim() };
         return {
           changes: completeStep(scope, held, execution, whole, follows, tracked),

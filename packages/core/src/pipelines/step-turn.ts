@@ -8,11 +8,19 @@ import type { Admission, Admissions, Allocated } from './admission/admission.ts'
 import type { CacheKey, StepCaching } from './cache/step-caching.ts';
 import type { StepDefinition } from './definition.ts';
 import type { Definitions, LoadedDefinition } from './definitions.ts';
-import type { ExecutionState } from './execution.ts';
+import { type ExecutionState, given } from './execution.ts';
 import { countSteps } from './execution-changes.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { hasEnded, stepHasEnded } from './execution-state.ts';
 import { joinStep } from './join-step.ts';
+import { newEdges } from './lineage/new-edges.ts';
+import {
+  codeNodes,
+  edgeOfCached,
+  edgesInto,
+  edgesOutOf,
+  type StepOrigins,
+} from './lineage/step-edges.ts';
 import { stepEvent } from './pipeline-emits.ts';
 import type { Settling } from './settling.ts';
 import {
@@ -28,7 +36,7 @@ import {
 } from './step-changes.ts';
 import type { StepCommits } from './step-commits.ts';
 import type { StepConditions } from './step-conditions.ts';
-import { type StepState, stepLabel } from './step-execution.ts';
+import { type StepState, stepExecutionId, stepLabel } from './step-execution.ts';
 import { classifyFailure, describeFailure } from './step-policy.ts';
 import type { InputsGiven, StepValues } from './step-values.ts';
 
@@ -41,6 +49,8 @@ export interface Begun {
   readonly attempt: number;
   /** Read when they are asked for: one that was adopted may need none. */
   readonly inputs: () => Promise<InputsGiven>;
+  /** What went into it, for the lineage; of one that was adopted, the edges tell. */
+  readonly origins?: StepOrigins;
   readonly adopted: boolean;
   readonly allocated: Allocated;
 }
@@ -168,7 +178,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     const cache = await cacheOf(step, loaded, execution, inputs);
     const known = lost
       ? undefined
-      : cache.key && (await fromCache(held, execution, step, cache.key));
+      : cache.key && (await fromCache({ held, execution, loaded, step, inputs }, cache.key));
     if (known !== undefined && 'do' in known) return known;
     const unfit = cache.key && (await parts.caching?.unfit(step, cache.key));
     const fit = unfit === undefined ? cache.key : undefined;
@@ -184,7 +194,10 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     const reserved = key === undefined || lost ? [] : await parts.caching?.reserve(key, state);
     const allocated = admission?.allocated ?? (state.allocated as Allocated | undefined) ?? {};
     const items = admission === undefined ? undefined : itemPlace(step, state);
+    const attempt = state.attempt + 1;
+    const origins = await originsOf(attempt, loaded, step, inputs, key);
     const changes = startStep(scope, held, execution, {
+      lineage: await newEdges(scope, edgesInto(state, origins), attempt === 1),
       owner,
       tracked,
       changes: [
@@ -206,17 +219,12 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
       if (!full) throw error;
       return { do: 'wait', reason: `${step.forEach?.maxParallel} items of ${step.name} run` };
     }
-    const attempt = state.attempt + 1;
     return {
       do: 'run',
       begun: {
-        execution,
-        state,
-        step,
-        attempt,
+        ...{ execution, state, step, attempt, origins, allocated },
         inputs: () => Promise.resolve(inputs),
         adopted: false,
-        allocated,
       },
     };
   }
@@ -246,10 +254,12 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     held: HeldStep,
     execution: ExecutionState,
     step: StepDefinition,
-    items: number,
+    { count: items, origins }: Awaited<ReturnType<StepValues['items']>>,
   ): Promise<Turn> {
     const { state } = held;
-    const begun = expandStep(scope, held, execution, step, { items, tracked });
+    const into = edgesInto(state, { steps: origins.steps, contents: [], code: [] });
+    const lineage = await newEdges(scope, into, state.attempt === 0);
+    const begun = expandStep(scope, held, execution, step, { items, tracked, changes: lineage });
     await commit(begun);
     if (items === 0) {
       // Claimed again at once: there is nothing that it waits for.
@@ -316,11 +326,16 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
   }
 
   async function fromCache(
-    held: HeldStep,
-    execution: ExecutionState,
-    step: StepDefinition,
+    of: {
+      readonly held: HeldStep;
+      readonly execution: ExecutionState;
+      readonly loaded: LoadedDefinition;
+      readonly step: StepDefinition;
+      readonly inputs: InputsGiven;
+    },
     key: CacheKey,
   ): Promise<Turn | { readonly miss: string | undefined }> {
+    const { held, execution, loaded, step, inputs } = of;
     const { state } = held;
     const policy = step.cache === false ? undefined : step.cache;
     const look = await parts.caching?.look(key, policy, state);
@@ -330,9 +345,16 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
       return commitNothing(parkStep(held, execution, look.explanation, readyAt));
     }
     const { output, artifacts, from } = look;
+    const { contents: taken } = inputs.origins;
+    const edges = [
+      ...edgesInto(state, await originsOf(undefined, loaded, step, inputs, key)),
+      edgeOfCached(state, stepExecutionId(from.executionId, from.step, from.mapKey)),
+      ...edgesOutOf(state, { artifacts, taken }),
+    ];
     const result = {
       ...{ output, artifacts, cachedFrom: from, cacheKey: key.key },
       cacheNote: look.explanation,
+      changes: await newEdges(scope, edges, state.attempt === 0),
     };
     const follows = await commits.following(execution, { state, artifacts });
     await commit(completeStep(scope, held, execution, result, follows, tracked));
@@ -340,6 +362,22 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     const fields = { component: 'pipelines', executionId: state.executionId, step: state.step };
     scope.logger.info(fields, `Step ${stepLabel(state)}: ${look.explanation}`);
     return nothing;
+  }
+
+  /** What goes into an attempt; with the key, what is known of its code need not be found out again. */
+  async function originsOf(
+    attempt: number | undefined,
+    { definition }: LoadedDefinition,
+    step: StepDefinition,
+    { origins }: InputsGiven,
+    key: CacheKey | undefined,
+  ): Promise<StepOrigins> {
+    const { steps, contents } = origins;
+    const code = key?.parts.code ?? (await parts.caching?.codeFor(step));
+    return {
+      ...{ steps, contents, code: codeNodes(definition.name, step, code) },
+      ...given('tracked', tracked ? attempt : undefined),
+    };
   }
 
   /** Undefined where nothing is to be reserved; a step that can never be held is failed. */

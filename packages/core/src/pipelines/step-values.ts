@@ -10,6 +10,7 @@ import type { LoadedDefinition } from './definitions.ts';
 import type { ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { inputFailure } from './input-failure.ts';
+import { type InputOrigins, originOf } from './lineage/step-edges.ts';
 import {
   type ArtifactFacts,
   artifactsIn,
@@ -56,6 +57,8 @@ export interface InputsGiven {
   readonly values: Readonly<Record<string, unknown>>;
   /** As they are stored, references to artifacts included: what a cache key is made of. */
   readonly packed: JsonObject;
+  /** What they come from, for the lineage. */
+  readonly origins: InputOrigins;
 }
 
 /** Whose inputs are asked for. */
@@ -73,8 +76,11 @@ export interface StepValues {
    * not, INVALID for a value that does not fit the input's schema.
    */
   inputs(of: InputsFor): Promise<InputsGiven>;
-  /** How many items a fan-out has. INVALID when what it goes over is no list, or longer than 10,000. */
-  items(of: InputsFor): Promise<number>;
+  /**
+   * How many items a fan-out has, and what the list comes from. INVALID when what it goes over is no list, or
+   * longer than 10,000.
+   */
+  items(of: InputsFor): Promise<{ readonly count: number; readonly origins: InputOrigins }>;
   /** The output of a completed step. */
   read(state: StepState): Promise<unknown>;
   /** The same, as it is stored. */
@@ -254,25 +260,28 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     const names = new Set(sources.flatMap((source) => ('step' in source ? [source.step] : [])));
     const states = await records.stepsNamed(state.executionId, [...names]);
     const byName = new Map(states.map((each) => [each.step, each]));
+    const used = new Origins();
     const read = async (source: InputSource, input: string): Promise<Json | undefined> => {
-      if ('value' in source) return source.value;
-      if ('parameter' in source) return execution.parameters[source.parameter];
+      if ('value' in source) return used.given(source.value);
+      if ('parameter' in source) return used.given(execution.parameters[source.parameter]);
       const from = byName.get(source.step);
       if (from === undefined) {
         throw new KeelsonError('NOT_FOUND', `Step ${source.step} of this execution has no record.`);
       }
       // Skipped, or failed and tolerated: there is nothing, and the step knows that.
       if (from.status === 'SKIPPED' || from.tolerated === true) return undefined;
-      return verifiedOutput(from, state.step, input, source.output);
+      return used.of(from, await verifiedOutput(from, state.step, input, source.output));
     };
-    return { step, ports, read };
+    return { step, ports, read, used };
   }
 
-  async function itemsOf(of: InputsFor): Promise<readonly Json[]> {
-    const { step, read } = await sourceReader(of);
+  async function itemsOf(
+    of: InputsFor,
+  ): Promise<{ readonly list: readonly Json[]; readonly origins: InputOrigins }> {
+    const { step, read, used } = await sourceReader(of);
     const forEach = step?.forEach;
     const list = forEach === undefined ? [] : await read(forEach.items, forEach.as);
-    if (Array.isArray(list) && list.length <= maxItems) return list;
+    if (Array.isArray(list) && list.length <= maxItems) return { list, origins: used };
     const what = Array.isArray(list) ? `a list of ${list.length}` : typeof list;
     throw new KeelsonError(
       'INVALID',
@@ -282,7 +291,7 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
 
   async function inputs(of: InputsFor): Promise<InputsGiven> {
     const { state } = of;
-    const { step, ports, read } = await sourceReader(of);
+    const { step, ports, read, used } = await sourceReader(of);
     const found: Record<string, Json> = {};
     for (const [input, port] of ports) {
       const { from } = port;
@@ -298,7 +307,10 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
       if (filled !== undefined) found[input] = filled;
     }
     if (step?.forEach !== undefined && state.mapKey !== '') {
-      const item = (await itemsOf(of))[Number(state.mapKey)];
+      const { list, origins } = await itemsOf(of);
+      const item = list[Number(state.mapKey)];
+      for (const id of origins.steps) used.step(id);
+      used.given(item);
       try {
         for (const artifact of item === undefined ? [] : artifactsIn(item)) await verify(artifact);
       } catch (cause) {
@@ -308,13 +320,16 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     }
     if (state.previous !== undefined) found['previous'] = await packedOutput(state, state.previous);
     const values = Object.entries(found).map(([name, value]) => [name, unpackValue(value, space)]);
-    return { packed: found, values: Object.fromEntries(values) };
+    return { packed: found, values: Object.fromEntries(values), origins: used };
   }
 
   return {
     sink,
     inputs,
-    items: async (of) => (await itemsOf(of)).length,
+    items: async (of) => {
+      const { list, origins } = await itemsOf(of);
+      return { count: list.length, origins };
+    },
     read: async (state) => unpackValue(await packed(state), space),
     readPacked: packed,
     store: async (where, value) =>
@@ -323,6 +338,37 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
 }
 
 const maxItems = 10_000;
+
+/** What values come from, gathered as they are read. */
+class Origins implements InputOrigins {
+  readonly #steps = new Set<string>();
+  readonly #contents = new Set<string>();
+
+  get steps(): readonly string[] {
+    return [...this.#steps];
+  }
+
+  get contents(): readonly string[] {
+    return [...this.#contents];
+  }
+
+  step(id: string): void {
+    this.#steps.add(id);
+  }
+
+  /** Answers the value that a step has put out. */
+  of(state: StepState, value: Json | undefined): Json | undefined {
+    this.#steps.add(originOf(state));
+    return this.given(value);
+  }
+
+  given(value: Json | undefined): Json | undefined {
+    for (const { sha256 } of value === undefined ? [] : artifactsIn(value)) {
+      this.#contents.add(sha256);
+    }
+    return value;
+  }
+}
 
 function fieldOf(
   whole: Json,

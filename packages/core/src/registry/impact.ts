@@ -9,12 +9,12 @@ import { assertText } from '../json.ts';
 import { everyRecord } from '../operations/every-record.ts';
 import { optional } from '../tracking/run.ts';
 import { lineagePrefixes } from './lineage-edges.ts';
-import { datasetsWith } from './lineage-start.ts';
+import { dataWith } from './lineage-start.ts';
 import type { Stage } from './model-version.ts';
 
 /** What may have done harm, and when. Exactly one thing is named. */
 export interface ImpactQuestion {
-  /** All datasets with the digest, whatever they are called. */
+  /** All datasets with the digest, whatever they are called; and what a step took or put out, by its SHA-256. */
   readonly datasetDigest?: string;
   readonly datasetId?: string;
   readonly commit?: string;
@@ -124,7 +124,7 @@ async function originsOf(
     );
   }
   const id = assertText(question[thing] as string, `The ${thing}`, 1000);
-  if (thing === 'datasetDigest') return await datasetsWith(scope, id);
+  if (thing === 'datasetDigest') return await dataWith(scope, id);
   return [thing === 'commit' ? `${lineagePrefixes.commit}${id}` : id];
 }
 

@@ -12,17 +12,30 @@ import { optional, type Run } from '../tracking/run.ts';
 import { raiseTies } from './model-tie.ts';
 import type { LineageDataset, ModelLineage } from './model-version.ts';
 
-/** Ids of what has no record of its own: `commit:<sha>`, `image:<name>`, `lock:<hash>`, `features:<set@version>`. */
+/**
+ * Ids of what has no record of its own: `commit:<sha>`, `image:<name>`, `lock:<hash>`, `features:<set@version>`,
+ * `artifact:<sha256>` (content that a step took or put out), `code:<what a step runs>`.
+ */
 export const lineagePrefixes = {
   commit: 'commit:',
   image: 'image:',
   lock: 'lock:',
   features: 'features:',
+  artifact: 'artifact:',
+  code: 'code:',
 } as const;
 
 /** Whether a node of the lineage is an id and nothing else, so that it can lie nowhere. */
 export function hasNoRecord(id: string): boolean {
   return Object.values(lineagePrefixes).some((prefix) => id.startsWith(prefix));
+}
+
+/** What steps of pipelines have to do with a version. */
+export interface StepsBehind {
+  /** The record of the step that registers it. */
+  readonly stepExecutionId?: string;
+  /** Nodes of the contents among its files that steps have put out. */
+  readonly contents: readonly string[];
 }
 
 /** Before the role of a dataset that leads to a version, and not to a run. */
@@ -54,9 +67,13 @@ const shape = z.strictObject({
 
 /**
  * The lineage of a version that is about to be: what was given, and what its run knows (commit, lock file,
- * image) where nothing was given. INVALID, by name, for what a lineage has not.
+ * image) where nothing was given, and the execution whose step registers it. INVALID, by name, for what a lineage has not.
  */
-export function lineageOf(given: Partial<ModelLineage> = {}, run?: Run): ModelLineage {
+export function lineageOf(
+  given: Partial<ModelLineage> = {},
+  run?: Run,
+  executionId?: string,
+): ModelLineage {
   checkOptions(shape, given, 'The lineage of a version');
   if (run !== undefined && given.sourceRunId !== undefined && given.sourceRunId !== run.id) {
     throw new KeelsonError(
@@ -68,7 +85,7 @@ export function lineageOf(given: Partial<ModelLineage> = {}, run?: Run): ModelLi
   return {
     ...optional('sourceRunId', run?.id ?? given.sourceRunId),
     ...optional('codeCommit', given.codeCommit ?? run?.sourceVersion),
-    ...optional('pipelineExecutionId', given.pipelineExecutionId),
+    ...optional('pipelineExecutionId', given.pipelineExecutionId ?? executionId),
     parentVersionIds: [...new Set(parentVersionIds)],
     ...optional('datasets', datasets?.map(datasetOf)),
     ...optional('environment', environment ?? environmentOf(run)),
@@ -87,6 +104,7 @@ export async function lineageChanges(
   scope: Scope,
   versionId: string,
   lineage: ModelLineage,
+  steps: StepsBehind = { contents: [] },
 ): Promise<Change[]> {
   const parents = await parentsTied(scope, lineage.parentVersionIds);
   const datasets = await datasetsOf(scope, lineage.datasets ?? []);
@@ -99,6 +117,8 @@ export async function lineageChanges(
     [prefixed(commit, codeCommit), 'code'],
     [prefixed(image, environment.image), 'environment'],
     [prefixed(lock, environment.lockHash), 'environment'],
+    [steps.stepExecutionId, 'registered'],
+    ...steps.contents.map((id) => [id, 'content'] as const),
     ...(lineage.featureSets ?? []).map((set) => [`${features}${set}`, 'features'] as const),
     ...datasets.links,
   ];

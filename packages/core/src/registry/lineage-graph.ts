@@ -9,10 +9,16 @@ export type LineageNodeType =
   | 'dataset'
   | 'run'
   | 'execution'
+  /** A step of an execution, or an item of its fan-out. */
+  | 'step'
   | 'model_version'
   | 'deployment'
   | 'rollout'
   | 'commit'
+  /** Content that a step took or put out, by its hash. */
+  | 'artifact'
+  /** What a step runs: a version of its function, a module, a command. */
+  | 'code'
   /** The image of a container, or a lock file. */
   | 'environment'
   | 'feature_set'
@@ -40,6 +46,24 @@ export type LineageEdgeType =
   | 'data'
   /** A run made the version. */
   | 'produced'
+  /** A step registered the version. */
+  | 'registered'
+  /** A file of the version has the content. */
+  | 'content'
+  /** The step is one of the execution. */
+  | 'step'
+  /** An attempt of the step is the run. */
+  | 'attempt'
+  /** The step, or the execution that a step asked for, took what the other step or content is. */
+  | 'input'
+  /** The step put the content out. */
+  | 'output'
+  /** The item is one of the fan-out. */
+  | 'item'
+  /** The step's result is that of the other. */
+  | 'cached'
+  /** A step of the execution asked for the other. */
+  | 'continued'
   /** An execution of a pipeline made the version. */
   | 'executed'
   /** The version was fine-tuned or composed from the other. */
@@ -81,7 +105,10 @@ export interface LineageReach {
 }
 
 /** The kinds of record that are nodes, the most frequent first. */
-const kinds = ['model_version', 'run', 'dataset', 'execution', 'deployment', 'rollout'] as const;
+const kinds = [
+  ...(['model_version', 'run', 'step_execution', 'dataset', 'execution'] as const),
+  ...(['deployment', 'rollout'] as const),
+] as const;
 type NodeKind = (typeof kinds)[number];
 
 const labels: Readonly<Record<NodeKind, (record: StoredRecord) => string>> = {
@@ -89,12 +116,16 @@ const labels: Readonly<Record<NodeKind, (record: StoredRecord) => string>> = {
   run: ({ columns }) => String(columns['name']),
   dataset: ({ columns }) => `${columns['name']} (${String(columns['digest']).slice(0, 12)})`,
   execution: ({ columns }) => `${columns['pipeline']} ${columns['version']}`,
+  step_execution: ({ columns: { step, mapKey, pipeline } }) =>
+    `${step}${mapKey === '' ? '' : `[${Number(mapKey)}]`} (${pipeline})`,
   deployment: ({ columns }) => String(columns['name']),
   rollout: ({ id }) => `rollout ${id.slice(-8)}`,
 };
 
 /** What lies at the two ends of an edge of a role. */
-const ends: Readonly<Record<string, readonly [from: NodeKind | undefined, to: NodeKind]>> = {
+const ends: Readonly<
+  Record<string, readonly [from: NodeKind | undefined, to: NodeKind | undefined]>
+> = {
   train: ['dataset', 'run'],
   validation: ['dataset', 'run'],
   test: ['dataset', 'run'],
@@ -107,6 +138,19 @@ const ends: Readonly<Record<string, readonly [from: NodeKind | undefined, to: No
   deployed: ['model_version', 'deployment'],
   candidate: ['model_version', 'rollout'],
   rollout: ['rollout', 'deployment'],
+  registered: ['step_execution', 'model_version'],
+  content: [undefined, 'model_version'],
+  'step:step': ['execution', 'step_execution'],
+  'step:attempt': ['run', 'step_execution'],
+  'step:input': [undefined, 'step_execution'],
+  'step:item': ['step_execution', 'step_execution'],
+  'step:cached': ['step_execution', 'step_execution'],
+  'step:code': [undefined, 'step_execution'],
+  'step:environment': [undefined, 'step_execution'],
+  'step:output': ['step_execution', undefined],
+  'execution:continued': ['execution', 'execution'],
+  'execution:input': [undefined, 'execution'],
+  'execution:attempt': ['run', 'execution'],
 };
 const ofData: readonly [NodeKind, NodeKind] = ['dataset', 'model_version'];
 
@@ -188,7 +232,7 @@ async function facts(
   const byKind = Map.groupBy(ids, (id) => (isRecordless(id, known) ? undefined : hints.get(id)));
   await Promise.all(kinds.map((kind) => read(kind, byKind.get(kind) ?? [])));
   for (const [id, kind] of hints) {
-    if (!known.has(id)) known.set(id, { type: kind, label: id });
+    if (!known.has(id)) known.set(id, { type: typeOf(kind), label: id });
   }
   // No edge tells of these: one that has none, or a role that came after this was written.
   let left = (byKind.get(undefined) ?? []).filter((id) => !known.has(id));
@@ -224,11 +268,15 @@ function hintsOf(edges: Reach['edges']): ReadonlyMap<string, NodeKind> {
   return hints;
 }
 
+function typeOf(kind: NodeKind): LineageNodeType {
+  return kind === 'step_execution' ? 'step' : kind;
+}
+
 function factsOf(kind: NodeKind, record: StoredRecord): Facts {
   const { columns } = record;
   const deleted = columns['deletedAt'] !== undefined;
   return {
-    type: kind,
+    type: typeOf(kind),
     label: labels[kind](record),
     ...(kind === 'model_version' ? { stage: columns['stage'] as Stage } : {}),
     ...(deleted ? { deleted: true } : {}),
@@ -237,7 +285,7 @@ function factsOf(kind: NodeKind, record: StoredRecord): Facts {
 
 /** Of what has no record, the id says all; answers whether it did. */
 function isRecordless(id: string, known: Map<string, Facts>): boolean {
-  const { commit, image, lock, features } = lineagePrefixes;
+  const { commit, image, lock, features, artifact, code } = lineagePrefixes;
   const tell = (type: LineageNodeType, label: string): boolean => {
     known.set(id, { type, label });
     return true;
@@ -245,8 +293,15 @@ function isRecordless(id: string, known: Map<string, Facts>): boolean {
   if (id.startsWith(commit)) return tell('commit', id.slice(commit.length, 19));
   if (id.startsWith(image)) return tell('environment', id.slice(image.length));
   if (id.startsWith(lock)) return tell('environment', `lock file ${id.slice(lock.length, 17)}`);
+  if (id.startsWith(artifact)) return tell('artifact', id.slice(artifact.length, 21));
+  if (id.startsWith(code)) return tell('code', codeLabel(id.slice(code.length)));
   if (id.startsWith(features)) return tell('feature_set', id.slice(features.length));
   return false;
+}
+
+/** Digests to twelve letters. */
+function codeLabel(what: string): string {
+  return what.replace(/@([0-9a-f]{12})[0-9a-f]{52}$/, '@$1');
 }
 
 function edgeOf({ from, to, role }: Reach['edges'][number]): LineageEdge {
@@ -254,6 +309,8 @@ function edgeOf({ from, to, role }: Reach['edges'][number]): LineageEdge {
     return { from, to, type: 'data', role: role.slice(dataRolePrefix.length) };
   }
   if (!Object.hasOwn(ends, role)) return { from, to, type: 'other', role };
-  const type = ends[role]?.[0] === 'dataset' ? 'data' : (role as LineageEdgeType);
-  return { from, to, type, role };
+  if (ends[role]?.[0] === 'dataset') return { from, to, type: 'data', role };
+  // Of a step or an execution; before it stands only of which.
+  const type = role.slice(role.indexOf(':') + 1);
+  return { from, to, type: type as LineageEdgeType, role: type };
 }

@@ -2,14 +2,14 @@ import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { columnIs, everyRecord } from '../operations/every-record.ts';
-import { hasNoRecord } from './lineage-edges.ts';
+import { hasNoRecord, lineagePrefixes } from './lineage-edges.ts';
 import { findVersion } from './model-records.ts';
 import type { ModelVersion } from './model-version.ts';
 import { resolveVersion } from './version-reference.ts';
 
 /**
- * The nodes that a text means: an id of any node; `model@1.4.0`, `model@champion`; the digest of a dataset (all that have
- * it). One that means nothing here is taken as an id.
+ * The nodes that a text means: an id of any node; `model@1.4.0`, `model@champion`; the digest of a dataset (all that
+ * have it) or of what a step took or put out. One that means nothing here is taken as an id.
  */
 export async function lineageStart(
   scope: Pick<Scope, 'metadata' | 'workspace'>,
@@ -22,7 +22,7 @@ export async function lineageStart(
     const version = await versionNamed(scope, given, at);
     if (version !== undefined) return [version.id];
   }
-  const known = await datasetsWith(scope, given);
+  const known = await dataWith(scope, given);
   return known.length === 0 ? [given] : known;
 }
 
@@ -43,11 +43,27 @@ async function versionNamed(
 }
 
 /** The ids of the datasets with a digest. */
-export async function datasetsWith(
+async function datasetsWith(
   scope: Pick<Scope, 'metadata' | 'workspace'>,
   digest: string,
 ): Promise<readonly string[]> {
   const where = columnIs('digest', digest);
   const found = everyRecord(scope, 'dataset', { where, limit: 1000 });
   return (await Array.fromAsync(found)).map(({ id }) => id);
+}
+
+/** The same, and the content itself where a step took it or put it out. */
+export async function dataWith(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
+  digest: string,
+): Promise<readonly string[]> {
+  const datasets = await datasetsWith(scope, digest);
+  if (!/^[0-9a-f]{64}$/.test(digest)) return datasets;
+  const id = `${lineagePrefixes.artifact}${digest}`;
+  for (const end of ['from', 'to']) {
+    const where = columnIs(end, id);
+    const { records } = await scope.metadata.query(scope.workspace, 'edge', { where, limit: 1 });
+    if (records.length > 0) return [...datasets, id];
+  }
+  return datasets;
 }

@@ -11,9 +11,9 @@ export interface Lineage {
    * Data, code, runs, executions and versions that led here (backward), or what came of it (forward), up to
    * `depth` steps (10 when left out) and `limit` nodes (1,000; at most 10,000).
    *
-   * `of` is any node: the id of a version, run, execution, deployment or dataset; `model@1.4.0`; the digest
-   * of a dataset; `commit:<sha>`, `image:<name>`, `lock:<hash>`, `features:<set@version>`. What nobody knows
-   * is a graph of one node, of type `unknown`.
+   * `of` is any node: the id of a version, run, execution, step, deployment or dataset; `model@1.4.0`; the digest
+   * of a dataset or of an artifact of a step; `commit:<sha>`, `image:<name>`, `lock:<hash>`,
+   * `features:<set@version>`, `artifact:<sha256>`, `code:<what>`. What nobody knows is a graph of one node, of type `unknown`.
    */
   lineage(of: string, options?: Partial<LineageReach>): Promise<LineageGraph>;
   /**

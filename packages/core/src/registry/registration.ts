@@ -20,6 +20,7 @@ import { modelCreated, nameTaken } from './models.ts';
 import { greaterVersion, nextVersion } from './next-version.ts';
 import { assertRegisterOptions, type RegisterOptions } from './register-options.ts';
 import { signatureBreaks } from './signature-breaks.ts';
+import { type StepOrigins, stepOrigins } from './step-origins.ts';
 
 /**
  * Registers a version: content first, verified; then one commit allots the number and the version,
@@ -38,12 +39,14 @@ export async function registerVersion(
   const files = await gatherFiles(scope, tracking, options.from, options);
   const sourceRunId = 'runId' in options.from ? options.from.runId : undefined;
   const run = sourceRunId === undefined ? undefined : await tracking.getRun(sourceRunId);
+  const origins = await stepOrigins(scope, tracking, run, files);
   const manifest = files.map(({ path, sha256, sizeBytes }) => ({ path, sha256, sizeBytes }));
   const content: Content = {
     files: manifest,
     sha256: digestJson(manifest),
     sizeBytes: manifest.reduce((sum, file) => sum + file.sizeBytes, 0),
-    lineage: lineageOf(options.lineage, run),
+    lineage: lineageOf(options.lineage, run, origins.executionId),
+    origins,
     metrics: options.metrics ?? metricsOf(run),
     ...(await contentFacts(scope, manifest, options)),
   };
@@ -59,6 +62,7 @@ interface Content extends ContentFacts {
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly lineage: ModelLineage;
+  readonly origins: StepOrigins;
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -125,7 +129,7 @@ async function decide(
         source: sourceOf(content.lineage),
       }),
       versionChange(scope, { id, modelId, name, number, version }, options, content),
-      ...(await lineageChanges(scope, id, content.lineage)),
+      ...(await lineageChanges(scope, id, content.lineage, content.origins)),
       {
         op: 'emit',
         event: draftEvent(scope, {

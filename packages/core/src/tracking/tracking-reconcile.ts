@@ -7,14 +7,20 @@ import { settle } from '../operations/reconcile/mending.ts';
 import { faultsOfRun } from './run-faults.ts';
 
 /** Whatever can have come from something. */
-const descendants = ['run', 'model_version', 'deployment', 'rollout', 'execution'];
+const descendants = [
+  ...['run', 'model_version', 'deployment', 'rollout', 'execution', 'step_execution'],
+];
 
 const references: readonly Reference[] = [
   { kind: 'run', column: 'experimentId', to: ['experiment'] },
   { kind: 'run', column: 'parentRunId', to: ['run'] },
   { kind: 'artifact', column: 'runId', to: ['run'], mend: 'remove' },
   { kind: 'param_entry', column: 'runId', to: ['run'], mend: 'remove' },
-  { kind: 'edge', column: 'to', to: descendants, mend: 'remove' },
+  {
+    ...{ kind: 'edge', column: 'to', to: descendants, mend: 'remove' },
+    // Content is a node by its hash alone.
+    except: (id) => id.startsWith('artifact:'),
+  },
 ];
 
 /** Runs whose times cannot be, and records that lead nowhere. */

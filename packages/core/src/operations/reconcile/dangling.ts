@@ -9,6 +9,8 @@ export interface Reference {
   readonly column: string;
   /** The kinds that it may be of. */
   readonly to: readonly string[];
+  /** Names that need no record. */
+  readonly except?: (name: string) => boolean;
   /** What mends a record whose reference leads nowhere; left out where a person must decide. */
   readonly mend?: Mend;
 }
@@ -36,7 +38,8 @@ export async function danglingReferences(
       waiting = [];
     };
     for await (const record of everyRecord(scope, reference.kind, { signal: how.signal })) {
-      if (record.columns[reference.column] === undefined) continue;
+      const name = record.columns[reference.column];
+      if (name === undefined || reference.except?.(String(name)) === true) continue;
       waiting.push(record);
       if (waiting.length >= batch) await look();
     }

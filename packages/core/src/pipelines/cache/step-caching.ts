@@ -60,6 +60,8 @@ export interface StepCaching {
    * of other code here than it is on the disk by now.
    */
   unfit(step: StepDefinition, key: CacheKey): Promise<string | undefined>;
+  /** What its code is, as the key has it; undefined where that cannot be told. */
+  codeFor(step: StepDefinition): Promise<string | undefined>;
   look(key: CacheKey, policy: CachePolicy | undefined, forStep: StepState): Promise<CacheLook>;
   /** For the commit that starts the attempt: CONFLICT or STALE when another was quicker. */
   reserve(key: CacheKey, state: StepState): Promise<readonly Change[]>;
@@ -123,6 +125,22 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
     }
   }
 
+  async function codeFor(step: StepDefinition): Promise<string | undefined> {
+    // Who runs it tells what it ran in.
+    if (step.run.type === 'image') return undefined;
+    try {
+      const found = await codeOf(step);
+      return 'none' in found ? undefined : found.code;
+    } catch (error) {
+      // The attempt itself will say what is wrong with it.
+      scope.logger.debug(
+        { component: 'pipelines', step: step.name, error },
+        `What the code of step ${step.name} is cannot be told.`,
+      );
+      return undefined;
+    }
+  }
+
   async function find(key: string): Promise<StoredRecord | undefined> {
     return metadata.find(workspace, kind, recordId(key));
   }
@@ -150,6 +168,8 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
   }
 
   return {
+    codeFor,
+
     async keyOf(pipeline, step, { parameters, packed }) {
       let found: Awaited<ReturnType<typeof codeOf>>;
       try {
