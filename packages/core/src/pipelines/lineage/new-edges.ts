@@ -7,7 +7,7 @@ import { lineagePrefixes } from '../../registry/lineage-edges.ts';
 import type { EdgeChange } from './step-edges.ts';
 
 /** So many edges go with the commit of a step; those beyond are there before it. */
-export const edgesInCommit = 50;
+const edgesInCommit = 50;
 
 const chunk = 400;
 const tries = 10;
