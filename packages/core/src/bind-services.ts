@@ -132,6 +132,7 @@ export function bindServices(
   const { workRoot = join(stores.dir, 'work'), ...running } = options.pipelines ?? {};
   const pipelines = createPipelines(scope, {
     ...{ tracker, functions, executors: parts.executors, workRoot, events },
+    downloads: parts.downloads,
     facts: { registry: registryFact(registry) },
     ...running,
   });

@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assertObject } from '../check-options.ts';
+import type { DownloadCache } from '../contracts/download-cache.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
@@ -202,6 +203,8 @@ export interface PipelinesOptions {
   };
   /** What steps that are no functions run on; none when left out. */
   readonly executors?: ExecutorsHere;
+  /** Copies of contents on this machine, which their inputs are staged through; none when left out. */
+  readonly downloads?: DownloadCache;
   /** Where files of such steps lie while they run; below the system's temporary directory when left out. */
   readonly workRoot?: string;
   /** 10,000 when left out; renewed each third of it. */
@@ -251,6 +254,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     createExternalSteps(scope, {
       executors: options.executors,
       records,
+      ...given('downloads', options.downloads),
       workRoot: options.workRoot ?? join(tmpdir(), 'keelson-work'),
       ...given('modulesRoot', options.modulesRoot),
     });

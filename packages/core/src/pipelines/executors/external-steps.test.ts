@@ -1,4 +1,5 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ChildProgram, childFile } from '../../../test/child-program.ts';
@@ -435,6 +436,97 @@ describe('a platform that closes', () => {
     expect(await textOf(second, id, 'stdout')).toBe('begun\n');
     const { runs } = await second.tracking.searchRuns({ filter: 'metrics.late = 1' });
     expect(runs.map(({ status }) => status)).toEqual(['COMPLETED']);
+  });
+});
+
+describe('inputs pass through the cache of downloads', () => {
+  test('read only, in a directory of each staging, there while they are used, verified, within its bound', async () => {
+    const at = await temporaryDirectory();
+    const cacheDir = join(at, 'cache');
+    const mebibytes = 2 ** 20;
+    const { platform } = await openTestPlatform({
+      downloadCache: { dir: cacheDir, maxBytes: 24 * mebibytes },
+    });
+    const bytes = (n: number) => Buffer.alloc(16 * mebibytes, n);
+    const put = { outputs: { facts: { type: 'parameter' } } } as const;
+    const facts = `printf '["%s","%s"]' $KEELSON_INPUT_DATA_PATH $(sha256sum < $KEELSON_INPUT_DATA_PATH | cut -c1-64) > $KEELSON_OUTPUT_FACTS_PATH`;
+    const hold = `touch ${at}/held; while [ ! -e ${at}/go ]; do sleep 0.02; done; ${facts}`;
+    const copies = async () => {
+      const all = await readdir(cacheDir, { recursive: true });
+      return all
+        .filter((name) => /[/][0-9a-f]{64}$/.test(name))
+        .map((name) => join(cacheDir, name));
+    };
+    let evicted = false;
+    const modes: number[] = [];
+    const pipeline = definePipeline('staged', v, (p) => {
+      const a = p.step('a', {}, ({ outputs }) => outputs.artifact('a.bin', bytes(1)));
+      const b = p.step('b', {}, ({ outputs }) => outputs.artifact('b.bin', bytes(2)));
+      const first = p.command('first', { data: a }, ['/bin/sh', '-c', hold], put);
+      const held = p.step('held', {}, async () => {
+        await expect.poll(() => readdir(at), { timeout: 20_000 }).toContain('held');
+      });
+      const other = p.command('other', { data: b }, ['/bin/sh', '-c', facts], {
+        ...put,
+        after: [held],
+      });
+      const between = p.step('between', { a, other }, async ({ inputs }) => {
+        const paths = await copies();
+        evicted = !paths.some((path) => path.endsWith(inputs.a.sha256));
+        const total = await Promise.all(paths.map(async (path) => (await stat(path)).size));
+        expect(total.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(24 * mebibytes);
+        for (const path of paths) {
+          modes.push((await stat(path)).mode & 0o777);
+          // Somebody writes to what the cache has.
+          await chmod(path, 0o644);
+          await writeFile(path, 'damaged');
+        }
+        await writeFile(join(at, 'go'), '');
+      });
+      const again = p.command('again', { data: b }, ['/bin/sh', '-c', facts], {
+        ...put,
+        after: [between],
+      });
+      return p.step('all', { first, other, again }, ({ inputs }) => JSON.stringify(inputs));
+    });
+    const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+    expect(done.status).toBe('COMPLETED');
+    const sha = (n: number) => createHash('sha256').update(bytes(n)).digest('hex');
+    const { first, other, again } = JSON.parse(done.output ?? '') as Record<
+      string,
+      { facts: [string, string] }
+    >;
+    expect([first, other, again].map((each) => each?.facts[1])).toEqual([sha(1), sha(2), sha(2)]);
+    expect(evicted).toBe(true);
+    expect(modes).toEqual([0o444]);
+    expect(other?.facts[0]).not.toBe(again?.facts[0]);
+  });
+
+  test('one content twice, directories and JSON: all read only', async () => {
+    const { platform } = await openTestPlatform();
+    const script = `
+mkdir -p $KEELSON_OUTPUT_OUT_PATH/deep; echo x > $KEELSON_OUTPUT_OUT_PATH/deep/a; echo x > $KEELSON_OUTPUT_OUT_PATH/b`;
+    const look = `stat -c '%a %n' $(find $KEELSON_INPUT_DIR_PATH $KEELSON_INPUT_TWICE_PATH $KEELSON_INPUT_N_PATH -type f) | sed 's|/.*/in/[^/]*/||' | sort`;
+    const pipeline = definePipeline('kinds', v, (p) => {
+      const dir = p.command('dir', {}, ['/bin/sh', '-c', script], {
+        outputs: { out: { type: 'dataset' } },
+      });
+      const one = p.step('one', {}, ({ outputs }) => outputs.artifact('o.txt', new Uint8Array(3)));
+      p.command('work', { dir: dir.pick('out'), twice: [one, one], n: p.value(7) }, [
+        '/bin/sh',
+        '-c',
+        look,
+      ]);
+    });
+    const done = await platform.pipelines.wait(await platform.pipelines.start(pipeline));
+    expect(done.status).toBe('COMPLETED');
+    expect((await textOf(platform, done.id, 'stdout')).trim().split('\n')).toEqual([
+      '444 dir/b',
+      '444 dir/deep/a',
+      '444 n.json',
+      '444 twice/00000-o.txt',
+      '444 twice/00001-o.txt',
+    ]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { DownloadCache } from '../../contracts/download-cache.ts';
 import type {
   Executor,
   Resources,
@@ -22,11 +23,11 @@ import { lastCheckpoint } from './checkpoint-directory.ts';
 import { collectOutputs } from './collect-outputs.ts';
 import type { ExecutorsHere } from './executors-here.ts';
 import { exitFailure } from './exit-failure.ts';
-import { InputCache } from './input-cache.ts';
 import { LogGatherer, type StepLogChunk } from './log-store.ts';
 import { MetricsFollower, type StepProgress } from './metrics-follower.ts';
 import { moduleTask, moduleValue } from './module-values.ts';
 import { stageInputs } from './stage-inputs.ts';
+import { StagedFiles } from './staged-files.ts';
 import { TaskVariables, variableName } from './task-names.ts';
 import {
   makeWorkDirectory,
@@ -119,6 +120,8 @@ export interface ExternalSteps {
 export interface ExternalParts {
   readonly executors: ExecutorsHere;
   readonly records: Pick<ExecutionRecords, 'step'>;
+  /** What inputs are staged through; they come out of the store each time when left out. */
+  readonly downloads?: DownloadCache;
   /** Where work directories and staged inputs lie, unless an executor says otherwise. */
   readonly workRoot: string;
   /** Where relative paths of modules begin. */
@@ -132,7 +135,7 @@ const graceMs = 10_000;
 /** External steps of the scope's workspace. */
 export function createExternalSteps(scope: Scope, parts: ExternalParts): ExternalSteps {
   const { executors, workRoot } = parts;
-  const caches = new Map<string, InputCache>();
+  const source = { artifacts: scope.artifacts, ...given('downloads', parts.downloads) };
   const handles = new Map<string, TaskHandle>();
   const progress = new Map<string, StepProgress>();
 
@@ -146,22 +149,13 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
     );
   }
 
-  function cacheOf(root: string): InputCache {
-    let cache = caches.get(root);
-    if (cache === undefined) {
-      const space = encodeURIComponent(scope.workspace);
-      cache = new InputCache(join(root, '.inputs', space), scope.artifacts);
-      caches.set(root, cache);
-    }
-    return cache;
-  }
-
-  async function specOf(work: ExternalWork, root: string, dirs: WorkDirectory): Promise<TaskSpec> {
+  async function specOf(work: ExternalWork, dirs: WorkDirectory): Promise<TaskSpec> {
     const { step, state, execution, attempt } = work;
     const variables = new TaskVariables(step.name);
     const { values } = await work.inputs();
-    const staging = { step: step.name, dir: dirs.inputs, cache: cacheOf(root) };
-    const inputs = await stageInputs(values, staging, variables);
+    // A directory of its own: what another staging of the attempt has left may be in use.
+    const files = new StagedFiles(join(dirs.inputs, scope.ids.next()), source, work.signal);
+    const inputs = await stageInputs(values, step.name, files, variables);
     for (const name of Object.keys(step.outputs ?? {})) {
       variables.setPath(`KEELSON_OUTPUT_${variableName(name)}_PATH`, join(dirs.outputs, name));
     }
@@ -192,7 +186,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       input:
         step.run.type === 'module'
           ? ({
-              ...(await moduleTask(work, values, dirs, checkpoint, cacheOf(root))),
+              ...(await moduleTask(work, values, dirs, checkpoint, files)),
             } as unknown as JsonObject)
           : {},
       resources: work.resources,
@@ -211,7 +205,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
     const root = executor.workRoot ?? workRoot;
     const dirs = workDirectory(root, scope.workspace, state, attempt);
     await makeWorkDirectory(dirs);
-    const handle = await taskOf(work, executor, root, dirs);
+    const handle = await taskOf(work, executor, dirs);
     handles.set(`${state.id}:${attempt}`, handle);
     const follower = new MetricsFollower({
       path: dirs.metricsPath,
@@ -245,7 +239,6 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
   async function taskOf(
     work: ExternalWork,
     executor: Executor,
-    root: string,
     dirs: WorkDirectory,
   ): Promise<TaskHandle> {
     const { handle, submitted } = work;
@@ -256,7 +249,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       );
     }
     const there = work.adopted ? await taskThere(work, executor) : undefined;
-    const made = there ?? (await executor.submit(await specOf(work, root, dirs)));
+    const made = there ?? (await executor.submit(await specOf(work, dirs)));
     await submitted(made);
     return made;
   }

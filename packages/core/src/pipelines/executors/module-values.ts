@@ -8,7 +8,7 @@ import { artifactsIn, packValue, unpackValue } from '../step-artifact.ts';
 import { StepError } from '../step-policy.ts';
 import type { OutputSink } from '../step-values.ts';
 import type { ExternalWork } from './external-steps.ts';
-import type { InputCache } from './input-cache.ts';
+import type { StagedFiles } from './staged-files.ts';
 import type { WorkDirectory } from './work-directory.ts';
 
 /** What a module's export is called with, where it runs. */
@@ -17,14 +17,14 @@ export async function moduleTask(
   values: Readonly<Record<string, unknown>>,
   dirs: WorkDirectory,
   checkpointPath: string | undefined,
-  cache: InputCache,
+  staged: StagedFiles,
 ): Promise<ModuleTask> {
   const { state, step } = work;
   const inputs = asJson(packValue(values), 'The inputs') as JsonObject;
   const files = Object.entries(inputs).flatMap(([input, value]) =>
     artifactsIn(value as Json).map(async (artifact) => {
       try {
-        return [artifact.sha256, await cache.file(artifact)] as const;
+        return [artifact.sha256, await staged.file(artifact)] as const;
       } catch (cause) {
         throw inputFailure(step.name, input, cause);
       }

@@ -1,18 +1,11 @@
-import { copyFile, link, mkdir, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { encodeJson } from '../../json.ts';
 import { inputFailure } from '../input-failure.ts';
 import { StepArtifact } from '../step-artifact.ts';
 import { directoryType, readDirectory } from './directory-artifact.ts';
-import type { InputCache } from './input-cache.ts';
+import type { StagedFiles } from './staged-files.ts';
 import { type TaskVariables, variableName } from './task-names.ts';
-
-/** Whose inputs are staged, where, and through what. */
-export interface Staging {
-  readonly step: string;
-  readonly dir: string;
-  readonly cache: InputCache;
-}
 
 /** JSON up to this length passes in a variable too. */
 const inlineLength = 4096;
@@ -26,12 +19,15 @@ const inlineLength = 4096;
  */
 export async function stageInputs(
   inputs: Readonly<Record<string, unknown>>,
-  { step, dir, cache }: Staging,
+  step: string,
+  files: StagedFiles,
   variables: TaskVariables,
 ): Promise<Readonly<Record<string, string>>> {
+  const { dir } = files;
+  await mkdir(dir, { recursive: true });
   const staged: Record<string, string> = {};
   const stage = async (name: string, artifact: StepArtifact): Promise<string> => {
-    const path = await stageArtifact(artifact, join(dir, name), cache);
+    const path = await stageArtifact(artifact, join(dir, name), files);
     staged[name] = path;
     return path;
   };
@@ -60,10 +56,9 @@ export async function stageInputs(
     }
     if (Array.isArray(value) && value.length > 0 && value.every(isArtifact)) {
       const list = join(dir, input);
-      await mkdir(list, { recursive: true });
       for (const [i, each] of value.entries()) {
         const name = `${String(i).padStart(5, '0')}-${basename(each.name)}`;
-        await place(await cache.file(each), join(list, name));
+        await files.fileAt(each, join(list, name));
       }
       staged[input] = list;
       variables.setPath(`${variable}_PATH`, list);
@@ -71,7 +66,7 @@ export async function stageInputs(
     }
     const text = encodeJson(plain(value), `input ${input}`);
     const path = join(dir, `${input}.json`);
-    await writeFile(path, text);
+    await writeFile(path, text, { mode: 0o444, flag: 'wx' });
     staged[`${input}.json`] = path;
     variables.setPath(`${variable}_PATH`, path);
     if (text.length <= inlineLength) variables.set(variable, text);
@@ -81,28 +76,14 @@ export async function stageInputs(
 async function stageArtifact(
   artifact: StepArtifact,
   path: string,
-  cache: InputCache,
+  files: StagedFiles,
 ): Promise<string> {
-  if (artifact.mimeType !== directoryType) return cache.file(artifact);
+  if (artifact.mimeType !== directoryType) return files.file(artifact);
   await mkdir(path, { recursive: true });
   for (const file of await readDirectory(artifact)) {
-    const to = join(path, file.path);
-    await mkdir(dirname(to), { recursive: true });
-    await place(await cache.file(file), to);
+    await files.fileAt(file, join(path, file.path));
   }
   return path;
-}
-
-/** The same bytes under another name, without copying them where the file system can. */
-async function place(from: string, to: string): Promise<void> {
-  try {
-    await link(from, to);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return;
-    if (code !== 'EXDEV' && code !== 'EMLINK' && code !== 'EPERM') throw error;
-    await copyFile(from, to);
-  }
 }
 
 /** Artifacts in a JSON value as what tells of them. */
