@@ -138,6 +138,31 @@ export class TestEngine {
     await once(daemon, 'exit');
   }
 
+  /** Makes an image of the Python of this machine: its program, libraries and standard library. */
+  async importPython(name: string): Promise<void> {
+    const root = await mkdtemp(join(tmpdir(), 'keelson-python-'));
+    try {
+      const script = `
+        set -e
+        python=$(readlink -f /usr/bin/python3)
+        lib=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+        mkdir -p "$1/bin" "$1/tmp" "$1/usr/bin" "$1$(dirname "$lib")"
+        chmod 1777 "$1/tmp"
+        cp /bin/busybox "$1/bin/sh"
+        cp "$python" "$1/usr/bin/python3"
+        cp -a "$lib" "$1$lib"
+        rm -rf "$1$lib"/dist-packages "$1$lib"/test
+        for file in "$python" "$lib"/lib-dynload/*.so; do ldd "$file"; done |
+          grep -o '/[^ ]*\\.so[^ ]*' | sort -u | while read -r so; do
+            mkdir -p "$1$(dirname "$so")"; cp -L "$so" "$1$so"
+          done
+        tar -C "$1" -c . | docker -H "$2" import --change 'ENV PATH=/usr/bin:/bin' - "$3"`;
+      await run('/bin/sh', ['-c', script, 'sh', root, this.host, name]);
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  }
+
   async #importImage(): Promise<void> {
     const root = await mkdtemp(join(tmpdir(), 'keelson-image-'));
     try {
