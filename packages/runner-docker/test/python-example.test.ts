@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { TestEngine } from '../../packages/runner-docker/test/server/test-engine.ts';
+import { TestEngine } from './server/test-engine.ts';
 
 let engine: TestEngine;
 beforeAll(async () => {
@@ -12,7 +12,9 @@ beforeAll(async () => {
 afterAll(() => engine?.stop(), 60_000);
 
 test('trains in a container, goes on from its checkpoint after a failure, and is cached by its image', async () => {
-  const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+  const main = fileURLToPath(
+    new URL('../../../examples/20-python-in-containers/main.ts', import.meta.url),
+  );
   const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, main], {
     env: {
       ...process.env,
