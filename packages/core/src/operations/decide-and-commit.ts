@@ -1,3 +1,4 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import type { Change, CommitResult } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
@@ -80,8 +81,7 @@ export async function rolesFor(
   return (await authorizer.roles?.({ principal, workspace, resource })) ?? principal.roles;
 }
 
-function jitter(attempt: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, Math.random() * Math.min(50, 2 * attempt));
-  });
+/** A short rest before somebody who lost a race tries again, the longer the oftener: 50 ms at most. */
+export async function jitter(attempt: number): Promise<void> {
+  await rest(Math.random() * Math.min(50, 2 * attempt));
 }

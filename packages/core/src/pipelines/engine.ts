@@ -1,3 +1,4 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import type { Predicate } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
@@ -42,7 +43,7 @@ export class StepEngine {
   /** Steps that found no room: id → why, and until when they are left alone. */
   readonly #waiting = new Map<string, { readonly reason: string; readonly until: number }>();
   #reserved = 0;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(scope: Scope, parts: EngineParts) {
     this.#scope = scope;
@@ -89,7 +90,7 @@ export class StepEngine {
 
   /** Stops running steps here and gives them back; another process may go on at once. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     for (const each of this.#leases) each.controller.abort(this.#parts.attempts.closing());
     await this.#queue.onIdle();
     this.#leases.stop();
@@ -105,7 +106,7 @@ export class StepEngine {
     const own = new Set(runsOn);
     const busy = [...this.#leases].filter((each) => own.has(each.state.runsOn)).length;
     const room = bound - busy - this.#reserved;
-    if (this.#closed || room <= 0 || runsOn.length === 0) return 0;
+    if (this.#closing.signal.aborted || room <= 0 || runsOn.length === 0) return 0;
     const limit = Math.min(room, 100);
     this.#reserved += limit;
     try {
@@ -114,7 +115,7 @@ export class StepEngine {
       const taken = where === undefined ? [] : await this.#leases.take(where, limit);
       for (const each of taken) {
         // Taken while this was closing: it is given back by the run that sees it aborted.
-        if (this.#closed) each.controller.abort(this.#parts.attempts.closing());
+        if (this.#closing.signal.aborted) each.controller.abort(this.#parts.attempts.closing());
         void this.#queue.add(() => this.#run(each));
       }
       return taken.length;
@@ -182,7 +183,7 @@ export class StepEngine {
     }
     this.#notify('ended');
     // What cannot be brought on now cannot be a moment later either.
-    if (failed && !this.#closed) await pause(500);
+    if (failed) await this.#rest(500);
   }
 
   async #turn(leased: LeasedStep): Promise<void> {
@@ -199,6 +200,15 @@ export class StepEngine {
     await this.#parts.attempts.run(leased, turn.begun);
     // What has ended makes room.
     this.#waiting.clear();
+  }
+
+  /** Until the time is up or this closes. */
+  async #rest(ms: number): Promise<void> {
+    try {
+      await rest(ms, undefined, { signal: this.#closing.signal });
+    } catch (error) {
+      if (!this.#closing.signal.aborted) throw error;
+    }
   }
 
   #notify(what: StepNews): void {
@@ -228,11 +238,5 @@ function all(): boolean {
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
-  });
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
   });
 }

@@ -1,8 +1,7 @@
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Columns } from '../contracts/record.ts';
 import type { JsonObject } from '../json.ts';
-import { optional } from '../tracking/run.ts';
-import type { ExecutionState, StopStatus } from './execution.ts';
+import { type ExecutionState, given, type StopStatus } from './execution.ts';
 import type { ExecutionOutcome } from './execution-outcome.ts';
 import { assertExecutionMove } from './execution-state.ts';
 import { type Author, executionEvent, toldFailure } from './pipeline-emits.ts';
@@ -111,7 +110,7 @@ function endEvent(
 ): Change {
   const { body } = execution;
   const durationMs = Math.max(0, now - (execution.startedAt ?? now));
-  const why = optional('reason', body['cancelReason'] as string | undefined);
+  const why = given('reason', body['cancelReason'] as string | undefined);
   switch (end.status) {
     case 'COMPLETED': {
       const payload = { status: end.status, durationMs, ...end.outcome };
@@ -119,7 +118,7 @@ function endEvent(
     }
     case 'FAILED': {
       const failure = body['failure'] as unknown as (StepFailure & { step?: string }) | undefined;
-      const told = optional('failure', failure && toldFailure(failure));
+      const told = given('failure', failure && toldFailure(failure));
       const payload = { status: end.status, durationMs, ...told, ...why };
       return executionEvent(author, execution, 'pipeline.failed', payload);
     }

@@ -4,7 +4,6 @@ import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { correlated, withCorrelation } from '../events/correlation.ts';
 import { assertText, canonicalJson, type JsonObject } from '../json.ts';
 import { commitChanges } from '../operations/decide-and-commit.ts';
-import { optional } from '../tracking/run.ts';
 import type { StepDefinition } from './definition.ts';
 import type { LoadedDefinition } from './definitions.ts';
 import {
@@ -128,10 +127,10 @@ export async function createExecution(
     const id = scope.ids.next();
     const changes = newExecution(scope, loaded, parameters, {
       ...{ id, trigger, correlationId, tags, made },
-      ...optional('idempotencyKey', idempotencyKey),
-      ...optional('priority', priority),
-      ...optional('timeoutMs', timeoutMs),
-      ...optional('partial', partial),
+      ...given('idempotencyKey', idempotencyKey),
+      ...given('priority', priority),
+      ...given('timeoutMs', timeoutMs),
+      ...given('partial', partial),
     });
     try {
       await commitChanges(scope, changes);

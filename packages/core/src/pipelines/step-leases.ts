@@ -1,3 +1,4 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import type { Claimed, ClaimKey } from '../contracts/metadata-store.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
@@ -96,7 +97,7 @@ export class StepLeases {
           if (!(await this.#retake(leased))) throw error;
         } else if (isKeelsonError(error, 'UNAVAILABLE', 'TIMEOUT')) {
           // The work reads before it writes, so that one whose outcome is unknown is not done twice.
-          await pause(50 * 2 ** tries);
+          await rest(50 * 2 ** tries);
         } else throw error;
       }
     }
@@ -195,7 +196,7 @@ export class StepLeases {
       const state = record && stepFromRecord(record);
       const ours = state?.status === 'RUNNING' && state.attempt === leased.attempt;
       if (!ours || Date.now() > until) return false;
-      await pause(20 + 60 * Math.random());
+      await rest(20 + 60 * Math.random());
     }
   }
 
@@ -258,10 +259,4 @@ export class StepLeases {
   #isLeased(step: LeasedStep): boolean {
     return this.#leased.get(step.state.id) === step;
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

@@ -3,7 +3,7 @@ import type { Change, ClaimKey } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
-import { commitChanges } from '../operations/decide-and-commit.ts';
+import { commitChanges, jitter } from '../operations/decide-and-commit.ts';
 import type { Admission, Admissions, Allocated } from './admission/admission.ts';
 import type { CacheKey, StepCaching } from './cache/step-caching.ts';
 import type { StepDefinition } from './definition.ts';
@@ -444,10 +444,4 @@ function cacheNote(
 ): string | undefined {
   if (none !== undefined) return `not cached: ${none}`;
   return known?.miss === undefined ? undefined : `computed: ${known.miss}`;
-}
-
-function jitter(attempt: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, Math.random() * Math.min(50, 2 * attempt));
-  });
 }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { watch } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { TaskObservation, TaskUsage } from '../../contracts/executor.ts';
 import { KeelsonError } from '../../errors.ts';
 import { processShim } from './process-shim.ts';
@@ -186,7 +187,7 @@ export class ProcessUnit {
           return;
         }
       }
-      const ended = await Promise.race([this.#exited?.then(() => true), pause(sampleMs)]);
+      const ended = await Promise.race([this.#exited?.then(() => true), wait(sampleMs)]);
       if (ended === true) return;
     }
   }
@@ -259,7 +260,7 @@ export class ProcessUnit {
       if (leader !== undefined && startTimeIn(leader) !== startTime) return true;
       if (!(await groupLives(pid))) return true;
       if (performance.now() > until) return false;
-      await pause(rest);
+      await wait(rest);
     }
   }
 }
@@ -302,10 +303,4 @@ async function readText(path: string): Promise<string | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
