@@ -15,6 +15,20 @@ import type { Pipelines } from './pipelines.ts';
 const readsExecution = asks('pipeline.read', named('execution'));
 const runsExecution = asks('pipeline.run', named('execution'));
 
+/** What starts pipelines by a name: schedules, triggers. */
+const byName = {
+  put: asksAll(
+    asks('pipeline.define', namedIn('pipeline', 'pipeline')),
+    asks('pipeline.run', namedIn('pipeline', 'pipeline')),
+  ),
+  get: asks('pipeline.read'),
+  list: asks('pipeline.read', ([query]) => resourceOf('pipeline', at(query, ['pipeline']))),
+  pause: asks('pipeline.define'),
+  resume: asks('pipeline.define'),
+  remove: asks('pipeline.define'),
+  fire: asks('pipeline.run'),
+} as const;
+
 /** Who may call what of pipelines. */
 const rules: AccessRules<Pipelines> = {
   // Functions of this process; an execution needs a right of its own.
@@ -49,32 +63,8 @@ const rules: AccessRules<Pipelines> = {
   clearCache: asks('pipeline.run', ([of]) => resourceOf('pipeline', at(of, ['pipeline']))),
   resources: asks('pipeline.read', () => 'pipeline:*'),
   queue: asks('pipeline.read', ([of]) => resourceOf('execution', at(of, ['executionId']))),
-  schedules: {
-    put: asksAll(
-      asks('pipeline.define', namedIn('pipeline', 'pipeline')),
-      asks('pipeline.run', namedIn('pipeline', 'pipeline')),
-    ),
-    get: asks('pipeline.read'),
-    list: asks('pipeline.read', ([query]) => resourceOf('pipeline', at(query, ['pipeline']))),
-    pause: asks('pipeline.define'),
-    resume: asks('pipeline.define'),
-    remove: asks('pipeline.define'),
-    next: asks('pipeline.read'),
-    fire: asks('pipeline.run'),
-    backfill: asks('pipeline.run'),
-  },
-  triggers: {
-    put: asksAll(
-      asks('pipeline.define', namedIn('pipeline', 'pipeline')),
-      asks('pipeline.run', namedIn('pipeline', 'pipeline')),
-    ),
-    get: asks('pipeline.read'),
-    list: asks('pipeline.read', ([query]) => resourceOf('pipeline', at(query, ['pipeline']))),
-    pause: asks('pipeline.define'),
-    resume: asks('pipeline.define'),
-    remove: asks('pipeline.define'),
-    fire: asks('pipeline.run'),
-  },
+  schedules: { ...byName, next: asks('pipeline.read'), backfill: asks('pipeline.run') },
+  triggers: byName,
   loops: 'hidden',
   close: 'local',
 };

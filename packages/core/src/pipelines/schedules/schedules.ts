@@ -2,11 +2,10 @@ import { z } from 'zod';
 import { assertObject } from '../../check-options.ts';
 import type { Loop } from '../../contracts/loop.ts';
 import type { Predicate } from '../../contracts/query.ts';
-import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
-import { asJson, assertText, type Json, type JsonObject } from '../../json.ts';
-import { commitChanges, decideAndCommit } from '../../operations/decide-and-commit.ts';
+import { asJson, type Json, type JsonObject } from '../../json.ts';
+import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { ownerFromText, ownerState, ownerText } from '../../process-owner.ts';
 import type { PipelineDefinition } from '../definition.ts';
 import { type Execution, given } from '../execution.ts';
@@ -15,6 +14,7 @@ import type { StartOptions } from '../start-execution.ts';
 import { classifyFailure } from '../step-policy.ts';
 import { type Backfill, type BackfillOptions, runBackfill } from './backfill.ts';
 import { CronTimes } from './cron.ts';
+import { createNamedRecords } from './named-records.ts';
 import {
   dueTimes,
   type NewSchedule,
@@ -90,78 +90,30 @@ export function createSchedules(
 } {
   const { metadata, workspace, clock } = scope;
 
-  async function find(name: string): Promise<StoredRecord | undefined> {
-    const { records } = await metadata.query(workspace, kind, {
-      where: equals('name', name),
-      limit: 1,
-    });
-    return records[0];
-  }
-
-  async function record(name: string): Promise<StoredRecord> {
-    const found = await find(assertText(name, 'A schedule', 255));
-    if (found !== undefined) return found;
-    throw new KeelsonError('NOT_FOUND', `There is no schedule ${name} in workspace ${workspace}.`, {
-      details: { schedule: name },
-    });
-  }
+  const named = createNamedRecords<Schedule>(scope, {
+    ...{ kind, noun: 'schedule', maxName: 255 },
+    fromRecord: scheduleFromRecord,
+  });
 
   async function put(schedule: NewSchedule, ofDefinition: boolean): Promise<Schedule> {
     const times = new CronTimes(schedule.cron, schedule.timeZone);
     const spec = scheduleSpec(schedule);
-    return againWhenTaken(() => putOnce(schedule, times, spec, ofDefinition));
-  }
-
-  async function putOnce(
-    schedule: NewSchedule,
-    times: CronTimes,
-    spec: string,
-    ofDefinition: boolean,
-  ): Promise<Schedule> {
-    await decideAndCommit(scope, async () => {
-      const there = await find(schedule.name);
-      if (there !== undefined && there.columns['pipeline'] !== schedule.pipeline) {
-        throw new KeelsonError(
-          'CONFLICT',
-          `Schedule ${schedule.name} is one of pipeline ${String(there.columns['pipeline'])}; remove it, or take another name.`,
-        );
-      }
+    const body: JsonObject = {
+      schedule: asJson(scheduleDefinition(schedule)),
+      ofDefinition,
+      ...given('version', schedule.version),
+    };
+    return named.put(schedule, (there) => {
       const anew = there?.columns['spec'] !== spec;
       const nextAt = anew ? times.after(clock.now()) : there?.columns['nextAt'];
-      const { version, name, pipeline } = schedule;
-      const body: JsonObject = {
-        schedule: asJson(scheduleDefinition(schedule)),
-        ofDefinition,
-        ...given('version', version),
-      };
-      const id = there?.id ?? scope.ids.next();
-      const columns = { active: there?.columns['active'] ?? true, spec, nextAt };
-      const createdBy = scope.principal.id;
-      return {
-        changes: [
-          there === undefined
-            ? { op: 'create', kind, id, columns: { ...columns, name, pipeline, createdBy }, body }
-            : { op: 'replace', kind, id, expect: there.revision, columns, body },
-        ],
-        result: undefined,
-      };
+      return { columns: { active: there?.columns['active'] ?? true, spec, nextAt }, body };
     });
-    return scheduleFromRecord(await record(schedule.name));
   }
 
-  async function setActive(name: string, active: boolean): Promise<Schedule> {
-    await decideAndCommit(scope, async () => {
-      const there = await record(name);
-      const schedule = scheduleFromRecord(there);
-      if (schedule.active === active) return { changes: [], result: undefined };
-      const nextAt = new CronTimes(schedule.cron, schedule.timeZone).after(clock.now());
-      const columns = { active, nextAt: active ? nextAt : undefined };
-      return {
-        changes: [{ op: 'replace', kind, id: there.id, expect: there.revision, columns }],
-        result: undefined,
-      };
-    });
-    return scheduleFromRecord(await record(name));
+  function setActive(name: string, active: boolean): Promise<Schedule> {
+    return named.setActive(name, active, ({ cron, timeZone }) => ({
+      nextAt: active ? new CronTimes(cron, timeZone).after(clock.now()) : undefined,
+    }));
   }
 
   async function parametersAt(schedule: Schedule, at: number): Promise<JsonObject> {
@@ -276,38 +228,24 @@ export function createSchedules(
       return put(schedule, false);
     },
 
-    get: async (name) => scheduleFromRecord(await record(name)),
+    get: named.get,
 
-    async list(options = {}) {
-      const { pipeline } = assertObject(options, 'schedules.list');
-      const { records } = await metadata.query(workspace, kind, {
-        ...(pipeline === undefined ? {} : { where: equals('pipeline', pipeline) }),
-        orderBy: [{ by: column('name'), direction: 'asc' }],
-        limit: 1000,
-      });
-      return records.map(scheduleFromRecord);
-    },
+    list: async (options = {}) => named.list(assertObject(options, 'schedules.list').pipeline),
 
     pause: (name) => setActive(name, false),
     resume: (name) => setActive(name, true),
-
-    async remove(name) {
-      await decideAndCommit(scope, async () => {
-        const { id, revision } = await record(name);
-        return { changes: [{ op: 'remove', kind, id, expect: revision }], result: undefined };
-      });
-    },
+    remove: named.remove,
 
     async next(name, count = 10) {
       if (!Number.isInteger(count) || count < 1 || count > 1000) {
         throw new KeelsonError('INVALID', 'Ask for 1 to 1,000 times of a schedule.');
       }
-      const schedule = scheduleFromRecord(await record(name));
+      const schedule = await named.get(name);
       return new CronTimes(schedule.cron, schedule.timeZone).next(count, clock.now());
     },
 
     async fire(name) {
-      const schedule = scheduleFromRecord(await record(name));
+      const schedule = await named.get(name);
       const now = clock.now();
       return parts.start(schedule.pipeline, await parametersAt(schedule, now), {
         ...given('version', schedule.version),
@@ -317,7 +255,7 @@ export function createSchedules(
     },
 
     async backfill(name, options) {
-      const schedule = scheduleFromRecord(await record(name));
+      const schedule = await named.get(name);
       const times = new CronTimes(schedule.cron, schedule.timeZone);
       return runBackfill(schedule, times, options, {
         wait: parts.wait,
@@ -340,9 +278,9 @@ export function createSchedules(
         await put({ ...schedule, name, pipeline: name }, true);
         return;
       }
-      const there = await find(name);
+      const there = await named.find(name);
       if (there !== undefined && scheduleFromRecord(there).ofDefinition) {
-        await schedules.remove(name).catch((error: unknown) => {
+        await named.remove(name).catch((error: unknown) => {
           if (!isKeelsonError(error, 'NOT_FOUND')) throw error;
         });
       }
@@ -353,17 +291,6 @@ export function createSchedules(
 interface Hold {
   readonly owner: string;
   readonly fence: number;
-}
-
-/** Two processes that put one name for the first time: who comes second finds it there. */
-export async function againWhenTaken<T>(put: () => Promise<T>): Promise<T> {
-  try {
-    return await put();
-  } catch (error) {
-    const taken = isKeelsonError(error, 'CONFLICT') && error.details['unique'] !== undefined;
-    if (!taken) throw error;
-    return put();
-  }
 }
 
 /** The same for whoever fires it, so that a time starts once. */

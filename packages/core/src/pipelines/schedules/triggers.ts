@@ -11,11 +11,11 @@ import { compileExpression } from '../../language/conditions.ts';
 import { decideAndCommit } from '../../operations/decide-and-commit.ts';
 import type { PipelineDefinition, TriggerDefinition } from '../definition.ts';
 import { type Execution, given } from '../execution.ts';
-import { column, equals } from '../execution-records.ts';
+import { equals } from '../execution-records.ts';
 import type { StartOptions } from '../start-execution.ts';
 import { classifyFailure } from '../step-policy.ts';
+import { createNamedRecords } from './named-records.ts';
 import type { StartFailure } from './schedule.ts';
-import { againWhenTaken } from './schedules.ts';
 
 /** A trigger to be put. */
 export interface NewTrigger {
@@ -116,72 +116,31 @@ export function createTriggers(
   /** Those that this process hears: name → how to stop. */
   const heard = new Map<string, { readonly on: string; unsubscribe(): Promise<void> }>();
 
-  async function find(name: string): Promise<StoredRecord | undefined> {
-    const { records } = await metadata.query(workspace, kind, {
-      where: equals('name', name),
-      limit: 1,
-    });
-    return records[0];
-  }
-
-  async function record(name: string): Promise<StoredRecord> {
-    const found = await find(assertText(name, 'A trigger', 200));
-    if (found !== undefined) return found;
-    throw new KeelsonError('NOT_FOUND', `There is no trigger ${name} in workspace ${workspace}.`, {
-      details: { trigger: name },
-    });
-  }
-
-  async function list(pipeline?: string): Promise<readonly Trigger[]> {
-    const { records } = await metadata.query(workspace, kind, {
-      ...(pipeline === undefined ? {} : { where: equals('pipeline', pipeline) }),
-      orderBy: [{ by: column('name'), direction: 'asc' }],
-      limit: 1000,
-    });
-    return records.map(triggerFromRecord);
-  }
+  const named = createNamedRecords<Trigger>(scope, {
+    ...{ kind, noun: 'trigger', maxName: 200 },
+    fromRecord: triggerFromRecord,
+  });
 
   async function put(trigger: NewTrigger, ofDefinition: boolean): Promise<Trigger> {
     for (const source of [trigger.when, ...Object.values(trigger.parameters ?? {})]) {
       if (source !== undefined) compileExpression(source, { names: ['event'] });
     }
-    await againWhenTaken(() => putOnce(trigger, ofDefinition));
-    const made = triggerFromRecord(await record(trigger.name));
+    const { version, on, when, parameters } = trigger;
+    const source = on === undefined ? 'webhook' : 'event';
+    const body: JsonObject = {
+      ofDefinition,
+      ...given('version', version),
+      ...given('on', on),
+      ...given('when', when),
+      ...given('parameters', parameters as JsonObject | undefined),
+    };
+    const made = await named.put(trigger, (there) => ({
+      columns: { source, ...(there === undefined ? { active: true } : {}) },
+      body,
+    }));
     // From this moment on no event is missed, whichever process hears it.
     if (made.on !== undefined && made.active) await hear(made);
     return made;
-  }
-
-  async function putOnce(trigger: NewTrigger, ofDefinition: boolean): Promise<void> {
-    const { name, pipeline, version, on, when, parameters } = trigger;
-    await decideAndCommit(scope, async () => {
-      const there = await find(name);
-      if (there !== undefined && there.columns['pipeline'] !== pipeline) {
-        throw new KeelsonError(
-          'CONFLICT',
-          `Trigger ${name} is one of pipeline ${String(there.columns['pipeline'])}; remove it, or take another name.`,
-        );
-      }
-      const body: JsonObject = {
-        ofDefinition,
-        ...given('version', version),
-        ...given('on', on),
-        ...given('when', when),
-        ...given('parameters', parameters as JsonObject | undefined),
-      };
-      const id = there?.id ?? scope.ids.next();
-      const source = on === undefined ? 'webhook' : 'event';
-      const createdBy = scope.principal.id;
-      const columns = { name, pipeline, source, active: true, createdBy };
-      return {
-        changes: [
-          there === undefined
-            ? { op: 'create', kind, id, columns, body }
-            : { op: 'replace', kind, id, expect: there.revision, body },
-        ],
-        result: undefined,
-      };
-    });
   }
 
   async function hear(trigger: Trigger): Promise<void> {
@@ -197,7 +156,7 @@ export function createTriggers(
   }
 
   async function handle(name: string, event: StoredEvent): Promise<void> {
-    const there = await find(name);
+    const there = await named.find(name);
     const trigger = there && triggerFromRecord(there);
     if (trigger === undefined || !trigger.active) return;
     await startBy(
@@ -263,7 +222,7 @@ export function createTriggers(
       `Trigger ${trigger.name} could not start ${trigger.pipeline}: ${message}`,
     );
     await decideAndCommit(scope, async () => {
-      const there = await find(trigger.name);
+      const there = await named.find(trigger.name);
       if (there === undefined) return { changes: [], result: undefined };
       const body = { ...there.body, lastFailure: { at: clock.now(), message } };
       return {
@@ -274,24 +233,13 @@ export function createTriggers(
   }
 
   async function setActive(name: string, active: boolean): Promise<Trigger> {
-    await decideAndCommit(scope, async () => {
-      const { id, revision } = await record(name);
-      const columns = { active };
-      return {
-        changes: [{ op: 'replace', kind, id, expect: revision, columns }],
-        result: undefined,
-      };
-    });
-    const changed = triggerFromRecord(await record(name));
+    const changed = await named.setActive(name, active);
     if (active && changed.on !== undefined) await hear(changed);
     return changed;
   }
 
   async function remove(name: string): Promise<void> {
-    await decideAndCommit(scope, async () => {
-      const { id, revision } = await record(name);
-      return { changes: [{ op: 'remove', kind, id, expect: revision }], result: undefined };
-    });
+    await named.remove(name);
     await heard.get(name)?.unsubscribe();
     heard.delete(name);
     await parts.removeSubscription(subscriptionName(name)).catch((error: unknown) => {
@@ -306,14 +254,14 @@ export function createTriggers(
         await parts.definition(trigger.pipeline, trigger.version);
         return put(trigger, false);
       },
-      get: async (name) => triggerFromRecord(await record(name)),
-      list: (options = {}) => list(assertObject(options, 'triggers.list').pipeline),
+      get: named.get,
+      list: async (options = {}) => named.list(assertObject(options, 'triggers.list').pipeline),
       pause: (name) => setActive(name, false),
       resume: (name) => setActive(name, true),
       remove,
 
       async fire(name, payload, options = {}) {
-        const trigger = triggerFromRecord(await record(name));
+        const trigger = await named.get(name);
         const { id } = assertObject(options, 'triggers.fire');
         if (id !== undefined) assertText(id, 'The id of a call', 200);
         if (!trigger.active) {
@@ -330,7 +278,9 @@ export function createTriggers(
       name: 'pipeline triggers',
       idleMs: 1000,
       async runOnce() {
-        const active = (await list()).filter(({ on, active: isOn }) => on !== undefined && isOn);
+        const active = (await named.list()).filter(
+          ({ on, active: isOn }) => on !== undefined && isOn,
+        );
         for (const trigger of active) await hear(trigger);
         for (const [name, { unsubscribe }] of heard) {
           if (active.some((trigger) => trigger.name === name)) continue;
@@ -347,7 +297,7 @@ export function createTriggers(
       };
       const wanted = triggers.map(own);
       for (const trigger of wanted) await put(trigger, true);
-      for (const there of await list(pipeline)) {
+      for (const there of await named.list(pipeline)) {
         const stays = wanted.some(({ name }) => name === there.name);
         if (there.ofDefinition && !stays) await remove(there.name);
       }
