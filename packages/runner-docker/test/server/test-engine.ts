@@ -10,6 +10,12 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+/** Of the programs for administrators too, which not everybody has in their path. */
+export const systemEnv: NodeJS.ProcessEnv = {
+  ...process.env,
+  PATH: `${process.env['PATH']}:/usr/local/sbin:/usr/sbin:/sbin`,
+};
+
 const setUp = 'ip link set lo up; hostname "$0"; exec "$@"';
 
 /** The image that tests run: busybox with its applets, nothing else. */
@@ -84,7 +90,7 @@ export class TestEngine {
         ...['--data-root', join(this.dir, 'data'), '--exec-root', join(this.dir, 'exec')],
         ...['--pidfile', join(this.dir, 'pid'), '-H', this.host, '--shutdown-timeout', '2'],
       ];
-      const daemon = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+      const daemon = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: systemEnv });
       this.#daemon = daemon;
       const log = createWriteStream(join(this.dir, 'log'), { flags: 'a' });
       daemon.stdout?.pipe(log);

@@ -1,9 +1,13 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
-import { TestEngine } from './test-engine.ts';
+import { systemEnv, TestEngine } from './test-engine.ts';
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
+
+function run(program: string, args: readonly string[]): Promise<{ readonly stdout: string }> {
+  return execute(program, args, { env: systemEnv });
+}
 
 /** Three engines that are a swarm, each in a network namespace of its own, joined by a bridge in a fourth. */
 export class TestSwarm {
