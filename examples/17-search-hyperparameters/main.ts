@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { definePipeline, openPlatform } from '@keelson/core';
+import { definePipeline, openPlatform, watchExecution } from '@keelson/core';
 
 interface Setting {
   readonly rate: number;
@@ -105,13 +105,8 @@ const dir = join(await mkdtemp(join(tmpdir(), 'keelson-search-')), '.keelson');
 const platform = await openPlatform({ dir });
 const { pipelines } = platform;
 const execution = await pipelines.start(search, {});
-const { status, output } = await pipelines.wait(execution, {
-  onProgress: ({ type, payload }) => {
-    if (type === 'step.completed' || type === 'step.skipped') {
-      console.log(type, payload['step'], payload['item'] ?? '');
-    }
-  },
-});
+// In a terminal it is drawn in place; elsewhere each change is a line.
+const { status, output } = await watchExecution(pipelines, execution, { output: process.stderr });
 console.log(status, output);
 const items = await pipelines.items(execution.id, 'try');
 for (const { item, status: how, skipReason } of items.map((each) => ({

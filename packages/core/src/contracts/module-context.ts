@@ -75,6 +75,8 @@ export interface ModuleContext<P = JsonObject, I = unknown> {
   readonly checkpointPath?: string;
   /** In a fan-out: once this item has completed, the others are ended. */
   stopSiblings(reason: string): void;
+  /** Says how far it has come, from 0 to 1, to whoever watches; as often as you like. */
+  progress(share: number, message?: string): void;
   /** The run that stands for this attempt; inline undefined where pipelines are not linked with tracking. */
   readonly run?: StepRun;
 }

@@ -40,7 +40,7 @@ import { type ArtifactFacts, StepArtifact } from './step-artifact.ts';
 import { createStepAttempts } from './step-attempts.ts';
 import { createStepCommits } from './step-commits.ts';
 import { type ConditionFacts, createStepConditions } from './step-conditions.ts';
-import type { CachedFrom, StepExecution, StepState } from './step-execution.ts';
+import type { CachedFrom, StepExecution, StepProgress, StepState } from './step-execution.ts';
 import { StepFunctions } from './step-functions.ts';
 import { StepLeases } from './step-leases.ts';
 import { createStepTurns } from './step-turn.ts';
@@ -229,6 +229,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   });
   const settling = createSettling(scope, records, definitions);
   const values = createStepValues(scope, records);
+  const progress = new Map<string, StepProgress>();
   const link = createRunLink(scope, records, options.tracker);
   const owner = { ...describeOwner(), engine: scope.ids.next() };
   const conditions = createStepConditions(scope, records, definitions, values, options.facts ?? {});
@@ -255,6 +256,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       executors: options.executors,
       records,
       ...given('downloads', options.downloads),
+      progress,
       workRoot: options.workRoot ?? join(tmpdir(), 'keelson-work'),
       ...given('modulesRoot', options.modulesRoot),
     });
@@ -278,7 +280,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const engine: StepEngine = new StepEngine(scope, {
     ...{ functions, leases, turns },
     attempts: createStepAttempts(scope, {
-      ...{ functions, definitions, leases, commits, values, conditions, link },
+      ...{ functions, definitions, leases, commits, values, conditions, link, progress },
       ...given('external', external),
       stopSiblings: async (item, reason) => {
         await stopSiblings(item, reason);
@@ -400,6 +402,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     endings.add(ending);
   }
 
+  /** With how far it has come, where that is known here. */
+  function shown({ facts }: StepState): StepExecution {
+    const said = facts.status === 'RUNNING' ? progress.get(facts.id) : undefined;
+    return said === undefined ? facts : { ...facts, progress: said };
+  }
+
   async function stepOf(executionId: string, step: string): Promise<StepState> {
     assertText(executionId, 'An execution id');
     const state = await records.step(executionId, assertText(step, 'A step'));
@@ -456,13 +464,13 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       const execution = await records.get(executionId);
       const { definition } = await definitions.get(execution.definition);
       const names = definition.steps.map((step) => step.name);
-      return (await records.stepsNamed(executionId, names)).map((state) => state.facts);
+      return (await records.stepsNamed(executionId, names)).map(shown);
     },
 
     async items(executionId, step) {
       const state = await stepOf(executionId, step);
       const items = await records.items(executionId, step, state.items ?? 0);
-      return items.map((item) => item.facts);
+      return items.map(shown);
     },
 
     async wait<O>(target: string | TypedExecution<O>, settings: WaitOptions = {}) {

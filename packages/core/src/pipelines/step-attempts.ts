@@ -15,10 +15,16 @@ import { newExecution } from './start-execution.ts';
 import type { StepResult } from './step-changes.ts';
 import type { StepCommits } from './step-commits.ts';
 import type { StepConditions } from './step-conditions.ts';
-import { type AttemptDetails, type StepState, stepLabel } from './step-execution.ts';
+import {
+  type AttemptDetails,
+  type StepProgress,
+  type StepState,
+  stepLabel,
+} from './step-execution.ts';
 import type { StepFunctions } from './step-functions.ts';
 import type { LeasedStep, StepLeases } from './step-leases.ts';
 import { artifactsOfFailure, classifyFailure, describeFailure } from './step-policy.ts';
+import { progressOf } from './step-progress.ts';
 import { type Begun, isExternal } from './step-turn.ts';
 import type { StepContext, StepFunction } from './step-types.ts';
 import type { Finished, OutputSink, StepValues } from './step-values.ts';
@@ -32,6 +38,8 @@ export interface AttemptParts {
   readonly values: StepValues;
   readonly conditions: StepConditions;
   readonly link: RunLink;
+  /** How far the attempts that run here say that they have come, by the step's id. */
+  readonly progress: Map<string, StepProgress>;
   readonly external?: ExternalSteps;
   /** Ends the other items of a fan-out. */
   readonly stopSiblings: (item: StepState, reason: string) => Promise<void>;
@@ -176,14 +184,21 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         ...given('item', state.mapKey === '' ? undefined : Number(state.mapKey)),
         ...given('iteration', step.repeat === undefined ? undefined : (state.iteration ?? 1)),
         stopSiblings: (reason) => siblings.stop(reason),
+        progress: (share, message) => {
+          if (!signal.aborted) parts.progress.set(state.id, progressOf(share, message));
+        },
       };
       return tracked === undefined ? call(context) : enterRun(tracked, () => call(context));
     };
-    return invokeStep(work, {
-      step: stepLabel(state),
-      signal: controller.signal,
-      ...given('timeoutMs', step.timeoutMs),
-    });
+    try {
+      return await invokeStep(work, {
+        step: stepLabel(state),
+        signal: controller.signal,
+        ...given('timeoutMs', step.timeoutMs),
+      });
+    } finally {
+      parts.progress.delete(state.id);
+    }
   }
 
   async function complete(

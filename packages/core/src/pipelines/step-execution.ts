@@ -40,6 +40,12 @@ export interface StepExecution {
   readonly artifacts: readonly ArtifactFacts[];
   /** How many items the list of a fan-out has. */
   readonly items?: number;
+  /** How many of them have not ended, while it waits for them. */
+  readonly itemsLeft?: number;
+  /**
+   * How far it says that it has come, where this process watches over the attempt that runs.
+   */
+  readonly progress?: StepProgress;
   /** 1 for the first, of a step that repeats. */
   readonly iteration?: number;
   /** Why the other items of a fan-out were ended. */
@@ -63,6 +69,14 @@ export interface StepExecution {
   /** What it has written, as an artifact of JSON lines. */
   readonly log?: ArtifactFacts;
   readonly logsUri?: string;
+}
+
+/** How far an attempt says that it has come. */
+export interface StepProgress {
+  /** From 0 to 1. */
+  readonly share: number;
+  readonly message?: string;
+  readonly at: number;
 }
 
 /** Which attempt a result was taken from. */
@@ -169,6 +183,7 @@ function factsOf({ id, columns: c, body }: StoredRecord): StepExecution {
     ...given('waitsFor', status === 'PENDING' ? (body['waitsFor'] as string) : undefined),
     artifacts: (body['artifacts'] ?? []) as unknown as readonly ArtifactFacts[],
     ...given('items', body['items'] as number | undefined),
+    ...given('itemsLeft', itemsLeft(c, body)),
     ...given('iteration', body['iteration'] as number | undefined),
     ...given('stoppedEarly', body['stoppedEarly'] as string | undefined),
     ...given('childExecutionId', body['child'] as string | undefined),
@@ -178,6 +193,11 @@ function factsOf({ id, columns: c, body }: StoredRecord): StepExecution {
     ...given('allocated', body['allocated'] as JsonObject | undefined),
     ...detailsOf(body),
   };
+}
+
+function itemsLeft(c: Columns, body: JsonObject): number | undefined {
+  const waits = c['status'] === 'RUNNING' && body['items'] !== undefined && c['mapKey'] === '';
+  return waits ? Math.max(0, c['pendingDeps'] as number) : undefined;
 }
 
 /** What an executor tells of an attempt. */

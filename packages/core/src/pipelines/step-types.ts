@@ -114,6 +114,8 @@ export interface StepContext<P = JsonObject, I = unknown> {
   readonly iteration?: number;
   /** In a fan-out: once this item has completed, the others are ended, such as when one is good enough. */
   stopSiblings(reason: string): void;
+  /** Says how far it has come, from 0 to 1, to whoever watches; as often as you like. */
+  progress(share: number, message?: string): void;
   /**
    * For a module in a thread or process: kept from attempt to attempt, where it writes `v1.tmp` and renames it to
    * `v1`, and so on.

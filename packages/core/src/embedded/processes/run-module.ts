@@ -45,6 +45,7 @@ export async function runModule(
     );
   }
   let stopSiblings: string | undefined;
+  const run = runOf(task);
   const context: ModuleContext = {
     parameters: task.parameters,
     inputs: unpack(task.inputs, task.artifacts),
@@ -57,7 +58,8 @@ export async function runModule(
     ...(task.item === undefined ? {} : { item: task.item }),
     ...(task.iteration === undefined ? {} : { iteration: task.iteration }),
     logger: lineLogger,
-    run: runOf(task),
+    run,
+    progress: (share, message) => run.progress?.(share, message),
     ...(task.checkpointDir === undefined ? {} : { checkpointDir: task.checkpointDir }),
     ...(task.checkpointPath === undefined ? {} : { checkpointPath: task.checkpointPath }),
     stopSiblings: (reason: string) => {

@@ -16,7 +16,13 @@ import type { StepDefinition } from '../definition.ts';
 import { type ExecutionState, given } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
 import { moduleLocation } from '../module-loader.ts';
-import { type AttemptDetails, outputPath, type StepState, stepLabel } from '../step-execution.ts';
+import {
+  type AttemptDetails,
+  outputPath,
+  type StepProgress,
+  type StepState,
+  stepLabel,
+} from '../step-execution.ts';
 import { StepError } from '../step-policy.ts';
 import type { InputsGiven, OutputSink } from '../step-values.ts';
 import { lastCheckpoint } from './checkpoint-directory.ts';
@@ -24,7 +30,7 @@ import { collectOutputs } from './collect-outputs.ts';
 import type { ExecutorsHere } from './executors-here.ts';
 import { exitFailure } from './exit-failure.ts';
 import { LogGatherer, type StepLogChunk } from './log-store.ts';
-import { MetricsFollower, type StepProgress } from './metrics-follower.ts';
+import { MetricsFollower } from './metrics-follower.ts';
 import { moduleTask, moduleValue } from './module-values.ts';
 import { stageInputs } from './stage-inputs.ts';
 import { StagedFiles } from './staged-files.ts';
@@ -104,8 +110,6 @@ export interface ExternalSteps {
     state: StepState,
     options: { readonly follow: boolean; readonly signal?: AbortSignal },
   ): AsyncIterable<StepLogChunk> | undefined;
-  /** How far the attempts that this process watches say that they have come, by the step's id. */
-  readonly progress: ReadonlyMap<string, StepProgress>;
   /**
    * Ends and forgets tasks whose attempt is over; answers how many. Of one execution, where it is named, only those
    * that nobody alive supervises: others end theirs themselves.
@@ -126,6 +130,8 @@ export interface ExternalParts {
   readonly workRoot: string;
   /** Where relative paths of modules begin. */
   readonly modulesRoot?: string;
+  /** How far the attempts that this process watches say that they have come, by the step's id. */
+  readonly progress: Map<string, StepProgress>;
   /** Where a server answers, for tasks that want to call it. */
   readonly url?: string;
 }
@@ -137,7 +143,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
   const { executors, workRoot } = parts;
   const source = { artifacts: scope.artifacts, ...given('downloads', parts.downloads) };
   const handles = new Map<string, TaskHandle>();
-  const progress = new Map<string, StepProgress>();
+  const { progress } = parts;
 
   function executorOf(state: Pick<StepState, 'runsOn' | 'step'>): Executor {
     const name = state.runsOn.slice('executor:'.length);
@@ -382,7 +388,6 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
     executors: executors.names,
     run,
     release,
-    progress,
     collectLeftovers,
 
     logs(state, { follow, signal }) {

@@ -3,14 +3,8 @@ import { open, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { decodeJson, type JsonObject } from '../../json.ts';
 import type { ActiveRun } from '../../tracking/active-run.ts';
-
-/** How far a task says that it has come. */
-export interface StepProgress {
-  /** From 0 to 1. */
-  readonly share: number;
-  readonly message?: string;
-  readonly at: number;
-}
+import type { StepProgress } from '../step-execution.ts';
+import { progressOf } from '../step-progress.ts';
 
 /** What following needs. */
 export interface FollowOptions {
@@ -144,11 +138,7 @@ export class MetricsFollower {
     const { metric, param, tag, progress, value, step, timestamp } = fields;
     if (typeof progress === 'number') {
       const { message } = fields;
-      this.#options.onProgress({
-        share: Math.min(1, Math.max(0, progress)),
-        ...(typeof message === 'string' ? { message: message.slice(0, 500) } : {}),
-        at: Date.now(),
-      });
+      this.#options.onProgress(progressOf(progress, message));
     } else if (typeof metric === 'string') {
       run?.logMetric(metric, asNumber(value), {
         ...(typeof step === 'number' ? { step } : {}),
