@@ -22,7 +22,7 @@ class Terminal {
 
   write(text: string): void {
     this.writes.push(text);
-    for (const [part] of text.matchAll(/\p{Cc}\[\??\d*[A-Za-z]|[^]/gu)) this.#take(part);
+    for (const [part] of text.matchAll(/\p{Cc}\[\??\d*[A-Za-z]|./gsu)) this.#take(part);
     this.onWrite();
   }
 
