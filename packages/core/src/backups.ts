@@ -6,6 +6,7 @@ import { type BackupCheck, checkBackup } from './embedded/backup-check.ts';
 import { type RestoreReport, restoreFromBackup } from './embedded/backup-restore.ts';
 import { archiveContents } from './events/event-archives.ts';
 import { assertText } from './json.ts';
+import { checkpointContents } from './pipelines/checkpoints/step-checkpoints.ts';
 import { outputContents } from './pipelines/step-outputs.ts';
 import { registryContents } from './registry/references.ts';
 import { artifactContents } from './tracking/purging.ts';
@@ -15,6 +16,7 @@ export const namedContents: readonly NamedContents[] = [
   artifactContents,
   ...registryContents,
   outputContents,
+  checkpointContents,
   archiveContents,
 ];
 

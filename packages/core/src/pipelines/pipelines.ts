@@ -16,6 +16,7 @@ import { createPools } from './admission/pools.ts';
 import type { KeyParts } from './cache/explain-key.ts';
 import { createStepCaching } from './cache/step-caching.ts';
 import { checkDefinition } from './check-definition.ts';
+import { createStepCheckpoints } from './checkpoints/step-checkpoints.ts';
 import type { Pipeline } from './define-pipeline.ts';
 import { digestDefinition, type PipelineDefinition, runsOn } from './definition.ts';
 import { createDefinitions, type LoadedDefinition } from './definitions.ts';
@@ -250,11 +251,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       ...given('perUser', limits?.perUser),
       ...given('holdBackMs', limits?.holdBackMs),
     });
+  const checkpoints = createStepCheckpoints(scope, records);
   const external =
     options.executors &&
     createExternalSteps(scope, {
       executors: options.executors,
-      records,
+      ...{ records, checkpoints },
       ...given('downloads', options.downloads),
       progress,
       workRoot: options.workRoot ?? join(tmpdir(), 'keelson-work'),
@@ -280,7 +282,17 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const engine: StepEngine = new StepEngine(scope, {
     ...{ functions, leases, turns },
     attempts: createStepAttempts(scope, {
-      ...{ functions, definitions, leases, commits, values, conditions, link, progress },
+      ...{
+        functions,
+        definitions,
+        leases,
+        commits,
+        values,
+        conditions,
+        link,
+        progress,
+        checkpoints,
+      },
       ...given('external', external),
       stopSiblings: async (item, reason) => {
         await stopSiblings(item, reason);
@@ -295,8 +307,11 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     concurrency: options.concurrency ?? 4,
     supervised: options.supervised ?? 64,
   });
-  const collect = async (signal: AbortSignal): Promise<boolean> =>
-    external !== undefined && (await external.collectLeftovers({ signal })) > 0;
+  const collect = async (signal: AbortSignal): Promise<boolean> => {
+    const forgotten = await checkpoints.sweep(signal);
+    const ended = (await external?.collectLeftovers({ signal })) ?? 0;
+    return forgotten + ended > 0;
+  };
   const endings = new Set<Promise<unknown>>();
   const loop = createPipelineLoop({ engine, leases, settling, link, collect });
   const readLogs = createStepLogs(scope, records, external);

@@ -2,6 +2,12 @@ import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { correlated } from '../events/correlation.ts';
 import { enterRun } from '../tracking/active-run.ts';
+import { openCheckpoint } from './checkpoints/checkpoint.ts';
+import type {
+  KeptCheckpoint,
+  NewCheckpoint,
+  StepCheckpoints,
+} from './checkpoints/step-checkpoints.ts';
 import type { Definitions } from './definitions.ts';
 import { derivedId, given } from './execution.ts';
 import { AttemptFailed, AttemptLost, type ExternalSteps } from './executors/external-steps.ts';
@@ -41,6 +47,7 @@ export interface AttemptParts {
   /** How far the attempts that run here say that they have come, by the step's id. */
   readonly progress: Map<string, StepProgress>;
   readonly external?: ExternalSteps;
+  readonly checkpoints: StepCheckpoints;
   /** Ends the other items of a fan-out. */
   readonly stopSiblings: (item: StepState, reason: string) => Promise<void>;
   /** The function of a module's export. */
@@ -69,6 +76,8 @@ type Run = StepContext['run'];
 /** Attempts of steps, for the scope's workspace. */
 export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttempts {
   const { commits, leases, values } = parts;
+  /** Attempts that have saved any. */
+  const checkpointed = new WeakSet<Begun>();
 
   async function run(leased: LeasedStep, begun: Begun): Promise<void> {
     const { state, controller } = leased;
@@ -130,6 +139,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
           ...given('devices', devices),
           adopted: begun.adopted,
           ...given('handle', begun.adopted ? state.task : undefined),
+          saveCheckpoint: (made) => save(leased, begun, made),
           submitted: (handle) =>
             leases.held(leased, () => commits.submitted(() => leased.claim, begun.attempt, handle)),
         }),
@@ -143,6 +153,23 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     const { stopSiblings, ...outcome } = await bounded;
     if (stopSiblings !== undefined) siblings.stop(stopSiblings);
     return outcome;
+  }
+
+  function save(leased: LeasedStep, begun: Begun, made: NewCheckpoint): Promise<KeptCheckpoint> {
+    checkpointed.add(begun);
+    return leases.held(leased, () =>
+      parts.checkpoints.save(() => leased.claim, begun.attempt, made),
+    );
+  }
+
+  /** Those of a step that has completed, or begins another iteration, are of no use; a sweep would take them too. */
+  async function forgetCheckpoints(begun: Begun): Promise<void> {
+    if (begun.attempt === 1 && !begun.adopted && !checkpointed.has(begun)) return;
+    try {
+      await parts.checkpoints.forget(begun.state.id);
+    } catch (error) {
+      log('info', begun.state, 'Its checkpoints could not be removed; a sweep will.', error);
+    }
   }
 
   function timeLeft({ step, state, adopted }: Begun): number | undefined {
@@ -168,6 +195,11 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     const { state, controller } = leased;
     const { execution, step, attempt } = begun;
     const call = await functionOf(begun);
+    const checkpoint = openCheckpoint({
+      ...{ space: scope.artifacts, checkpoints: parts.checkpoints, stepExecution: state.id },
+      signal: controller.signal,
+      save: (made) => save(leased, begun, made),
+    });
     const inputs = await begun.inputs();
     const work = (signal: AbortSignal): unknown => {
       const context: StepContext<never, never> = {
@@ -183,6 +215,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         ...given('run', tracked),
         ...given('item', state.mapKey === '' ? undefined : Number(state.mapKey)),
         ...given('iteration', step.repeat === undefined ? undefined : (state.iteration ?? 1)),
+        checkpoint,
         stopSiblings: (reason) => siblings.stop(reason),
         progress: (share, message) => {
           if (!signal.aborted) parts.progress.set(state.id, progressOf(share, message));
@@ -212,9 +245,13 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     // First the run, so that what the step has logged is durable once the step counts as completed.
     await tracked?.finish('COMPLETED');
     const claim = () => leased.claim;
+    let repeats = false;
     try {
       const again = await parts.conditions.repeats(begun, result.output);
       if (again !== undefined) {
+        // Before it begins again, which may be at once and elsewhere.
+        repeats = true;
+        await forgetCheckpoints(begun);
         await leases.held(leased, () => commits.repeat(claim, attempt, result, again));
       } else {
         await leases.held(leased, () => commits.complete(claim, attempt, result));
@@ -233,7 +270,8 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       await failed(leased, begun, error, undefined);
       return;
     }
-    if (isExternal(state)) await release(begun, leased.completed);
+    if (leased.completed) await forgetCheckpoints(begun);
+    if (isExternal(state)) await release(begun, leased.completed || repeats);
   }
 
   /** An execution of what the step has returned, made in the commit by which the step waits for it. */

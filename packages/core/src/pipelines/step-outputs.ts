@@ -2,9 +2,14 @@ import type { NamedContents, OpenReferences } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { referredBy } from '../operations/every-record.ts';
 
-/** The contents that completed steps have put out. */
+/** The contents that steps have put out, and their checkpoints. */
 export function createOutputReferences(scope: Scope): OpenReferences {
-  return async () => ({ among: (digests) => referredBy(scope, 'step_output', digests) });
+  return async () => ({
+    async among(digests) {
+      const outputs = await referredBy(scope, 'step_output', digests);
+      return new Set([...outputs, ...(await referredBy(scope, 'step_checkpoint', digests))]);
+    },
+  });
 }
 
 /** The same, as the records name them. */

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { DownloadCache } from '../../contracts/download-cache.ts';
 import type {
   Executor,
@@ -12,6 +12,9 @@ import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { encodeJson, type JsonObject } from '../../json.ts';
 import { ownerState } from '../../process-owner.ts';
 import type { ActiveRun } from '../../tracking/active-run.ts';
+import { packCheckpoint, unpackCheckpoint } from '../checkpoints/checkpoint-pack.ts';
+import { CheckpointUploader } from '../checkpoints/checkpoint-uploader.ts';
+import type { NewCheckpoint, StepCheckpoints } from '../checkpoints/step-checkpoints.ts';
 import type { StepDefinition } from '../definition.ts';
 import { type ExecutionState, given } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
@@ -63,6 +66,8 @@ export interface ExternalWork {
   readonly handle?: TaskHandle;
   /** Commits the handle, so that whoever comes next finds the task. */
   readonly submitted: (handle: TaskHandle) => Promise<void>;
+  /** Commits a checkpoint, under the claim. */
+  readonly saveCheckpoint: (made: NewCheckpoint) => Promise<unknown>;
 }
 
 /** What an executor's attempt has come to. */
@@ -126,6 +131,7 @@ export interface ExternalParts {
   readonly records: Pick<ExecutionRecords, 'step'>;
   /** What inputs are staged through; they come out of the store each time when left out. */
   readonly downloads?: DownloadCache;
+  readonly checkpoints: StepCheckpoints;
   /** Where work directories and staged inputs lie, unless an executor says otherwise. */
   readonly workRoot: string;
   /** Where relative paths of modules begin. */
@@ -211,6 +217,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
     const root = executor.workRoot ?? workRoot;
     const dirs = workDirectory(root, scope.workspace, state, attempt);
     await makeWorkDirectory(dirs);
+    const newest = await restoreCheckpoint(work, dirs);
     const handle = await taskOf(work, executor, dirs);
     handles.set(`${state.id}:${attempt}`, handle);
     const follower = new MetricsFollower({
@@ -221,6 +228,9 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       onProgress: (at) => progress.set(state.id, at),
     });
     follower.start();
+    const uploader = uploaderOf(work, dirs, newest);
+    uploader.start();
+    let succeeded = false;
     const gatherer = new LogGatherer();
     const gathering = gather(executor, handle, gatherer, signal);
     try {
@@ -234,11 +244,51 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
           ? await moduleValue(end.output, dirs, work.outputs, scope.artifacts)
           : await collectOutputs(step, dirs.outputs, work.outputs);
       const stop = step.run.type === 'module' ? end.output?.['stopSiblings'] : undefined;
+      succeeded = true;
       return { value, details, ...(typeof stop === 'string' ? { stopSiblings: stop } : {}) };
     } finally {
       await follower.end();
+      // What completed needs none; whoever closes or cancels does not wait for one.
+      await uploader.end(!succeeded && !signal.aborted);
       progress.delete(state.id);
     }
+  }
+
+  /** Fetches the newest checkpoint of the store, where this machine has an older one or none; answers its number. */
+  async function restoreCheckpoint(work: ExternalWork, dirs: WorkDirectory): Promise<number> {
+    if (work.attempt === 1 && work.handle === undefined) return 0;
+    const kept = await parts.checkpoints.list(work.state.id);
+    const here = await lastCheckpoint(dirs.checkpoints);
+    const local = here === undefined ? 0 : Number(basename(here).slice(1));
+    for (const { sequence, sha256 } of work.handle === undefined ? kept : []) {
+      if (sequence <= local) break;
+      try {
+        const packed = await scope.artifacts.open(sha256, undefined, work.signal);
+        await unpackCheckpoint(packed, join(dirs.checkpoints, `v${sequence}`));
+        break;
+      } catch (error) {
+        if (!isKeelsonError(error, 'CORRUPT', 'NOT_FOUND')) throw error;
+        const message = `Its checkpoint v${sequence} is damaged; the one before it is taken.`;
+        warn(work.state, message, error);
+      }
+    }
+    return kept[0]?.sequence ?? 0;
+  }
+
+  function uploaderOf(
+    { state, saveCheckpoint }: ExternalWork,
+    dirs: WorkDirectory,
+    newest: number,
+  ): CheckpointUploader {
+    return new CheckpointUploader({
+      dir: dirs.checkpoints,
+      newest,
+      warn: (message, error) => warn(state, message, error),
+      async upload(path, sequence) {
+        const { sha256, sizeBytes } = await scope.artifacts.put(packCheckpoint(path));
+        await saveCheckpoint({ sha256, sizeBytes, sequence });
+      },
+    });
   }
 
   /** The task of the attempt: the one that is there, or a new one. */
@@ -378,9 +428,9 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
     return collected;
   }
 
-  function warn(state: StepState, message: string): void {
+  function warn(state: StepState, message: string, error?: unknown): void {
     const { executionId, step } = state;
-    const fields = { component: 'pipelines', executionId, step };
+    const fields = { component: 'pipelines', executionId, step, ...given('error', error) };
     scope.logger.warn(fields, `Step ${stepLabel(state)}: ${message}`);
   }
 
