@@ -29,6 +29,7 @@ import type { ExecutorsHere } from './executors/executors-here.ts';
 import { createExternalSteps } from './executors/external-steps.ts';
 import type { StepLogChunk } from './executors/log-store.ts';
 import { createStepLogs, type StepLogOptions } from './executors/step-logs.ts';
+import type { FunctionLog } from './function-logs.ts';
 import { assertKnown } from './known-options.ts';
 import { createModuleLoader } from './module-loader.ts';
 import { createPipelineLoop } from './pipeline-loop.ts';
@@ -150,7 +151,7 @@ export interface Pipelines {
    */
   artifacts(executionId: string, step: string): Promise<Readonly<Record<string, StepArtifact>>>;
   /**
-   * What a step of an executor has written, in order; with `follow` also what it will write, to the end of its
+   * What a command has written or a function has logged, in order; with `follow` also what it will write, to the end of its
    * attempt. NOT_FOUND for a step that there is none of, or whose log cannot be had from this process.
    */
   logs(executionId: string, step: string, options?: StepLogOptions): AsyncIterable<StepLogChunk>;
@@ -231,6 +232,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const settling = createSettling(scope, records, definitions);
   const values = createStepValues(scope, records);
   const progress = new Map<string, StepProgress>();
+  const functionLogs = new Map<string, FunctionLog>();
   const link = createRunLink(scope, records, options.tracker);
   const owner = { ...describeOwner(), engine: scope.ids.next() };
   const conditions = createStepConditions(scope, records, definitions, values, options.facts ?? {});
@@ -293,6 +295,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
         progress,
         checkpoints,
       },
+      logs: functionLogs,
       ...given('external', external),
       stopSiblings: async (item, reason) => {
         await stopSiblings(item, reason);
@@ -314,7 +317,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   };
   const endings = new Set<Promise<unknown>>();
   const loop = createPipelineLoop({ engine, leases, settling, link, collect });
-  const readLogs = createStepLogs(scope, records, external);
+  const readLogs = createStepLogs(scope, records, external, functionLogs);
 
   const starting = {
     start: (pipeline: string, parameters: JsonObject, how: StartOptions) =>

@@ -11,6 +11,8 @@ import type {
 import type { Definitions } from './definitions.ts';
 import { derivedId, given } from './execution.ts';
 import { AttemptFailed, AttemptLost, type ExternalSteps } from './executors/external-steps.ts';
+import { keepLog } from './executors/log-store.ts';
+import { attemptKey, FunctionLog } from './function-logs.ts';
 import { FurtherSteps } from './further-steps.ts';
 import { invokeStep } from './invoke-step.ts';
 import { contentsTaken, newEdges } from './lineage/new-edges.ts';
@@ -18,7 +20,7 @@ import { edgesIntoChild } from './lineage/step-edges.ts';
 import { checkOutputs } from './output-ports.ts';
 import type { RunLink } from './run-link.ts';
 import { newExecution } from './start-execution.ts';
-import type { StepResult } from './step-changes.ts';
+import { recordLog, type StepResult } from './step-changes.ts';
 import type { StepCommits } from './step-commits.ts';
 import type { StepConditions } from './step-conditions.ts';
 import {
@@ -44,6 +46,8 @@ export interface AttemptParts {
   readonly values: StepValues;
   readonly conditions: StepConditions;
   readonly link: RunLink;
+  /** What functions that run here log, by {@link attemptKey}. */
+  readonly logs: Map<string, FunctionLog>;
   /** How far the attempts that run here say that they have come, by the step's id. */
   readonly progress: Map<string, StepProgress>;
   readonly external?: ExternalSteps;
@@ -80,6 +84,17 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
   const checkpointed = new WeakSet<Begun>();
 
   async function run(leased: LeasedStep, begun: Begun): Promise<void> {
+    try {
+      await runToEnd(leased, begun);
+    } finally {
+      // Whoever follows what a function logs has it to the end by now, and others find it kept.
+      const key = attemptKey(leased.state, begun.attempt);
+      parts.logs.get(key)?.end();
+      parts.logs.delete(key);
+    }
+  }
+
+  async function runToEnd(leased: LeasedStep, begun: Begun): Promise<void> {
     const { state, controller } = leased;
     const beganAt = performance.now();
     let tracked: Run;
@@ -100,8 +115,9 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       return;
     }
     await count(beganAt);
-    if (finished instanceof FurtherSteps) await continued(leased, begun, finished, tracked);
-    else {
+    if (finished instanceof FurtherSteps) {
+      await continued(leased, begun, finished, tracked, outcome.details);
+    } else {
       const taken = begun.origins?.contents ?? (await contentsTaken(scope, state.id));
       const result = { ...finished, taken, ...given('details', outcome.details) };
       await complete(leased, begun, result, tracked);
@@ -123,7 +139,17 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
   ): Promise<Outcome> {
     const { state, controller } = leased;
     if (!isExternal(state)) {
-      return { value: await invoke(leased, begun, outputs, tracked, siblings) };
+      const log = new FunctionLog();
+      parts.logs.set(attemptKey(state, begun.attempt), log);
+      const keep = () => keepLog(scope, log.gathered, state, begun.attempt);
+      let value: unknown;
+      try {
+        value = await invoke(leased, begun, { outputs, tracked, siblings, log });
+      } catch (error) {
+        if (log.gathered === undefined || controller.signal.aborted) throw error;
+        throw new AttemptFailed(error, await keep());
+      }
+      return { value, details: await keep() };
     }
     const { external } = parts;
     if (external === undefined) {
@@ -188,10 +214,14 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
   async function invoke(
     leased: LeasedStep,
     begun: Begun,
-    outputs: OutputSink,
-    tracked: Run,
-    siblings: Siblings,
+    use: {
+      readonly outputs: OutputSink;
+      readonly tracked: Run;
+      readonly siblings: Siblings;
+      readonly log: FunctionLog;
+    },
   ): Promise<unknown> {
+    const { outputs, tracked, siblings } = use;
     const { state, controller } = leased;
     const { execution, step, attempt } = begun;
     const call = await functionOf(begun);
@@ -211,7 +241,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         executionId: state.executionId,
         step: state.step,
         correlationId: state.correlationId,
-        logger: scope.logger,
+        logger: use.log.logger(scope.logger),
         ...given('run', tracked),
         ...given('item', state.mapKey === '' ? undefined : Number(state.mapKey)),
         ...given('iteration', step.repeat === undefined ? undefined : (state.iteration ?? 1)),
@@ -280,6 +310,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     begun: Begun,
     further: FurtherSteps,
     tracked: Run,
+    details: AttemptDetails | undefined,
   ): Promise<void> {
     const { state } = leased;
     await tracked?.finish('COMPLETED');
@@ -299,7 +330,8 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         }),
       );
       const edges = edgesIntoChild(state, id, begun.origins ?? nothingKnown);
-      const changes = [...child, ...(await newEdges(scope, edges, true))];
+      const logged = recordLog({ ...state, attempt: begun.attempt }, details);
+      const changes = [...child, ...logged, ...(await newEdges(scope, edges, true))];
       await leases.held(leased, () =>
         commits.awaitChild(() => leased.claim, begun.attempt, { id, changes }),
       );

@@ -494,7 +494,7 @@ export function repeatStep(
   author: Author,
   { state, claim }: HeldStep,
   execution: ExecutionState,
-  { output, artifacts, changes = [] }: StepResult,
+  { output, artifacts, details, changes = [] }: StepResult,
   reason: string,
 ): readonly Change[] {
   assertStepMove(state.step, state.status, 'PENDING');
@@ -511,6 +511,7 @@ export function repeatStep(
     ...artifacts.map((artifact) =>
       recordOutput(state, { ...artifact, name: `iterations/${iteration}/${artifact.name}` }),
     ),
+    ...recordLog(state, details),
     ...changes,
     assertExecution(execution),
     stepEvent(author, state, 'step.retried', { attempt: state.attempt, reason }),
@@ -677,7 +678,11 @@ function recordOutput(state: StepState, artifact: ArtifactFacts): Change {
   };
 }
 
-function recordLog(state: StepState, details: AttemptDetails | undefined): readonly Change[] {
+/** What an attempt has written, among what its step has put out. */
+export function recordLog(
+  state: StepState,
+  details: AttemptDetails | undefined,
+): readonly Change[] {
   return details?.log === undefined ? [] : [recordOutput(state, details.log)];
 }
 

@@ -21,7 +21,6 @@ import type { ExecutionRecords } from '../execution-records.ts';
 import { moduleLocation } from '../module-loader.ts';
 import {
   type AttemptDetails,
-  outputPath,
   type StepProgress,
   type StepState,
   stepLabel,
@@ -32,7 +31,7 @@ import { lastCheckpoint } from './checkpoint-directory.ts';
 import { collectOutputs } from './collect-outputs.ts';
 import type { ExecutorsHere } from './executors-here.ts';
 import { exitFailure } from './exit-failure.ts';
-import { LogGatherer, type StepLogChunk } from './log-store.ts';
+import { keepLog, LogGatherer, type StepLogChunk } from './log-store.ts';
 import { MetricsFollower } from './metrics-follower.ts';
 import { moduleTask, moduleValue } from './module-values.ts';
 import { stageInputs } from './stage-inputs.ts';
@@ -90,8 +89,8 @@ export class AttemptFailed extends Error {
   readonly details: AttemptDetails;
 
   /** `cause` says how it failed. */
-  constructor(cause: Error, details: AttemptDetails) {
-    super(cause.message, { cause });
+  constructor(cause: unknown, details: AttemptDetails) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
     this.details = details;
   }
 }
@@ -369,13 +368,6 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
     attempt: number,
   ): Promise<AttemptDetails> {
     const usage = await executor.usage(handle).catch(() => undefined);
-    const bytes = gatherer.bytes();
-    const name = `logs/a${attempt}.jsonl`;
-    const kept = bytes && (await scope.artifacts.put(bytes));
-    const log = kept && {
-      ...{ name, path: outputPath(state, name), mimeType: 'application/jsonl' },
-      ...{ sha256: kept.sha256, sizeBytes: kept.sizeBytes },
-    };
     return {
       executor: executor.name,
       externalId: handle.id,
@@ -383,8 +375,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       ...given('node', end.node),
       ...given('image', end.image),
       ...given('usage', usage && ({ ...usage } as unknown as JsonObject)),
-      ...given('log', log),
-      ...given('logsUri', log && scope.artifactUri(log.sha256)),
+      ...(await keepLog(scope, gatherer, state, attempt)),
     };
   }
 

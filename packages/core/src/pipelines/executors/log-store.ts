@@ -1,7 +1,7 @@
-import type { LogChunk } from '../../contracts/executor.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { decodeJson, type JsonObject } from '../../json.ts';
 import { redactText } from '../../redaction.ts';
+import { type AttemptDetails, outputPath } from '../step-execution.ts';
 
 /** A piece of what a step has written. */
 export interface StepLogChunk {
@@ -21,7 +21,7 @@ export class LogGatherer {
   #cut = 0;
   #tail = '';
 
-  add({ stream, at, text }: LogChunk): void {
+  add({ stream, at, text }: StepLogChunk): void {
     const clean = redactText(text);
     this.#tail = `${this.#tail}${stream === 'stderr' ? clean : ''}`.slice(-8192);
     const line = JSON.stringify({ stream, at, text: clean });
@@ -40,6 +40,11 @@ export class LogGatherer {
     return this.#tail.trimEnd().split('\n').slice(-lastLinesKept).join('\n').slice(-2000);
   }
 
+  /** What is kept of it so far. */
+  chunks(): readonly StepLogChunk[] {
+    return this.#lines.map((line) => decodeJson(line) as JsonObject as unknown as StepLogChunk);
+  }
+
   /** JSON lines; undefined when nothing was written. */
   bytes(): Uint8Array | undefined {
     if (this.#lines.length === 0) return undefined;
@@ -55,6 +60,22 @@ export class LogGatherer {
         : [...this.#lines.slice(0, half), note, ...this.#lines.slice(half)];
     return Buffer.from(`${lines.join('\n')}\n`);
   }
+}
+
+/** Keeps what an attempt has written, for its record; nothing where it has written nothing. */
+export async function keepLog(
+  scope: Pick<Scope, 'artifacts' | 'artifactUri'>,
+  gatherer: LogGatherer | undefined,
+  state: Parameters<typeof outputPath>[0],
+  attempt: number,
+): Promise<Pick<AttemptDetails, 'log' | 'logsUri'>> {
+  const bytes = gatherer?.bytes();
+  if (bytes === undefined) return {};
+  const name = `logs/a${attempt}.jsonl`;
+  const { sha256, sizeBytes } = await scope.artifacts.put(bytes);
+  const path = outputPath(state, name);
+  const log = { name, path, mimeType: 'application/jsonl', sha256, sizeBytes };
+  return { log, logsUri: scope.artifactUri(sha256) };
 }
 
 /** The log that is kept of an attempt. */

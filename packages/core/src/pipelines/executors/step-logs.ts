@@ -3,6 +3,7 @@ import { KeelsonError } from '../../errors.ts';
 import { redactText } from '../../redaction.ts';
 import { given } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
+import { attemptKey, type FunctionLog } from '../function-logs.ts';
 import { mapKeyOf, type StepState, stepExecutionId } from '../step-execution.ts';
 import type { ExternalSteps } from './external-steps.ts';
 import { readKeptLog, type StepLogChunk } from './log-store.ts';
@@ -23,6 +24,7 @@ export function createStepLogs(
   scope: Scope,
   records: ExecutionRecords,
   external: ExternalSteps | undefined,
+  functions: ReadonlyMap<string, FunctionLog>,
 ): (
   executionId: string,
   step: string,
@@ -71,7 +73,8 @@ export function createStepLogs(
     const attempt = options.attempt ?? state.attempt;
     const live =
       state.status === 'RUNNING' && state.attempt === attempt
-        ? external?.logs(state, { follow, ...given('signal', signal) })
+        ? (functions.get(attemptKey(state, attempt))?.read(follow, signal) ??
+          external?.logs(state, { follow, ...given('signal', signal) }))
         : undefined;
     if (live !== undefined) {
       for await (const { stream, at, text } of live) yield { stream, at, text: redactText(text) };

@@ -50,7 +50,7 @@ export class LastLines {
       const how = { follow: true, attempt: state.attempt, signal };
       for await (const { text } of this.#pipelines.logs(this.#executionId, state.step, how)) {
         const line = text.trimEnd().split('\n').at(-1) ?? '';
-        if (line !== '' && !signal.aborted) this.#lines.set(attempt, line);
+        if (line !== '' && !signal.aborted) this.#lines.set(attempt, messageIn(line));
       }
     };
     // One that cannot be had from here, or not yet, is asked for again at the next look.
@@ -58,6 +58,17 @@ export class LastLines {
       if (this.#following.get(attempt) === controller) this.#following.delete(attempt);
     };
     read().then(over, over);
+  }
+}
+
+/** Of a line of a logger, the message. */
+function messageIn(line: string): string {
+  if (!line.startsWith('{')) return line;
+  try {
+    const { message, msg = message } = JSON.parse(line) as { message?: unknown; msg?: unknown };
+    return typeof msg === 'string' ? msg : line;
+  } catch {
+    return line;
   }
 }
 

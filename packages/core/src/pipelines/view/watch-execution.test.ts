@@ -66,7 +66,10 @@ test('on a terminal each step has one line, drawn in place, with progress and wh
       };
     });
   const pipeline = definePipeline('shown', { version: '1.0.0' }, (p) => {
-    const load = p.step('load', {}, async ({ progress }) => {
+    const load = p.step('load', {}, async ({ progress, logger }) => {
+      const logged = shown(/● load .*read 3 rows/);
+      logger.info({ rows: 3 }, 'read 3 rows');
+      await logged;
       const half = shown(/● load .*██████░░░░░░ {2}50 % {2}half of it/);
       progress(0.5, 'half of it\u001b[2J\n and more');
       await half;

@@ -1,0 +1,93 @@
+import { expect, test } from 'vitest';
+import { openTestPlatform } from '../../test/open-test-platform.ts';
+import { definePipeline } from './define-pipeline.ts';
+import type { StepLogChunk } from './executors/log-store.ts';
+import { continueWith } from './further-steps.ts';
+
+function said(chunks: readonly StepLogChunk[]): readonly string[] {
+  return chunks.map(({ stream, text }) => {
+    const { level, message } = JSON.parse(text) as { level: string; message: string };
+    return `${stream} ${level} ${message}`;
+  });
+}
+
+test('what a function logs can be followed, and is kept of each attempt', async () => {
+  const { platform, logs: told } = await openTestPlatform();
+  const { pipelines } = platform;
+  const followed: StepLogChunk[] = [];
+  let following: Promise<void> = Promise.resolve();
+  const pipeline = definePipeline('logged', { version: '1.0.0' }, (p) => {
+    const load = p.step(
+      'load',
+      {},
+      async ({ logger, attempt, executionId }) => {
+        const circle: Record<string, unknown> = { password: 'open sesame' };
+        circle['self'] = circle;
+        logger.info({ rows: 3, password: 'open sesame' }, `attempt ${attempt}`);
+        if (attempt === 1) throw new Error('again');
+        const first = Promise.withResolvers<void>();
+        following = (async () => {
+          for await (const chunk of pipelines.logs(executionId, 'load', { follow: true })) {
+            followed.push(chunk);
+            first.resolve();
+          }
+        })();
+        await first.promise;
+        logger.error({ error: new Error('not so bad'), big: 1n }, 'an error');
+        logger.debug(circle, 'a circle');
+      },
+      { retries: { limit: 1, delayMs: 1 } },
+    );
+    p.step('silent', { load }, () => 1);
+  });
+  const { id } = await pipelines.start(pipeline);
+  expect((await pipelines.wait(id)).status).toBe('COMPLETED');
+  await following;
+  const all = ['stdout info attempt 2', 'stderr error an error', 'stdout debug a circle'];
+  expect(said(followed)).toEqual(all);
+  expect(told.map(({ message }) => message)).toEqual(
+    expect.arrayContaining(['attempt 1', 'attempt 2', 'an error', 'a circle']),
+  );
+  const kept = await Array.fromAsync(pipelines.logs(id, 'load'));
+  expect(said(kept)).toEqual(all);
+  expect(kept.map(({ text }) => text).join()).not.toContain('sesame');
+  expect(kept[1]?.text).toContain('not so bad');
+  const before = await Array.fromAsync(pipelines.logs(id, 'load', { attempt: 1 }));
+  expect(said(before)).toEqual(['stdout info attempt 1']);
+  const [load, silent] = await pipelines.steps(id);
+  expect(load?.log).toMatchObject({ name: 'logs/a2.jsonl' });
+  expect(load?.logsUri).toBeDefined();
+  expect(silent?.log).toBeUndefined();
+  expect(await Array.fromAsync(pipelines.logs(id, 'silent'))).toEqual([]);
+});
+
+test('an item, an iteration and a step that asks for further ones keep theirs', async () => {
+  const { platform } = await openTestPlatform();
+  const { pipelines } = platform;
+  const child = definePipeline('child', { version: '1.0.0' }, (p) => p.step('one', {}, () => 1));
+  const pipeline = definePipeline('others', { version: '1.0.0' }, (p) => {
+    const list = p.step('list', {}, () => [1, 2]);
+    p.forEach('each', list, {}, ({ logger, inputs }) => logger.info({}, `item ${inputs.item}`));
+    p.step(
+      'again',
+      {},
+      ({ logger, iteration }) => {
+        logger.info({}, `iteration ${iteration}`);
+        return { iteration };
+      },
+      { repeat: { until: 'output.iteration == 2', max: 3 } },
+    );
+    p.step('ask', {}, ({ logger }) => {
+      logger.info({}, 'asks');
+      return continueWith(child, {});
+    });
+  });
+  const { id } = await pipelines.start(pipeline);
+  expect((await pipelines.wait(id)).status).toBe('COMPLETED');
+  const of = async (step: string, options = {}) =>
+    said(await Array.fromAsync(pipelines.logs(id, step, options)));
+  expect(await of('each', { item: 1 })).toEqual(['stdout info item 2']);
+  expect(await of('again', { attempt: 1 })).toEqual(['stdout info iteration 1']);
+  expect(await of('again')).toEqual(['stdout info iteration 2']);
+  expect(await of('ask')).toEqual(['stdout info asks']);
+});
