@@ -7,7 +7,7 @@ import { mixedPipeline, type PipelineArgument } from './mixed-pipeline.ts';
 scenarioProcess<PipelineArgument>(async ({ argument, signal, working }) => {
   const { dir, url, executions } = argument;
   const backends = url === undefined ? {} : pgOf(url);
-  const platform = await openPlatform({ dir, ...backends });
+  const platform = await openPlatform({ dir, ...backends, pipelines: { leaseMs: 1_000 } });
   const pipeline = mixedPipeline(argument);
   platform.pipelines.add(pipeline);
   working();

@@ -23,14 +23,14 @@ interface Left {
 export const pipelineKills: FaultScenario = {
   name: 'pipeline-kills',
   sentence:
-    'Three processes drive executions of 50 steps, functions and commands; one is killed every 60 to 150 ms.',
+    'Three processes drive executions of 50 steps, functions and commands; one is killed every 60 to 150 ms, or stalled for longer than its lease.',
   run: killed,
 };
 
 async function killed({ store, extent, seed, tell }: FaultContext): Promise<FaultReport> {
   const root = mkdtempSync(join(tmpdir(), 'keelson-pipelines-'));
   const dir = join(root, '.keelson');
-  const kills = extent === 'long' ? 200 : 6;
+  const [kills, stalls] = extent === 'long' ? [200, 30] : [6, 1];
   const argument = {
     ...{ dir, effects: join(root, 'effects'), executions: Math.ceil(kills / 8) },
     ...(store.url === undefined ? {} : { url: store.url }),
@@ -46,7 +46,7 @@ async function killed({ store, extent, seed, tell }: FaultContext): Promise<Faul
       (await platform.pipelines.list({ pipeline: 'mixed', limit: 1000 })).executions;
     const report = await killLoop({
       program: new URL('./pipeline-child.ts', import.meta.url),
-      ...{ argument, processes: 3, kills, seed, timeoutMs: 1_200_000 },
+      ...{ argument, processes: 3, kills, stalls, stallMs: 2_500, seed, timeoutMs: 1_200_000 },
       done: async () => {
         const [pool] = await platform.pipelines.resources();
         reserved.most = Math.max(reserved.most, pool?.used['cpuMilli'] ?? 0);
@@ -62,8 +62,7 @@ async function killed({ store, extent, seed, tell }: FaultContext): Promise<Faul
     }
     const left = { platform, dir, effects: argument.effects, executions: await all(), ...reserved };
     await checkInvariants(left, invariants, `seed ${seed}`);
-    const { kills: done } = report;
-    return { faults: { kill: done }, invariants: invariants.length };
+    return { faults: { kill: report.kills, stall: report.stalls }, invariants: invariants.length };
   } finally {
     rmSync(root, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 import { containerKills, containerSupervisors } from './container-kills.ts';
 import { crashScenarios } from './crash-scenarios.ts';
+import { engineMutants } from './engine-mutants.ts';
 import { killScenarios } from './kill-scenarios.ts';
 import { outageScenarios } from './outage-scenarios.ts';
 import { pipelineKills } from './pipeline-kills.ts';
@@ -9,6 +10,7 @@ import { serviceLevels } from './service-levels.ts';
 /** Every scenario of the fault bed, in the order in which they are run. */
 export const scenarios: readonly FaultScenario[] = [
   ...crashScenarios,
+  engineMutants,
   ...killScenarios,
   pipelineKills,
   containerSupervisors,

@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import { openTestScope } from '../../test/open-test-scope.ts';
+import { pipelinesKinds } from '../contracts/kinds/pipelines-kinds.ts';
+import type { MetadataStore } from '../contracts/metadata-store.ts';
+import { isKeelsonError } from '../errors.ts';
+import { definePipeline } from './define-pipeline.ts';
+import { equals } from './execution-records.ts';
+import { createPipelines } from './pipelines.ts';
+
+const kind = 'step_execution';
+
+test('a result counts only while its process holds the step', async () => {
+  await using t = await openTestScope({ kinds: pipelinesKinds });
+  const { metadata } = t.scope;
+  const refused = Promise.withResolvers<'refused'>();
+  const pipelines = createPipelines({ ...t.scope, metadata: told(metadata, refused.resolve) });
+  let giveBack = async (): Promise<void> => undefined;
+  const pipeline = definePipeline('p', { version: '1.0.0' }, (p) =>
+    p.step('work', {}, async ({ executionId }) => {
+      const [step] = await pipelines.steps(executionId);
+      // As another process does that takes this one for dead.
+      const [claimed] = await metadata.claim(kind, {
+        workspace: 'default',
+        where: equals('id', step?.id ?? ''),
+        limit: 1,
+        owner: 'somebody else',
+        leaseMs: 60_000,
+        takeFrom: await metadata.claimOwners(kind, 'default'),
+      });
+      const { owner = '', fence = 0 } = claimed ?? {};
+      const claim = { workspace: 'default', kind, id: step?.id ?? '', owner, fence };
+      giveBack = async () => {
+        await metadata.release([claim]);
+      };
+      return 'a result';
+    }),
+  );
+  const execution = await pipelines.start(pipeline);
+  const waiting = pipelines.wait(execution);
+  const ended = waiting.then(() => 'ended' as const);
+  expect(await Promise.race([refused.promise, ended])).toBe('refused');
+  expect((await pipelines.steps(execution.id))[0]?.status).toBe('RUNNING');
+  await giveBack();
+  // Nobody went on with it: it is taken again, and the same result counts.
+  expect(await waiting).toMatchObject({ status: 'COMPLETED', output: 'a result' });
+  expect((await pipelines.steps(execution.id))[0]?.attempt).toBe(1);
+});
+
+/** The store, telling when a commit is refused because a claim is not held. */
+function told(store: MetadataStore, tell: (what: 'refused') => void): MetadataStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      if (name !== 'commit') return value.bind(target);
+      return async (...args: Parameters<MetadataStore['commit']>) => {
+        try {
+          return await target.commit(...args);
+        } catch (error) {
+          if (isKeelsonError(error, 'LOST')) tell('refused');
+          throw error;
+        }
+      };
+    },
+  });
+}
