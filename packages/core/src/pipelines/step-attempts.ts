@@ -353,13 +353,12 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     if (controller.signal.aborted) {
       const { reason } = controller.signal;
       const closing = isKeelsonError(reason, 'CLOSED');
-      // A task that goes on without this process has a run that goes on too.
-      if (!(external && closing)) {
-        await tracked?.finish('KILLED', String(reason?.message ?? ''));
-      }
+      // A task that goes on without this process has a run that goes on too, and is another supervisor's.
+      const goesOn = external && (closing || isKeelsonError(reason, 'LOST'));
+      if (!goesOn) await tracked?.finish('KILLED', String(reason?.message ?? ''));
       if (closing && !external) await giveBack(leased, 'its process stopped');
       if (closing && external) await leave(leased, begun);
-      if (!closing && external) await release(begun, false);
+      if (external && !goesOn) await release(begun, false);
       return;
     }
     if (thrown instanceof AttemptLost) {
