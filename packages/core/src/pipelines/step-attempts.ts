@@ -110,6 +110,8 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
           ? outcome.value
           : await outputs.finish(checkOutputs(begun.step, outcome.value));
     } catch (error) {
+      // Of a task it is another supervisor's word that it has it by now: nothing has failed.
+      if (isExternal(state) && isKeelsonError(error, 'LOST')) controller.abort(error);
       await count(beganAt);
       await failed(leased, begun, error, tracked, outputs);
       return;
