@@ -144,7 +144,10 @@ describe('SIGKILL', () => {
         standby = new PipelineProcess();
         await child.go({ dir: t.dir, key, ...shape });
         if (killed < kills) {
-          const moment = Math.floor(draw() * 250);
+          // Every other time once it works, or a slow machine would have nothing yet that a kill could hit.
+          const works = killed % 2 === 0;
+          if (works) await Promise.race([child.worked, child.exited]);
+          const moment = Math.floor(draw() * (works ? 20 : 250));
           const timer = new Promise((resolve) => setTimeout(resolve, moment));
           await Promise.race([timer, child.exited]);
         }

@@ -109,7 +109,10 @@ export class ProcessUnit {
 
   /** Resolves when it may have ended: look again. */
   async wait(signal: AbortSignal): Promise<void> {
-    this.#sampling ??= this.#sample();
+    // A directory that is removed between two looks, say; who waits on begins anew.
+    this.#sampling ??= this.#sample().catch(() => {
+      this.#sampling = undefined;
+    });
     const changed = Promise.withResolvers<void>();
     const stop = (): void => changed.resolve();
     const timer = setInterval(stop, pollMs);
