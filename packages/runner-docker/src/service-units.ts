@@ -171,14 +171,14 @@ export class ServiceUnits implements TaskUnits {
   async changed(
     id: string,
     rank: number,
-    _seen: TaskObservation,
+    seen: TaskObservation,
     signal: AbortSignal,
   ): Promise<void> {
-    const before = await this.#state(id, rank);
-    // Swarms tell nobody of their tasks: they have to be asked.
+    // Swarms tell nobody of their tasks: they have to be asked. What was seen may be over by now already.
     for (let restMs = 25; !signal.aborted; restMs = Math.min(500, restMs * 1.3)) {
+      const unit = await this.look(id, rank);
+      if (unit?.seen.state !== seen.state) return;
       await pause(restMs, undefined, { signal }).catch(() => undefined);
-      if ((await this.#state(id, rank)) !== before) return;
     }
   }
 
@@ -323,13 +323,6 @@ export class ServiceUnits implements TaskUnits {
         await pause(200);
       }
     }
-  }
-
-  async #state(id: string, rank: number): Promise<string> {
-    const service = await this.#service(id, rank);
-    const task = service && (await this.#task(service));
-    const node = task?.Status.State === 'running' ? await this.#node(task) : undefined;
-    return `${service?.ID} ${task?.ID} ${task?.Status.State} ${node?.Status.State}`;
   }
 
   #service(id: string, rank: number): Promise<Service | undefined> {

@@ -329,6 +329,8 @@ describe('schedules', () => {
         return hit === kills && executions.length >= 6;
       },
       timeoutMs: 60_000 + kills * 2000,
+      // A platform that closes gives its loops ten seconds.
+      stopMs: 30_000,
     });
     expect(report.kills).toBe(kills);
     const { lastAt = 0 } = await platform.pipelines.schedules.get('each second');
