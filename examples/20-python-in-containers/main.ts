@@ -14,6 +14,11 @@ const script = fileURLToPath(new URL('../16-python-step/train.py', import.meta.u
 const image = process.env['KEELSON_PYTHON_IMAGE'] ?? 'python:3.12-slim';
 const dir = join(await mkdtemp(join(tmpdir(), 'keelson-containers-')), '.keelson');
 const executor = dockerExecutor();
+const { ok, message } = await executor.health();
+if (!ok) {
+  console.error(`This example needs a Docker Engine. ${message}`);
+  process.exit(1);
+}
 const platform = await openPlatform({ dir, executors: [executor] });
 const { pipelines, tracking } = platform;
 
