@@ -29,6 +29,11 @@ keepCompiled();
 const temporary = mkdtempSync(join(tmpdir(), 'keelson-check-'));
 process.on('exit', () => rmSync(temporary, { recursive: true, force: true }));
 
+/** Examples that need a server, each with the test that starts one and runs it. */
+const runByTests: Readonly<Record<string, string>> = {
+  '20-python-in-containers': 'packages/runner-docker/test/python-example.test.ts',
+};
+
 const inTurn: readonly Phase[] = [
   ['lock file', (output) => script(output, 'tools/lock-file.ts')],
   ['lint and format', (output) => script(output, biome, 'check')],
@@ -129,11 +134,6 @@ function readReport(path: string): TestReport | undefined {
     return undefined;
   }
 }
-
-/** Examples that need a server, each with the test that starts one and runs it. */
-const runByTests: Readonly<Record<string, string>> = {
-  '20-python-in-containers': 'packages/runner-docker/test/python-example.test.ts',
-};
 
 /** Each numbered example as a phase, run as a user would, in a directory of its own. */
 function listExamples(): Phase[] {
