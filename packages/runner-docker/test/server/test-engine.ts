@@ -203,7 +203,8 @@ export class TestEngine {
     const ids = await this.docker('ps', '-aq').catch(() => '');
     if (ids !== '') await this.docker('rm', '-f', ...ids.split('\n')).catch(() => undefined);
     await this.#end('SIGTERM');
-    // A daemon that was killed has left its mounts.
+    // A daemon that was killed has left those who watch its containers, and its mounts.
+    await run('pkill', ['-KILL', '-f', `${this.dir}/`]).catch(() => undefined);
     const mounts = (await readFile('/proc/mounts', 'utf8'))
       .split('\n')
       .map((line) => line.split(' ')[1] ?? '')
