@@ -31,11 +31,6 @@ export class CheckpointUploader {
     this.#newest = parts.newest;
   }
 
-  /** Whether the store has any. */
-  get any(): boolean {
-    return this.#newest > 0;
-  }
-
   start(): void {
     this.#timer = setInterval(() => {
       if (this.#uploading !== undefined || performance.now() < this.#restsUntil) return;
