@@ -1,4 +1,4 @@
-import type { TaskGang } from '@keelson/core';
+import { rankVariables } from '@keelson/core/executors';
 import { type RunnerOptions, userOf } from './runner-options.ts';
 import { labelsOf } from './task-labels.ts';
 import { environmentOf, mountsOf } from './task-paths.ts';
@@ -69,24 +69,5 @@ export function containerBody(
             DeviceRequests: [{ Driver: '', DeviceIDs: devices, Capabilities: [['gpu']] }],
           }),
     },
-  };
-}
-
-/** The variables of a process of a gang, as PyTorch's launcher names them. */
-export function rankVariables(
-  gang: TaskGang | undefined,
-  rank: number,
-  master: GangMaster,
-): Record<string, string> {
-  if (gang === undefined) return {};
-  const { nodes, processesPerNode } = gang;
-  return {
-    RANK: String(rank),
-    WORLD_SIZE: String(nodes * processesPerNode),
-    LOCAL_RANK: String(rank % processesPerNode),
-    LOCAL_WORLD_SIZE: String(processesPerNode),
-    NODE_RANK: String(Math.floor(rank / processesPerNode)),
-    MASTER_ADDR: master.address,
-    MASTER_PORT: String(master.port),
   };
 }

@@ -11,11 +11,12 @@ import type {
   TaskUsage,
 } from '@keelson/core';
 import { isKeelsonError, KeelsonError } from '@keelson/core';
+import { addUsage, isBad, isFinal, isTaskId, taskId, togetherOf } from '@keelson/core/executors';
 import type { EngineApi } from './engine-api.ts';
 import type { EngineImages } from './engine-images.ts';
 import { type LogPiece, type LogPlace, readPlaces, writePlaces } from './log-frames.ts';
 import { mergeStreams } from './merge-streams.ts';
-import { factsOf, isTaskId, type TaskFacts, taskId } from './task-labels.ts';
+import { factsOf, type TaskFacts } from './task-labels.ts';
 import type { TaskUnits, UnitSpec, Verdict } from './task-units.ts';
 
 interface Seen {
@@ -284,7 +285,7 @@ export class ContainerExecutor implements Executor {
       const byItself = facts.units > 1 && (seen.finishedAt ?? Infinity) < judged.at;
       return byItself ? seen : { finishedAt: judged.at, ...seen, ...judged.verdict };
     });
-    return { facts, members, observation: together(members) };
+    return { facts, members, observation: togetherOf(members) };
   }
 
   /** Until something may have changed; whoever watches keeps the deadline, and ends a gang that has lost one. */
@@ -300,7 +301,7 @@ export class ContainerExecutor implements Executor {
       await this.#end(id, facts, { state: 'failed', reason: 'deadline', message }, graceMs);
       return;
     }
-    const failed = members.findIndex((member) => isFinal(member) && member.state !== 'succeeded');
+    const failed = members.findIndex(isBad);
     if (failed >= 0) {
       const message = `Rank ${failed} has failed: ${members[failed]?.message ?? ''}`;
       await this.#end(id, facts, { state: 'failed', reason: 'exit', message }, graceMs);
@@ -360,45 +361,6 @@ const gone: TaskObservation = {
   message: 'Its container is gone: it was removed by somebody else.',
 };
 
-/** What the processes of a task have come to together. */
-function together(members: readonly TaskObservation[]): TaskObservation {
-  const [only] = members;
-  if (only !== undefined && members.length === 1) return only;
-  const started = Math.min(...members.map(({ startedAt }) => startedAt ?? Infinity));
-  const { image } = members.find((member) => member.image !== undefined) ?? {};
-  const facts = {
-    members,
-    ...(Number.isFinite(started) ? { startedAt: started } : {}),
-    ...(image === undefined ? {} : { image }),
-  };
-  if (members.some((member) => !isFinal(member))) {
-    const begun = members.some(({ state }) => state === 'running' || state === 'succeeded');
-    return { state: begun ? 'running' : 'starting', ...facts };
-  }
-  const finishedAt = Math.max(...members.map((member) => member.finishedAt ?? 0));
-  const bad = members
-    .filter(({ state }) => state !== 'succeeded')
-    .toSorted((a, b) => (a.finishedAt ?? 0) - (b.finishedAt ?? 0));
-  const of = (state: TaskObservation['state']) => bad.find((member) => member.state === state);
-  const worst = of('cancelled') ?? of('lost') ?? bad[0];
-  return worst === undefined
-    ? { state: 'succeeded', exitCode: 0, finishedAt, ...facts }
-    : { ...worst, finishedAt, ...facts };
-}
-
 async function rest(ms: number, signal: AbortSignal): Promise<void> {
   await pause(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
-}
-
-function isFinal({ state }: TaskObservation): boolean {
-  return state !== 'queued' && state !== 'starting' && state !== 'running';
-}
-
-function addUsage(sum: TaskUsage, each: TaskUsage): TaskUsage {
-  const names = Object.keys({ ...sum, ...each }) as (keyof TaskUsage)[];
-  const added = names.map((name) => {
-    const [a, b] = [sum[name] ?? 0, each[name] ?? 0];
-    return [name, name === 'wallMs' ? Math.max(a, b) : a + b];
-  });
-  return Object.fromEntries(added) as TaskUsage;
 }

@@ -1,4 +1,5 @@
-import { type GangMaster, logConfig, rankVariables } from './container-body.ts';
+import { rankVariables } from '@keelson/core/executors';
+import { type GangMaster, logConfig } from './container-body.ts';
 import { type RunnerOptions, userOf } from './runner-options.ts';
 import { labelsOf, unitName } from './task-labels.ts';
 import { environmentOf, mountsOf } from './task-paths.ts';

@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
 import type { AttemptKey, TaskSpec } from '@keelson/core';
-import { KeelsonError } from '@keelson/core';
 
 /** What an engine remembers of a task, in the labels of each of its units. */
 export interface TaskFacts {
@@ -22,26 +20,6 @@ export const taskLabels = {
   step: 'keelson.step',
   attempt: 'keelson.attempt',
 } as const;
-
-/** Names one execution of a step on any engine. INVALID for a key that is none. */
-export function taskId(key: AttemptKey): string {
-  const { workspace, executionId, stepId, attempt } = key;
-  const texts = [workspace, executionId, stepId];
-  const sound = texts.every((text) => typeof text === 'string' && text !== '');
-  if (!sound || !Number.isSafeInteger(attempt) || attempt < 1) {
-    throw new KeelsonError(
-      'INVALID',
-      'The key of a task is a workspace, an execution, a step and an attempt from 1 up.',
-    );
-  }
-  const text = JSON.stringify([...texts, attempt]);
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
-}
-
-/** Whether an id may be one of {@link taskId}. */
-export function isTaskId(id: string): boolean {
-  return /^[0-9a-f]{32}$/.test(id);
-}
 
 /** The name of a unit of a task. */
 export function unitName(id: string, rank: number): string {

@@ -10,6 +10,7 @@ import type {
   TaskSpec,
   TaskUsage,
 } from '../contracts/executor.ts';
+import { taskId } from '../contracts/executor-law.ts';
 import type { Clock } from '../contracts/ports.ts';
 import { KeelsonError } from '../errors.ts';
 import { uuidV7 } from '../uuid.ts';
@@ -242,19 +243,6 @@ export class FunctionExecutor implements Executor {
   #closedText(): string {
     return `The executor ${this.name} has been closed.`;
   }
-}
-
-function taskId(key: AttemptKey): string {
-  const { workspace, executionId, stepId, attempt } = key;
-  const texts = [workspace, executionId, stepId];
-  const sound = texts.every((text) => typeof text === 'string' && text !== '');
-  if (!sound || !Number.isSafeInteger(attempt) || attempt < 1) {
-    throw new KeelsonError(
-      'INVALID',
-      'The key of a task is a workspace, an execution, a step and an attempt from 1 up.',
-    );
-  }
-  return JSON.stringify([...texts, attempt]);
 }
 
 function aborted(signal: AbortSignal): KeelsonError {

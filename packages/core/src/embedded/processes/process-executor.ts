@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, hostname, totalmem } from 'node:os';
@@ -14,6 +13,15 @@ import type {
   TaskSpec,
   TaskUsage,
 } from '../../contracts/executor.ts';
+import {
+  addUsage,
+  isBad,
+  isFinal,
+  isTaskId,
+  rankVariables,
+  taskId,
+  togetherOf,
+} from '../../contracts/executor-law.ts';
 import { KeelsonError } from '../../errors.ts';
 import { encodeJson, type JsonObject } from '../../json.ts';
 import { describeOwner, ownerState } from '../../process-owner.ts';
@@ -145,7 +153,11 @@ export class ProcessExecutor implements Executor {
       await unit.start({
         command: made,
         ...(cwd === undefined ? {} : { cwd }),
-        env: { ...env, ...devices, ...rankVariables(gang, rank, masterPort) },
+        env: {
+          ...env,
+          ...devices,
+          ...rankVariables(gang, rank, { address: '127.0.0.1', port: masterPort }),
+        },
       });
     }
     return this.#handle(id);
@@ -273,7 +285,12 @@ export class ProcessExecutor implements Executor {
     const file = await this.#read(handle.id);
     if (file === undefined) return undefined;
     const all = await Promise.all(this.#unitsOf(handle.id, file).map((unit) => unit.usage()));
-    return all.reduce((sum, each) => addUsage(sum, each), undefined);
+    return all
+      .filter((usage) => usage !== undefined)
+      .reduce<TaskUsage | undefined>(
+        (sum, each) => (sum === undefined ? each : addUsage(sum, each)),
+        undefined,
+      );
   }
 
   async cancel(
@@ -372,20 +389,7 @@ export class ProcessExecutor implements Executor {
       const module = file.module && isFinal(only);
       return module ? { ...only, ...(await readModuleResult(units[0]?.dir ?? '', only)) } : only;
     }
-    const first = (state: TaskObservation['state']) => members.find((m) => m.state === state);
-    const running = members.some((member) => !isFinal(member));
-    const bad = members.filter(isBad).toSorted((a, b) => (a.finishedAt ?? 0) - (b.finishedAt ?? 0));
-    const started = Math.min(...members.map(({ startedAt }) => startedAt ?? Infinity));
-    const facts = {
-      members,
-      ...(Number.isFinite(started) ? { startedAt: started } : {}),
-    };
-    if (running) return { state: 'running', ...facts };
-    const ended = { finishedAt: Math.max(...members.map(({ finishedAt }) => finishedAt ?? 0)) };
-    const worst = first('cancelled') ?? first('lost') ?? bad[0];
-    return worst === undefined
-      ? { state: 'succeeded', exitCode: 0, ...ended, ...facts }
-      : { ...worst, ...ended, ...facts };
+    return togetherOf(members);
   }
 
   async #observeUnit(unit: ProcessUnit, file: TaskFile): Promise<TaskObservation> {
@@ -426,7 +430,7 @@ export class ProcessExecutor implements Executor {
   }
 
   async #read(id: string): Promise<TaskFile | undefined> {
-    if (!/^[0-9a-f]{32}$/.test(id)) return undefined;
+    if (!isTaskId(id)) return undefined;
     return readTask(join(this.#dir, id));
   }
 
@@ -475,28 +479,6 @@ function unitName(index: number, { nonce }: TaskFile): string {
   return `p${index}-${nonce}`;
 }
 
-function taskId(key: AttemptKey): string {
-  const { workspace, executionId, stepId, attempt } = key;
-  const texts = [workspace, executionId, stepId];
-  const sound = texts.every((text) => typeof text === 'string' && text !== '');
-  if (!sound || !Number.isSafeInteger(attempt) || attempt < 1) {
-    throw new KeelsonError(
-      'INVALID',
-      'The key of a task is a workspace, an execution, a step and an attempt from 1 up.',
-    );
-  }
-  const text = JSON.stringify([...texts, attempt]);
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
-}
-
-function isFinal({ state }: TaskObservation): boolean {
-  return state !== 'queued' && state !== 'starting' && state !== 'running';
-}
-
-function isBad({ state }: TaskObservation): boolean {
-  return state === 'failed' || state === 'lost' || state === 'cancelled';
-}
-
 function isElsewhere({ native }: TaskHandle): boolean {
   const { host, bootId } = describeOwner();
   return native['host'] !== host || native['bootId'] !== bootId;
@@ -511,24 +493,6 @@ function deviceVariables(devices: readonly string[]): Record<string, string> {
   return { CUDA_VISIBLE_DEVICES: devices.join(','), NVIDIA_VISIBLE_DEVICES: devices.join(',') };
 }
 
-function rankVariables(
-  gang: TaskSpec['gang'],
-  rank: number,
-  masterPort: number,
-): Record<string, string> {
-  if (gang === undefined) return {};
-  const { nodes, processesPerNode } = gang;
-  return {
-    RANK: String(rank),
-    WORLD_SIZE: String(nodes * processesPerNode),
-    LOCAL_RANK: String(rank % processesPerNode),
-    LOCAL_WORLD_SIZE: String(processesPerNode),
-    NODE_RANK: String(Math.floor(rank / processesPerNode)),
-    MASTER_ADDR: '127.0.0.1',
-    MASTER_PORT: String(masterPort),
-  };
-}
-
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
@@ -538,18 +502,6 @@ function freePort(): Promise<number> {
       server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
     });
   });
-}
-
-function addUsage(sum: TaskUsage | undefined, each: TaskUsage | undefined): TaskUsage | undefined {
-  if (sum === undefined || each === undefined) return sum ?? each;
-  const added = Object.keys({ ...sum, ...each }).map((key) => {
-    const [a, b] = [sum, each].map((usage) => usage[key as keyof TaskUsage] ?? 0) as [
-      number,
-      number,
-    ];
-    return [key, key === 'wallMs' ? Math.max(a, b) : a + b];
-  });
-  return Object.fromEntries(added) as TaskUsage;
 }
 
 async function namesIn(dir: string): Promise<readonly string[]> {
