@@ -19,7 +19,7 @@ import { platformWorkspace } from './operations/access-resources.ts';
 import { type TokenOptions, tokenOptions } from './operations/bearer-tokens.ts';
 import { healthWorkspace } from './operations/health/store-checks.ts';
 import { type NotifierRoute, notifiersOption } from './operations/notifiers/notifications.ts';
-import type { ResourceLimits } from './pipelines/pipelines.ts';
+import type { ResourceLimits } from './pipelines/pipelines-types.ts';
 import { publicKeys } from './registry/signing/signatures.ts';
 import { type SystemMetricsOption, systemMetricsOption } from './tracking/system-metrics.ts';
 import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { PipelinesOptions } from '../src/pipelines/pipelines.ts';
+import type { PipelinesOptions } from '../src/pipelines/pipelines-types.ts';
 
 /** What a process that drives an execution is told. */
 export interface PipelineTask {

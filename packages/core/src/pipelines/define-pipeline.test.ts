@@ -2,7 +2,7 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { isKeelsonError } from '../errors.ts';
 import { checkDefinition } from './check-definition.ts';
 import { definePipeline } from './define-pipeline.ts';
-import type { Pipelines } from './pipelines.ts';
+import type { Pipelines } from './pipelines-types.ts';
 import type { StepArtifact } from './step-artifact.ts';
 import type { StepHandle } from './step-types.ts';
 

@@ -4,7 +4,8 @@ import type { StoredEvent } from '../contracts/event.ts';
 import { pipelinesKinds } from '../contracts/kinds/pipelines-kinds.ts';
 import { definePipeline } from './define-pipeline.ts';
 import { continueWith } from './further-steps.ts';
-import { createPipelines, type Pipelines } from './pipelines.ts';
+import { createPipelines } from './pipelines.ts';
+import type { Pipelines } from './pipelines-types.ts';
 import { StepError } from './step-policy.ts';
 
 async function opened(options: Parameters<typeof createPipelines>[1] = {}) {

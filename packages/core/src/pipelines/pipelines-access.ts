@@ -10,7 +10,7 @@ import {
   resourceOf,
   streams,
 } from '../operations/access-guard.ts';
-import type { Pipelines } from './pipelines.ts';
+import type { Pipelines } from './pipelines-types.ts';
 
 const readsExecution = asks('pipeline.read', named('execution'));
 const runsExecution = asks('pipeline.run', named('execution'));

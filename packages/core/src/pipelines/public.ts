@@ -50,7 +50,7 @@ export type {
   ResourceLimits,
   StepOutput,
   TypedExecution,
-} from './pipelines.ts';
+} from './pipelines-types.ts';
 export type { Backfill, BackfillOptions, BackfillProgress } from './schedules/backfill.ts';
 export type { NewSchedule, Schedule, StartFailure } from './schedules/schedule.ts';
 export type { Schedules } from './schedules/schedules.ts';

@@ -1,4 +1,4 @@
-import type { Pipelines } from '../pipelines.ts';
+import type { Pipelines } from '../pipelines-types.ts';
 import type { StepExecution } from '../step-execution.ts';
 
 /** At most so many logs are followed at once: those of the first steps that run. */

@@ -3,7 +3,7 @@ import { assertObject, checkOptions } from '../../check-options.ts';
 import { KeelsonError } from '../../errors.ts';
 import { given } from '../execution.ts';
 import { stepHasEnded } from '../execution-state.ts';
-import type { EndedExecution, Pipelines, TypedExecution } from '../pipelines.ts';
+import type { EndedExecution, Pipelines, TypedExecution } from '../pipelines-types.ts';
 import type { StepExecution } from '../step-execution.ts';
 import { executionFrame } from './execution-frame.ts';
 import type { ExecutionView, ItemCounts, StepView } from './execution-view.ts';
