@@ -302,10 +302,10 @@ export class ContainerUnits implements TaskUnits {
     }
     if (units > 1) {
       for (const network of await this.#networks(id)) {
-        await this.#gone('DELETE', `/networks/${network}`, 404);
+        await this.#api.ensure('DELETE', `/networks/${network}`, (error) => isFault(error, 404));
       }
     }
-    await this.#gone('DELETE', `/volumes/${verdictName(id)}`, 404);
+    await this.#api.ensure('DELETE', `/volumes/${verdictName(id)}`, (error) => isFault(error, 404));
   }
 
   /** Whether this engine has seen it end: one that went down has no such event. */
@@ -347,19 +347,15 @@ export class ContainerUnits implements TaskUnits {
 
   /** One that does not run; another is left. */
   #remove(containerId: string): Promise<void> {
-    return this.#gone('DELETE', `/containers/${containerId}?v=1`, 404, 409);
+    return this.#api.ensure('DELETE', `/containers/${containerId}?v=1`, (error) =>
+      isFault(error, 404, 409),
+    );
   }
 
   #kill(containerId: string, signal: string): Promise<void> {
-    return this.#gone('POST', `/containers/${containerId}/kill?signal=${signal}`, 404, 409);
-  }
-
-  async #gone(method: string, path: string, ...fine: readonly number[]): Promise<void> {
-    try {
-      await this.#api.json(method, path);
-    } catch (error) {
-      if (!isFault(error, ...fine)) throw error;
-    }
+    return this.#api.ensure('POST', `/containers/${containerId}/kill?signal=${signal}`, (error) =>
+      isFault(error, 404, 409),
+    );
   }
 
   async #endsWithin(containerId: string, ms: number): Promise<boolean> {

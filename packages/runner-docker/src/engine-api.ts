@@ -70,6 +70,20 @@ export class EngineApi {
     }
   }
 
+  /** Asks for what may be so already: a refusal for which `isFine` holds is one that says that it is. */
+  async ensure(
+    method: string,
+    path: string,
+    isFine: (error: unknown) => boolean,
+    asked: EngineRequest = {},
+  ): Promise<void> {
+    try {
+      await this.json(method, path, asked);
+    } catch (error) {
+      if (!isFine(error)) throw error;
+    }
+  }
+
   /** The body of the answer as it comes. */
   stream(method: string, path: string, asked: EngineRequest = {}): Promise<IncomingMessage> {
     return this.#send(method, path, asked);

@@ -112,7 +112,7 @@ export class ServiceUnits implements TaskUnits {
       ...{ Name: name, Driver: 'overlay', Internal: !isOpen(spec) },
       Labels: name === isolated ? {} : labelsOf(id, 0, facts),
     };
-    await this.#fine('POST', '/networks/create', { body }, isTaken);
+    await this.#api.ensure('POST', '/networks/create', isTaken, { body });
   }
 
   async make(unit: UnitSpec): Promise<void> {
@@ -302,7 +302,7 @@ export class ServiceUnits implements TaskUnits {
     for (const { ID, Spec } of services) {
       // Or its tasks would stay in the managers' store for ever.
       await this.#stop(Spec.Name, {});
-      await this.#fine('DELETE', `/services/${ID}`, {}, isGone);
+      await this.#api.ensure('DELETE', `/services/${ID}`, isGone);
     }
     await this.#forgetNetworks(filters);
   }
@@ -315,7 +315,7 @@ export class ServiceUnits implements TaskUnits {
     for (const { Id } of networks) {
       for (let tries = 0; ; tries += 1) {
         try {
-          await this.#fine('DELETE', `/networks/${Id}`, {}, isGone);
+          await this.#api.ensure('DELETE', `/networks/${Id}`, isGone);
           break;
         } catch (error) {
           if (tries === 50 || !isFault(error, 400, 403, 409)) throw error;
@@ -341,19 +341,6 @@ export class ServiceUnits implements TaskUnits {
     const { NodeID } = task ?? {};
     if (NodeID === undefined || NodeID === '') return Promise.resolve(undefined);
     return this.#api.found<SwarmNode>(`/nodes/${NodeID}`);
-  }
-
-  async #fine(
-    method: string,
-    path: string,
-    asked: { readonly body?: object },
-    fine: (error: unknown) => boolean,
-  ): Promise<void> {
-    try {
-      await this.#api.json(method, path, asked);
-    } catch (error) {
-      if (!fine(error)) throw error;
-    }
   }
 }
 
