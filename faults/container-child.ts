@@ -3,6 +3,7 @@ import { openPlatform } from '../packages/core/src/open-platform.ts';
 import { dockerExecutor } from '../packages/runner-docker/src/index.ts';
 import { pgBackend } from '../packages/store-pg/src/index.ts';
 import { type ContainerArgument, containerPipeline } from './container-pipeline.ts';
+import { driveExecutions } from './drive-executions.ts';
 
 // A process that drives executions of containers until it is killed.
 scenarioProcess<ContainerArgument>(async ({ argument, signal, working }) => {
@@ -14,16 +15,5 @@ scenarioProcess<ContainerArgument>(async ({ argument, signal, working }) => {
   });
   const pipeline = containerPipeline(argument);
   working();
-  platform.start();
-  try {
-    await Promise.all(
-      Array.from({ length: executions }, async (_, n) => {
-        const started = await platform.pipelines.start(pipeline, {}, { idempotencyKey: `e${n}` });
-        await platform.pipelines.wait(started.id, { signal });
-      }),
-    );
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
-  await platform.close();
+  await driveExecutions(platform, pipeline, executions, signal);
 });

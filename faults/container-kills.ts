@@ -7,6 +7,7 @@ import { dockerExecutor } from '../packages/runner-docker/src/index.ts';
 import { TestEngine } from '../packages/runner-docker/test/server/test-engine.ts';
 import { pgBackend } from '../packages/store-pg/src/index.ts';
 import { type ContainerArgument, containerPipeline } from './container-pipeline.ts';
+import { orderFaults, reservedStill } from './execution-faults.ts';
 import type { FaultContext, FaultReport, FaultScenario } from './scenario.ts';
 
 /** What is left when all executions have ended. */
@@ -170,39 +171,19 @@ const ends: readonly Invariant<Left>[] = [
   },
   {
     name: 'no step completes twice, or starts before those that it depends on have completed',
-    async violations({ platform, executions, steps }) {
-      const dependsOn = new Map(
-        containerPipeline({ steps }).definition.steps.map((step) => [step.name, step.dependsOn]),
-      );
-      const wrong: string[] = [];
-      for (const { id, correlationId } of executions) {
-        const done = new Set<string>();
-        for await (const { type, payload } of platform.events.each({ correlationId })) {
-          const step = String(payload['step']);
-          if (type === 'step.completed') {
-            if (done.has(step)) wrong.push(`${id}: ${step} completed twice`);
-            done.add(step);
-          }
-          if (type !== 'step.started') continue;
-          const early = dependsOn.get(step)?.find((other) => !done.has(other));
-          if (early !== undefined) wrong.push(`${id}: ${step} started before ${early} completed`);
-        }
-      }
-      return wrong;
-    },
+    violations: ({ platform, executions, steps }) =>
+      orderFaults(platform, executions, containerPipeline({ steps }).definition.steps),
   },
   {
     name: 'nothing is reserved, and no container, network or volume of a task is left',
     async violations({ platform, engine }) {
-      const pools = await platform.pipelines.resources();
-      const rest = pools.filter(({ used }) => Object.values(used).some((amount) => amount !== 0));
       const left = await Promise.all([
         engine.docker('ps', '-a', '--format', '{{.Names}}'),
         engine.docker('network', 'ls', '--filter', 'label=keelson.task', '--format', '{{.Name}}'),
         engine.docker('volume', 'ls', '--format', '{{.Name}}'),
       ]);
       return [
-        ...rest.map(({ pool, used }) => `${pool} still has ${JSON.stringify(used)}`),
+        ...(await reservedStill(platform)),
         ...left.flatMap((names) => names.split('\n').filter((name) => name !== '')),
       ];
     },

@@ -1,6 +1,7 @@
 import { scenarioProcess } from '@keelson/core/testing';
 import { openPlatform } from '../packages/core/src/open-platform.ts';
 import { pgBackend } from '../packages/store-pg/src/index.ts';
+import { driveExecutions } from './drive-executions.ts';
 import { mixedPipeline, type PipelineArgument } from './mixed-pipeline.ts';
 
 // A process that drives executions of functions and commands until it is killed.
@@ -11,18 +12,7 @@ scenarioProcess<PipelineArgument>(async ({ argument, signal, working }) => {
   const pipeline = mixedPipeline(argument);
   platform.pipelines.add(pipeline);
   working();
-  platform.start();
-  try {
-    await Promise.all(
-      Array.from({ length: executions }, async (_, n) => {
-        const started = await platform.pipelines.start(pipeline, {}, { idempotencyKey: `e${n}` });
-        await platform.pipelines.wait(started.id, { signal });
-      }),
-    );
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
-  await platform.close();
+  await driveExecutions(platform, pipeline, executions, signal);
 });
 
 function pgOf(url: string) {

@@ -5,6 +5,7 @@ import { type Execution, openPlatform, type Platform } from '@keelson/core';
 import { checkInvariants, type Invariant, killLoop } from '@keelson/core/testing';
 import { isZombie, statOf } from '../packages/core/src/embedded/processes/process-tree.ts';
 import { pgBackend } from '../packages/store-pg/src/index.ts';
+import { orderFaults, reservedStill } from './execution-faults.ts';
 import { mixedPipeline, mixedSteps, type PipelineArgument } from './mixed-pipeline.ts';
 import type { FaultContext, FaultReport, FaultScenario } from './scenario.ts';
 
@@ -84,27 +85,8 @@ const invariants: readonly Invariant<Left>[] = [
   },
   {
     name: 'no step completes twice, or starts before those that it depends on have completed',
-    async violations({ platform, executions }) {
-      const dependsOn = new Map(
-        mixedPipeline({ effects: '' }).definition.steps.map((step) => [step.name, step.dependsOn]),
-      );
-      const wrong: string[] = [];
-      for (const { id, correlationId } of executions) {
-        const done = new Set<string>();
-        for await (const { type, payload } of platform.events.each({ correlationId })) {
-          const step = String(payload['step']);
-          if (type === 'step.completed') {
-            if (done.has(step)) wrong.push(`${id}: ${step} completed twice`);
-            done.add(step);
-          }
-          if (type !== 'step.started') continue;
-          const early = dependsOn.get(step)?.find((other) => !done.has(other));
-          if (early !== undefined)
-            wrong.push(`${id}: ${step} started before ${early} had completed`);
-        }
-      }
-      return wrong;
-    },
+    violations: ({ platform, executions }) =>
+      orderFaults(platform, executions, mixedPipeline({ effects: '' }).definition.steps),
   },
   {
     name: 'each command ran exactly once, each attempt of a function at most once',
@@ -128,11 +110,9 @@ const invariants: readonly Invariant<Left>[] = [
   {
     name: 'what is reserved never exceeds what there is, and is nothing at the end',
     async violations({ platform, most, capacity }) {
-      const pools = await platform.pipelines.resources();
-      const rest = pools.filter(({ used }) => Object.values(used).some((amount) => amount !== 0));
       return [
         ...(most > capacity ? [`${most} of ${capacity} were reserved`] : []),
-        ...rest.map(({ pool, used }) => `${pool} still has ${JSON.stringify(used)}`),
+        ...(await reservedStill(platform)),
       ];
     },
   },
