@@ -1,3 +1,4 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import type { Fault, HealthCheck, HealthStatus, ServicePart } from '../../contracts/caretaker.ts';
 import type { Loop } from '../../contracts/loop.ts';
@@ -52,6 +53,8 @@ interface Kept {
 }
 
 const atOnce = 4;
+/** How long a close waits for checks that were given up and still do something. */
+const settleMs = 2000;
 
 /** Runs the checks of a platform when they are due, keeps what came of them, and tells of changes. */
 export class HealthKeeper {
@@ -139,11 +142,16 @@ export class HealthKeeper {
     return { status: overall(checks), at: now, checks };
   }
 
-  /** Ends what runs; nothing is told any more. */
+  /** Ends what runs; nothing is told any more. A check that does not end is waited for a moment only. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#queue.clear();
     await this.#queue.onIdle();
+    const settled = [...this.#checks.values()].map(({ running }) => running.settled());
+    const enough = new AbortController();
+    const pause = rest(settleMs, undefined, { signal: enough.signal }).catch(() => undefined);
+    await Promise.race([Promise.all(settled), pause]);
+    enough.abort();
     await this.#writes.flush();
   }
 

@@ -32,6 +32,11 @@ export class RunningCheck {
     return this.#outcome;
   }
 
+  /** Resolves when a run that was given up, by its time or by the close, does nothing any more. */
+  async settled(): Promise<void> {
+    await this.#hanging;
+  }
+
   async #once(): Promise<CheckOutcome> {
     const startedAt = performance.now();
     const result = await this.#result();
