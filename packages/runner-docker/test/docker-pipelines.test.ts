@@ -215,9 +215,11 @@ describe('a step in a container', () => {
 
   test('of a gang, each reaches the first by its address, over a network of their own', async () => {
     const platform = await openWith();
+    // With -e: a listener whose own input is at its end would end the talk before it heard anything.
     const script = `
-      if [ "$RANK" = 0 ]; then nc -l -p "$MASTER_PORT" > "$KEELSON_OUTPUT_HEARD_PATH"; exit; fi
-      until echo "from $RANK of $WORLD_SIZE" | nc -w 2 "$MASTER_ADDR" "$MASTER_PORT"; do sleep 0.1; done`;
+      hear='cat > "$KEELSON_OUTPUT_HEARD_PATH"'
+      if [ "$RANK" = 0 ]; then exec nc -l -p "$MASTER_PORT" -e /bin/sh -c "$hear"; fi
+      until echo "from $RANK of $WORLD_SIZE" | nc "$MASTER_ADDR" "$MASTER_PORT"; do sleep 0.1; done`;
     const pipeline = scriptPipeline('gang', script, {
       distributed: { strategy: 'data', nodes: 2, processesPerNode: 1 },
       outputs: { heard: { type: 'artifact' } },
