@@ -27,6 +27,7 @@ export type * from './contracts/quota.ts';
 export type * from './contracts/record.ts';
 export type * from './contracts/scope.ts';
 export type * from './contracts/series-store.ts';
+export type * from './contracts/serving-config.ts';
 export type * from './contracts/traffic-router.ts';
 export type { Deployment } from './deployments/deployment.ts';
 export type { Deployments } from './deployments/deployments.ts';

@@ -35,7 +35,8 @@ export function platformSource(
     async route(name): Promise<ServedRoute> {
       const deployment = await platform.deployments.get(name);
       const versioned = await platform.deployments.route(name);
-      return { ...versioned, environment: deployment.environment };
+      const { environment, serving, scaling } = deployment;
+      return { ...versioned, environment, serving, ...(scaling === undefined ? {} : { scaling }) };
     },
 
     watch(deployments, wake) {

@@ -1,9 +1,19 @@
-import type { ModelSignature, PredictionSink, VersionedRoute } from '@keelson/core';
+import type {
+  ModelSignature,
+  PredictionSink,
+  ScalingConfig,
+  ServingConfig,
+  VersionedRoute,
+} from '@keelson/core';
 
 /** The route of a deployment, with what serving says about it. */
 export interface ServedRoute extends VersionedRoute {
   /** Such as `PRODUCTION`. */
   readonly environment: string;
+  /** How the deployment's versions are run; what is left out is as the process has it. */
+  readonly serving?: ServingConfig;
+  /** Where the number of replicas follows the load. */
+  readonly scaling?: ScalingConfig;
 }
 
 /** A model version whose files lie verified in a local directory. */

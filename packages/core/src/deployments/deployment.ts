@@ -1,4 +1,5 @@
 import type { StoredRecord } from '../contracts/record.ts';
+import type { ScalingConfig, ServingConfig } from '../contracts/serving-config.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
 
@@ -10,6 +11,10 @@ export interface Deployment {
   readonly environment: 'DEVELOPMENT' | 'STAGING' | 'PRODUCTION';
   readonly status: 'CREATING' | 'HEALTHY' | 'DEGRADED' | 'FAILED' | 'TERMINATING' | 'STOPPED';
   readonly activeRolloutId?: string;
+  /** How its versions are run; what is left out is as the serving process has it. */
+  readonly serving: ServingConfig;
+  /** A fixed number of replicas where it is undefined. */
+  readonly scaling?: ScalingConfig;
   readonly createdAt: number;
   readonly revision: number;
 }
@@ -18,6 +23,9 @@ export interface Deployment {
 export function deploymentFromRecord(record: StoredRecord): Deployment {
   const c = record.columns;
   const active = c['activeRolloutId'] as string | undefined;
+  const { serving = {}, scaling } = record.body as unknown as Partial<
+    Pick<Deployment, 'serving' | 'scaling'>
+  >;
   return {
     id: record.id,
     name: c['name'] as string,
@@ -26,6 +34,8 @@ export function deploymentFromRecord(record: StoredRecord): Deployment {
     status: c['status'] as Deployment['status'],
     createdAt: record.createdAt,
     revision: record.revision,
+    serving,
+    ...(scaling === undefined ? {} : { scaling }),
     ...(active === undefined ? {} : { activeRolloutId: active }),
   };
 }

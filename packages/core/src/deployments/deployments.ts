@@ -2,6 +2,7 @@ import { assertObject } from '../check-options.ts';
 import type { EvidenceSource } from '../contracts/evidence-source.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
+import type { ScalingConfig, ServingConfig } from '../contracts/serving-config.ts';
 import type { Route, VersionedRoute } from '../contracts/traffic-router.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
@@ -21,6 +22,8 @@ export interface Deployments extends Rollouts {
     readonly versionId: string;
     readonly environment: Deployment['environment'];
     readonly sticky?: Route['sticky'];
+    readonly serving?: ServingConfig;
+    readonly scaling?: ScalingConfig;
     readonly ifExists?: 'error' | 'reuse';
   }): Promise<Deployment>;
   get(name: string): Promise<Deployment>;
@@ -83,6 +86,8 @@ export function createDeployments(
     const targets = [{ versionId: version.id, weightPercent: 100, key: nameOf(version) }];
     const sticky = options.sticky === undefined ? {} : { sticky: options.sticky };
     const route: Route = { deploymentId: id, targets, rules: [], shadows: [], ...sticky };
+    const { serving = {}, scaling } = options;
+    const config = { serving, ...(scaling === undefined ? {} : { scaling }) };
     const columns = {
       name,
       modelName: version.model,
@@ -93,7 +98,7 @@ export function createDeployments(
     return {
       changes: [
         ...changes,
-        { op: 'create', kind: 'deployment', id, columns },
+        { op: 'create', kind: 'deployment', id, columns, body: asJson(config) as JsonObject },
         {
           op: 'create',
           kind: 'route',
