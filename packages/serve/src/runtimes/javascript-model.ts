@@ -1,11 +1,10 @@
 import { pathToFileURL } from 'node:url';
-import type { Json, ModelSignature, Tensor, TensorData, TensorSpec } from '@keelson/core';
-import { elementCount, numericArray } from '../protocol/datatypes.ts';
-import { fillElements } from '../protocol/elements.ts';
+import type { Json, ModelSignature, Tensor, TensorData } from '@keelson/core';
 import { compileRows } from '../protocol/rows.ts';
 import { ModelFault, messageOf } from './model-fault.ts';
 import { type ModelManifest, modelFile, readManifest } from './model-manifest.ts';
 import { outputTensor } from './output-tensor.ts';
+import { declaredCall, syntheticCall } from './warm-up-calls.ts';
 
 /** One input as a model gets it: row-major data with its shape, columns as the signature names them. */
 export interface ModelInput {
@@ -221,10 +220,7 @@ async function warmUp(
   if (manifest.warmUp === false) return;
   const calls =
     manifest.warmUp === 'synthetic'
-      ? [1, 1, 8].map((rows) => ({
-          rows,
-          inputs: signature.inputs.map((spec) => syntheticTensor(spec, rows)),
-        }))
+      ? [1, 1, 8].map((rows) => syntheticCall(signature, rows))
       : manifest.warmUp.map((values, i) => declaredCall(signature, values, i));
   for (const { inputs, rows } of calls) {
     try {
@@ -237,43 +233,4 @@ async function warmUp(
       );
     }
   }
-}
-
-/** A tensor of zeros, falses or empty texts, with `rows` rows and 1 for other free sizes. */
-function syntheticTensor(spec: TensorSpec, rows: number): Tensor {
-  const shape = spec.shape.map((size, d) => (size !== -1 ? size : d === 0 ? rows : 1));
-  const count = elementCount(shape);
-  const data: TensorData =
-    spec.datatype === 'BYTES'
-      ? new Array<string>(count).fill('')
-      : numericArray(spec.datatype, count);
-  return { name: spec.name, datatype: spec.datatype, shape, data };
-}
-
-function declaredCall(
-  signature: ModelSignature,
-  values: { readonly [input: string]: Json },
-  call: number,
-): { inputs: Tensor[]; rows: number } {
-  const fail = (what: string): never => {
-    throw new ModelFault('FAILED', `keelson-model.json: warmUp[${call}] ${what}.`);
-  };
-  let rows: number | undefined;
-  const inputs = signature.inputs.map((spec) => {
-    const list: unknown = values[spec.name];
-    if (!Array.isArray(list)) return fail(`has no list for input "${spec.name}"`);
-    const flat = list.flat(32);
-    const rowSize = spec.shape.slice(1).reduce((size, d) => size * Math.abs(d), 1);
-    const count = spec.shape[0] === -1 ? flat.length / rowSize : (spec.shape[0] ?? 1);
-    if (count * rowSize !== flat.length || !Number.isInteger(count)) {
-      return fail(`has ${flat.length} elements for input "${spec.name}" of shape [${spec.shape}]`);
-    }
-    rows ??= count;
-    const shape = spec.shape.map((size, d) => (d === 0 ? count : Math.abs(size)));
-    const data = fillElements(spec.datatype, flat, 'json', (i, value, expectation) =>
-      fail(`has ${String(value)} as element ${i} of input "${spec.name}"; expected ${expectation}`),
-    );
-    return { name: spec.name, datatype: spec.datatype, shape, data };
-  });
-  return { inputs, rows: rows ?? 1 };
 }
