@@ -78,6 +78,8 @@ function npmCi(root, onStarted) {
   return new Promise((resolve, reject) => {
     const child = spawn(file, [...first, ...args, '--no-audit', '--no-fund'], {
       cwd: root,
+      // Its install script would fetch CUDA libraries from outside; what runs on a CPU is in the package.
+      env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
       stdio: ['ignore', 'inherit', 'inherit'],
       shell: process.platform === 'win32' && !viaNpm,
     });
