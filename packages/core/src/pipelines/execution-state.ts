@@ -23,8 +23,8 @@ const stepMoves: Record<StepStatus, readonly StepStatus[]> = {
   // the execution was coming to its end.
   RUNNING: ['RUNNING', 'PENDING', 'COMPLETED', 'FAILED', 'SKIPPED', 'CANCELLED'],
   COMPLETED: [],
-  FAILED: ['PENDING'],
   // RUNNING: a fan-out whose items go on where they were ended.
+  FAILED: ['PENDING', 'RUNNING'],
   SKIPPED: ['PENDING', 'RUNNING'],
   CANCELLED: ['PENDING', 'RUNNING'],
 };

@@ -42,8 +42,8 @@ export interface Execution {
   /** Which part of the pipeline it runs, if not all of it. */
   readonly partial?: PartialRun;
   readonly tags: Readonly<Record<string, string>>;
-  /** Of a FAILED one: which step failed for good, and how; no step where its time was up. */
-  readonly failure?: StepFailure & { readonly step?: string };
+  /** Of a FAILED one: which step failed for good (of a fan-out, which item), and how; no step where its time was up. */
+  readonly failure?: StepFailure & { readonly step?: string; readonly item?: number };
   /** Of a CANCELLED one. */
   readonly cancelReason?: string;
 }

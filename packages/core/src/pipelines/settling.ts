@@ -22,6 +22,7 @@ import {
   createStep,
   creationOrder,
   endStep,
+  failFanOut,
   releaseSize,
   tellDependent,
   toleratedEnd,
@@ -116,11 +117,21 @@ export function createSettling(
       statuses: ['PENDING', 'RUNNING'],
       limit: 1000,
     });
+    const goOn = execution.aborts ? [] : unended.filter(runs);
+    const busy = new Set(goOn.filter(({ mapKey }) => mapKey !== '').map(({ step }) => step));
+    const failures = cancelled ? [] : await itemFailures(execution, unended);
     const changes: Change[] = [];
     let ended = 0;
     for (const state of unended) {
-      if (runs(state) && !execution.aborts) continue;
+      // A fan-out ends after its items.
+      if (goOn.includes(state) || (isFanOut(state) && busy.has(state.step))) continue;
       if (changes.length + state.held.length + 2 > roomForSteps - 10) break;
+      const failed = isFanOut(state) ? failures.find(({ step }) => step === state.step) : undefined;
+      if (failed !== undefined) {
+        changes.push(failFanOut(scope, state, failed));
+        ended += 1;
+        continue;
+      }
       const reason = cancelled ? 'the execution was cancelled' : stopReason(execution);
       const status = cancelled || runs(state) ? 'CANCELLED' : 'SKIPPED';
       changes.push(...endStep(scope, state, status, reason), ...(await endChild(state, reason)));
@@ -136,6 +147,16 @@ export function createSettling(
     // What runs ends by itself; its completion or the claim on its dead owner's leavings comes back here.
     if (ended === 0) return { changes: [], result: 'nothing' };
     return { changes: [...changes, ...countSteps(execution, -ended)], result: 'more' };
+  }
+
+  /** Items of the fan-outs among `unended` that failed in a way that nothing tolerates. */
+  async function itemFailures(
+    execution: ExecutionState,
+    unended: readonly StepState[],
+  ): Promise<readonly StepState[]> {
+    if (!unended.some(isFanOut)) return [];
+    const failed = await records.steps(execution.id, { statuses: ['FAILED'] });
+    return failed.filter(({ mapKey, tolerated }) => mapKey !== '' && tolerated !== true);
   }
 
   /** What a step has asked for ends with it. */
@@ -293,6 +314,11 @@ export function createSettling(
 /** Whether somebody works on it; a fan-out and a step that waits for an execution only wait. */
 function runs(state: StepState): boolean {
   return state.status === 'RUNNING' && !(state.pendingDeps > 0);
+}
+
+/** Whether it waits for items of its own. */
+function isFanOut(state: StepState): boolean {
+  return state.mapKey === '' && state.status === 'RUNNING' && state.items !== undefined;
 }
 
 function stopReason(execution: ExecutionState): string {

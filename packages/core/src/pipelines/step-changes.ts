@@ -28,6 +28,7 @@ import {
   type StepState,
   type StoredOutput,
   stepExecutionId,
+  stepLabel,
   withoutAttempt,
 } from './step-execution.ts';
 import { type AfterFailure, failureJson, type StepFailure } from './step-policy.ts';
@@ -452,7 +453,8 @@ export function failStep(
       ...closeStep(author, execution, now, following),
     ];
   }
-  const facts = { failure: { step: state.step, ...failureJson(failure) } };
+  const item = state.mapKey === '' ? {} : { item: Number(state.mapKey) };
+  const facts = { failure: { step: state.step, ...item, ...failureJson(failure) } };
   return [
     ...shared,
     replaceStep(state, columns, body),
@@ -627,6 +629,18 @@ export function endStep(
   ];
 }
 
+/** RUNNING → FAILED for a fan-out whose execution stops, because of one of its items. */
+export function failFanOut(author: Author, state: StepState, item: StepState): Change {
+  assertStepMove(state.step, state.status, 'FAILED');
+  const { class: kind = 'permanent', name = 'Error', message = '' } = item.failure ?? {};
+  const failure = { class: kind, name, message: `${stepLabel(item)} failed: ${message}` };
+  return replaceStep(
+    state,
+    { status: 'FAILED', pendingDeps: ended, endedAt: author.clock.now() },
+    { ...state.body, failure },
+  );
+}
+
 /** Back to PENDING for another round; a fan-out goes on with the items that it has. */
 export function reopenStep(
   state: StepState,
@@ -635,7 +649,9 @@ export function reopenStep(
   const expanded = state.items !== undefined;
   const status: StepStatus = expanded ? 'RUNNING' : 'PENDING';
   assertStepMove(state.step, state.status, status);
-  const { skipReason: _, skip: __, child: ___, ...body } = state.body;
+  const { skipReason: _, skip: __, child: ___, failure, ...rest } = state.body;
+  // That of a fan-out was one of its items'; an attempt of its own forgets what was before.
+  const body = expanded || failure === undefined ? rest : { ...rest, failure };
   const columns: Columns = {
     status,
     failures: 0,
