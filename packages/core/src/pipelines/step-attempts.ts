@@ -387,7 +387,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       );
       const next =
         again === undefined ? 'It will not be tried again.' : `Again in ${again.delayMs} ms.`;
-      log('warn', state, `It failed (${failure.class}): ${failure.message} ${next}`);
+      log('warn', state, `It failed (${failure.class}): ${sentence(failure.message)} ${next}`);
       if (external) await release(begun, false);
     } catch (late) {
       if (!isKeelsonError(late, 'LOST')) throw late;
@@ -441,6 +441,10 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     closing: () =>
       new KeelsonError('CLOSED', 'The platform is closing; the step will go on elsewhere.'),
   };
+}
+
+function sentence(text: string): string {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
 
 /** Whether an item has asked for the end of the others. */

@@ -2,6 +2,7 @@ import type { StepStatus } from '../execution-state.ts';
 import {
   durationText,
   type ExecutionView,
+  endingOf,
   itemsText,
   remarkOf,
   type StepView,
@@ -48,9 +49,10 @@ export function executionFrame(
   const took = durationText((execution.endedAt ?? now) - from);
   const ended = steps.filter(({ state }) => !open.has(state.status)).length;
   const paused = execution.paused && open.has(execution.status as StepStatus) ? ', paused' : '';
+  const why = endingOf(execution);
   return [
     fitText(
-      `${execution.pipeline} ${execution.version}  ${execution.status.toLowerCase()}${paused}  ${took}  ${ended}/${steps.length} steps`,
+      `${execution.pipeline} ${execution.version}  ${execution.status.toLowerCase()}${paused}  ${took}  ${ended}/${steps.length} steps${why === '' ? '' : `  ${why}`}`,
       columns,
     ),
     ...shown.map((step) => stepLine(step, { ...size, columns }, nameWidth, now)),

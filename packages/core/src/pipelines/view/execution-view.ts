@@ -80,6 +80,12 @@ export function remarkOf({ state, said }: StepView, now: number): string {
   }
 }
 
+/** Why an execution has ended, where none of its steps says so: its time was up, or somebody has cancelled it. */
+export function endingOf({ failure, cancelReason }: Execution): string {
+  const own = failure !== undefined && failure.step === undefined ? failure.message : undefined;
+  return own ?? cancelReason ?? '';
+}
+
 /** A time as people read it: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`. */
 export function durationText(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;

@@ -1,6 +1,7 @@
 import {
   durationText,
   type ExecutionView,
+  endingOf,
   itemsText,
   remarkOf,
   type StepView,
@@ -25,7 +26,8 @@ export class PlainChanges {
       this.#status = status;
       const took =
         endedAt === undefined ? '' : `  ${durationText(endedAt - (startedAt ?? queuedAt))}`;
-      const line = `${pipeline} ${version}  ${status.toLowerCase()}${took}`;
+      const why = endingOf(view.execution);
+      const line = `${pipeline} ${version}  ${status.toLowerCase()}${took}${why === '' ? '' : `  ${why}`}`;
       // It begins before its steps, and ends after them.
       if (endedAt === undefined) lines.unshift(line);
       else lines.push(line);

@@ -130,6 +130,44 @@ test('what is no terminal gets a line for each change, and no control characters
   expect(new Set(lines).size).toBe(lines.length);
 });
 
+test('why an execution was ended is told at its end, where no step says so', async () => {
+  const { platform, logs } = await openTestPlatform();
+  const { pipelines } = platform;
+  const hangs = definePipeline('hangs', { version: '1.0.0' }, (p) => {
+    p.step(
+      'wait',
+      {},
+      ({ signal }) =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason as Error));
+        }),
+    );
+    p.step('fails', {}, () => {
+      throw new Error('no more of this');
+    });
+  });
+  const told = async (options: { readonly timeoutMs?: number }): Promise<string> => {
+    const { id } = await pipelines.start(hangs, {}, { ...options, until: 'wait' });
+    const lines: string[] = [];
+    const watched = watchExecution(pipelines, id, {
+      output: { write: (text: string) => lines.push(text) },
+      refreshMs: 50,
+    });
+    if (options.timeoutMs === undefined) await pipelines.cancel(id, 'it is too dear');
+    await watched;
+    return lines.join('');
+  };
+  expect(await told({ timeoutMs: 300 })).toMatch(
+    /hangs 1\.0\.0 {2}failed {2}\S+ s {2}The execution took longer than its 300 ms\.\n$/,
+  );
+  expect(await told({})).toMatch(/hangs 1\.0\.0 {2}cancelled {2}\S+ s {2}it is too dear\n$/);
+  // What failed is the message's end before what becomes of it.
+  await pipelines.wait(await pipelines.start(hangs, {}, { until: 'fails' }));
+  expect(logs.map(({ message }) => message)).toContain(
+    'Pipeline hangs, step fails: It failed (transient): no more of this. It will not be tried again.',
+  );
+});
+
 test('how far a step has come is in steps(id) while it runs, and no longer', async () => {
   const { platform } = await openTestPlatform();
   const { pipelines } = platform;
