@@ -1,5 +1,7 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openTestPlatform } from '../../test/open-test-platform.ts';
+import { openTestPlatform, temporaryDirectory } from '../../test/open-test-platform.ts';
 import { definePipeline } from './define-pipeline.ts';
 import type { StepLogChunk } from './executors/log-store.ts';
 import { continueWith } from './further-steps.ts';
@@ -90,4 +92,49 @@ test('an item, an iteration and a step that asks for further ones keep theirs', 
   expect(await of('again', { attempt: 1 })).toEqual(['stdout info iteration 1']);
   expect(await of('again')).toEqual(['stdout info iteration 2']);
   expect(await of('ask')).toEqual(['stdout info asks']);
+});
+
+test('what is logged never fails a step, however its logger is called, wherever it runs', async () => {
+  const { platform } = await openTestPlatform();
+  const { pipelines } = platform;
+  const module = join(await temporaryDirectory(), 'logs.mjs');
+  await writeFile(
+    module,
+    `export const work = ({ logger }) => {
+  const circle = { password: 'open sesame' };
+  circle.self = circle;
+  logger.info('text alone');
+  logger.info('text first', { rows: 3 });
+  logger.info({ rows: 4 });
+  logger.warn({ rows: 5n, token: 'open sesame' }, 7);
+  logger.error(circle, 'a circle');
+  logger.info(undefined);
+  return 'logged';
+};`,
+  );
+  for (const isolation of ['inline', 'thread', 'process'] as const) {
+    const pipeline = definePipeline(`logs-${isolation}`, { version: '1.0.0' }, (p) =>
+      p.module('work', {}, { module, export: 'work', isolation }),
+    );
+    const { id } = await pipelines.start(pipeline);
+    const ended = await pipelines.wait(id);
+    expect([ended.status, ended.failure?.message]).toEqual(['COMPLETED', undefined]);
+    const kept = await Array.fromAsync(pipelines.logs(id, 'work'));
+    const lines = kept.flatMap(({ text }) =>
+      text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    );
+    const by = (level: string) => lines.filter((line) => line.level === level);
+    expect(by('info')).toEqual([
+      { level: 'info', message: 'text alone' },
+      { level: 'info', rows: 3, message: 'text first' },
+      { level: 'info', rows: 4, message: '' },
+      { level: 'info', message: '' },
+    ]);
+    expect(by('warn')).toMatchObject([{ rows: '5', message: '7' }]);
+    expect(by('error')).toMatchObject([{ message: 'a circle' }]);
+    expect(JSON.stringify(lines)).not.toContain('sesame');
+  }
 });

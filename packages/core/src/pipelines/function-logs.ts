@@ -1,5 +1,5 @@
 import type { Logger } from '../contracts/ports.ts';
-import { redact } from '../redaction.ts';
+import { type LogGiven, logGiven, logLine } from '../log-line.ts';
 import { LogGatherer, type StepLogChunk } from './executors/log-store.ts';
 
 type Level = keyof Logger;
@@ -22,8 +22,9 @@ export class FunctionLog {
     const level =
       (of: Level): Logger[Level] =>
       (fields, message) => {
-        inner[of](fields, message);
-        this.#add(of, fields, message);
+        const given = logGiven(fields, message);
+        inner[of](given.fields, given.message);
+        this.#add(of, given);
       };
     return {
       debug: level('debug'),
@@ -79,27 +80,11 @@ export class FunctionLog {
     for (const take of this.#followers) take('end');
   }
 
-  #add(level: Level, fields: object, message: string): void {
+  #add(level: Level, given: LogGiven): void {
     const stream = level === 'warn' || level === 'error' ? 'stderr' : 'stdout';
-    const chunk = { stream, at: Date.now(), text: `${lineOf(level, fields, message)}\n` } as const;
+    const chunk = { stream, at: Date.now(), text: `${logLine(level, given)}\n` } as const;
     this.#gatherer ??= new LogGatherer();
     this.#gatherer.add(chunk);
     for (const take of this.#followers) take(chunk);
   }
-}
-
-/** As modules in processes of their own write it. */
-function lineOf(level: Level, fields: object, message: string): string {
-  try {
-    return JSON.stringify({ level, ...redact(fields), message }, plain);
-  } catch {
-    // Circles and the like: the message is what matters.
-    return JSON.stringify({ level, message: String(message) });
-  }
-}
-
-function plain(_: string, value: unknown): unknown {
-  if (value instanceof Error)
-    return { name: value.name, message: value.message, stack: value.stack };
-  return typeof value === 'bigint' ? String(value) : value;
 }

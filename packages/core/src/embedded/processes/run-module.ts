@@ -12,6 +12,7 @@ import type { ModuleResult, ModuleTask } from '../../contracts/module-task.ts';
 import type { Logger } from '../../contracts/ports.ts';
 import { KeelsonError } from '../../errors.ts';
 import { asJson, encodeJson, type Json, type JsonObject } from '../../json.ts';
+import { logGiven, logLine } from '../../log-line.ts';
 import { FileArtifact } from './file-artifact.ts';
 
 /** A file that the step has put out. */
@@ -160,7 +161,7 @@ const lineLogger: Logger = {
 
 function writeLine(level: keyof Logger, fields: object, message: string): void {
   const stream = level === 'warn' || level === 'error' ? process.stderr : process.stdout;
-  stream.write(`${JSON.stringify({ level, ...fields, message })}\n`);
+  stream.write(`${logLine(level, logGiven(fields, message))}\n`);
 }
 
 /** What of a run of tracking can be written as lines. */
