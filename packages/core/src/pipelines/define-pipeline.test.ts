@@ -1,5 +1,6 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { isKeelsonError } from '../errors.ts';
+import type { Json } from '../json.ts';
 import { checkDefinition } from './check-definition.ts';
 import { definePipeline } from './define-pipeline.ts';
 import type { Pipelines } from './pipelines-types.ts';
@@ -98,6 +99,27 @@ describe('definePipeline', () => {
     expectTypeOf(never).toBeFunction();
   });
 
+  test('what one of several kinds is, and any JSON, pass whole, at once or later', () => {
+    const some = (): boolean => process.pid > 0;
+    definePipeline('unions', { version: '1.0.0' }, (p) => {
+      const text = p.step('text', {}, () => (some() ? 1 : 'x'));
+      expectTypeOf(text).toEqualTypeOf<StepHandle<1 | 'x'>>();
+      const later = p.step('later', {}, async () => (some() ? { a: 1 } : null));
+      expectTypeOf(later).toEqualTypeOf<StepHandle<{ a: number } | null>>();
+      const { report } = { report: { a: [1] } as Json };
+      const json = p.step('json', {}, ({ parameters }) => parameters['rate'] ?? report);
+      expectTypeOf(json).toEqualTypeOf<StepHandle<Json>>();
+      const nested = p.step('nested', { json }, ({ inputs }) => ({ report: inputs.json }));
+      expectTypeOf(nested).toEqualTypeOf<StepHandle<{ report: Json }>>();
+      const three = p.step('three', {}, () => 3);
+      expectTypeOf(three).toEqualTypeOf<StepHandle<number>>();
+      const items = p.forEach('items', p.value([1, 2]), { later }, ({ inputs: { item, later } }) =>
+        item > 1 ? later : 'x',
+      );
+      expectTypeOf(items).toEqualTypeOf<StepHandle<readonly ('x' | { a: number } | null)[]>>();
+    });
+  });
+
   test('what cannot pass from step to step does not compile', () => {
     const pipeline = definePipeline('refused', { version: '1.0.0' }, (p) => {
       // @ts-expect-error a Date is no JSON
@@ -108,6 +130,8 @@ describe('definePipeline', () => {
       p.step('function', {}, () => ({ f: () => 1 }));
       // @ts-expect-error a map is no JSON
       p.step('map', {}, () => [new Map<string, number>()]);
+      // @ts-expect-error nobody knows what it is
+      p.step('unknown', {}, async () => JSON.parse('1') as unknown);
       p.step('nothing', {}, () => {});
       p.step('numbers', {}, () => [1, Number.NaN, { deep: [null, 'text', true] }]);
     });

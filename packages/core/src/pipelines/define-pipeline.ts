@@ -21,8 +21,9 @@ import type {
   Join,
   OutputsOf,
   ParametersOf,
-  Passable,
+  Returned,
   Settled,
+  StepContext,
   StepFunction,
   StepHandle,
   StepInputs,
@@ -35,24 +36,24 @@ export interface PipelineBuilder<P> {
    * Adds a step. `inputs` names the outputs of earlier steps that it takes; `run` gets their values.
    * Answers what later steps take this one's output by.
    */
-  step<I extends StepInputs, O, J extends Join = 'completed'>(
+  step<I extends StepInputs, R, J extends Join = 'completed'>(
     name: string,
     inputs: I,
-    run: StepFunction<P, InputValues<I, J>, O & Passable<O>>,
+    run: (context: StepContext<P, InputValues<I, J>>) => R & Returned<R>,
     options?: StepOptions<J>,
-  ): StepHandle<Settled<O>>;
+  ): StepHandle<Settled<Awaited<R>>>;
   /**
    * Adds a step that runs once for each item of a list which is known only at run time; `run` gets the item
    * as the input `item`. Its output is the list of what the items put out, in their order, with null for
    * an item that was ended early or whose failure was tolerated.
    */
-  forEach<T, I extends StepInputs, O, const Q extends ForEachOptions>(
+  forEach<T, I extends StepInputs, R, const Q extends ForEachOptions>(
     name: string,
     items: ValueHandle<readonly T[] | undefined>,
     inputs: I,
-    run: StepFunction<P, InputValues<I> & { readonly item: T }, O & Passable<O>>,
+    run: (context: StepContext<P, InputValues<I> & { readonly item: T }>) => R & Returned<R>,
     options?: Q,
-  ): StepHandle<ItemsOf<Settled<O>, Q>>;
+  ): StepHandle<ItemsOf<Settled<Awaited<R>>, Q>>;
   /**
    * Adds a step that runs an export of a module: here (`inline`), in a thread or in a process of its own. `O` is
    * what it returns.

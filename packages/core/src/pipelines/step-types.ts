@@ -9,22 +9,34 @@ import type { StepArtifact, StepOutputs } from './step-artifact.ts';
 
 /**
  * `T` where it can pass from step to step: JSON values (NaN and its like included) and
- * {@link StepArtifact}s, nested as deep as you like; `never` in the place of what cannot.
+ * {@link StepArtifact}s, nested as deep as you like; {@link CannotPass}, which nothing fits, in the place of what
+ * cannot.
  */
 // biome-ignore lint/suspicious/noConfusingVoidType: a step may return nothing
-export type Passable<T> = T extends string | number | boolean | null | undefined | void
+export type Passable<T> = T extends Json | undefined | void
   ? T
   : T extends StepArtifact | FurtherSteps
     ? T
     : T extends bigint | symbol | Unpassable | ((...args: never) => unknown)
-      ? never
+      ? CannotPass
       : T extends object
         ? { readonly [K in keyof T]: Passable<T[K]> }
         : T extends unknown
           ? unknown extends T
-            ? never
+            ? CannotPass
             : T
           : never;
+
+declare const why: unique symbol;
+
+/** What the compiler names where a step returns what cannot be stored, or what nobody knows (`unknown`). */
+export interface CannotPass<Why extends string = 'a step returns JSON values and artifacts'> {
+  readonly [why]: Why;
+}
+
+// Not in the place of what is returned: so that is inferred whole, unions too.
+/** Nothing more to ask of a function that returns `R`, where what it comes to can pass from step to step. */
+export type Returned<R> = [Awaited<R>] extends [Passable<Awaited<R>>] ? unknown : CannotPass;
 
 type Unpassable =
   | Date

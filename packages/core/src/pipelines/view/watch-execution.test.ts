@@ -138,7 +138,7 @@ test('why an execution was ended is told at its end, where no step says so', asy
       'wait',
       {},
       ({ signal }) =>
-        new Promise((_, reject) => {
+        new Promise<void>((_, reject) => {
           signal.addEventListener('abort', () => reject(signal.reason as Error));
         }),
     );
