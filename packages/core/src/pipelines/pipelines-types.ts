@@ -70,13 +70,14 @@ export interface Pipelines {
   getDefinition(name: string, version?: string): Promise<PipelineDefinition>;
 
   /** Starts an execution; its steps are run by `wait`, and by the loops of any process. */
+  start(pipeline: string, parameters?: JsonObject, options?: StartOptions): Promise<Execution>;
+  // Last: the compiler tells why the last one does not fit, and by this one which parameter it is.
   start<G, O>(
     pipeline: Pipeline<G, O>,
     ...rest: Record<never, never> extends G
       ? [parameters?: G, options?: StartOptions]
       : [parameters: G, options?: StartOptions]
   ): Promise<TypedExecution<O>>;
-  start(pipeline: string, parameters?: JsonObject, options?: StartOptions): Promise<Execution>;
   /** NOT_FOUND when there is none. */
   get(id: string): Promise<Execution>;
   find(id: string): Promise<Execution | undefined>;
@@ -107,7 +108,7 @@ export interface Pipelines {
   cancel(id: string, reason?: string): Promise<Execution>;
   /** Nothing of it starts any more until `resume`; what runs, ends. CONFLICT when it has ended. */
   pause(id: string): Promise<Execution>;
-  /** Undoes `pause`. */
+  /** Undoes `pause`; no change where it is not paused. CONFLICT when it has ended: `retry` begins it again. */
   resume(id: string): Promise<Execution>;
   /**
    * Puts a FAILED or CANCELLED execution back to PENDING: steps that completed stay, the others run.
@@ -128,8 +129,15 @@ export interface Pipelines {
   logs(executionId: string, step: string, options?: StepLogOptions): AsyncIterable<StepLogChunk>;
   /** The steps that could start and wait, in the order in which they will, each with why: at most 1,000. */
   queue(of?: { readonly executionId?: string }): Promise<readonly QueuedStep[]>;
-  /** Whether a step's result was taken from an earlier one, and why, or why not. NOT_FOUND when there is no such step. */
-  explainCache(executionId: string, step: string): Promise<CacheExplanation>;
+  /**
+   * Whether a step's result was taken from an earlier one, and why, or why not; of a fan-out, of how many items that
+   * is so, and of one of them by its number. NOT_FOUND when there is no such step.
+   */
+  explainCache(
+    executionId: string,
+    step: string,
+    of?: { readonly item?: number },
+  ): Promise<CacheExplanation>;
   /** Forgets kept results, of one pipeline or step where named; answers how many. */
   clearCache(of?: { readonly pipeline?: string; readonly step?: string }): Promise<number>;
   /** The machines that steps run on: what they have, what of it is taken, and by which steps. */

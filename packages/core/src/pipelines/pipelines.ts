@@ -10,6 +10,7 @@ import { describeOwner } from '../process-owner.ts';
 import { createAdmissions } from './admission/admission.ts';
 import { poolUses } from './admission/pool-uses.ts';
 import { createPools } from './admission/pools.ts';
+import { explainCache } from './cache/explain-cache.ts';
 import { createStepCaching } from './cache/step-caching.ts';
 import { checkDefinition } from './check-definition.ts';
 import { createStepCheckpoints } from './checkpoints/step-checkpoints.ts';
@@ -332,35 +333,10 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
 
     resources: () => poolUses(scope, pools),
 
-    async explainCache(executionId, step) {
-      const state = await stepOf(executionId, step);
-      const { definition, steps } = await definitions.get(state.definition);
-      const defined = steps.get(step);
-      const { cacheKey: key, cacheNote, cachedFrom } = state;
-      const parts = key === undefined ? undefined : await caching.partsOf(key);
-      if (key !== undefined) {
-        return {
-          outcome: cachedFrom === undefined ? 'miss' : 'hit',
-          explanation: cacheNote ?? '',
-          key,
-          ...given('parts', parts),
-          ...given('cachedFrom', cachedFrom),
-        };
-      }
-      if (cachedFrom !== undefined) {
-        const explanation = `reused from execution ${cachedFrom.executionId}, as the start of this one asked for`;
-        return { outcome: 'hit', explanation, cachedFrom };
-      }
-      if (cacheNote !== undefined) return { outcome: 'off', explanation: cacheNote };
-      const off = defined?.cache === false || defined?.repeat !== undefined;
-      const none =
-        off || defined === undefined
-          ? { none: 'its definition says so' }
-          : await caching.keyOf(definition.name, defined, { parameters: {}, packed: {} });
-      return {
-        outcome: 'off',
-        explanation: 'none' in none ? `not cached: ${none.none}` : 'it has not been looked for yet',
-      };
+    async explainCache(executionId, step, of = {}) {
+      const { item, ...rest } = assertObject(of, 'pipelines.explainCache');
+      assertKnown(rest, [], 'pipelines.explainCache');
+      return explainCache({ records, definitions, caching }, executionId, step, item);
     },
 
     async clearCache(of = {}) {

@@ -397,3 +397,36 @@ describe('explainMiss', () => {
     );
   });
 });
+
+test('a fan-out says of how many items the results were there, and each item why', async () => {
+  const { pipelines } = await world();
+  const fan = (list: readonly number[], version: string, off = false) =>
+    definePipeline('fan', { version }, (p) =>
+      p.forEach('each', p.value(list), {}, ({ inputs }) => Number(inputs.item) * 2, {
+        version: '1',
+        ...(off ? { cache: false } : {}),
+      }),
+    );
+  const run = async (pipeline: ReturnType<typeof fan>) => {
+    const done = await pipelines.wait(await pipelines.start(pipeline));
+    return {
+      of: (item?: number) =>
+        pipelines.explainCache(done.id, 'each', item === undefined ? {} : { item }),
+    };
+  };
+  expect(await (await run(fan([1, 2, 3], '1.0.0'))).of()).toEqual({
+    outcome: 'miss',
+    explanation: 'each item on its own: 0 of 3 taken from earlier ones; name one with { item }',
+  });
+  const second = await run(fan([1, 5, 3], '1.1.0'));
+  expect((await second.of()).explanation).toMatch(/^each item on its own: 2 of 3 taken/);
+  expect(await second.of(0)).toMatchObject({ outcome: 'hit' });
+  expect(await second.of(1)).toMatchObject({ outcome: 'miss' });
+  await expect(second.of(3)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await expect(second.of(-1)).rejects.toMatchObject({ code: 'INVALID' });
+  expect(await (await run(fan([1, 5, 3], '1.2.0'))).of()).toMatchObject({ outcome: 'hit' });
+  expect(await (await run(fan([1], '1.3.0', true))).of()).toEqual({
+    outcome: 'off',
+    explanation: 'not cached: its definition says so',
+  });
+});
