@@ -1,6 +1,18 @@
 import { Cron } from 'croner';
 import { KeelsonError } from '../../errors.ts';
 
+function assertTimeZone(timeZone: string): void {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone });
+  } catch (cause) {
+    throw new KeelsonError(
+      'INVALID',
+      `There is no time zone ${JSON.stringify(timeZone)}; use a name of the IANA database, such as "Europe/Berlin" or "UTC".`,
+      { cause },
+    );
+  }
+}
+
 /** Times by a cron expression, in a time zone. */
 export class CronTimes {
   readonly #cron: Cron;
@@ -10,12 +22,12 @@ export class CronTimes {
    * or an unknown time zone.
    */
   constructor(expression: string, timeZone = 'UTC') {
+    assertTimeZone(timeZone);
     try {
       this.#cron = new Cron(expression, { timezone: timeZone, paused: true, mode: '5-or-6-parts' });
-      // An unknown time zone shows when a time is asked for.
       if (this.#cron.nextRun() === null) throw new Error('no time ever matches it');
     } catch (cause) {
-      const why = (cause as Error).message;
+      const why = (cause as Error).message.replace(/^Cron\w*: /, '').replace(/\.+$/, '');
       throw new KeelsonError(
         'INVALID',
         `The schedule ${JSON.stringify(expression)} in ${timeZone} cannot be used: ${why}. Five fields (minute hour day month weekday), or six with seconds first, such as "0 6 * * 1-5".`,
