@@ -117,7 +117,10 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 
 function escapeValue(value: unknown, path: string, depth: number): Json {
   if (depth > maxDepth) {
-    throw invalid(path, `is nested more than ${maxDepth} levels deep, or refers to itself`);
+    throw invalid(
+      beginning(path),
+      `is nested more than ${maxDepth} levels deep, or refers to itself`,
+    );
   }
   switch (typeof value) {
     case 'boolean':
@@ -190,6 +193,11 @@ function sortKeys(value: Json): Json {
 function invalid(given: string, what: string): KeelsonError {
   const path = typeof given === 'string' ? given : 'value';
   return new KeelsonError('INVALID', `${path} ${what}.`, { details: { path } });
+}
+
+/** Of a path that leads deeper than anybody reads. */
+function beginning(path: string): string {
+  return path.length > 80 ? `${path.slice(0, 80)}…` : path;
 }
 
 function shorten(key: string): string {

@@ -29,7 +29,7 @@ export async function openByteReader(source: ByteSource, signal: AbortSignal): P
   }
   throw new KeelsonError(
     'INVALID',
-    `Bytes come as a Uint8Array, a Blob, a ReadableStream, an async iterable of Uint8Array or { path }, not as ${describe(source)}.`,
+    `Bytes come as a Uint8Array, a Blob, a ReadableStream, an async iterable of Uint8Array or { path }, not as ${describe(source)}${typeof source === 'string' ? '; of a text, give new TextEncoder().encode(text)' : ''}.`,
   );
 }
 

@@ -83,15 +83,15 @@ export function createExecutionControl(
 
     pause: (id) =>
       change(id, (execution) => {
-        if (execution.paused) return undefined;
         assertGoing(execution, 'paused');
+        if (execution.paused) return undefined;
         return replaceExecution(execution, { paused: true });
       }),
 
     resume: (id) =>
       change(id, (execution) => {
-        if (!execution.paused) return undefined;
         assertGoing(execution, 'resumed');
+        if (!execution.paused) return undefined;
         return replaceExecution(execution, { paused: undefined, phase: 'resuming' });
       }),
 
@@ -120,10 +120,16 @@ export function createExecutionControl(
 }
 
 function assertGoing(execution: ExecutionState, what: string): void {
-  if (!hasEnded(execution.status) && execution.phase !== 'stopping') return;
+  const { status, phase } = execution;
+  if (!hasEnded(status) && phase !== 'stopping') return;
+  const stopping = phase === 'stopping' ? ' and stopping' : '';
+  const remedy =
+    status === 'FAILED' || status === 'CANCELLED'
+      ? '; pipelines.retry(id) runs what of it did not complete'
+      : '';
   throw new KeelsonError(
     'CONFLICT',
-    `Execution ${execution.id} is ${execution.status}${execution.phase === 'stopping' ? ' and stopping' : ''} and cannot be ${what}.`,
+    `Execution ${execution.id} is ${status}${stopping} and cannot be ${what}${remedy}.`,
     { details: { executionId: execution.id } },
   );
 }

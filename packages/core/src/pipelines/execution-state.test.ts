@@ -84,9 +84,15 @@ describe('moves', () => {
     const others = ['PENDING', 'RUNNING', 'FAILED', 'SKIPPED', 'CANCELLED', 'COMPLETED'] as const;
     for (const to of others)
       expect(() => assertStepMove('train', 'COMPLETED', to)).toThrow(/train is COMPLETED/);
-    for (const to of ['PENDING', 'RUNNING', 'FAILED', 'CANCELLED'] as const) {
-      expect(() => assertExecutionMove('e', 'COMPLETED', to)).toThrow(/cannot become/);
+    for (const [to, told] of [
+      ['RUNNING', /e is COMPLETED and cannot become RUNNING/],
+      ['FAILED', /cannot become FAILED/],
+      ['PENDING', /e is COMPLETED and has nothing to retry; start another, with \{ from, reuse \}/],
+      ['CANCELLED', /cannot be cancelled any more/],
+    ] as const) {
+      expect(() => assertExecutionMove('e', 'COMPLETED', to)).toThrow(told);
     }
+    expect(() => assertExecutionMove('e', 'RUNNING', 'PENDING')).toThrow(/before it has ended/);
     expect(() => assertExecutionMove('e', 'FAILED', 'PENDING')).not.toThrow();
     expect(() => assertStepMove('train', 'CANCELLED', 'COMPLETED')).toThrow();
     try {

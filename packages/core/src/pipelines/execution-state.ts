@@ -42,9 +42,20 @@ export function stepHasEnded(status: StepStatus): boolean {
 /** CONFLICT, naming the execution, for a move that the machine does not have. */
 export function assertExecutionMove(id: string, from: ExecutionStatus, to: ExecutionStatus): void {
   if (executionMoves[from].includes(to)) return;
-  throw new KeelsonError('CONFLICT', `Execution ${id} is ${from} and cannot become ${to}.`, {
+  const what = moveRefused(from, to) ?? `cannot become ${to}`;
+  throw new KeelsonError('CONFLICT', `Execution ${id} is ${from} and ${what}.`, {
     details: { executionId: id, from, to },
   });
+}
+
+/** Why one of the moves that people ask for cannot be, and what to do. */
+function moveRefused(from: ExecutionStatus, to: ExecutionStatus): string | undefined {
+  if (to === 'CANCELLED' && hasEnded(from)) return 'cannot be cancelled any more';
+  if (to !== 'PENDING') return undefined;
+  if (from === 'COMPLETED') {
+    return 'has nothing to retry; start another, with { from, reuse } where a part of it is to run again';
+  }
+  return 'cannot be retried before it has ended; cancel it, or wait for it';
 }
 
 /** CONFLICT, naming the step, for a move that the machine does not have. */

@@ -430,6 +430,26 @@ describe('pause and timeouts', () => {
     expect(await statuses(w.pipelines, id)).toEqual({ a: 'COMPLETED', b: 'PENDING' });
     await w.pipelines.resume(id);
     expect(await waiting).toMatchObject({ status: 'COMPLETED', paused: false });
+    for (const ask of ['pause', 'resume'] as const) {
+      await expect(w.pipelines[ask](id)).rejects.toThrow(`COMPLETED and cannot be ${ask}d.`);
+    }
+  });
+
+  test('what was cancelled is not resumed but retried, and is told so', async () => {
+    await using w = await opened();
+    const pipeline = definePipeline('stopped', v, (p) => p.step('a', {}, () => 1));
+    const { id } = await w.pipelines.start(pipeline);
+    await w.pipelines.cancel(id);
+    await expect(w.pipelines.resume(id)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: `Execution ${id} is CANCELLED and cannot be resumed; pipelines.retry(id) runs what of it did not complete.`,
+    });
+    await w.pipelines.retry(id);
+    await expect(w.pipelines.retry(id)).rejects.toThrow(
+      /PENDING and cannot be retried before it has ended/,
+    );
+    expect(await w.pipelines.wait(id)).toMatchObject({ status: 'COMPLETED', output: 1 });
+    await expect(w.pipelines.cancel(id)).rejects.toThrow(/COMPLETED and cannot be cancelled/);
   });
 
   test('an execution whose time is up fails, and what runs of it is aborted', async () => {
