@@ -135,7 +135,7 @@ describe('definePipeline', () => {
       p.step('nothing', {}, () => {});
       p.step('numbers', {}, () => [1, Number.NaN, { deep: [null, 'text', true] }]);
     });
-    expect(pipeline.definition.steps).toHaveLength(6);
+    expect(pipeline.definition.steps).toHaveLength(7);
     const name = 'nothing';
     const byName = () =>
       definePipeline('by-name', { version: '1.0.0' }, (p) => {
