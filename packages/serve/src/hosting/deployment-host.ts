@@ -8,14 +8,19 @@ import {
   type Route,
   type Tensor,
 } from '@keelson/core';
-import type { InferRequest } from '../protocol/infer-request.ts';
+import { type InferRequest, modelParameters } from '../protocol/infer-request.ts';
 import { refusal, statusOf } from '../protocol/refusal.ts';
 import type { CheckedInputs } from '../protocol/signature-check.ts';
 import type { JobAnswer } from '../replicas/job.ts';
 import type { ReplicaStatus } from '../replicas/replica-pool.ts';
 import type { InProcessRouter, RoutedRequest } from '../routing/in-process-router.ts';
 import type { ServedRoute, ServingSource } from '../serving-source.ts';
-import { type LoadedVersion, loadVersion, type ReplicaSettings } from './loaded-version.ts';
+import {
+  type LoadedVersion,
+  loadVersion,
+  type ReplicaSettings,
+  settingsKey,
+} from './loaded-version.ts';
 import { type ShadowCounts, ShadowLane } from './shadow-lane.ts';
 
 /** What a host is made of. */
@@ -99,7 +104,9 @@ export class DeploymentHost {
   #wanted: ServedRoute | undefined;
   #inForce: ServedRoute | undefined;
   #error: KeelsonError | undefined;
-  #syncing: { readonly generation: number; readonly done: Promise<void> } | undefined;
+  #syncing:
+    | { readonly generation: number; readonly key: string; readonly done: Promise<void> }
+    | undefined;
 
   constructor(options: DeploymentHostOptions) {
     this.deployment = options.deployment;
@@ -171,11 +178,16 @@ export class DeploymentHost {
     const served = await this.#options.source.route(this.deployment);
     const newest = this.#wanted?.generation ?? 0;
     if (served.generation < newest || this.#stopping.signal.aborted) return;
-    if (this.#syncing?.generation === served.generation) return this.#syncing.done;
-    if (this.#inForce?.generation === served.generation && this.#isComplete(served.route)) return;
+    const syncing = this.#syncing;
+    if (syncing?.generation === served.generation && syncing.key === this.#keyOf(served))
+      return syncing.done;
+    const isInForce =
+      this.#inForce?.generation === served.generation &&
+      this.#keyOf(this.#inForce) === this.#keyOf(served);
+    if (isInForce && this.#isComplete(served)) return;
     this.#wanted = served;
     const done = this.#bringIntoForce(served);
-    this.#syncing = { generation: served.generation, done };
+    this.#syncing = { generation: served.generation, key: this.#keyOf(served), done };
     try {
       await done;
     } finally {
@@ -196,7 +208,7 @@ export class DeploymentHost {
       const answer = await inSpan('predict', { attributes }, () =>
         version.pool.predict(checked.inputs, checked.rowCount, {
           timeoutMs: call.timeoutMs - (performance.now() - call.startedAt),
-          parameters: call.request.parameters,
+          parameters: modelParameters(call.request),
           isGone: call.isGone,
         }),
       );
@@ -279,7 +291,7 @@ export class DeploymentHost {
       try {
         const answer = await version.pool.predict(checked.inputs, checked.rowCount, {
           timeoutMs: call.timeoutMs,
-          parameters: call.request.parameters,
+          parameters: modelParameters(call.request),
         });
         this.#log(version, call, checked, { ...facts(), answer });
       } catch (error) {
@@ -322,7 +334,8 @@ export class DeploymentHost {
 
   async #bringIntoForce(served: ServedRoute): Promise<void> {
     const ids = versionsOf(served.route);
-    const results = await Promise.allSettled(ids.map((id) => this.#load(id)));
+    const settings = this.#settingsOf(served);
+    const results = await Promise.allSettled(ids.map((id) => this.#load(id, settings)));
     // A newer route came while this one was loading: it has the say now.
     if (this.#wanted !== served || this.#stopping.signal.aborted) {
       this.#retireUnnamed();
@@ -347,44 +360,64 @@ export class DeploymentHost {
     );
   }
 
-  #isComplete(route: Route): boolean {
-    return versionsOf(route).every((id) => {
-      const failure = this.#failures.get(id);
-      return (
-        this.#versions.has(id) || (failure !== undefined && performance.now() < failure.retryAt)
-      );
+  #isComplete(served: ServedRoute): boolean {
+    const key = this.#keyOf(served);
+    return versionsOf(served.route).every((id) => {
+      if (this.#versions.get(id)?.settingsKey === key) return true;
+      const failure = this.#failures.get(`${id} ${key}`);
+      return failure !== undefined && performance.now() < failure.retryAt;
     });
   }
 
-  #load(versionId: string): Promise<LoadedVersion> {
+  /** The deployment's own configuration over the process's. */
+  #settingsOf({ serving = {} }: ServedRoute): ReplicaSettings {
+    return { ...this.#options.replicas, ...serving };
+  }
+
+  #keyOf(served: ServedRoute): string {
+    return settingsKey(this.#settingsOf(served));
+  }
+
+  #load(versionId: string, settings: ReplicaSettings): Promise<LoadedVersion> {
     const loaded = this.#versions.get(versionId);
-    if (loaded !== undefined) return Promise.resolve(loaded);
-    const failure = this.#failures.get(versionId);
+    const key = settingsKey(settings);
+    if (loaded?.settingsKey === key) return Promise.resolve(loaded);
+    const place = `${versionId} ${key}`;
+    const failure = this.#failures.get(place);
     if (failure !== undefined && performance.now() < failure.retryAt)
       return Promise.reject(failure.error);
-    let loading = this.#loading.get(versionId);
+    let loading = this.#loading.get(place);
     if (loading === undefined) {
-      loading = this.#loadNow(versionId).finally(() => this.#loading.delete(versionId));
-      this.#loading.set(versionId, loading);
+      loading = this.#loadNow(versionId, settings, place).finally(() => {
+        this.#loading.delete(place);
+      });
+      this.#loading.set(place, loading);
     }
     return loading;
   }
 
-  async #loadNow(versionId: string): Promise<LoadedVersion> {
-    const { source, replicas, logger } = this.#options;
+  async #loadNow(
+    versionId: string,
+    settings: ReplicaSettings,
+    place: string,
+  ): Promise<LoadedVersion> {
+    const { source, logger, drainMs } = this.#options;
     try {
       const model = await source.model(versionId, { signal: this.#stopping.signal });
-      const version = await loadVersion(this.deployment, model, replicas, logger);
+      const version = await loadVersion(this.deployment, model, settings, logger);
+      // In the place of the one that was loaded with other settings, if there is one.
+      const before = this.#versions.get(versionId);
       this.#versions.set(versionId, version);
-      this.#failures.delete(versionId);
+      if (before !== undefined) this.#drain(before, drainMs);
+      this.#failures.delete(place);
       return version;
     } catch (cause) {
       const error = asKeelsonError(cause);
       const backOffMs = Math.min(
         maxBackOffMs,
-        (this.#failures.get(versionId)?.backOffMs ?? firstBackOffMs / 2) * 2,
+        (this.#failures.get(place)?.backOffMs ?? firstBackOffMs / 2) * 2,
       );
-      this.#failures.set(versionId, { error, backOffMs, retryAt: performance.now() + backOffMs });
+      this.#failures.set(place, { error, backOffMs, retryAt: performance.now() + backOffMs });
       throw error;
     }
   }
@@ -417,7 +450,11 @@ export class DeploymentHost {
     const version = this.#versions.get(versionId);
     if (version === undefined) return;
     this.#versions.delete(versionId);
-    const drained = version.pool
+    this.#drain(version, drainMs);
+  }
+
+  #drain({ pool }: LoadedVersion, drainMs: number): void {
+    const drained = pool
       .close({ timeoutMs: drainMs })
       .finally(() => this.#draining.delete(drained));
     this.#draining.add(drained);

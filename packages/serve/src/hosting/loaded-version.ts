@@ -1,4 +1,5 @@
-import { KeelsonError, type Logger } from '@keelson/core';
+import { type Isolation, KeelsonError, type Logger, type ServingConfig } from '@keelson/core';
+import { compileBatching } from '../batching/batching.ts';
 import { compileSignature, type SignatureCheck } from '../protocol/signature-check.ts';
 import { InlineReplica } from '../replicas/inline-replica.ts';
 import type { StartReplica } from '../replicas/replica.ts';
@@ -7,15 +8,12 @@ import { ThreadReplica } from '../replicas/thread-replica.ts';
 import type { ServedModel } from '../serving-source.ts';
 import { compilePredictionRows, type PredictionRows } from './prediction-rows.ts';
 
-/** How versions are run. */
-export interface ReplicaSettings {
+/** How versions are run: by a deployment's own configuration, and where that is silent, by the process's. */
+export interface ReplicaSettings
+  extends Pick<ServingConfig, 'runtime' | 'batching' | 'cache' | 'answers'> {
   /** Replicas of each version. */
   readonly replicas: number;
-  /**
-   * `thread` keeps inference off the HTTP thread. `none` runs it there: cheaper for models of well under a
-   * millisecond, and without protection from those that hang or crash.
-   */
-  readonly isolation: 'thread' | 'none';
+  readonly isolation: Isolation;
   /** Requests that may wait for a replica of one version. */
   readonly maxQueue: number;
   readonly loadTimeoutMs: number;
@@ -26,9 +24,16 @@ export interface ReplicaSettings {
 /** A model version with live replicas. */
 export interface LoadedVersion {
   readonly model: ServedModel;
+  /** What it was loaded with, as {@link settingsKey} has it. */
+  readonly settingsKey: string;
   readonly pool: ReplicaPool;
   readonly check: SignatureCheck;
   readonly rows: PredictionRows;
+}
+
+/** Settings with one key run a version alike. */
+export function settingsKey(settings: ReplicaSettings): string {
+  return JSON.stringify(settings);
 }
 
 const formats: readonly string[] = ['JS', 'JAVASCRIPT'];
@@ -51,15 +56,18 @@ export async function loadVersion(
     settings.isolation === 'none'
       ? InlineReplica.start(id, { directory, signature }, events)
       : ThreadReplica.start(id, { directory, signature, ...settings }, events);
+  const batching = compileBatching(signature, settings.batching);
   const pool = await ReplicaPool.open({
     name: `${deployment}/${model.version}`,
     replicas: settings.isolation === 'none' ? 1 : settings.replicas,
     maxQueue: settings.maxQueue,
     start,
+    ...(batching === undefined ? {} : { batching }),
     ...(logger === undefined ? {} : { logger }),
   });
   return {
     model,
+    settingsKey: settingsKey(settings),
     pool,
     check: compileSignature(signature),
     rows: compilePredictionRows(signature),

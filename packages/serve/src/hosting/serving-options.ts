@@ -1,19 +1,18 @@
 import { availableParallelism } from 'node:os';
-import type { Clock, Ids, Logger } from '@keelson/core';
+import type { BatchingConfig, Clock, Ids, Isolation, Logger } from '@keelson/core';
 import { correlatedLogger, KeelsonError } from '@keelson/core';
 import type { RateLimitOptions } from '../http/rate-limit.ts';
 
-/** How models are served; every value has a default. */
+/** How models are served; every value has a default. What a deployment says of itself (`serving`) goes before it. */
 export interface ServingOptions {
   /** The deployments to serve, by name: at least one. */
   readonly deployments: readonly string[];
   /** Replicas of each version: one less than the machine's parallelism, from 1 to 4, when left out. */
   readonly replicas?: number;
-  /**
-   * Where models run: `thread` (the default) keeps inference off the HTTP thread; `none` runs it there, for models of
-   * well under a millisecond, without protection from those that hang or crash.
-   */
-  readonly isolation?: 'thread' | 'none';
+  /** Where models run; `thread` when left out. */
+  readonly isolation?: Isolation;
+  /** How requests share calls of a model; as they come (`adaptive`) when left out. */
+  readonly batching?: BatchingConfig;
   /** Requests that may wait for a replica of one version; 256. */
   readonly maxQueue?: number;
   /** From a request's arrival until its answer, or 504; 30,000. */
@@ -41,9 +40,9 @@ export interface ServingOptions {
 
 /** Options with their defaults; the parts that come from outside stay optional. */
 export type ResolvedServingOptions = Required<
-  Omit<ServingOptions, 'rateLimit' | 'logger' | 'clock' | 'ids'>
+  Omit<ServingOptions, 'batching' | 'rateLimit' | 'logger' | 'clock' | 'ids'>
 > &
-  Pick<ServingOptions, 'rateLimit' | 'logger' | 'clock' | 'ids'>;
+  Pick<ServingOptions, 'batching' | 'rateLimit' | 'logger' | 'clock' | 'ids'>;
 
 const defaults = {
   isolation: 'thread',
@@ -62,6 +61,7 @@ const known: readonly string[] = [
   ...Object.keys(defaults),
   'deployments',
   'replicas',
+  'batching',
   'rateLimit',
   'logger',
   'clock',

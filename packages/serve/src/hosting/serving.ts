@@ -14,6 +14,7 @@ import { type Servable, sourceOf } from '../platform-source.ts';
 import { InProcessRouter } from '../routing/in-process-router.ts';
 import type { ServingSource } from '../serving-source.ts';
 import { DeploymentHost, type DeploymentStatus } from './deployment-host.ts';
+import type { ReplicaSettings } from './loaded-version.ts';
 import {
   type ResolvedServingOptions,
   resolveOptions,
@@ -103,7 +104,7 @@ class OpenServing implements DrainableServing {
           deployment,
           source,
           router: this.router,
-          replicas: options,
+          replicas: settingsOf(options),
           drainMs: options.drainMs,
           maxShadows: options.maxShadows,
           clock,
@@ -208,4 +209,10 @@ class OpenServing implements DrainableServing {
       });
     }
   }
+}
+
+function settingsOf(options: ResolvedServingOptions): ReplicaSettings {
+  const { replicas, isolation, batching, maxQueue, loadTimeoutMs, hungAfterMs } = options;
+  const settings = { replicas, isolation, maxQueue, loadTimeoutMs, hungAfterMs };
+  return batching === undefined ? settings : { ...settings, batching };
 }

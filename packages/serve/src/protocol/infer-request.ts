@@ -24,6 +24,16 @@ export interface InferRequest {
   readonly binaryOutputs: boolean;
 }
 
+/** Parameters that are meant for the server, and reach no model. */
+const ownParameters: readonly string[] = ['at', 'binary_data_output'];
+
+/** What of a request's parameters is meant for the model. */
+export function modelParameters({ parameters }: InferRequest): InferRequest['parameters'] {
+  if (!ownParameters.some((name) => Object.hasOwn(parameters, name))) return parameters;
+  const entries = Object.entries(parameters).filter(([name]) => !ownParameters.includes(name));
+  return Object.fromEntries(entries);
+}
+
 const maxRank = 32;
 const maxNameLength = 1024;
 

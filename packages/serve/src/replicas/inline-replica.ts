@@ -96,7 +96,14 @@ export class InlineReplica implements Replica {
 function answer(replica: string, job: Job, outputs: readonly Tensor[], startedAt: number): void {
   const inferenceMs = performance.now() - startedAt;
   const queueMs = Math.max(0, startedAt - job.enqueuedAt);
-  job.resolve({ outputs, replica, queueMs, inferenceMs, attempts: job.crashes + 1 });
+  job.resolve({
+    outputs,
+    replica,
+    queueMs,
+    inferenceMs,
+    attempts: job.crashes + 1,
+    batchRows: job.rowCount,
+  });
 }
 
 function fail(job: Job, error: unknown): void {

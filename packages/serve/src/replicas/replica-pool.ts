@@ -1,8 +1,9 @@
-import { type Json, KeelsonError, type Logger, type Tensor } from '@keelson/core';
+import { KeelsonError, type Logger, type Tensor } from '@keelson/core';
+import type { BatchCounts } from '../batching/batch-counter.ts';
+import type { Batching } from '../batching/batching.ts';
 import type { Job, JobAnswer } from './job.ts';
-import { JobQueue } from './job-queue.ts';
+import { JobDispatcher, type PredictOptions } from './job-dispatcher.ts';
 import type { Replica, ReplicaEvents, StartReplica } from './replica.ts';
-import { timeoutError } from './timeout-error.ts';
 
 /** How a pool runs its replicas. */
 export interface ReplicaPoolOptions {
@@ -12,15 +13,9 @@ export interface ReplicaPoolOptions {
   /** Jobs that may wait; one more is refused with EXHAUSTED. */
   readonly maxQueue: number;
   readonly start: StartReplica;
+  /** How requests share calls; each is a call of its own when left out. */
+  readonly batching?: Batching;
   readonly logger?: Logger;
-}
-
-/** One call of {@link ReplicaPool.predict}. */
-export interface PredictOptions {
-  readonly timeoutMs: number;
-  readonly parameters?: Readonly<Record<string, Json>>;
-  /** Whether the caller has gone; asked before the job is begun. */
-  readonly isGone?: () => boolean;
 }
 
 /** A replica as others see it. */
@@ -30,13 +25,12 @@ export interface ReplicaStatus {
   readonly outstanding: number;
 }
 
-const sweepMs = 20;
+/** For a model that is idle to unload. */
+const drainedMs = 10_000;
 const firstBackOffMs = 100;
 const maxBackOffMs = 10_000;
 /** A replica that lived this long starts the back-off anew. */
 const stableMs = 30_000;
-/** Jobs that lost a replica before they began move on, but not for ever. */
-const maxMoves = 10;
 /** Threads that hang in native code cannot be ended; so many may be left behind at a time. */
 const maxAbandoned = 4;
 
@@ -48,10 +42,10 @@ const maxAbandoned = 4;
 export class ReplicaPool {
   readonly #options: ReplicaPoolOptions;
   readonly #replicas: Replica[] = [];
-  readonly #queue = new JobQueue();
+  readonly #draining = new Set<Replica>();
+  readonly #dispatcher: JobDispatcher;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #events: ReplicaEvents;
-  #idleWaiters: (() => void)[] = [];
   #closing: Promise<void> | undefined;
   #startedCount = 0;
   #backOffMs = firstBackOffMs;
@@ -59,8 +53,8 @@ export class ReplicaPool {
   #startFailure: KeelsonError | undefined;
   #crashes = 0;
   #abandoned = 0;
-  #unsettled = 0;
-  #sweeping = false;
+  #wanted: number;
+  #starting = 0;
   #stopped = false;
 
   /** Starts the replicas; resolves when all are warm. Rejects with FAILED, naming file and fault, when one does not. */
@@ -77,9 +71,16 @@ export class ReplicaPool {
 
   private constructor(options: ReplicaPoolOptions) {
     this.#options = options;
+    this.#wanted = options.replicas;
+    const { name, maxQueue, batching } = options;
+    const [replicas, draining] = [() => this.#replicas, () => this.#draining];
+    this.#dispatcher = new JobDispatcher({ name, maxQueue, batching, replicas, draining });
     this.#events = {
-      onIdle: () => this.#dispatch(),
-      onReturned: (jobs) => this.#takeBack(jobs),
+      onIdle: (replica) => {
+        if (this.#draining.has(replica)) this.#stopWhenIdle(replica);
+        else this.#dispatcher.dispatch();
+      },
+      onReturned: (jobs) => this.#dispatcher.takeBack(jobs),
       onDown: (replica, reason, running, waiting) => this.#lost(replica, reason, running, waiting),
     };
   }
@@ -102,12 +103,12 @@ export class ReplicaPool {
 
   /** Jobs in the queue. */
   get queued(): number {
-    return this.#queue.length;
+    return this.#dispatcher.queued;
   }
 
   /** Jobs taken and not settled. */
   get unsettled(): number {
-    return this.#unsettled;
+    return this.#dispatcher.unsettled;
   }
 
   /** Replicas that went down so far. */
@@ -115,8 +116,22 @@ export class ReplicaPool {
     return this.#crashes;
   }
 
+  /** What came of sharing calls so far; undefined where each request is a call of its own. */
+  get batches(): BatchCounts | undefined {
+    return this.#dispatcher.batches;
+  }
+
+  /** Replicas that are meant to be there. */
+  get wanted(): number {
+    return this.#wanted;
+  }
+
   status(): readonly ReplicaStatus[] {
-    return this.#replicas.map(({ id, state, outstanding }) => ({ id, state, outstanding }));
+    return [...this.#replicas, ...this.#draining].map(({ id, state, outstanding }) => ({
+      id,
+      state,
+      outstanding,
+    }));
   }
 
   /**
@@ -130,32 +145,23 @@ export class ReplicaPool {
     rowCount: number,
     options: PredictOptions,
   ): Promise<JobAnswer> {
-    const now = performance.now();
     const refused = this.#refusal();
     if (refused !== undefined) return Promise.reject(refused);
-    return new Promise((resolve, reject) => {
-      this.#unsettled += 1;
-      const job: Job = {
-        inputs,
-        rowCount,
-        parameters: options.parameters ?? {},
-        enqueuedAt: now,
-        deadlineAt: now + options.timeoutMs,
-        isGone: options.isGone ?? stays,
-        crashes: 0,
-        moves: 0,
-        settled: false,
-        resolve: (answer) => {
-          if (this.#settle(job)) resolve(answer);
-        },
-        reject: (error) => {
-          if (this.#settle(job)) reject(error);
-        },
-      };
-      this.#queue.push(job);
-      this.#dispatch();
-      this.#sweepSoon();
-    });
+    return this.#dispatcher.predict(inputs, rowCount, options);
+  }
+
+  /**
+   * More replicas, or fewer: those that are not wanted any more get no further jobs, finish what they have, and stop.
+   * Resolves when as many as wanted are warm; rejects with FAILED when one does not start (it is tried again, as after a
+   * crash).
+   */
+  async resize(count: number): Promise<void> {
+    if (this.#closing !== undefined) return;
+    this.#wanted = count;
+    const more = count - this.#replicas.length - this.#starting;
+    if (more < 0) this.#drain(-more);
+    else await Promise.all(Array.from({ length: more }, () => this.#startOne()));
+    this.#dispatcher.dispatch();
   }
 
   /** Takes no more jobs, finishes those it has (within `timeoutMs`), then stops the replicas. Twice is fine. */
@@ -166,19 +172,14 @@ export class ReplicaPool {
 
   async #close(timeoutMs: number): Promise<void> {
     const deadlineAt = performance.now() + timeoutMs;
-    if (this.#unsettled > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#idleWaiters.push(resolve);
-      this.#after(timeoutMs, resolve);
-      await promise;
-    }
+    await this.#dispatcher.settled(timeoutMs);
     this.#stopped = true;
+    this.#dispatcher.stop();
     for (const timer of this.#timers) clearTimeout(timer);
-    for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
-      job.reject(this.#closedError());
-    }
+    this.#dispatcher.rejectQueued(() => this.#closedError());
     const left = Math.max(1000, deadlineAt - performance.now());
-    await Promise.all(this.#replicas.map((replica) => replica.stop(left)));
+    const all = [...this.#replicas, ...this.#draining];
+    await Promise.all(all.map((replica) => replica.stop(left)));
   }
 
   #refusal(): KeelsonError | undefined {
@@ -189,13 +190,6 @@ export class ReplicaPool {
         details: { retryAfterMs: this.#backOffMs },
       });
     }
-    if (this.#queue.length >= this.#options.maxQueue) {
-      return new KeelsonError(
-        'EXHAUSTED',
-        `${this.#options.name} is overloaded: ${this.#queue.length} requests wait already. Try again later.`,
-        { details: { retryAfterMs: 1000 } },
-      );
-    }
     return undefined;
   }
 
@@ -203,81 +197,41 @@ export class ReplicaPool {
     return new KeelsonError('CLOSED', `${this.#options.name} is being removed.`);
   }
 
-  #settle(job: Job): boolean {
-    if (job.settled) return false;
-    job.settled = true;
-    this.#unsettled -= 1;
-    if (this.#unsettled === 0) {
-      for (const resolve of this.#idleWaiters.splice(0)) resolve();
-    }
-    return true;
-  }
-
-  #dispatch(): void {
-    while (this.#queue.length > 0) {
-      const replica = this.#leastOutstanding();
-      if (replica === undefined) return;
-      const job = this.#queue.shift() as Job;
-      if (job.settled) continue;
-      if (job.isGone()) job.reject(new KeelsonError('ABORTED', 'The caller has gone.'));
-      else if (performance.now() >= job.deadlineAt) job.reject(timeoutError(job, 'queue'));
-      else replica.send(job);
+  /** Takes `count` replicas out of service, the idlest first. */
+  #drain(count: number): void {
+    const idlest = this.#replicas.toSorted((a, b) => a.outstanding - b.outstanding);
+    for (const replica of idlest.slice(0, count)) {
+      this.#replicas.splice(this.#replicas.indexOf(replica), 1);
+      this.#draining.add(replica);
+      this.#stopWhenIdle(replica);
     }
   }
 
-  #leastOutstanding(): Replica | undefined {
-    let best: Replica | undefined;
-    for (const replica of this.#replicas) {
-      if (replica.state !== 'ready' || replica.outstanding >= replica.window) continue;
-      if (best === undefined || replica.outstanding < best.outstanding) best = replica;
-    }
-    return best;
-  }
-
-  #takeBack(jobs: readonly Job[]): void {
-    for (const job of jobs.toReversed()) {
-      job.moves += 1;
-      if (job.moves <= maxMoves) this.#queue.unshift(job);
-      else
-        job.reject(
-          new KeelsonError(
-            'FAILED',
-            `Replica after replica went down before this request could run.`,
-          ),
-        );
-    }
-    this.#dispatch();
+  #stopWhenIdle(replica: Replica): void {
+    if (replica.outstanding > 0) return;
+    void replica.stop(drainedMs).finally(() => this.#draining.delete(replica));
   }
 
   #lost(replica: Replica, reason: string, running: readonly Job[], waiting: readonly Job[]): void {
-    this.#replicas.splice(this.#replicas.indexOf(replica), 1);
-    if (replica.state === 'stopping') return;
+    const place = this.#replicas.indexOf(replica);
+    if (place >= 0) this.#replicas.splice(place, 1);
+    const wasDraining = this.#draining.delete(replica);
+    // It ended as it was meant to.
+    const isIdle = running.length + waiting.length === 0;
+    if (this.#stopped || (wasDraining && isIdle)) return;
     this.#crashes += 1;
     this.#abandoned += 1;
     void replica.ended.then(() => {
       this.#abandoned -= 1;
     });
     this.#options.logger?.warn({ replica: replica.id, reason }, 'A replica went down.');
-    this.#replaceLater();
-    this.#takeBack(waiting);
-    for (const job of running) {
-      job.crashes += 1;
-      if (job.crashes >= 2) {
-        job.reject(
-          new KeelsonError(
-            'FAILED',
-            `Two replicas went down with this request; the last one ${reason}.`,
-          ),
-        );
-      } else {
-        this.#queue.unshift(job);
-      }
-    }
-    this.#dispatch();
+    if (!wasDraining) this.#replaceLater();
+    this.#dispatcher.takeBack(waiting);
+    this.#dispatcher.retry(running, reason);
   }
 
   #replaceLater(): void {
-    if (this.#closing !== undefined && this.#unsettled === 0) return;
+    if (this.#closing !== undefined && this.#dispatcher.unsettled === 0) return;
     const now = performance.now();
     const isStable = now - this.#lastDownAt > stableMs;
     this.#lastDownAt = now;
@@ -287,9 +241,10 @@ export class ReplicaPool {
   }
 
   async #replace(): Promise<void> {
+    if (this.#replicas.length + this.#starting >= this.#wanted) return;
     try {
       await this.#startOne();
-      this.#dispatch();
+      this.#dispatcher.dispatch();
     } catch (error) {
       this.#options.logger?.error(
         { pool: this.#options.name, error },
@@ -301,6 +256,7 @@ export class ReplicaPool {
 
   async #startOne(): Promise<void> {
     this.#startedCount += 1;
+    this.#starting += 1;
     try {
       if (this.#abandoned > maxAbandoned) {
         throw new KeelsonError(
@@ -321,35 +277,15 @@ export class ReplicaPool {
         error instanceof KeelsonError
           ? error
           : new KeelsonError('FAILED', 'A replica did not start.', { cause: error });
-      if (this.#replicas.length === 0) this.#rejectQueued(this.#startFailure);
-      throw this.#startFailure;
+      const cause = this.#startFailure;
+      if (this.#replicas.length === 0) {
+        const gone = `${this.#options.name} has no live replica.`;
+        this.#dispatcher.rejectQueued(() => new KeelsonError('UNAVAILABLE', gone, { cause }));
+      }
+      throw cause;
+    } finally {
+      this.#starting -= 1;
     }
-  }
-
-  #rejectQueued(cause: KeelsonError): void {
-    for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
-      job.reject(
-        new KeelsonError('UNAVAILABLE', `${this.#options.name} has no live replica.`, { cause }),
-      );
-    }
-  }
-
-  /**
-   * While jobs are open, looks every 20 ms for those past their deadline: a timer per job would cost more. It keeps the
-   * process alive, because somebody waits.
-   */
-  #sweepSoon(): void {
-    if (this.#sweeping) return;
-    this.#sweeping = true;
-    this.#after(sweepMs, () => {
-      this.#sweeping = false;
-      const now = performance.now();
-      for (const job of this.#queue.removeDue(now)) job.reject(timeoutError(job, 'queue'));
-      for (const replica of [...this.#replicas]) replica.sweep(now);
-      const isBusy =
-        this.#queue.length > 0 || this.#replicas.some(({ outstanding }) => outstanding > 0);
-      if (isBusy) this.#sweepSoon();
-    }).ref();
   }
 
   #after(delayMs: number, run: () => void): NodeJS.Timeout {
@@ -361,5 +297,3 @@ export class ReplicaPool {
     return timer.unref();
   }
 }
-
-const stays = (): boolean => false;

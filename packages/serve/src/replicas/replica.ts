@@ -24,7 +24,14 @@ export interface Replica {
   readonly ended: Promise<void>;
   /** How many outstanding jobs it takes: more where inferences are short, so that they share wake-ups. */
   readonly window: number;
+  /**
+   * How many calls it is given at once where requests share calls: more than that wait, and so come together; 2 when left
+   * out, so that one is at hand when another ends.
+   */
+  readonly lanes?: number;
   send(job: Job): void;
+  /** Nothing more is sent in this turn of the event loop. */
+  flush?(): void;
   /** Finds jobs past their deadline: settles them with TIMEOUT, and takes back what a stuck one blocks. */
   sweep(now: number): void;
   /** Lets the model unload and ends; resolves when it is over, at the latest after `timeoutMs`. */

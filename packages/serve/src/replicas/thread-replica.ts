@@ -120,6 +120,10 @@ export class ThreadReplica implements Replica {
     setImmediate(() => this.#flush());
   }
 
+  flush(): void {
+    this.#flush();
+  }
+
   sweep(now: number): void {
     const started = Atomics.load(this.#shared, startedWord);
     const stuck = this.#sent.get(started);
@@ -216,7 +220,14 @@ export class ThreadReplica implements Replica {
       this.#meanInferenceMs += (inferenceMs - this.#meanInferenceMs) / 16;
       if (job === undefined || job.settled) return undefined;
       const queueMs = Math.max(0, performance.now() - job.enqueuedAt - inferenceMs);
-      job.resolve({ outputs, replica: this.id, queueMs, inferenceMs, attempts: job.crashes + 1 });
+      job.resolve({
+        outputs,
+        replica: this.id,
+        queueMs,
+        inferenceMs,
+        attempts: job.crashes + 1,
+        batchRows: job.rowCount,
+      });
       return undefined;
     }
     const message = reader.text();

@@ -18,7 +18,7 @@ export interface ModelInput {
 /** What a model may know of a call beside its inputs. */
 export interface ModelContext {
   readonly rowCount: number;
-  /** The caller's parameters. */
+  /** The caller's parameters, but those meant for the server (`at`, `binary_data_output`). */
   readonly parameters: Readonly<Record<string, Json>>;
   /** The inputs row by row, as objects by column name (or input name); made on the first call. */
   rows(): readonly Readonly<Record<string, Json>>[];
