@@ -29,16 +29,7 @@ export type * from './contracts/scope.ts';
 export type * from './contracts/series-store.ts';
 export type * from './contracts/serving-config.ts';
 export type * from './contracts/traffic-router.ts';
-export type { Deployment } from './deployments/deployment.ts';
-export type { Deployments } from './deployments/deployments.ts';
-export { decideGate, type Gate, type GateVerdict } from './deployments/gate.ts';
-export type {
-  Rollout,
-  RolloutDecision,
-  RolloutStatus,
-  RolloutStep,
-} from './deployments/rollout.ts';
-export type { Rollouts, StartRollout } from './deployments/rollouts.ts';
+export * from './deployments/index.ts';
 export type { BackupCheck, BackupFinding } from './embedded/backup-check.ts';
 export type { RestoreReport } from './embedded/backup-restore.ts';
 export { type CacheOptions, cachedArtifacts } from './embedded/cached-artifacts.ts';

@@ -29,6 +29,8 @@ export interface Route {
   readonly shadows: readonly { readonly versionId: string; readonly samplePercent: number }[];
   /** Takes over when the chosen target has no live replica. */
   readonly fallbackVersionId?: string;
+  /** Answer nothing and are kept ready to answer, so that a route which names them can be in force at once. */
+  readonly warmVersionIds?: readonly string[];
 }
 
 /** A route with the number that orders it: a router never goes back to a lower one. */

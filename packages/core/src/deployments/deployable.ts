@@ -40,3 +40,22 @@ export async function deployable(
     ],
   };
 }
+
+/** {@link deployable} of several: they share the ties of their models. */
+export async function deployables(
+  scope: Scope,
+  registry: Pick<Registry, 'getVersionById'>,
+  versionIds: readonly string[],
+): Promise<{ readonly versions: readonly ModelVersion[]; readonly changes: readonly Change[] }> {
+  const versions: ModelVersion[] = [];
+  const changes = new Map<string, Change>();
+  for (const versionId of new Set(versionIds)) {
+    const each = await deployable(scope, registry, versionId);
+    versions.push(each.version);
+    for (const change of each.changes) {
+      const { op, kind, id } = change as { op: string; kind: string; id: string };
+      changes.set(`${op} ${kind} ${id}`, change);
+    }
+  }
+  return { versions, changes: [...changes.values()] };
+}

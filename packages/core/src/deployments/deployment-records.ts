@@ -7,19 +7,33 @@ import type { DeploymentEventPayloads } from '../events/catalogue/deployment-eve
 import { draftEvent } from '../events/draft-event.ts';
 import type { PayloadOf } from '../events/typed-event.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
-import { type Deployment, deploymentFromRecord, weights } from './deployment.ts';
+import {
+  bodyOf,
+  type Deployment,
+  type DeploymentBody,
+  deploymentFromRecord,
+  weights,
+} from './deployment.ts';
+
+/** What a deployment's body becomes; undefined takes a part away. */
+export type BodyChange = {
+  readonly [K in keyof DeploymentBody]?: DeploymentBody[K] | undefined;
+};
 
 /** Reads deployments and their routes, and makes the changes that several verbs share. */
 export interface DeploymentRecords {
-  findRecord(name: string): Promise<StoredRecord | undefined>;
+  find(name: string): Promise<Deployment | undefined>;
   /** NOT_FOUND by name. */
   get(name: string): Promise<Deployment>;
   getById(id: string): Promise<Deployment>;
   /** Its revision is the generation. */
   routeRecord(deploymentId: string): Promise<StoredRecord>;
+  /** Of the records, with when each was last looked at. */
+  read(records: readonly StoredRecord[]): Promise<readonly Deployment[]>;
   replaceDeployment(
     deployment: Deployment,
-    columns: Readonly<Record<string, string | undefined>>,
+    columns: Readonly<Record<string, string | number | undefined>>,
+    body?: BodyChange,
   ): Change;
   /** The route's next generation, and the event that tells of it. */
   shift(deployment: Deployment, record: StoredRecord, route: Route, reason: string): Change[];
@@ -35,15 +49,24 @@ export interface DeploymentRecords {
 export function createDeploymentRecords(scope: Scope): DeploymentRecords {
   const { metadata, workspace } = scope;
 
-  async function findRecord(name: string): Promise<StoredRecord | undefined> {
+  async function read(found: readonly StoredRecord[]): Promise<readonly Deployment[]> {
+    const ids = found.map(({ id }) => id);
+    const looks =
+      ids.length === 0 ? [] : await metadata.findMany(workspace, 'deployment_health', ids);
+    const checked = new Map(looks.map(({ id, columns }) => [id, columns['checkedAt'] as number]));
+    return found.map((record) => deploymentFromRecord(record, checked.get(record.id)));
+  }
+
+  async function find(name: string): Promise<Deployment | undefined> {
     const left = { from: 'column', name: 'name' } as const;
     const where = { op: 'compare', left, cmp: '=', value: name } as const;
-    return (await metadata.query(workspace, 'deployment', { where, limit: 1 })).records[0];
+    const query = { where, limit: 1, facets: ['tags'] };
+    return (await read((await metadata.query(workspace, 'deployment', query)).records))[0];
   }
 
   async function get(name: string): Promise<Deployment> {
-    const record = await findRecord(assertText(name, 'A deployment name'));
-    if (record !== undefined) return deploymentFromRecord(record);
+    const deployment = await find(assertText(name, 'A deployment name'));
+    if (deployment !== undefined) return deployment;
     throw new KeelsonError('NOT_FOUND', `There is no deployment ${JSON.stringify(name)}.`);
   }
 
@@ -54,7 +77,7 @@ export function createDeploymentRecords(scope: Scope): DeploymentRecords {
   }
 
   async function getById(id: string): Promise<Deployment> {
-    const record = await metadata.find(workspace, 'deployment', id);
+    const record = await metadata.find(workspace, 'deployment', id, { facets: ['tags'] });
     if (record !== undefined) return deploymentFromRecord(record);
     throw new KeelsonError('NOT_FOUND', `There is no deployment ${id}.`);
   }
@@ -93,9 +116,10 @@ export function createDeploymentRecords(scope: Scope): DeploymentRecords {
   }
 
   return {
-    findRecord,
+    find,
     get,
     getById,
+    read,
     routeRecord,
     replaceDeployment,
     shift,
@@ -106,8 +130,14 @@ export function createDeploymentRecords(scope: Scope): DeploymentRecords {
 
 function replaceDeployment(
   deployment: Deployment,
-  columns: Readonly<Record<string, string | undefined>>,
+  columns: Readonly<Record<string, string | number | undefined>>,
+  body?: BodyChange,
 ): Change {
   const { id, revision: expect } = deployment;
-  return { op: 'replace', kind: 'deployment', id, expect, columns };
+  const replace = { op: 'replace', kind: 'deployment', id, expect, columns } as const;
+  if (body === undefined) return replace;
+  return {
+    ...replace,
+    body: asJson(bodyOf({ ...deployment, ...body } as DeploymentBody)) as JsonObject,
+  };
 }

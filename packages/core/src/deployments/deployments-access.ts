@@ -8,9 +8,11 @@ import {
   namedIn,
 } from '../operations/access-guard.ts';
 import type { Deployment } from './deployment.ts';
+import type { DeploymentPage } from './deployment-lists.ts';
 import type { Deployments } from './deployments.ts';
 
 const reads = asks('deployment.read', named('deployment'));
+const changes = asks('deployment.deploy', named('deployment'));
 const steers = asks('deployment.deploy', named('rollout'));
 
 /** Who may call what of deployments. Traffic to a version takes a right on its model too. */
@@ -24,8 +26,8 @@ const rules: AccessRules<Deployments> = {
   list: {
     ...asks('deployment.read'),
     items: {
-      of: (all: readonly Deployment[]) => all,
-      with: (_all: readonly Deployment[], kept) => kept,
+      of: ({ deployments }: DeploymentPage) => deployments,
+      with: (page: DeploymentPage, kept) => ({ ...page, deployments: kept }),
       resource: (deployment: Deployment) => `deployment:${deployment.name}`,
     },
   },
@@ -44,6 +46,13 @@ const rules: AccessRules<Deployments> = {
   listRollouts: reads,
   evaluateRollout: steers,
   abortRollout: steers,
+  configure: changes,
+  stop: changes,
+  start: changes,
+  remove: changes,
+  reportHealth: asks('prediction.write', named('deployment')),
+  listRevisions: reads,
+  getRevision: reads,
   loops: 'hidden',
 };
 

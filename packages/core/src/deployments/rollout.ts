@@ -114,10 +114,28 @@ export function routeOfStep(base: Route, versions: RolloutVersions, step: Rollou
   };
 }
 
+/** What a route keeps beside who answers. */
+export interface RouteKeeping {
+  readonly fallbackVersionId?: string;
+  readonly warmVersionIds?: readonly string[];
+}
+
 /** The route once a rollout has ended: all traffic on one version. */
-export function routeOfVersion(base: Route, versionId: string, key: string): Route {
-  const { fallbackVersionId: _, ...rest } = base;
-  return { ...rest, targets: [{ versionId, weightPercent: 100, key }], shadows: [] };
+export function routeOfVersion(
+  base: Route,
+  versionId: string,
+  key: string,
+  keeping: RouteKeeping = {},
+): Route {
+  const { fallbackVersionId: _, warmVersionIds: __, ...rest } = base;
+  const { fallbackVersionId, warmVersionIds = [] } = keeping;
+  return {
+    ...rest,
+    targets: [{ versionId, weightPercent: 100, key }],
+    shadows: [],
+    ...(fallbackVersionId === undefined ? {} : { fallbackVersionId }),
+    ...(warmVersionIds.length === 0 ? {} : { warmVersionIds }),
+  };
 }
 
 /** Refuses steps that could not be followed. */

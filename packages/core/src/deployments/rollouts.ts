@@ -2,6 +2,7 @@ import { assertObject } from '../check-options.ts';
 import type { EvidenceSource } from '../contracts/evidence-source.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Change } from '../contracts/metadata-store.ts';
+import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
@@ -10,9 +11,12 @@ import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Registry } from '../registry/registry.ts';
 import { deployable } from './deployable.ts';
-import { mainTarget, nameOf } from './deployment.ts';
+import { type Deployment, mainTarget, nameOf, stateOf } from './deployment.ts';
+import { assertIdle, assertPresent } from './deployment-changes.ts';
 import type { DeploymentRecords } from './deployment-records.ts';
 import { decideGate, figureOf, type GateVerdict } from './gate.ts';
+import { nextRevision } from './revision.ts';
+import { revisionOfRollout } from './revisions.ts';
 import {
   assertSteps,
   decideRollout,
@@ -21,8 +25,8 @@ import {
   type RolloutStep,
   rolloutFromRecord,
   routeOfStep,
-  routeOfVersion,
 } from './rollout.ts';
+import { moveTraffic } from './traffic-move.ts';
 
 /** A rollout to begin. */
 export interface StartRollout {
@@ -93,12 +97,8 @@ export function createRollouts(
     correlationId: string,
   ): Promise<{ readonly changes: readonly Change[]; readonly result: undefined }> {
     const deployment = await get(options.deployment);
-    if (deployment.activeRolloutId !== undefined) {
-      throw new KeelsonError(
-        'CONFLICT',
-        `Deployment ${deployment.name} is in rollout ${deployment.activeRolloutId}; finish or abort it first.`,
-      );
-    }
+    assertIdle(deployment);
+    assertPresent(deployment);
     const { version: candidate, changes } = await deployable(scope, registry, options.versionId);
     const record = await routeRecord(deployment.id);
     const route = record.body as unknown as Route;
@@ -116,6 +116,12 @@ export function createRollouts(
       baseline: nameOf(await registry.getVersionById(baseline)),
     };
     const first = routeOfStep(route, { ...columns, ...names }, steps[0] as RolloutStep);
+    const before = stateOf(deployment, route);
+    const revision = nextRevision(scope.ids.next(), deployment, {
+      ...{ before, after: { ...before, versionId: candidate.id, version: names.candidate } },
+      ...{ strategy: 'canary', rolloutStatus: 'IN_PROGRESS', rolloutId: id },
+      ...{ reason: options.reason, createdBy: scope.principal.id, at },
+    });
     const body = {
       ...names,
       steps,
@@ -128,7 +134,8 @@ export function createRollouts(
     return {
       changes: [
         ...changes,
-        replaceDeployment(deployment, { activeRolloutId: id }),
+        replaceDeployment(deployment, { activeRolloutId: id, ...revision.columns }),
+        revision.create,
         {
           op: 'create',
           kind: 'rollout',
@@ -231,28 +238,57 @@ export function createRollouts(
       case 'complete':
         return [
           saveRollout(rollout, { evaluatedAt: at, status: 'COMPLETED' }, kept),
-          replaceDeployment(deployment, { activeRolloutId: undefined }),
-          ...shift(
-            deployment,
-            record,
-            routeOfVersion(route, candidateVersionId, rollout.candidate),
-            decision.reason,
-          ),
+          ...(await ended(rollout, deployment, record, {
+            ...{ status: 'COMPLETED', at, reason: decision.reason },
+            ...{ versionId: candidateVersionId, key: rollout.candidate, cold: [] },
+          })),
           emit('rollout.completed', deployment.name, payload),
         ];
       case 'rollback':
         return [
           saveRollout(rollout, { evaluatedAt: at, status: 'ROLLED_BACK' }, kept),
-          replaceDeployment(deployment, { activeRolloutId: undefined }),
-          ...shift(
-            deployment,
-            record,
-            routeOfVersion(route, baselineVersionId, rollout.baseline),
-            decision.reason,
-          ),
+          ...(await ended(rollout, deployment, record, {
+            ...{ status: 'ROLLED_BACK', at, reason: decision.reason },
+            versionId: baselineVersionId,
+            key: rollout.baseline,
+            cold: [candidateVersionId],
+          })),
           emit('deployment.rolled_back', deployment.name, payload),
         ];
     }
+  }
+
+  /** All traffic to one version, the deployment free again, the revision at its end. */
+  async function ended(
+    rollout: Rollout,
+    deployment: Deployment,
+    record: StoredRecord,
+    to: {
+      readonly status: 'COMPLETED' | 'ROLLED_BACK';
+      readonly versionId: string;
+      readonly key: string;
+      readonly cold: readonly string[];
+      readonly at: number;
+      readonly reason: string;
+    },
+  ): Promise<readonly Change[]> {
+    const move = moveTraffic(records, deployment, record, to);
+    const revision = await revisionOfRollout(scope, rollout.id);
+    const number = revision?.columns['number'] as number | undefined;
+    const done = to.status === 'COMPLETED' && number !== undefined;
+    return [
+      replaceDeployment(
+        deployment,
+        {
+          activeRolloutId: undefined,
+          ...move.columns,
+          ...(done ? { currentRevision: number } : {}),
+        },
+        move.body,
+      ),
+      ...(revision === undefined ? [] : [revisionEnded(revision, to.status, to.at)]),
+      ...move.changes,
+    ];
   }
 
   async function getRollout(id: string): Promise<Rollout> {
@@ -359,4 +395,13 @@ export function createRollouts(
       return getRollout(id);
     },
   };
+}
+
+function revisionEnded(
+  { id, revision: expect }: StoredRecord,
+  rolloutStatus: string,
+  endedAt: number,
+): Change {
+  const columns = { rolloutStatus, endedAt };
+  return { op: 'replace', kind: 'deployment_revision', id, expect, columns };
 }

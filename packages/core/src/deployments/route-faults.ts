@@ -2,8 +2,9 @@ import type { Route } from '../contracts/traffic-router.ts';
 
 /** Every version that a route may send a request to. */
 export function versionsOfRoute(route: Route): readonly string[] {
-  const { targets = [], rules = [], shadows = [], fallbackVersionId } = route;
-  const all = [...targets, ...rules, ...shadows].map(({ versionId }) => versionId);
+  const { targets = [], rules = [], shadows = [], fallbackVersionId, warmVersionIds = [] } = route;
+  const named = [...targets, ...rules, ...shadows].map(({ versionId }) => versionId);
+  const all = [...named, ...warmVersionIds];
   return [...new Set(fallbackVersionId === undefined ? all : [...all, fallbackVersionId])];
 }
 

@@ -149,6 +149,12 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
       [{ name: w.deployment, versionId: w.versionId, environment: 'STAGING' }],
     ],
     'deployments.setVersion': [[w.deployment, w.secondVersionId, 'x']],
+    'deployments.list': [[], [{ model: w.model }]],
+    'deployments.configure': [[w.deployment, { serving: { replicas: 2 } }, 'x']],
+    'deployments.remove': [[w.deployment, { reason: 'x' }]],
+    'deployments.reportHealth': [[w.deployment, { status: 'FAILED', reason: 'x' }]],
+    'deployments.listRevisions': [[w.deployment]],
+    'deployments.getRevision': [[w.deployment, 1]],
     'deployments.startRollout': [
       [
         {

@@ -467,6 +467,7 @@ function versionsOf(route: Route): string[] {
     ...route.rules.map(({ versionId }) => versionId),
     ...route.shadows.map(({ versionId }) => versionId),
     ...(route.fallbackVersionId === undefined ? [] : [route.fallbackVersionId]),
+    ...(route.warmVersionIds ?? []),
   ];
   return [...new Set(ids)];
 }

@@ -1,8 +1,9 @@
 import type { KindDeclaration } from '../record.ts';
 
 /**
- * Deployments. This record owns "one rollout at a time": every commit that begins or ends one replaces
- * it at its revision.
+ * Deployments. This record owns "one rollout at a time" and the numbers of its revisions: every commit that begins
+ * or ends a rollout, or makes a revision, replaces it at its revision. The body holds its configuration and what is
+ * kept warm.
  */
 const deploymentKind: KindDeclaration = {
   name: 'deployment',
@@ -13,8 +14,17 @@ const deploymentKind: KindDeclaration = {
     status: { type: 'text' },
     activeRolloutId: { type: 'text', optional: true },
     createdBy: { type: 'text', immutable: true },
+    endpointUrl: { type: 'text', optional: true },
+    /** How many revisions it has had, and the one whose state is in force. */
+    lastRevision: { type: 'integer', optional: true },
+    currentRevision: { type: 'integer', optional: true },
+    /** When the first of the versions that are kept warm is released. */
+    warmUntil: { type: 'integer', optional: true },
+    /** When a deployment that is TERMINATING goes for good. */
+    removeAt: { type: 'integer', optional: true },
   },
   unique: [{ name: 'deployment name', columns: ['name'] }],
+  indexes: [['environment'], ['modelName'], ['status'], ['warmUntil'], ['removeAt']],
   facets: { tags: { source: 'merged' } },
   history: 'kept',
 };
@@ -25,6 +35,33 @@ const routeKind: KindDeclaration = {
   columns: { deploymentId: { type: 'text', immutable: true }, deploymentName: { type: 'text' } },
   unique: [{ name: 'route of a deployment', columns: ['deploymentName'] }],
   history: 'kept',
+};
+
+/** How deployments were when somebody last looked, under the deployment's id. */
+const deploymentHealthKind: KindDeclaration = {
+  name: 'deployment_health',
+  columns: { deploymentId: { type: 'text', immutable: true }, checkedAt: { type: 'integer' } },
+  history: 'none',
+};
+
+/** Revisions: what was changed in a deployment, before and after, numbered within it. */
+const deploymentRevisionKind: KindDeclaration = {
+  name: 'deployment_revision',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    number: { type: 'integer', immutable: true },
+    /** The version that answers once it is in force. */
+    versionId: { type: 'text', immutable: true },
+    strategy: { type: 'text', immutable: true },
+    rolloutStatus: { type: 'text' },
+    rolloutId: { type: 'text', optional: true, immutable: true },
+    createdBy: { type: 'text', immutable: true },
+    endedAt: { type: 'integer', optional: true },
+  },
+  unique: [{ name: 'revision of a deployment', columns: ['deploymentId', 'number'] }],
+  indexes: [['rolloutId'], ['versionId']],
+  history: 'kept',
+  immutableBody: true,
 };
 
 /** Rollouts: durable state machines from one version to the next. */
@@ -50,6 +87,8 @@ const rolloutKind: KindDeclaration = {
 /** The kinds that deployments keep. */
 export const deploymentsKinds: readonly KindDeclaration[] = [
   deploymentKind,
+  deploymentHealthKind,
+  deploymentRevisionKind,
   routeKind,
   rolloutKind,
 ];

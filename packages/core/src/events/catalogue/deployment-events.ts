@@ -1,7 +1,15 @@
 import { z } from 'zod';
-import { count, defineEvent, type EventDefinition, figure, figures, text } from './define-event.ts';
+import {
+  count,
+  defineEvent,
+  type EventDefinition,
+  figure,
+  figures,
+  text,
+  texts,
+} from './define-event.ts';
 
-/** A deployment was made. */
+/** A deployment was made, or answers again after it was stopped. */
 export interface DeploymentStarted {
   /** The deployment's name. */
   readonly deployment: string;
@@ -28,7 +36,7 @@ export interface DeploymentChanged {
   readonly reason: string;
 }
 
-/** A version could not be deployed. */
+/** A deployment does not answer. */
 export interface DeploymentFailed {
   /** The deployment's name. */
   readonly deployment: string;
@@ -37,6 +45,26 @@ export interface DeploymentFailed {
   readonly error: string;
   /** The version that answers instead, if one does. */
   readonly rollbackVersion?: string;
+}
+
+/** A deployment's configuration was changed. */
+export interface DeploymentConfigured {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly deploymentId: string;
+  /** The number of the revision that it is. */
+  readonly revision: number;
+  /** The parts that differ, such as `serving`. */
+  readonly changed: readonly string[];
+  readonly reason: string;
+}
+
+/** A version is no longer kept loaded for an instant return. */
+export interface VersionReleased {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly deploymentId: string;
+  readonly versionId: string;
 }
 
 /** Requests go to other versions, or in other shares. */
@@ -104,6 +132,10 @@ export interface DeploymentEventPayloads {
   readonly 'deployment.degraded': DeploymentChanged;
   readonly 'deployment.recovered': DeploymentChanged;
   readonly 'deployment.failed': DeploymentFailed;
+  readonly 'deployment.configured': DeploymentConfigured;
+  readonly 'deployment.stopped': DeploymentChanged;
+  readonly 'deployment.removed': DeploymentChanged;
+  readonly 'deployment.version_released': VersionReleased;
   readonly 'deployment.rolled_back': RolloutDecided;
   readonly 'traffic.shifted': TrafficShifted;
   readonly 'rollout.started': RolloutStarted;
@@ -140,7 +172,7 @@ export const deploymentEvents: {
 } = {
   'deployment.started': defineEvent<DeploymentStarted>({
     ...ofDeployment,
-    meaning: 'A deployment was made.',
+    meaning: 'A deployment was made, or answers again after it was stopped.',
     alias: 'model.deployed',
     fields: {
       deployment: text,
@@ -154,28 +186,25 @@ export const deploymentEvents: {
   'deployment.healthy': defineEvent<DeploymentHealthy>({
     ...ofDeployment,
     meaning: 'A deployment answers for the first time; monitoring waits for it.',
-    reserved: true,
     fields: { deployment: text, deploymentId: text, versionId: text, replicas: count },
     example: { deployment, deploymentId, versionId, replicas: 2 },
   }),
   'deployment.degraded': defineEvent<DeploymentChanged>({
     ...ofDeployment,
     meaning: 'A deployment answers worse than it should.',
-    reserved: true,
     fields: changedFields,
     example: { deployment, deploymentId, reason: '1 of 2 replicas is not ready' },
   }),
   'deployment.recovered': defineEvent<DeploymentChanged>({
     ...ofDeployment,
     meaning: 'A deployment answers again as it should.',
-    reserved: true,
     fields: changedFields,
     example: { deployment, deploymentId, reason: '2 of 2 replicas are ready' },
   }),
   'deployment.failed': defineEvent<DeploymentFailed>({
     ...ofDeployment,
-    meaning: 'A version could not be deployed.',
-    reserved: true,
+    meaning:
+      'A deployment does not answer: its version cannot be loaded, or none of its replicas lives.',
     fields: {
       deployment: text,
       deploymentId: text,
@@ -190,6 +219,42 @@ export const deploymentEvents: {
       error: 'the model could not be loaded: weights.json is missing',
       rollbackVersion: former,
     },
+  }),
+  'deployment.configured': defineEvent<DeploymentConfigured>({
+    ...ofDeployment,
+    meaning: 'A deployment is run in another way from now on.',
+    fields: {
+      deployment: text,
+      deploymentId: text,
+      revision: count,
+      changed: texts,
+      reason: z.string(),
+    },
+    example: {
+      deployment,
+      deploymentId,
+      revision: 4,
+      changed: ['serving'],
+      reason: 'more traffic',
+    },
+  }),
+  'deployment.stopped': defineEvent<DeploymentChanged>({
+    ...ofDeployment,
+    meaning: 'A deployment answers nothing until it is started again.',
+    fields: changedFields,
+    example: { deployment, deploymentId, reason: 'nobody asks any more' },
+  }),
+  'deployment.removed': defineEvent<DeploymentChanged>({
+    ...ofDeployment,
+    meaning: 'A deployment is being removed; what it has done stays in history and audit.',
+    fields: changedFields,
+    example: { deployment, deploymentId, reason: 'replaced by fraud-api-2' },
+  }),
+  'deployment.version_released': defineEvent<VersionReleased>({
+    ...ofDeployment,
+    meaning: 'A version that answers no longer is not kept loaded any more.',
+    fields: { deployment: text, deploymentId: text, versionId: text },
+    example: { deployment, deploymentId, versionId: former },
   }),
   'deployment.rolled_back': defineEvent<RolloutDecided>({
     ...ofDeployment,
