@@ -39,7 +39,11 @@ export class EventNotifier {
     do {
       this.#again = false;
       try {
-        await this.#database.read('SELECT pg_notify($1, $2)', [channelOf(this.#database), '']);
+        await this.#database.read(
+          // A message gives its transaction a number, and so a wait for the disk, which none is worth.
+          "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
+          [channelOf(this.#database), ''],
+        );
       } catch (error) {
         this.#logger?.debug({ component: 'store-pg', error }, 'Events could not be announced.');
       }
