@@ -129,9 +129,7 @@ export class PgSeriesStore implements SeriesStore {
     keys?: readonly string[],
   ): Promise<ReadonlyMap<string, ReadonlyMap<string, SeriesSummary>>> {
     this.#assertOpen();
-    return await this.#db.snapshot((transaction) =>
-      readSummaries(transaction, this.#numbers, workspace, owners, keys),
-    );
+    return await readSummaries(this.#db, this.#numbers, workspace, owners, keys);
   }
 
   async points(

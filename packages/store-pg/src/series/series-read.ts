@@ -20,6 +20,7 @@ import {
   stateOf,
   toSummary,
 } from '@keelson/core/sql';
+import type { PgDatabase } from '../connection/pg-database.ts';
 import type { PgTransaction } from '../connection/pg-server.ts';
 import { numberList } from './number-list.ts';
 import type { SeriesNumbers } from './series-numbers.ts';
@@ -40,8 +41,41 @@ interface Piece {
   readonly id: number | undefined;
 }
 
-/** Summaries of runs, folded and unfolded points together: owner → summaries by key ascending. */
+/**
+ * Summaries of runs, folded and unfolded points together: owner → summaries by key ascending. Of one run it asks
+ * first whether it can have any, as many runs end without points.
+ */
 export async function readSummaries(
+  database: PgDatabase,
+  numbers: SeriesNumbers,
+  workspace: string,
+  owners: readonly string[],
+  keys: readonly string[] | undefined,
+): Promise<Map<string, Map<string, SeriesSummary>>> {
+  const [only] = owners;
+  if (only === undefined) return new Map();
+  if (owners.length === 1 && !(await mayHavePoints(database, workspace, only))) return new Map();
+  return await database.snapshot((transaction) =>
+    summariesIn(transaction, numbers, workspace, owners, keys),
+  );
+}
+
+/** Points that lie unfolded are not looked into: any run may have some of them. */
+async function mayHavePoints(
+  database: PgDatabase,
+  workspace: string,
+  owner: string,
+): Promise<boolean> {
+  const [row] = await database.read(
+    `SELECT EXISTS (SELECT 1 FROM ${database.name('segment')}) OR EXISTS (
+       SELECT 1 FROM ${database.name('entity')} e JOIN ${database.name('summary')} s ON s.rid = e.rid
+       WHERE e.ws = $1 AND e.id = $2) AS may`,
+    [workspace, owner],
+  );
+  return row?.['may'] === true;
+}
+
+async function summariesIn(
   transaction: PgTransaction,
   numbers: SeriesNumbers,
   workspace: string,
