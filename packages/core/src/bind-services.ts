@@ -111,12 +111,13 @@ export function bindServices(
     ...optional('options', options.tracking),
     ...optional('systemMetrics', options.systemMetrics),
   };
-  const { noteLostPoints, runCare, ...tracking } = createTracking(scope, trackingParts);
+  const { noteLostPoints, runCare, ...tracks } = createTracking(scope, trackingParts);
+  const { runsInCommits: _, ...tracking } = tracks;
   const enforced = scope.authorizer !== openAuthorizer;
   // Whoever may run a pipeline need not be allowed to log to its runs by hand.
   const tracker = enforced
     ? createTracking({ ...scope, authorizer: openAuthorizer }, trackingParts)
-    : tracking;
+    : tracks;
   const times = retentionTimes(options.events?.retention);
   const counted = meteredEvents(scope, createEvents(scope, owners, parts.drive), parts.metrics);
   const events = createPlatformEvents(scope, counted, {

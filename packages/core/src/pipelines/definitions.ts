@@ -3,7 +3,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { commitChanges } from '../operations/decide-and-commit.ts';
-import type { PipelineDefinition } from './definition.ts';
+import { type PipelineDefinition, runsOn } from './definition.ts';
 import { dependentsOf } from './step-graph.ts';
 
 /** A definition with what is asked of it again and again. */
@@ -12,6 +12,8 @@ export interface LoadedDefinition {
   readonly digest: string;
   readonly steps: ReadonlyMap<string, PipelineDefinition['steps'][number]>;
   readonly dependents: ReadonlyMap<string, readonly string[]>;
+  /** All that its steps run on, as their records say it. */
+  readonly places: ReadonlySet<string>;
 }
 
 /** The stored definitions of a workspace; they never change, so that each is read once. */
@@ -44,7 +46,11 @@ export function createDefinitions(
         );
       }
       const steps = new Map(definition.steps.map((step) => [step.name, step]));
-      loaded = { definition, digest, steps, dependents: dependentsOf(definition.steps) };
+      loaded = {
+        ...{ definition, digest, steps },
+        dependents: dependentsOf(definition.steps),
+        places: new Set(definition.steps.map((step) => runsOn(step, digest))),
+      };
       known.set(digest, loaded);
     }
     return loaded;

@@ -63,11 +63,19 @@ export class StepEngine {
     return this.#waiting.get(stepId)?.reason;
   }
 
-  /** Claims as many steps (of these executions) as there is room for, and starts them; answers how many. */
-  async pump(executions?: readonly string[]): Promise<number> {
+  /**
+   * Claims as many steps (of these executions, whose steps all run on `places`) as there is room for, and starts
+   * them; answers how many.
+   */
+  async pump(executions?: readonly string[], places?: ReadonlySet<string>): Promise<number> {
     const { functions, concurrency, supervised } = this.#parts;
-    const here = [...functions.digests.map((digest) => `function:${digest}`), 'executor:inline'];
-    const tasks = this.#parts.executors().map((name) => `executor:${name}`);
+    const asked = (place: string): boolean => places?.has(place) ?? true;
+    const functionsHere = functions.digests.map((digest) => `function:${digest}`);
+    const here = [...functionsHere, 'executor:inline'].filter(asked);
+    const tasks = this.#parts
+      .executors()
+      .map((name) => `executor:${name}`)
+      .filter(asked);
     const inProcess = await this.#fill(here, concurrency, executions, false);
     const supervising =
       tasks.length === 0 ? 0 : await this.#fill(tasks, supervised, executions, true);

@@ -10,6 +10,11 @@ export interface ExecutionRecords {
   find(id: string): Promise<ExecutionState | undefined>;
   /** NOT_FOUND when there is none. */
   get(id: string): Promise<ExecutionState>;
+  /**
+   * As this process has read it last, within so many ms, whenever that was where they are left out: for who
+   * commits only what is right while its revision is the same, and reads it where it is not.
+   */
+  remembered(id: string, withinMs?: number): ExecutionState | undefined;
   step(executionId: string, step: string, mapKey?: string): Promise<StepState | undefined>;
   stepById(id: string): Promise<StepState | undefined>;
   /** Those of the names, in their order; missing ones are left out. */
@@ -25,13 +30,21 @@ export interface ExecutionRecords {
   ): Promise<readonly StepState[]>;
 }
 
+/** Executions that are remembered as they were read last. */
+const maxRemembered = 1000;
+
 /** Reads of the scope's workspace. */
 export function createExecutionRecords(scope: Scope): ExecutionRecords {
   const { metadata, workspace } = scope;
+  const last = new Map<string, { readonly execution: ExecutionState; readonly at: number }>();
 
   async function find(id: string): Promise<ExecutionState | undefined> {
     const record = await metadata.find(workspace, 'execution', id, { facets: ['tags'] });
-    return record && executionFromRecord(record);
+    if (record === undefined) return undefined;
+    const execution = executionFromRecord(record);
+    if (last.size >= maxRemembered) last.clear();
+    last.set(id, { execution, at: performance.now() });
+    return execution;
   }
 
   async function stepById(id: string): Promise<StepState | undefined> {
@@ -42,6 +55,14 @@ export function createExecutionRecords(scope: Scope): ExecutionRecords {
   return {
     find,
     stepById,
+
+    remembered(id, withinMs = Number.POSITIVE_INFINITY) {
+      const known = last.get(id);
+      return known !== undefined && performance.now() - known.at <= withinMs
+        ? known.execution
+        : undefined;
+    },
+
     step: (executionId, step, mapKey = '') => stepById(stepExecutionId(executionId, step, mapKey)),
 
     async parentOf({ id, parentStep }) {

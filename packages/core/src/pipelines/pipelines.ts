@@ -103,7 +103,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     tracked: link.tracked,
     lossLimit: options.lossLimit ?? 50,
     ...given('admissions', admissions),
-    caching,
+    ...{ caching, link },
   });
   const leases = new StepLeases(scope, {
     owner,
@@ -161,7 +161,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
       (
         await waitForExecution(
           scope,
-          { records, engine, leases, settling, link, functions },
+          { records, definitions, engine, leases, settling, link, functions },
           id,
           given('signal', signal),
         )
@@ -298,7 +298,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
         typeof target === 'string'
           ? target
           : assertObject(target, 'pipelines.wait of an execution').id;
-      const parts = { records, engine, leases, settling, link, functions };
+      const parts = { records, definitions, engine, leases, settling, link, functions };
       const ended = await waitForExecution(scope, parts, id, settings);
       const { definition } = await definitions.get(ended.definition);
       const step =

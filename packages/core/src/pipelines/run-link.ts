@@ -1,8 +1,10 @@
 import type { Scope } from '../contracts/scope.ts';
+import { isKeelsonError } from '../errors.ts';
 import { decideAndCommit } from '../operations/decide-and-commit.ts';
 import { stepTags } from '../registry/step-origins.ts';
 import type { ActiveRun } from '../tracking/active-run.ts';
 import type { Runs } from '../tracking/runs.ts';
+import type { BeginningInCommit, EndInCommit, RunsInCommits } from '../tracking/runs-in-commits.ts';
 import { derivedId, type ExecutionState } from './execution.ts';
 import { replaceExecution } from './execution-changes.ts';
 import { type ExecutionRecords, equals } from './execution-records.ts';
@@ -10,7 +12,9 @@ import { hasEnded } from './execution-state.ts';
 import { attemptRunId, type StepState, stepExecutionId, stepLabel } from './step-execution.ts';
 
 /** What pipelines need of tracking; its service fits as it is. */
-export type RunTracker = Pick<Runs, 'startRun' | 'resumeRun' | 'findRun'>;
+export interface RunTracker extends Pick<Runs, 'startRun' | 'resumeRun' | 'findRun'> {
+  readonly runsInCommits?: RunsInCommits;
+}
 
 /**
  * Lets runs of tracking stand for executions and, nested in them, for attempts of steps. Their ids are
@@ -26,6 +30,14 @@ export interface RunLink {
     attempt: number,
     adopted: boolean,
   ): Promise<ActiveRun | undefined>;
+  /** The same in the commit of the attempt's start; undefined where the run has to come after it. */
+  beginning(
+    execution: ExecutionState,
+    step: Pick<StepState, 'step' | 'mapKey'>,
+    attempt: number,
+  ): Promise<BeginningInCommit | undefined>;
+  /** The end of an attempt's run in the commit of the step's completion; undefined where it comes before. */
+  ending(run: ActiveRun | undefined): Promise<EndInCommit | undefined>;
   /** Ends the run of an execution that has ended; once is enough, again does no harm. */
   close(execution: ExecutionState): Promise<void>;
   /** Ends runs of executions that nobody has; answers whether there were any. */
@@ -39,6 +51,8 @@ export function createRunLink(
   tracker: RunTracker | undefined,
 ): RunLink {
   const opened = new Map<string, Promise<ActiveRun>>();
+  /** Of those, the ones that are open: what is nested in them need not ask for them. */
+  const there = new Map<string, ActiveRun>();
 
   /** The execution's run, RUNNING: made, taken over, or (after a retry or a reaper) reopened. */
   async function openRun(of: RunTracker, execution: ExecutionState): Promise<ActiveRun> {
@@ -56,12 +70,15 @@ export function createRunLink(
   }
 
   function executionRun(of: RunTracker, execution: ExecutionState): Promise<ActiveRun> {
-    const key = `${execution.id}:${execution.round}`;
+    const key = keyOf(execution);
     let run = opened.get(key);
     if (run === undefined) {
       run = openRun(of, execution);
       opened.set(key, run);
-      run.catch(() => opened.delete(key));
+      run.then(
+        (open) => there.set(key, open),
+        () => opened.delete(key),
+      );
     }
     return run;
   }
@@ -74,7 +91,8 @@ export function createRunLink(
       const run = await openRun(tracker, execution);
       await run.finish(status, execution.failure?.message ?? execution.cancelReason);
     }
-    opened.delete(`${execution.id}:${execution.round}`);
+    opened.delete(keyOf(execution));
+    there.delete(keyOf(execution));
     await decideAndCommit(scope, async () => {
       const current = await records.get(execution.id);
       const over = current.runOpen && current.round === execution.round && hasEnded(current.status);
@@ -92,23 +110,29 @@ export function createRunLink(
     async attempt(execution, step, attempt, adopted) {
       if (tracker === undefined) return undefined;
       const parent = await executionRun(tracker, execution);
-      const id = attemptRunId(execution.id, step.step, attempt, step.mapKey);
+      const options = attemptOptions(execution, step, attempt, parent);
       // Of an attempt that was adopted: it goes on.
-      if (adopted && (await tracker.findRun(id)) !== undefined) return tracker.resumeRun(id);
-      return tracker.startRun({
-        id,
-        experiment: experimentOf(execution),
-        name: attempt === 1 ? stepLabel(step) : `${stepLabel(step)} (attempt ${attempt})`,
-        parentRunId: parent.id,
-        sourceType: 'PIPELINE',
-        environment: false,
-        tags: {
-          [stepTags.execution]: execution.id,
-          'keelson.step': step.step,
-          [stepTags.stepExecution]: stepExecutionId(execution.id, step.step, step.mapKey),
-        },
-      });
+      if (adopted && (await tracker.findRun(options.id)) !== undefined) {
+        return tracker.resumeRun(options.id);
+      }
+      return tracker.startRun(options);
     },
+
+    async beginning(execution, step, attempt) {
+      const parent = there.get(keyOf(execution));
+      if (parent === undefined) return undefined;
+      try {
+        const options = attemptOptions(execution, step, attempt, parent);
+        return await tracker?.runsInCommits?.start(options);
+      } catch (error) {
+        // A run that cannot begin fails the attempt, which has to begin for that.
+        if (isKeelsonError(error)) return undefined;
+        throw error;
+      }
+    },
+
+    ending: async (run) =>
+      run === undefined ? undefined : tracker?.runsInCommits?.finish(run, 'COMPLETED'),
 
     async sweep() {
       if (tracker === undefined) return false;
@@ -125,6 +149,33 @@ export function createRunLink(
       return left.length > 0;
     },
   };
+}
+
+/** How the run of an attempt begins. */
+function attemptOptions(
+  execution: ExecutionState,
+  step: Pick<StepState, 'step' | 'mapKey'>,
+  attempt: number,
+  parent: ActiveRun,
+) {
+  return {
+    id: attemptRunId(execution.id, step.step, attempt, step.mapKey),
+    experiment: experimentOf(execution),
+    name: attempt === 1 ? stepLabel(step) : `${stepLabel(step)} (attempt ${attempt})`,
+    parentRunId: parent.id,
+    sourceType: 'PIPELINE',
+    environment: false,
+    tags: {
+      [stepTags.execution]: execution.id,
+      'keelson.step': step.step,
+      [stepTags.stepExecution]: stepExecutionId(execution.id, step.step, step.mapKey),
+    },
+  } as const;
+}
+
+/** A retry has a run that is opened anew. */
+function keyOf({ id, round }: ExecutionState): string {
+  return `${id}:${round}`;
 }
 
 const endedStatuses = ['COMPLETED', 'FAILED', 'CANCELLED'];

@@ -332,7 +332,8 @@ function isOverdue(scope: Pick<Scope, 'clock'>, execution: ExecutionState): bool
   return status === 'RUNNING' && deadlineAt !== undefined && deadlineAt <= scope.clock.now();
 }
 
-function isUnsettled(scope: Pick<Scope, 'clock'>, execution: ExecutionState): boolean {
+/** Whether there is something to go on with, as far as the execution is known. */
+export function isUnsettled(scope: Pick<Scope, 'clock'>, execution: ExecutionState): boolean {
   const ended = execution.status === 'RUNNING' && execution.openSteps === 0;
   return ended || execution.phase !== undefined || isOverdue(scope, execution);
 }

@@ -103,7 +103,9 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     const outputs = values.sink(state, controller.signal);
     const siblings = new Siblings();
     try {
-      tracked = await parts.link.attempt(begun.execution, state, begun.attempt, begun.adopted);
+      tracked =
+        begun.run ??
+        (await parts.link.attempt(begun.execution, state, begun.attempt, begun.adopted));
       outcome = await work(leased, begun, outputs, tracked, siblings);
       finished =
         outcome.value instanceof FurtherSteps
@@ -274,10 +276,12 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
   ): Promise<void> {
     const { state } = leased;
     const { attempt } = begun;
-    // First the run, so that what the step has logged is durable once the step counts as completed.
-    await tracked?.finish('COMPLETED');
+    // What the step has logged is durable once it counts as completed: its run ends in that commit, or before.
+    const together = begun.step.repeat === undefined ? await parts.link.ending(tracked) : undefined;
+    if (together === undefined) await tracked?.finish('COMPLETED');
     const claim = () => leased.claim;
     let repeats = false;
+    let { started } = begun;
     try {
       const again = await parts.conditions.repeats(begun, result.output);
       if (again !== undefined) {
@@ -286,24 +290,46 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         await forgetCheckpoints(begun);
         await leases.held(leased, () => commits.repeat(claim, attempt, result, again));
       } else {
-        await leases.held(leased, () => commits.complete(claim, attempt, result));
+        await leases.held(leased, () => {
+          const using = { started, ends: together?.changes };
+          started = undefined;
+          return commits.complete(claim, attempt, result, using);
+        });
         leased.completed = true;
+        together?.done();
         const enough = await parts.conditions.stops(begun, result.output);
         if (enough) {
           await parts.stopSiblings(state, `item ${Number(state.mapKey)} met: ${enough}`);
         }
       }
     } catch (error) {
+      if (!leased.completed) together?.undo();
+      const open = leased.completed || together === undefined ? undefined : tracked;
       if (isKeelsonError(error, 'LOST')) {
         log('info', state, 'Its result is discarded: it was ended elsewhere.', error);
+        // The run of a task goes on with the task.
+        const why = 'Its result was discarded: the step was ended or taken over by somebody else.';
+        if (!isExternal(state)) await abandoned(state, open, why);
         return;
       }
-      if (leased.completed || classifyFailure(error) === 'transient') throw error;
-      await failed(leased, begun, error, undefined);
+      if (leased.completed || classifyFailure(error) === 'transient') {
+        await abandoned(state, open, describeFailure(error).message);
+        throw error;
+      }
+      await failed(leased, begun, error, open);
       return;
     }
     if (leased.completed) await forgetCheckpoints(begun);
     if (isExternal(state)) await release(begun, leased.completed || repeats);
+  }
+
+  /** Another attempt will have another run. */
+  async function abandoned(state: StepState, run: Run, why: string): Promise<void> {
+    try {
+      await run?.finish('KILLED', why);
+    } catch (error) {
+      log('debug', state, 'Its run could not be ended; a reaper will.', error);
+    }
   }
 
   /** An execution of what the step has returned, made in the commit by which the step waits for it. */

@@ -31,6 +31,7 @@ import {
 } from './step-changes.ts';
 import { type AttemptDetails, type StepState, stepLabel } from './step-execution.ts';
 import { afterFailure, type StepFailure } from './step-policy.ts';
+import type { Started } from './step-turn.ts';
 
 /** How an attempt failed. */
 export interface FailedHow {
@@ -51,7 +52,19 @@ export interface FailedHow {
 export interface StepCommits {
   /** The executor has taken it. */
   submitted(claim: () => ClaimKey, attempt: number, task: TaskHandle): Promise<void>;
-  complete(claim: () => ClaimKey, attempt: number, result: StepResult): Promise<void>;
+  /**
+   * `started`, what is known without reading, is good for one call: where somebody has changed it, or an
+   * outcome is unknown, the next reads. So is what `ends`, a run of tracking say, puts into the commit.
+   */
+  complete(
+    claim: () => ClaimKey,
+    attempt: number,
+    result: StepResult,
+    using?: {
+      readonly started?: Started | undefined;
+      readonly ends?: (() => Promise<readonly Change[]>) | undefined;
+    },
+  ): Promise<void>;
   /** It runs once more with what it has put out. */
   repeat(claim: () => ClaimKey, attempt: number, result: StepResult, reason: string): Promise<void>;
   /** It waits for an execution that `create` makes in the same commit. */
@@ -103,7 +116,8 @@ export function createStepCommits(
     const { dependents } = await definitions.get(state.definition);
     const all = dependentsIn(execution, dependents.get(state.step) ?? []);
     const told = state.mapKey === '' ? all : [];
-    if (!isLastStep(execution)) return { dependents: told };
+    // An item leaves its fan-out open, whatever was counted when the execution was read.
+    if (state.mapKey !== '' || !isLastStep(execution)) return { dependents: told };
     const outcome = await readOutcome(scope, records, execution, last);
     const parent = await records.parentOf(execution);
     return { dependents: told, outcome, ...(parent === undefined ? {} : { parent }) };
@@ -175,17 +189,21 @@ export function createStepCommits(
         ...(await abandon(held.state)),
       ]),
 
-    async complete(claim, attempt, result) {
+    async complete(claim, attempt, result, { started, ends } = {}) {
       const { id } = claim();
+      let known = started;
       const done = await decideAndCommit(scope, async () => {
-        const state = await running(id, attempt);
+        const at = known;
+        known = undefined;
+        const state = at?.state ?? (await running(id, attempt));
         if (state === 'ended') return { changes: [], result: undefined };
-        const execution = await records.get(state.executionId);
+        const execution = at?.execution ?? (await records.get(state.executionId));
         const follows = await following(execution, { state, artifacts: result.artifacts });
         const filled =
           state.cacheKey === undefined ? [] : ((await caching?.fill(state, result)) ?? []);
         const edges = await edgesOf(state, result);
-        const whole = { ...result, changes: [...(result.changes ?? []), ...filled, ...edges] };
+        const also = [...filled, ...edges, ...((await ends?.()) ?? [])];
+        const whole = { ...result, changes: [...(result.changes ?? []), ...also] };
         const held = { state, claim: claim() };
         return {
           changes: completeStep(scope, held, execution, whole, follows, tracked),

@@ -105,6 +105,7 @@ export interface StepState extends StepExecution {
   readonly facts: StepExecution;
   readonly revision: number;
   readonly body: JsonObject;
+  readonly record: StoredRecord;
   readonly definition: string;
   readonly pipeline: string;
   readonly correlationId: string;
@@ -138,6 +139,7 @@ export function stepFromRecord(record: StoredRecord): StepState {
     facts,
     revision: record.revision,
     body,
+    record,
     definition: c['definition'] as string,
     pipeline: c['pipeline'] as string,
     correlationId: body['correlationId'] as string,
@@ -268,6 +270,21 @@ export function outputPath(
   const { pipeline, executionId, step, mapKey } = where;
   const item = mapKey === '' ? '' : `/items/${mapKey}`;
   return `pipelines/${pipeline}/runs/${executionId}/steps/${step}${item}/outputs/${name}`;
+}
+
+/** The step as a replacement of it leaves it, once that is committed and has brought it to `revision`. */
+export function replacedStep(
+  { record }: StepState,
+  { columns = {}, body = record.body }: Extract<Change, { op: 'replace' }>,
+  commit: { readonly at: number; readonly revision: number },
+): StepState {
+  return stepFromRecord({
+    ...record,
+    columns: { ...record.columns, ...columns },
+    body,
+    revision: commit.revision,
+    updatedAt: commit.at,
+  });
 }
 
 /** A change of a step's record that expects it as it was read. */

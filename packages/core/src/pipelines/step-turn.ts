@@ -1,9 +1,10 @@
 import type { Resources } from '../contracts/executor.ts';
-import type { Change, ClaimKey } from '../contracts/metadata-store.ts';
+import type { Change, ClaimKey, CommitResult } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { commitChanges, jitter } from '../operations/decide-and-commit.ts';
+import type { ActiveRun } from '../tracking/active-run.ts';
 import type { Admission, Admissions, Allocated } from './admission/admission.ts';
 import type { CacheKey, StepCaching } from './cache/step-caching.ts';
 import type { StepDefinition } from './definition.ts';
@@ -22,6 +23,7 @@ import {
   type StepOrigins,
 } from './lineage/step-edges.ts';
 import { stepEvent } from './pipeline-emits.ts';
+import type { RunLink } from './run-link.ts';
 import type { Settling } from './settling.ts';
 import {
   adoptStep,
@@ -36,7 +38,7 @@ import {
 } from './step-changes.ts';
 import type { StepCommits } from './step-commits.ts';
 import type { StepConditions } from './step-conditions.ts';
-import { type StepState, stepExecutionId, stepLabel } from './step-execution.ts';
+import { replacedStep, type StepState, stepExecutionId, stepLabel } from './step-execution.ts';
 import { classifyFailure, describeFailure } from './step-policy.ts';
 import type { InputsGiven, StepValues } from './step-values.ts';
 
@@ -51,8 +53,18 @@ export interface Begun {
   readonly inputs: () => Promise<InputsGiven>;
   /** What went into it, for the lineage; of one that was adopted, the edges tell. */
   readonly origins?: StepOrigins;
+  /** Its run of tracking, where that began in the commit of the start. */
+  readonly run?: ActiveRun;
+  /** What the commit of the start has left: good for its end, as long as nobody has changed it. */
+  readonly started?: Started;
   readonly adopted: boolean;
   readonly allocated: Allocated;
+}
+
+/** A step that runs, and its execution, as they are known without being read. */
+export interface Started {
+  readonly state: StepState;
+  readonly execution: ExecutionState;
 }
 
 /** What is due of a step that was claimed. */
@@ -74,6 +86,7 @@ export interface TurnParts {
   readonly conditions: StepConditions;
   readonly admissions?: Admissions;
   readonly caching?: StepCaching;
+  readonly link: Pick<RunLink, 'beginning'>;
   /** Who runs the attempts, for the record. */
   readonly owner: JsonObject;
   /** Whether runs of tracking stand for executions. */
@@ -105,7 +118,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
           return { do: 'nothing' };
         }
         try {
-          return await turn({ state, claim: claim() }, claim);
+          return await turn({ state, claim: claim() }, claim, attempt === 1);
         } catch (error) {
           // Somebody else was quicker with the step, its execution, a pool or a key: look again.
           if (!isKeelsonError(error, 'STALE', 'CONFLICT') || attempt === tries) throw error;
@@ -115,9 +128,11 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     },
   };
 
-  async function turn(held: HeldStep, claim: () => ClaimKey): Promise<Turn> {
+  /** At the `first` try by what this process knows: a commit that finds it otherwise is STALE or CONFLICT. */
+  async function turn(held: HeldStep, claim: () => ClaimKey, first: boolean): Promise<Turn> {
     const { state } = held;
-    const execution = await records.get(state.executionId);
+    const known = first ? records.remembered(state.executionId) : undefined;
+    const execution = known && goesOn(known) ? known : await records.get(state.executionId);
     const loaded = await parts.definitions.get(state.definition);
     const step = loaded.steps.get(state.step);
     if (step === undefined) {
@@ -149,16 +164,20 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
         return nothing;
       }
     }
-    return start(held, claim, execution, loaded, step);
+    return start({ held, execution, loaded, step }, claim, first);
   }
 
   async function start(
-    held: HeldStep,
+    due: {
+      readonly held: HeldStep;
+      readonly execution: ExecutionState;
+      readonly loaded: LoadedDefinition;
+      readonly step: StepDefinition;
+    },
     claim: () => ClaimKey,
-    execution: ExecutionState,
-    loaded: LoadedDefinition,
-    step: StepDefinition,
+    first: boolean,
   ): Promise<Turn> {
+    const { held, execution, loaded, step } = due;
     const { state } = held;
     const of = { state, loaded, execution };
     let inputs: InputsGiven;
@@ -176,9 +195,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     }
     const lost = state.status === 'RUNNING';
     const cache = await cacheOf(step, loaded, execution, inputs);
-    const known = lost
-      ? undefined
-      : cache.key && (await fromCache({ held, execution, loaded, step, inputs }, cache.key));
+    const known = lost ? undefined : cache.key && (await fromCache({ ...due, inputs }, cache.key));
     if (known !== undefined && 'do' in known) return known;
     const unfit = cache.key && (await parts.caching?.unfit(step, cache.key));
     const fit = unfit === undefined ? cache.key : undefined;
@@ -196,6 +213,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
     const items = admission === undefined ? undefined : itemPlace(step, state);
     const attempt = state.attempt + 1;
     const origins = await originsOf(attempt, loaded, step, inputs, key);
+    const run = first ? await parts.link.beginning(execution, state, attempt) : undefined;
     const changes = startStep(scope, held, execution, {
       lineage: await newEdges(scope, edgesInto(state, origins), attempt === 1),
       owner,
@@ -212,8 +230,9 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
       ...(key === undefined ? {} : { cacheKey: key.key }),
       ...(note === undefined ? {} : { cacheNote: note }),
     });
+    let committed: CommitResult;
     try {
-      await commit(changes);
+      committed = await commitChanges(scope, [...changes, ...(run?.changes ?? [])]);
     } catch (error) {
       const full = isKeelsonError(error, 'CONFLICT') && error.details['column'] === 'runningItems';
       if (!full) throw error;
@@ -225,6 +244,8 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
         ...{ execution, state, step, attempt, origins, allocated },
         inputs: () => Promise.resolve(inputs),
         adopted: false,
+        ...given('run', run?.opened()),
+        ...given('started', startedBy(changes, committed, state, execution)),
       },
     };
   }
@@ -423,6 +444,28 @@ export function isExternal({ runsOn }: Pick<StepState, 'runsOn'>): boolean {
 
 function waitsForOthers(state: StepState): boolean {
   return (state.items !== undefined && state.mapKey === '') || state.childExecutionId !== undefined;
+}
+
+/** Whether steps of it may start, as far as it is known. */
+function goesOn({ status, phase, paused }: ExecutionState): boolean {
+  return !hasEnded(status) && phase === undefined && !paused;
+}
+
+/** Undefined where the commit has changed the execution too. */
+function startedBy(
+  changes: readonly Change[],
+  { at, revisions }: CommitResult,
+  state: StepState,
+  execution: ExecutionState,
+): Started | undefined {
+  if (execution.status !== 'RUNNING') return undefined;
+  for (const [i, change] of changes.entries()) {
+    if (change.op !== 'replace' || change.id !== state.id) continue;
+    const revision = revisions[i];
+    if (revision === undefined) return undefined;
+    return { state: replacedStep(state, change, { at, revision }), execution };
+  }
+  return undefined;
 }
 
 /** The place of an item among those that may run at once. */

@@ -2,12 +2,13 @@ import type { StoredEvent } from '../contracts/event.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { ownerState } from '../process-owner.ts';
+import type { Definitions } from './definitions.ts';
 import type { StepEngine, StepNews } from './engine.ts';
 import type { ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { hasEnded } from './execution-state.ts';
 import type { RunLink } from './run-link.ts';
-import type { Settling } from './settling.ts';
+import { isUnsettled, type Settling } from './settling.ts';
 import type { StepFunctions } from './step-functions.ts';
 import type { StepLeases } from './step-leases.ts';
 
@@ -24,6 +25,7 @@ export interface WaitOptions {
 /** What waiting needs. */
 export interface WaitingParts {
   readonly records: ExecutionRecords;
+  readonly definitions: Pick<Definitions, 'get'>;
   readonly engine: StepEngine;
   readonly leases: StepLeases;
   readonly settling: Settling;
@@ -32,6 +34,8 @@ export interface WaitingParts {
 }
 
 const restMs = 250;
+/** So old may be what a step's end has left in memory, when it wakes a waiter. */
+const recentMs = 20;
 const explainAfterMs = 1000;
 
 /**
@@ -50,19 +54,22 @@ export async function waitForExecution(
   const voice = new Voice(scope, parts);
   // With those that its steps have asked for.
   let family: readonly string[] = [executionId];
+  let withinMs = Number.NEGATIVE_INFINITY;
   try {
     await leases.lookForDead();
     for (;;) {
       waker.assertGoing(executionId);
-      const execution = await records.get(executionId);
+      const known = records.remembered(executionId, withinMs);
+      const execution = known ?? (await records.get(executionId));
+      withinMs = recentMs;
       await events?.deliver(execution.correlationId);
       if (hasEnded(execution.status)) {
         await link.close(execution);
         return execution;
       }
-      if (await settling.settle(executionId)) continue;
+      if (isUnsettled(scope, execution) && (await settling.settle(executionId))) continue;
       const seen = waker.count;
-      const launched = await engine.pump(family);
+      const launched = await engine.pump(family, await placesOf(parts, execution, family));
       if (engine.isBusy(family)) {
         const untilDeadline = (execution.deadlineAt ?? Infinity) - scope.clock.now();
         const ms = Math.min(launched > 0 ? 5000 : restMs, Math.max(1, untilDeadline));
@@ -105,6 +112,21 @@ async function familyOf(
     }
   }
   return family;
+}
+
+/** Where the steps of a family run: looked for are only those that it has. */
+async function placesOf(
+  { records, definitions }: WaitingParts,
+  execution: ExecutionState,
+  family: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const places = new Set<string>();
+  for (const id of family) {
+    const member = id === execution.id ? execution : records.remembered(id);
+    const { definition: digest } = member ?? (await records.get(id));
+    for (const place of (await definitions.get(digest)).places) places.add(place);
+  }
+  return places;
 }
 
 async function settleAll(settling: Settling, executions: readonly string[]): Promise<boolean> {

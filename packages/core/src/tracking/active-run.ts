@@ -42,7 +42,7 @@ export interface RunBackend {
   report(runId: string): Promise<string>;
   finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
   warn(message: string, fields: object): void;
-  readonly artifacts: ArtifactLog;
+  readonly artifacts: Pick<ArtifactLog, 'log'>;
 }
 
 /** What a handle knows of its run. */

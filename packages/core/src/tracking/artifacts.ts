@@ -91,6 +91,8 @@ export interface ArtifactLog {
     source: ByteSource,
     options: LogArtifactOptions,
   ): Promise<Artifact>;
+  /** As `listArtifacts`, of a run that is known to exist. */
+  listed: Artifacts['listArtifacts'];
 }
 
 /** Reads the artifacts of runs. A run that does not exist is NOT_FOUND. */
@@ -125,6 +127,8 @@ export interface Artifacts {
     options?: DownloadArtifactOptions,
   ): Promise<readonly string[]>;
 }
+
+type ArtifactPage = Awaited<ReturnType<Artifacts['listArtifacts']>>;
 
 const facets = ['metadata'] as const;
 const attempts = 30;
@@ -264,10 +268,16 @@ export function createArtifacts(
     });
   }
 
-  async function list(
+  async function list(...of: Parameters<Artifacts['listArtifacts']>): Promise<ArtifactPage> {
+    const page = await listed(...of);
+    if (page.artifacts.length === 0) await records.get(of[0]);
+    return page;
+  }
+
+  async function listed(
     runId: string,
     options: { readonly prefix?: string; readonly limit?: number; readonly cursor?: string } = {},
-  ): Promise<{ readonly artifacts: readonly Artifact[]; readonly cursor?: string }> {
+  ): Promise<ArtifactPage> {
     checkOptions(listShape, options, 'listArtifacts');
     const live: Predicate = { op: 'present', left: column('livePath') };
     const of: Predicate[] = [equal('runId', assertText(runId, 'A run id')), live];
@@ -279,7 +289,6 @@ export function createArtifacts(
       facets,
       ...(options.cursor === undefined ? {} : { cursor: options.cursor }),
     });
-    if (page.records.length === 0) await records.get(runId);
     const artifacts = page.records.map(toArtifact);
     return page.cursor === undefined ? { artifacts } : { artifacts, cursor: page.cursor };
   }
@@ -295,6 +304,7 @@ export function createArtifacts(
 
   return {
     log,
+    listed,
     getArtifact: get,
     listArtifacts: list,
     artifactUri: async (runId, path) => (await get(runId, path)).uri,

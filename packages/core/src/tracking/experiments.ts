@@ -46,8 +46,11 @@ export interface Experiments {
 
 /** Experiments for those who start and search runs: nothing is counted. */
 export interface StoredExperiments {
-  /** As `createExperiment` with `ifExists: 'reuse'`. */
-  reuse(name: string): Promise<StoredExperiment>;
+  /**
+   * As `createExperiment` with `ifExists: 'reuse'`, as this process has seen it last: for commits that assert
+   * its revision. `fresh` reads it anew, after such a commit was STALE.
+   */
+  reuse(name: string, options?: { readonly fresh?: boolean }): Promise<StoredExperiment>;
   /** As `getExperiment`. */
   get(idOrName: string): Promise<StoredExperiment>;
   deletedExperimentIds(): Promise<readonly string[]>;
@@ -59,6 +62,7 @@ export function createExperiments(scope: Scope): {
   readonly stored: StoredExperiments;
 } {
   const { metadata, workspace } = scope;
+  const reused = new Map<string, StoredExperiment>();
 
   async function counted(stored: StoredExperiment): Promise<Experiment> {
     const where: Predicate = {
@@ -232,7 +236,17 @@ export function createExperiments(scope: Scope): {
   return {
     experiments,
     stored: {
-      reuse: (name) => create({ name, ifExists: 'reuse' }),
+      async reuse(name, { fresh = false } = {}) {
+        const known = fresh ? undefined : reused.get(name);
+        if (known !== undefined) {
+          await assertAllowed(scope, 'experiment.create', `experiment:${name}`);
+          return known;
+        }
+        const found = await create({ name, ifExists: 'reuse' });
+        if (reused.size >= maxRemembered) reused.clear();
+        reused.set(name, found);
+        return found;
+      },
       get,
       deletedExperimentIds,
     },
@@ -261,6 +275,8 @@ export function createExperiments(scope: Scope): {
 
 const attempts = 20;
 const maxTags = 20;
+/** Experiments that need not be read for each run. */
+const maxRemembered = 1000;
 const listShape = z.strictObject({
   lifecycle: z.enum(['active', 'archived', 'deleted']).optional(),
   below: z.string().optional(),

@@ -7,7 +7,7 @@ import { isKeelsonError, KeelsonError } from '../errors.ts';
 import type { RunCompleted } from '../events/catalogue/tracking-events.ts';
 import { type JsonObject, storableText } from '../json.ts';
 import { commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
-import type { Artifacts } from './artifacts.ts';
+import type { ArtifactLog } from './artifacts.ts';
 import { emitOfRun } from './emit-of-run.ts';
 import { assertMove, isPresumedDead, optional, type RunStatus } from './run.ts';
 import { lostOfRun, withLost } from './run-health.ts';
@@ -17,16 +17,26 @@ import { type RunRecords, replaceRun } from './run-records.ts';
 export interface RunEnding {
   /** Makes the run's points durable and ends it. Again with the same status does nothing. */
   finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
+  /** The same for a commit of somebody else's: makes the points durable, and answers the rest of it. */
+  prepare(runId: string, status: RunStatus, reason: string | undefined): Promise<PreparedEnd>;
   /** Marks runs whose process died as FAILED, at most `limit`; answers how many. */
   reap(limit: number): Promise<number>;
   /** Writes down, on their runs, the points that this process has lost. */
   noteLost(): Promise<void>;
 }
 
+/** The end of a run, about to be committed. */
+export interface PreparedEnd {
+  /** None where it has ended so already; `known` where its record need not be read. */
+  changes(known?: StoredRecord): Promise<readonly Change[]>;
+  /** Once they are committed. */
+  done(): void;
+}
+
 /** What ending a run needs beside the scope. */
 export interface RunEndingParts {
   readonly records: RunRecords;
-  readonly artifacts: Pick<Artifacts, 'listArtifacts'>;
+  readonly artifacts: Pick<ArtifactLog, 'listed'>;
   readonly writer: () => MetricWriter;
   warn(message: string, fields: object): void;
 }
@@ -51,6 +61,19 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
     status: RunStatus,
     reason: string | undefined,
   ): Promise<void> {
+    const end = await prepare(runId, status, reason);
+    await decideAndCommit(scope, async () => ({
+      changes: await end.changes(),
+      result: undefined,
+    }));
+    end.done();
+  }
+
+  async function prepare(
+    runId: string,
+    status: RunStatus,
+    reason: string | undefined,
+  ): Promise<PreparedEnd> {
     if (!hasEnded(status)) {
       throw new KeelsonError(
         'INVALID',
@@ -65,17 +88,18 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
       'statusReason',
       reason === undefined ? undefined : storableText(reason, maxReason),
     );
-    await decideAndCommit(scope, async () => {
-      const found = await records.get(runId);
-      const record = isPresumedDead(found) ? await records.loggable(runId) : found;
-      const from = record.columns['status'] as RunStatus;
-      if (from === status) return { changes: [], result: undefined };
-      assertMove(runId, from, status);
-      const told = { ...facts, ...withLost(record.body, lost) };
-      const changes = await ending(record, status, scope.clock.now(), told);
-      return { changes, result: undefined };
-    });
-    parts.writer().closeRun(workspace, runId);
+    return {
+      async changes(known) {
+        const found = known ?? (await records.get(runId));
+        const record = isPresumedDead(found) ? await records.loggable(runId) : found;
+        const from = record.columns['status'] as RunStatus;
+        if (from === status) return [];
+        assertMove(runId, from, status);
+        const told = { ...facts, ...withLost(record.body, lost) };
+        return ending(record, status, scope.clock.now(), told);
+      },
+      done: () => parts.writer().closeRun(workspace, runId),
+    };
   }
 
   async function noteLost(): Promise<void> {
@@ -116,7 +140,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
   ): Promise<Change[]> {
     const [summaries, page] = await Promise.all([
       scope.series.summaries(workspace, record.id),
-      parts.artifacts.listArtifacts(record.id, { limit: 1000 }),
+      parts.artifacts.listed(record.id, { limit: 1000 }),
     ]);
     const startedAt = record.columns['startedAt'] as number;
     const columns = { status, endedAt, durationMs: Math.max(0, endedAt - startedAt) };
@@ -172,7 +196,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
     } while (cursor !== undefined);
   }
 
-  return { finish, reap, noteLost };
+  return { finish, prepare, reap, noteLost };
 }
 
 /** Final metrics and artifact paths, as many as an event may carry; `truncated` where there are more. */

@@ -26,6 +26,7 @@ import { healthOfRun } from './run-health.ts';
 import { paramEntry, type RunLogging } from './run-logging.ts';
 import { runNameFor } from './run-name.ts';
 import { type RunRecords, replaceRun } from './run-records.ts';
+import type { RunsInCommits } from './runs-in-commits.ts';
 import { type CheckedStart, checkStart, type StartRunOptions } from './start-run-options.ts';
 import { type SystemMetricsOption, sampleMs } from './system-metrics.ts';
 import { thresholdsToJson } from './threshold.ts';
@@ -38,6 +39,7 @@ export interface RunStarting {
   join(record: StoredRecord, options?: JoinOptions): Promise<ActiveRun>;
   /** The run around this call, where it is one of this workspace. */
   surrounding(): Promise<string | undefined>;
+  readonly inCommits: RunsInCommits;
 }
 
 /** What starting a run needs beside the scope. */
@@ -64,6 +66,8 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
   const { workspace } = scope;
   const { records, logging, ending } = parts;
   const gates = new Map<string, RunGate>();
+  /** Runs that were begun in commits of others, as they stand until they end. */
+  const untouched = new Map<string, StoredRecord>();
   let environment: Promise<Environment> | undefined;
   const warn: RunBackend['warn'] = (message, fields) =>
     scope.logger.warn({ component: 'tracking', ...fields }, message);
@@ -122,18 +126,45 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     health: (runId) => healthOfRun(parts.writer().health(), workspace, runId),
     async finish(id, status, reason) {
       await beside.settle();
+      untouched.delete(id);
       await ending.finish(id, status, reason);
       gates.delete(id);
     },
   };
 
-  async function start(options: StartRunOptions): Promise<ActiveRun> {
+  async function start(options: StartRunOptions, fresh = false): Promise<ActiveRun> {
     const checked = checkStart(options);
     const existing = checked.id === undefined ? undefined : await records.find(checked.id);
     if (existing !== undefined) return join(existing, checked);
     if (checked.parentRunId !== undefined) await records.get(checked.parentRunId);
+    const begun = await begin(checked, fresh);
+    const { id } = begun;
+    try {
+      const counted = (await scope.quotas?.charge('runs', 1, { strict: true })) ?? [];
+      await commitChanges(scope, [...starting(checked, begun), ...counted]);
+    } catch (error) {
+      // Others have taken the last place in between; what is said of that is said where it is looked for.
+      if (isKeelsonError(error, 'CONFLICT', 'NOT_FOUND') && error.details['kind'] === 'quota') {
+        await scope.quotas?.assertRoom('runs', { by: 1, fresh: true });
+        return start(options);
+      }
+      // The experiment was edited, or deleted, in between.
+      if (isKeelsonError(error, 'STALE')) return start(options, true);
+      // Two processes may start the run of one id at once: the second takes what the first made.
+      const raced = checked.id !== undefined && isKeelsonError(error, 'CONFLICT');
+      const other = raced ? await records.find(id) : undefined;
+      if (other === undefined) throw error;
+      return join(other, checked);
+    }
+    const active = activate(begun, begun.body, checked);
+    if (begun.captured.patch !== undefined) await keepPatch(id, begun.captured.patch);
+    return active;
+  }
+
+  /** What a run begins with, once it may; the experiment as this process has read it, or `fresh`. */
+  async function begin(checked: CheckedStart, fresh: boolean): Promise<NewRun> {
     const [experiment, captured] = await Promise.all([
-      experimentFor(checked.experiment),
+      experimentFor(checked.experiment, fresh),
       capture(checked.environment),
     ]);
     await assertAllowed(scope, 'run.create', `experiment:${experiment.id}`);
@@ -146,28 +177,55 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       environment: captured.facts,
       ...optional('thresholds', thresholdsOf(experiment, checked)),
     });
-    try {
-      const counted = (await scope.quotas?.charge('runs', 1, { strict: true })) ?? [];
-      const changes = starting(checked, { id, name, experiment, captured, body });
-      await commitChanges(scope, [...changes, ...counted]);
-    } catch (error) {
-      // Others have taken the last place in between; what is said of that is said where it is looked for.
-      if (isKeelsonError(error, 'CONFLICT', 'NOT_FOUND') && error.details['kind'] === 'quota') {
-        await scope.quotas?.assertRoom('runs', { by: 1, fresh: true });
-        return start(options);
-      }
-      // The experiment was edited, or deleted, in between.
-      if (isKeelsonError(error, 'STALE')) return start(options);
-      // Two processes may start the run of one id at once: the second takes what the first made.
-      const raced = checked.id !== undefined && isKeelsonError(error, 'CONFLICT');
-      const other = raced ? await records.find(id) : undefined;
-      if (other === undefined) throw error;
-      return join(other, checked);
-    }
-    const active = activate({ id, name, experimentId: experiment.id }, body, checked);
-    if (captured.patch !== undefined) await keepPatch(id, captured.patch);
-    return active;
+    return { id, name, experimentId: experiment.id, experiment, captured, body };
   }
+
+  const inCommits: RunsInCommits = {
+    async start(options) {
+      const checked = checkStart(options);
+      const begun = await begin(checked, false);
+      const counted = (await scope.quotas?.charge('runs', 1, { strict: true })) ?? [];
+      if (begun.captured.patch !== undefined || counted.length > 0) return undefined;
+      const changes = starting(checked, begun);
+      return {
+        changes,
+        opened() {
+          const made = changes.find((each) => each.op === 'create' && each.kind === 'run');
+          if (made?.op === 'create') untouched.set(begun.id, recordOf(made, workspace));
+          return activate(begun, begun.body, checked);
+        },
+      };
+    },
+
+    async finish(run, status) {
+      const gate = gates.get(run.id);
+      const closed = gate?.closed ?? false;
+      if (gate !== undefined) gate.closed = true;
+      const undo = (): void => {
+        if (gate !== undefined) gate.closed = closed;
+      };
+      try {
+        await beside.settle();
+        const end = await ending.prepare(run.id, status, undefined);
+        return {
+          changes() {
+            const known = untouched.get(run.id);
+            untouched.delete(run.id);
+            return end.changes(known);
+          },
+          done() {
+            end.done();
+            untouched.delete(run.id);
+            gates.delete(run.id);
+          },
+          undo,
+        };
+      } catch (error) {
+        undo();
+        throw error;
+      }
+    },
+  };
 
   /** Never a reason for a training not to start. */
   async function keepPatch(runId: string, patch: Uint8Array): Promise<void> {
@@ -186,15 +244,8 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
 
   function starting(
     options: CheckedStart,
-    run: {
-      readonly id: string;
-      readonly name: string;
-      readonly experiment: StoredExperiment;
-      readonly captured: Environment;
-      readonly body: JsonObject;
-    },
+    { id, name, experiment, captured, body }: NewRun,
   ): Change[] {
-    const { id, name, experiment, captured, body } = run;
     const { params, tags } = options;
     const columns = {
       experimentId: experiment.id,
@@ -216,8 +267,8 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     ];
   }
 
-  async function experimentFor(name: string): Promise<StoredExperiment> {
-    const experiment = await parts.experiments.reuse(name);
+  async function experimentFor(name: string, fresh: boolean): Promise<StoredExperiment> {
+    const experiment = await parts.experiments.reuse(name, { fresh });
     if (experiment.lifecycle !== 'deleted') return experiment;
     throw new KeelsonError(
       'CONFLICT',
@@ -269,7 +320,24 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     return id === undefined || (await records.find(id)) === undefined ? undefined : id;
   }
 
-  return { start, join, surrounding };
+  return { start: (options) => start(options), join, surrounding, inCommits };
+}
+
+/** A run that is about to be committed. */
+interface NewRun extends RunIdentity {
+  readonly experiment: StoredExperiment;
+  readonly captured: Environment;
+  readonly body: JsonObject;
+}
+
+/** The record that a creation makes, as far as the end of a run asks for it. */
+function recordOf(
+  { kind, id, columns, body = {}, facets = {} }: Extract<Change, { op: 'create' }>,
+  workspace: string,
+): StoredRecord {
+  const startedAt = columns['startedAt'] as number;
+  const times = { createdAt: startedAt, updatedAt: startedAt };
+  return { kind, id, workspace, revision: 1, ...times, columns, body, facets };
 }
 
 function identityOf(record: StoredRecord): RunIdentity {

@@ -21,6 +21,7 @@ import { renderRunPage } from './run-page.ts';
 import { createRunRecords } from './run-records.ts';
 import { createRunStarting } from './run-starting.ts';
 import { createRuns, type Runs } from './runs.ts';
+import type { RunsInCommits } from './runs-in-commits.ts';
 import { createRunSearches, type RunSearches } from './search.ts';
 import type { SystemMetricsOption } from './system-metrics.ts';
 import type { RunCare } from './tracking-checks.ts';
@@ -81,7 +82,11 @@ export const trackingOptions: z.ZodType = z.strictObject({
 export function createTracking(
   scope: Scope,
   parts: TrackingParts,
-): Tracking & { noteLostPoints(): Promise<void>; readonly runCare: RunCare } {
+): Tracking & {
+  noteLostPoints(): Promise<void>;
+  readonly runCare: RunCare;
+  readonly runsInCommits: RunsInCommits;
+} {
   const { writer, heartbeats, heartbeatTimeoutMs = 30_000, options = {}, systemMetrics } = parts;
   const lateLogging = options.lateLogging === 'allow';
   const warn = (message: string, fields: object): void =>
@@ -90,10 +95,10 @@ export function createTracking(
   const { experiments, stored } = createExperiments(scope);
   const records = createRunRecords(scope, { heartbeats, heartbeatTimeoutMs, lateLogging });
   const artifactLog = createArtifacts(scope, records, warn);
-  const { log: _, ...artifacts } = artifactLog;
+  const { log: _, listed: __, ...artifacts } = artifactLog;
   const { logDataset, ...datasets } = createDatasets(scope, records);
   const logging = createRunLogging(scope, records, warn);
-  const ending = createRunEnding(scope, { records, artifacts, writer, warn });
+  const ending = createRunEnding(scope, { records, artifacts: artifactLog, writer, warn });
   const common = { records, logging, ending };
   const names = createMetricNames(scope);
   const watch = createMetricNameWatch(scope, { names: names.listMetricNames, warn });
@@ -124,6 +129,7 @@ export function createTracking(
   return {
     noteLostPoints: () => ending.noteLost(),
     runCare: { deaths: records.deaths, reap: ending.reap },
+    runsInCommits: starting.inCommits,
     ...experiments,
     ...runs,
     ...searches,
