@@ -6,21 +6,21 @@ import {
   KeelsonError,
   type Logger,
   metricsContentType,
-  type TensorSpec,
   withCorrelation,
 } from '@keelson/core';
 import type { DeploymentHost, InferCall } from '../hosting/deployment-host.ts';
-import type { LoadedVersion } from '../hosting/loaded-version.ts';
-import { encodeInferAnswer } from '../protocol/infer-answer.ts';
+import { openApiDocument } from '../openapi/openapi-document.ts';
 import { decodeInferRequest, type InferRequest } from '../protocol/infer-request.ts';
 import { decodePredictRequest, encodePredictAnswer } from '../protocol/predict-v1.ts';
 import { malformed, refusal, statusOf } from '../protocol/refusal.ts';
+import { answer, answerInfer, answerJson, type Context, json, requestIdOf } from './answers.ts';
 import { type HttpAnswer, type HttpRequest, headerOf, type RequestHeaders } from './exchange.ts';
+import { describeTensor, indexOf, v1Status } from './model-descriptions.ts';
 import { type Endpoint, findEndpoint, methodsOf } from './paths.ts';
 import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 import { assertContentType, unpackBody } from './request-body.ts';
 import { ServingMetrics } from './serving-metrics.ts';
-import { type TraceContext, traceContext } from './trace-context.ts';
+import { traceContext } from './trace-context.ts';
 
 /** What the inference API answers for, and its limits. */
 export interface InferenceApiOptions {
@@ -38,7 +38,6 @@ export interface InferenceApiOptions {
 
 const serverName = 'keelson';
 const platform = 'keelson_javascript';
-const json = 'application/json';
 
 /**
  * The HTTP surface of serving, as a function from requests to answers: the Open Inference Protocol v2 and
@@ -133,9 +132,28 @@ export class InferenceApi {
       }
       case 'index':
         return answerJson(200, [...this.#options.hosts.values()].flatMap(indexOf), context);
+      case 'openapi':
+        return this.#openApi([...this.#options.hosts.values()], true, context);
+      case 'modelOpenapi':
+        return this.#openApi([this.#host(endpoint.model)], false, context);
       default:
         return this.#describe(endpoint.kind, endpoint.model, endpoint.version, context);
     }
+  }
+
+  async #openApi(
+    hosts: readonly DeploymentHost[],
+    server: boolean,
+    context: Context,
+  ): Promise<HttpAnswer> {
+    const deployments = hosts.map(({ deployment, versions }) => ({
+      name: deployment,
+      versions: versions.map(({ model }) => model),
+    }));
+    const [only] = deployments;
+    if (!server && only?.versions.length === 0)
+      throw new KeelsonError('UNAVAILABLE', `Deployment ${only.name} is not ready.`);
+    return answerJson(200, await openApiDocument(deployments, { server }), context);
   }
 
   #describe(
@@ -283,77 +301,7 @@ export class InferenceApi {
   }
 }
 
-interface Context {
-  readonly request: HttpRequest;
-  readonly startedAt: number;
-  readonly trace: TraceContext;
-  readonly headerId: string | undefined;
-  requestId: string | undefined;
-  version: string | undefined;
-}
-
 const stays = (): boolean => false;
-const visible = /^[\x21-\x7e]{1,256}$/;
-
-function requestIdOf(headers: RequestHeaders): string | undefined {
-  const id = headerOf(headers, 'x-request-id');
-  return id !== undefined && visible.test(id) ? id : undefined;
-}
-
-/** A text as a header can carry it. */
-function headerText(text: string): string {
-  return visible.test(text) ? text : encodeURIComponent(text);
-}
-
-function answer(
-  status: number,
-  contentType: string,
-  body: string | Uint8Array,
-  context: Context,
-  more?: Readonly<Record<string, string>>,
-): HttpAnswer {
-  const headers: Record<string, string> = {
-    'content-type': contentType,
-    'content-length': String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength),
-    traceparent: context.trace.traceparent,
-    'x-correlation-id': context.trace.correlationId,
-  };
-  const requestId = context.requestId ?? context.headerId;
-  if (requestId !== undefined) headers['x-request-id'] = headerText(requestId);
-  if (context.version !== undefined) headers['x-model-version'] = headerText(context.version);
-  if (more !== undefined) Object.assign(headers, more);
-  return { status, headers, body };
-}
-
-function answerJson(
-  status: number,
-  value: unknown,
-  context: Context,
-  more?: Readonly<Record<string, string>>,
-): HttpAnswer {
-  return answer(status, json, JSON.stringify(value), context, more);
-}
-
-function answerInfer(
-  modelName: string,
-  request: InferRequest,
-  version: LoadedVersion,
-  outputs: Parameters<typeof encodeInferAnswer>[0]['outputs'],
-  context: Context,
-): HttpAnswer {
-  const { body, headerLength } = encodeInferAnswer({
-    modelName,
-    modelVersion: version.model.version,
-    id: request.id,
-    outputs,
-    requested: request.outputs,
-    binaryOutputs: request.binaryOutputs,
-  });
-  if (headerLength === undefined) return answer(200, json, body, context);
-  return answer(200, 'application/octet-stream', body, context, {
-    'inference-header-content-length': String(headerLength),
-  });
-}
 
 function headerLengthOf(headers: RequestHeaders): number | undefined {
   const text = headerOf(headers, 'inference-header-content-length');
@@ -396,32 +344,4 @@ function wrongMethod(request: HttpRequest, endpoint: Endpoint): KeelsonError {
     `${request.method.slice(0, 20)} is not allowed here; use ${allow}.`,
     { allow },
   );
-}
-
-function describeTensor({ name, datatype, shape, columns }: TensorSpec): object {
-  return columns === undefined ? { name, datatype, shape } : { name, datatype, shape, columns };
-}
-
-function indexOf(host: DeploymentHost): object[] {
-  const { versions, error } = host.status();
-  if (versions.length === 0) {
-    return [{ name: host.deployment, state: 'UNAVAILABLE', reason: error?.message ?? 'loading' }];
-  }
-  return versions.map(({ version, replicas }) => ({
-    name: host.deployment,
-    version,
-    state: replicas.length > 0 ? 'READY' : 'UNAVAILABLE',
-    reason: '',
-  }));
-}
-
-function v1Status(host: DeploymentHost, { model }: LoadedVersion, isReady: boolean): object {
-  const state = isReady ? 'AVAILABLE' : 'UNLOADING';
-  return {
-    name: host.deployment,
-    ready: isReady,
-    model_version_status: [
-      { version: model.version, state, status: { error_code: 'OK', error_message: '' } },
-    ],
-  };
 }

@@ -2,7 +2,7 @@ import { refusal } from '../protocol/refusal.ts';
 
 /** What a path asks for. */
 export type Endpoint =
-  | { readonly kind: 'root' | 'server' | 'live' | 'ready' | 'index' | 'metrics' }
+  | { readonly kind: 'root' | 'server' | 'live' | 'ready' | 'index' | 'metrics' | 'openapi' }
   | {
       readonly kind:
         | 'model'
@@ -11,7 +11,8 @@ export type Endpoint =
         | 'infer'
         | 'predict'
         | 'status'
-        | 'metadata';
+        | 'metadata'
+        | 'modelOpenapi';
       readonly model: string;
       readonly version: string | undefined;
     };
@@ -24,6 +25,8 @@ export const methodsOf: Readonly<Record<Endpoint['kind'], readonly string[]>> = 
   ready: ['GET', 'HEAD'],
   index: ['POST'],
   metrics: ['GET', 'HEAD'],
+  openapi: ['GET', 'HEAD'],
+  modelOpenapi: ['GET', 'HEAD'],
   model: ['GET', 'HEAD'],
   modelReady: ['GET', 'HEAD'],
   versions: ['GET', 'HEAD'],
@@ -40,6 +43,7 @@ const fixed: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint>([
   ['v2/health/ready', { kind: 'ready' }],
   ['v2/repository/index', { kind: 'index' }],
   ['metrics', { kind: 'metrics' }],
+  ['openapi.json', { kind: 'openapi' }],
 ]);
 
 /** Paths that were asked before; callers ask few paths many times. */
@@ -90,6 +94,8 @@ function findV2([name, ...rest]: readonly string[]): Endpoint | undefined {
       return { kind: 'modelReady', model, version };
     case 'infer':
       return { kind: 'infer', model, version };
+    case 'openapi.json':
+      return hasVersion ? undefined : { kind: 'modelOpenapi', model, version };
     case 'versions':
       return hasVersion ? undefined : { kind: 'versions', model, version };
     default:

@@ -1,10 +1,11 @@
-import type { Datatype, Tensor, TensorData } from '@keelson/core';
+import type { Datatype, ModelSignature, Tensor, TensorData } from '@keelson/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { datatypeFacts, datatypes, elementCount, numericArray } from './datatypes.ts';
 import { type EncodedAnswer, encodeInferAnswer } from './infer-answer.ts';
-import { decodeInferRequest } from './infer-request.ts';
+import { decodeInferRequest, type InferRequest } from './infer-request.ts';
 import { hasJsonForm } from './json-tensors.ts';
+import { decodePredictRequest, encodePredictAnswer } from './predict-v1.ts';
 
 const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 4 });
 
@@ -214,3 +215,63 @@ describe('answers', () => {
     ).toThrow(/outputs\[0\]\.name: expected one of "a", "b", not "c"/);
   });
 });
+
+describe('predict', () => {
+  const signature: ModelSignature = {
+    inputs: [{ name: 'b', datatype: 'BYTES', shape: [-1] }],
+    outputs: [
+      { name: 'n', datatype: 'INT64', shape: [-1] },
+      { name: 'x', datatype: 'FP64', shape: [-1, 2] },
+      { name: 't', datatype: 'BYTES', shape: [-1] },
+    ],
+  };
+  const decode = (body: unknown): readonly Tensor[] =>
+    decodePredictRequest(Buffer.from(JSON.stringify(body)), signature).inputs;
+
+  test('bytes go in and out as base64, all numbers are exact', () => {
+    const [b] = decode({ instances: ['é', { b64: 'gP8=' }, { b64: '' }] });
+    expect(b?.data).toEqual(['é', new Uint8Array([0x80, 0xff]), new Uint8Array()]);
+    const outputs: readonly Tensor[] = [
+      { name: 'n', datatype: 'INT64', shape: [2], data: new BigInt64Array([2n ** 62n + 1n, -1n]) },
+      { name: 'x', datatype: 'FP64', shape: [2, 2], data: new Float64Array([-0, NaN, 1, 0.1]) },
+      { name: 't', datatype: 'BYTES', shape: [2], data: [new Uint8Array([0x80]), 'a"'] },
+    ];
+    const answer = (form: 'instances' | 'inputs'): string =>
+      encodePredictAnswer({ ...noRequest, form }, signature, outputs);
+    expect(answer('instances')).toBe(
+      '{"predictions":[{"n":4611686018427387905,"x":[-0,"NaN"],"t":{"b64":"gA=="}},{"n":-1,"x":[1,0.1],"t":"a\\""}]}',
+    );
+    expect(answer('inputs')).toBe(
+      '{"outputs":{"n":[4611686018427387905,-1],"x":[[-0,"NaN"],[1,0.1]],"t":[{"b64":"gA=="},"a\\""]}}',
+    );
+    const only = { ...signature, outputs: signature.outputs.slice(0, 1) };
+    expect(
+      encodePredictAnswer({ ...noRequest, form: 'instances' }, only, outputs.slice(0, 1)),
+    ).toBe('{"predictions":[4611686018427387905,-1]}');
+  });
+
+  test.each([{ b64: 'é' }, { b64: 'a' }, { b64: 5 }, {}])(
+    '%j is no element of BYTES',
+    (element) => {
+      expect(() => decode({ inputs: [element] })).toThrow(/element 0.*: expected .*b64/);
+    },
+  );
+
+  test('what has no JSON form is sent to where it has one', () => {
+    const half: ModelSignature = {
+      ...signature,
+      outputs: [{ name: 'h', datatype: 'FP16', shape: [-1] }],
+    };
+    expect(() => decodePredictRequest(Buffer.from('{"instances":["a"]}'), half)).toThrow(
+      /binary tensors, because FP16 of "h" has no JSON form/,
+    );
+  });
+});
+
+const noRequest: InferRequest = {
+  id: undefined,
+  parameters: {},
+  inputs: [],
+  outputs: undefined,
+  binaryOutputs: false,
+};

@@ -63,6 +63,25 @@ export function tensorToJson(tensor: Tensor): string {
   }
 }
 
+/** Each element of a tensor as JSON; bytes that are no UTF-8 text as `{ "b64": … }`. FP16 and BF16 have none. */
+export function elementTexts({ datatype, data }: Tensor): string[] {
+  if (!ArrayBuffer.isView(data)) {
+    return data.map((element) =>
+      typeof element === 'string' || isUtf8(element)
+        ? textToJson(element)
+        : `{"b64":"${Buffer.from(element).toString('base64')}"}`,
+    );
+  }
+  switch (datatypeFacts(datatype).kind) {
+    case 'boolean':
+      return Array.from(data as Uint8Array, (byte) => (byte === 0 ? 'false' : 'true'));
+    case 'float':
+      return Array.from(data as Float64Array, floatToJson);
+    default:
+      return Array.from(data as Int32Array, String);
+  }
+}
+
 function floatsToJson(data: Float64Array | Float32Array): string {
   let plain = true;
   for (let i = 0; i < data.length && plain; i += 1) {

@@ -1,14 +1,9 @@
-import {
-  type Json,
-  KeelsonError,
-  type ModelSignature,
-  type Tensor,
-  type TensorSpec,
-} from '@keelson/core';
-import { describeValue, fillElements, flattenNested } from './elements.ts';
+import { KeelsonError, type ModelSignature, type Tensor, type TensorSpec } from '@keelson/core';
+import { datatypeFacts } from './datatypes.ts';
+import { describeValue, type ElementFault, fillElements, flattenNested } from './elements.ts';
 import type { InferRequest } from './infer-request.ts';
 import { type Fields, readId, readJsonBody, readObject, readParameters } from './json-body.ts';
-import { tensorToJson } from './json-tensors.ts';
+import { elementTexts } from './json-tensors.ts';
 import { malformed } from './refusal.ts';
 
 /** A request of `POST …:predict`, as tensors, with the form in which it wants its answer. */
@@ -35,6 +30,13 @@ export function decodePredictRequest(
 function readPredict(value: unknown, signature: ModelSignature, unsafe: Unsafe): PredictRequest {
   const body = readObject(value, 'body');
   const { instances, inputs } = body;
+  const half = findHalf(signature);
+  if (half !== undefined) {
+    throw malformed(
+      'body',
+      `POST /v2/models/{name}/infer with binary tensors, because ${half.datatype} of ${JSON.stringify(half.name)} has no JSON form`,
+    );
+  }
   if ((instances === undefined) === (inputs === undefined)) {
     throw malformed(
       'body',
@@ -66,21 +68,41 @@ export function encodePredictAnswer(
   signature: ModelSignature,
   outputs: readonly Tensor[],
 ): string {
-  const lists = outputs.map((tensor) =>
-    nest(JSON.parse(tensorToJson(tensor)) as Json[], tensor.shape),
-  );
+  const lists = outputs.map((tensor) => nest(elementTexts(tensor), tensor.shape));
+  const byName = (pick: (list: Nested<string>) => Nested<string> | undefined): string =>
+    `{${signature.outputs.map(({ name }, i) => `${JSON.stringify(name)}:${textOf(pick(lists[i] ?? []))}`).join(',')}}`;
   const only = outputs.length === 1 ? lists[0] : undefined;
-  const byName = (pick: (list: Json) => Json): Json =>
-    Object.fromEntries(signature.outputs.map(({ name }, i) => [name, pick(lists[i] as Json)]));
-  if (request.form === 'inputs') {
-    return JSON.stringify({ outputs: only ?? byName((list) => list) });
-  }
+  if (request.form === 'inputs')
+    return `{"outputs":${only === undefined ? byName((list) => list) : textOf(only)}}`;
   const rowCount = Math.max(0, ...outputs.map(({ shape }) => shape[0] ?? 0));
-  const rowOf = (list: Json, row: number): Json => (list as Json[])[row] ?? null;
   const predictions = Array.from({ length: rowCount }, (_, row) =>
-    only === undefined ? byName((list) => rowOf(list, row)) : rowOf(only, row),
+    only === undefined ? byName((list) => rowOf(list, row)) : textOf(rowOf(only, row)),
   );
-  return JSON.stringify({ predictions });
+  return `{"predictions":[${predictions.join(',')}]}`;
+}
+
+function rowOf(list: Nested<string>, row: number): Nested<string> | undefined {
+  return typeof list === 'string' ? list : list[row];
+}
+
+function textOf(nested: Nested<string> | undefined): string {
+  if (nested === undefined) return 'null';
+  return typeof nested === 'string' ? nested : `[${nested.map(textOf).join(',')}]`;
+}
+
+/** An element of BYTES: a text, or `{ "b64": … }` for bytes that need not be one. */
+function bytesOf(value: unknown, index: number, fault: ElementFault): unknown {
+  if (!isObject(value)) return value;
+  const { b64 } = value;
+  if (typeof b64 !== 'string' || !base64.test(b64) || b64.length % 4 === 1)
+    return fault(index, value, 'a text, or an object with base64 as its "b64"');
+  return new Uint8Array(Buffer.from(b64, 'base64'));
+}
+
+const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+function findHalf({ inputs, outputs }: ModelSignature): TensorSpec | undefined {
+  return [...inputs, ...outputs].find(({ datatype }) => datatypeFacts(datatype).kind === 'half');
 }
 
 function pickInput(inputs: unknown, spec: TensorSpec, signature: ModelSignature): unknown {
@@ -110,7 +132,9 @@ function wholeTensor(spec: TensorSpec, value: unknown, path: string, unsafe: Uns
   const fault = (i: number, found: unknown, expectation: string): never => {
     throw malformed(`${path} (element ${i})`, expectation, describeValue(found));
   };
-  const data = fillElements(spec.datatype, flat, 'json', fault, unsafe);
+  const values =
+    spec.datatype === 'BYTES' ? flat.map((value, i) => bytesOf(value, i, fault)) : flat;
+  const data = fillElements(spec.datatype, values, 'json', fault, unsafe);
   return { name: spec.name, datatype: spec.datatype, shape, data };
 }
 
@@ -135,7 +159,10 @@ function pickRow(
   signature: ModelSignature,
   path: string,
 ): unknown {
-  if (!isObject(instance)) {
+  // The object that stands for bytes is the value itself, as in TensorFlow Serving.
+  const isValue =
+    isObject(instance) && spec.datatype === 'BYTES' && Object.keys(instance).join() === 'b64';
+  if (!isObject(instance) || (isValue && spec.name !== 'b64')) {
     if (signature.inputs.length === 1) return instance;
     throw malformed(path, 'an object with a value for each input', describeValue(instance));
   }
@@ -151,8 +178,12 @@ function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function nest(flat: Json[], shape: readonly number[]): Json {
-  let list: Json[] = flat;
+/** Lists of lists. */
+export type Nested<T> = T | Nested<T>[];
+
+/** The nested lists of a flat one, as the shape says. */
+export function nest<T>(flat: readonly T[], shape: readonly number[]): Nested<T>[] {
+  let list: Nested<T>[] = [...flat];
   for (let d = shape.length - 1; d > 0; d -= 1) {
     const size = shape[d] as number;
     const rows = shape.slice(0, d).reduce((product, n) => product * n, 1);

@@ -1,0 +1,34 @@
+import type { TensorSpec } from '@keelson/core';
+import type { DeploymentHost } from '../hosting/deployment-host.ts';
+import type { LoadedVersion } from '../hosting/loaded-version.ts';
+
+/** A tensor as metadata has it. */
+export function describeTensor({ name, datatype, shape, columns }: TensorSpec): object {
+  return columns === undefined ? { name, datatype, shape } : { name, datatype, shape, columns };
+}
+
+/** The versions of a deployment, as the repository index has them. */
+export function indexOf(host: DeploymentHost): object[] {
+  const { versions, error } = host.status();
+  if (versions.length === 0) {
+    return [{ name: host.deployment, state: 'UNAVAILABLE', reason: error?.message ?? 'loading' }];
+  }
+  return versions.map(({ version, replicas }) => ({
+    name: host.deployment,
+    version,
+    state: replicas.length > 0 ? 'READY' : 'UNAVAILABLE',
+    reason: '',
+  }));
+}
+
+/** The status of a version, as TensorFlow Serving has it. */
+export function v1Status(host: DeploymentHost, { model }: LoadedVersion, isReady: boolean): object {
+  const state = isReady ? 'AVAILABLE' : 'UNLOADING';
+  return {
+    name: host.deployment,
+    ready: isReady,
+    model_version_status: [
+      { version: model.version, state, status: { error_code: 'OK', error_message: '' } },
+    ],
+  };
+}
