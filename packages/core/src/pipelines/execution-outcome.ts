@@ -3,7 +3,7 @@ import type { PipelineCompleted } from '../events/catalogue/pipeline-events.ts';
 import type { ExecutionState } from './execution.ts';
 import { type ExecutionRecords, equals } from './execution-records.ts';
 import type { ArtifactFacts } from './step-artifact.ts';
-import { attemptRunId, type StepState, stepLabel } from './step-execution.ts';
+import { resultRunId, type StepState, stepLabel } from './step-execution.ts';
 
 /** What an execution that has completed has put out, as far as its last event tells it. */
 export type ExecutionOutcome = Pick<PipelineCompleted, 'artifacts' | 'metrics' | 'truncated'>;
@@ -37,7 +37,7 @@ export async function readOutcome(
     ...outputs.records.map(({ columns }) => artifactOf(columns['step'], columns)),
     ...(last?.artifacts.map((artifact) => artifactOf(last.state.step, { ...artifact })) ?? []),
   ];
-  const { metrics, all } = await metricsOf(scope, execution.id, [
+  const { metrics, all } = await metricsOf(scope, [
     ...steps,
     ...(last === undefined ? [] : [last.state]),
   ]);
@@ -62,16 +62,11 @@ function artifactOf(
 
 async function metricsOf(
   scope: Scope,
-  executionId: string,
   steps: readonly StepState[],
 ): Promise<{ readonly metrics: ExecutionOutcome['metrics']; readonly all: boolean }> {
-  const runs = new Map(
-    steps.map((state) => [
-      attemptRunId(executionId, state.step, state.attempt, state.mapKey),
-      stepLabel(state),
-    ]),
-  );
-  const summaries = await scope.series.summariesOf(scope.workspace, [...runs.keys()]);
+  const runs = steps.map((state) => [resultRunId(state), stepLabel(state)] as const);
+  const ids = [...new Set(runs.map(([run]) => run))];
+  const summaries = await scope.series.summariesOf(scope.workspace, ids);
   const metrics: Record<string, Readonly<Record<string, number>>> = {};
   let left = maxFigures;
   for (const [run, step] of runs) {

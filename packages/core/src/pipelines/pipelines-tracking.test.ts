@@ -72,6 +72,35 @@ describe('the link with tracking', () => {
     expect(count).toBe(5);
   });
 
+  test('conditions and the last event have the metrics of results that were taken from earlier ones', async () => {
+    await using t = await openTestScope({ kinds });
+    const pipelines = createPipelines(t.scope, { tracker: trackingOf(t) });
+    const pipeline = definePipeline('reused', { version: '1.0.0' }, (p) => {
+      const fit = p.step('fit', {}, ({ run }) => run?.logMetric('accuracy', 0.95), {
+        version: '1',
+      });
+      const check = p.step('check', {}, ({ run }) => run?.logMetric('drift', 0.1));
+      return p.step('publish', { fit, check }, () => 'published', {
+        when: 'metrics.fit.accuracy > 0.9 && metrics.check.drift < 0.2',
+      });
+    });
+    const ended = async (options: { readonly only?: string; readonly reuse?: string } = {}) => {
+      const done = await pipelines.wait(await pipelines.start(pipeline, {}, options));
+      expect([done.status, done.failure?.message]).toEqual(['COMPLETED', undefined]);
+      expect(done.output).toBe('published');
+      const { events } = await t.scope.metadata.readEvents({ workspace: 'default', limit: 1000 });
+      const last = events.filter(({ type }) => type === 'pipeline.completed').at(-1);
+      expect(last?.payload).toMatchObject({
+        metrics: { fit: { accuracy: 0.95 }, check: { drift: 0.1 } },
+      });
+      return done;
+    };
+    await ended();
+    const { id } = await ended();
+    expect((await pipelines.steps(id))[0]?.cachedFrom).toBeDefined();
+    await ended({ only: 'publish', reuse: id });
+  });
+
   test('a run whose execution ended while its process died is ended by the next sweep', async () => {
     await using t = await openTestScope({ kinds });
     const tracker = trackingOf(t);

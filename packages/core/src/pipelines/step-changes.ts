@@ -109,6 +109,10 @@ function reusedBody(from: StepState): JsonObject {
     artifacts: from.body['artifacts'] ?? [],
     // One that was itself taken over says what it was taken from.
     cachedFrom: originOf(from) === from.id ? cachedFrom : { ...from.cachedFrom },
+    // Its metrics are those of the attempt that computed it, however often it was taken over since.
+    ...(from.cachedFrom === undefined
+      ? {}
+      : { computedBy: from.body['computedBy'] ?? { ...from.cachedFrom } }),
   };
 }
 

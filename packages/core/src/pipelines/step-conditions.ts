@@ -4,7 +4,7 @@ import { type CompiledExpression, compileExpression } from '../language/conditio
 import type { Definitions } from './definitions.ts';
 import type { ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
-import { attemptRunId, type StepState, type StoredOutput } from './step-execution.ts';
+import { attemptRunId, resultRunId, type StepState, type StoredOutput } from './step-execution.ts';
 import type { Begun } from './step-turn.ts';
 import type { StepValues } from './step-values.ts';
 
@@ -52,22 +52,19 @@ export function createStepConditions(
     return condition.test(variables, answers);
   }
 
-  async function metricsOf(runs: ReadonlyMap<string, string>): Promise<JsonObject> {
-    if (runs.size === 0) return {};
-    const summaries = await scope.series.summariesOf(scope.workspace, [...runs.keys()]);
-    const metrics: Record<string, JsonObject> = {};
-    for (const [run, name] of runs) {
-      const figures = [...(summaries.get(run) ?? [])].map(
-        ([key, { last }]) => [key, last] as const,
-      );
-      metrics[name] = Object.fromEntries(figures);
-    }
-    return metrics;
+  /** What the steps have logged; those whose results were taken from earlier ones, what those had. */
+  async function metricsOf(done: readonly StepState[]): Promise<JsonObject> {
+    if (done.length === 0) return {};
+    const runs = done.map((state) => [state.step, resultRunId(state)] as const);
+    const summaries = await scope.series.summariesOf(scope.workspace, [
+      ...new Set(runs.map(([, run]) => run)),
+    ]);
+    return Object.fromEntries(runs.map(([step, run]) => [step, lastOf(summaries.get(run))]));
   }
 
   async function ownMetrics({ state, attempt }: Begun): Promise<Json> {
     const run = attemptRunId(state.executionId, state.step, attempt, state.mapKey);
-    return (await metricsOf(new Map([[run, 'own']])))['own'] ?? {};
+    return lastOf((await scope.series.summariesOf(scope.workspace, [run])).get(run));
   }
 
   async function outputOf(begun: Begun, output: StoredOutput): Promise<Json> {
@@ -90,10 +87,7 @@ export function createStepConditions(
           variables['outputs'] = Object.fromEntries(await Promise.all(read));
         }
         if (names.includes('metrics')) {
-          const runs = done.map(
-            ({ step, attempt }) => [attemptRunId(state.executionId, step, attempt), step] as const,
-          );
-          variables['metrics'] = await metricsOf(new Map(runs));
+          variables['metrics'] = await metricsOf(done);
         }
       }
       return evaluate(source, variables);
@@ -118,4 +112,8 @@ export function createStepConditions(
       return (await evaluate(stopWhen, variables)) ? stopWhen : undefined;
     },
   };
+}
+
+function lastOf(summaries: ReadonlyMap<string, { readonly last: number }> | undefined): JsonObject {
+  return Object.fromEntries([...(summaries ?? [])].map(([key, { last }]) => [key, last] as const));
 }

@@ -262,6 +262,13 @@ export function attemptRunId(
   return derivedId(executionId, 'run', step, attempt, ...item);
 }
 
+/** The run of the attempt whose result a completed step has: its own, or of the one that it was taken from. */
+export function resultRunId(state: StepState): string {
+  const computedBy = state.body['computedBy'] as unknown as CachedFrom | undefined;
+  const { executionId, step, attempt, mapKey } = computedBy ?? state.cachedFrom ?? state;
+  return attemptRunId(executionId, step, attempt, mapKey);
+}
+
 /** Where an output of a step lies, logically. */
 export function outputPath(
   where: Pick<StepState, 'pipeline' | 'executionId' | 'step' | 'mapKey'>,
