@@ -91,7 +91,7 @@ export function compileExpression(
   if (unknown.length > 0) {
     throw new KeelsonError(
       'INVALID',
-      `The condition ${quoted(source)} looks at ${unknown.join(', ')}, which is not there; there are ${options.names?.join(', ')}.`,
+      `The condition ${quoted(source)} looks at ${unknown.join(', ')}, which is not there; there are ${options.names?.join(', ')}${/[\w\]]-\w/.test(source) ? ' (a name with a hyphen is written in brackets: outputs["a-b"])' : ''}.`,
       { details: { unknown } },
     );
   }

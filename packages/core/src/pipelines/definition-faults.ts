@@ -23,7 +23,7 @@ export function definitionFaults(definition: PipelineDefinition): readonly strin
       const at = `steps[${i}] "${step.name}"`;
       return [
         ...inputFaults(step, at, byName, definition.parameters),
-        ...conditionFaults(step, at),
+        ...conditionFaults(step, at, byName, definition.parameters),
         ...combinationFaults(step, at),
       ];
     }),
@@ -98,12 +98,26 @@ function misfit(given: JsonObject | undefined, asked: JsonObject | undefined): r
   return why === undefined ? [] : [`what is put out does not fit its schema: ${why}`];
 }
 
-function conditionFaults(step: StepDefinition, at: string): readonly string[] {
+function conditionFaults(
+  step: StepDefinition,
+  at: string,
+  byName: ReadonlyMap<string, StepDefinition>,
+  parameters: JsonObject | undefined,
+): readonly string[] {
   const over = (names: readonly string[]): ExpressionOptions => {
     return { names, functions: conditionFunctions };
   };
+  const looked = (paths: Paths): readonly string[] => [
+    ...stepPathFaults(paths, step, byName),
+    ...parameterPathFaults(paths, parameters),
+  ];
   return [
-    ...expressionFaults(step.when, `${at}.when`, over(['parameters', 'outputs', 'metrics']), step),
+    ...expressionFaults(
+      step.when,
+      `${at}.when`,
+      over(['parameters', 'outputs', 'metrics']),
+      looked,
+    ),
     ...expressionFaults(
       step.repeat?.until,
       `${at}.repeat.until`,
@@ -121,24 +135,59 @@ function expressionFaults(
   source: string | undefined,
   at: string,
   options: ExpressionOptions,
-  step?: StepDefinition,
+  looked: (paths: Paths) => readonly string[] = () => [],
 ): readonly string[] {
   if (source === undefined) return [];
   try {
     const { paths } = compileExpression(source, options);
-    if (step === undefined) return [];
-    const foreign = paths
-      .filter(([root, name]) => (root === 'outputs' || root === 'metrics') && name !== undefined)
-      .map(([, name]) => name as string)
-      .filter((name) => !step.dependsOn.includes(name));
-    return [...new Set(foreign)].map(
-      (name) =>
-        `${at}: it looks at step "${name}", which the step does not depend on; name it in after`,
-    );
+    return [...new Set(looked(paths))].map((fault) => `${at}: ${fault}`);
   } catch (error) {
     if (!isKeelsonError(error, 'SYNTAX', 'INVALID')) throw error;
     return [`${at}: ${error.message.replace(/\.$/, '')}`];
   }
+}
+
+type Paths = readonly (readonly string[])[];
+
+function stepPathFaults(
+  paths: Paths,
+  step: StepDefinition,
+  byName: ReadonlyMap<string, StepDefinition>,
+): readonly string[] {
+  return paths.flatMap(([root, name, field]) => {
+    if ((root !== 'outputs' && root !== 'metrics') || name === undefined) return [];
+    const other = byName.get(name);
+    if (other === undefined) {
+      return [`there is no step "${name}"; there are ${some([...byName.keys()])}`];
+    }
+    if (!step.dependsOn.includes(name)) {
+      return [`it looks at step "${name}", which the step does not depend on; name it in after`];
+    }
+    const known = root === 'outputs' && field !== undefined ? other.outputs : undefined;
+    // What a fan-out puts out is a list.
+    if (known === undefined || other.forEach !== undefined) return [];
+    if (Object.hasOwn(known, field as string)) return [];
+    return [`step "${name}" puts out no ${field}; it puts out ${some(Object.keys(known))}`];
+  });
+}
+
+function parameterPathFaults(paths: Paths, schema: JsonObject | undefined): readonly string[] {
+  const known = schema?.['properties'];
+  const open =
+    (schema?.['additionalProperties'] ?? false) !== false ||
+    schema?.['patternProperties'] !== undefined;
+  if (typeof known !== 'object' || known === null || open) return [];
+  return paths.flatMap(([root, name]) =>
+    root !== 'parameters' || name === undefined || Object.hasOwn(known, name)
+      ? []
+      : [`there is no parameter ${name}; there are ${some(Object.keys(known))}`],
+  );
+}
+
+function some(names: readonly string[]): string {
+  if (names.length === 0) return 'none';
+  const more = names.length > 20 ? ` and ${names.length - 20} more` : '';
+  return `${names.slice(0, 20).join(', ')}${more}`;
 }
 
 function combinationFaults(step: StepDefinition, at: string): readonly string[] {

@@ -318,12 +318,41 @@ describe('checkDefinition', () => {
       '.inputs.c: what is put out does not fit its schema: value is string, and integer is asked for',
       '.inputs.d: there is no parameter rat; there are rate',
       '.inputs.e: what is put out does not fit its schema: value is at most 1, and at least 2 is asked for',
-      '.when: it looks at step "other", which the step does not depend on; name it in after',
+      '.when: there is no step "other"; there are load, fit, odd, bad',
       'steps[2] "odd".when: The condition "params.x" looks at params, which is not there; there are parameters, outputs, metrics',
       'steps[3] "bad".when: The condition "1 +" is no CEL expression',
       'schedule: The schedule "99 * * * *" in UTC cannot be used',
       'triggers[0].when: The condition "nothing" looks at nothing, which is not there; there are event',
     ])
       expect(message).toContain(part);
+  });
+
+  test('conditions may look at what is declared, and at what nobody can know before', () => {
+    const outputs = { rows: { type: 'dataset' } };
+    const closed = { type: 'object', properties: { rate: { type: 'number' } } };
+    const of = (when: string, parameters: object = closed, load: object = { outputs }): string =>
+      faults(
+        [
+          { name: 'load', ...load },
+          { name: 'fit', dependsOn: ['load'], when },
+        ],
+        { parameters },
+      );
+    expect(of('has(parameters.rate) && outputs.load.rows == 1')).toBe('none');
+    expect(of('metrics.load.whatever > 1')).toBe('none');
+    expect(of('parameters.other > 1', { ...closed, additionalProperties: true })).toBe('none');
+    expect(of('parameters.other > 1', { type: 'object' })).toBe('none');
+    expect(of('outputs.load.any > 1', closed, {})).toBe('none');
+    const each = { outputs, forEach: { items: { value: [1] }, as: 'item' } };
+    expect(of('outputs.load[0].rows == 1 && outputs.load.size() > 0', closed, each)).toBe('none');
+    expect(of('parameters.rat > 0.1 && outputs.load.row == 1')).toContain(
+      'steps[1] "fit".when: step "load" puts out no row; it puts out rows; steps[1] "fit".when: there is no parameter rat; there are rate.',
+    );
+    expect(of('parameters.constructor == 1')).toMatch(/there is no parameter constructor/);
+    expect(of('outputs["load"]["constructor"] == 1')).toMatch(/puts out no constructor/);
+    expect(of('outputs.a-b.x > 1')).toContain(
+      'looks at b, which is not there; there are parameters, outputs, metrics (a name with a hyphen is written in brackets: outputs["a-b"])',
+    );
+    expect(of('metrics.fit.loss > 1')).toMatch(/step "fit", which the step does not depend on/);
   });
 });
