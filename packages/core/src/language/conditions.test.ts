@@ -6,7 +6,16 @@ import { compileExpression } from './conditions.ts';
 
 const list = (n: number): Json[] => Array.from({ length: n }, (_, i) => i);
 
+/** Objects within one another, which the names of their types are made of. */
+function nested(depth: number): JsonObject {
+  let at: Json = 1;
+  for (let i = 0; i < depth; i += 1) at = { a: at };
+  return at as JsonObject;
+}
+
 const variables: JsonObject = {
+  nested: Array.from({ length: 1000 }, () => nested(180)),
+  accents: Array.from({ length: 60 }, () => 'é'.repeat(60_000)),
   parameters: { epochs: 3, rate: 0.1, names: ['a', 'b'], deep: { x: { y: 'z' } } },
   metrics: { train: { accuracy: 0.91, loss: 0.3 } },
   small: list(10),
@@ -109,6 +118,8 @@ describe('compileExpression', () => {
     `"${'x'.repeat(5000)}" == ""`,
     'size(long) + size(long) > 0',
     'rows.all(r, r.values.all(v, v >= 0))',
+    'nested == nested',
+    'accents.all(t, size(t) > 0)',
   ];
 
   test.each(hostile)('is refused, or done within 50 ms: %s', (source) => {
@@ -126,6 +137,14 @@ describe('compileExpression', () => {
     }
     expect(took).toBeLessThan(50);
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+
+  test('what is large is not measured where nobody walks through it', () => {
+    const rows = Array.from({ length: 200_000 }, (_, i) => i);
+    expect(compileExpression('rows.size() > 1 && rows[1] < 2').test({ rows })).toBe(true);
+    expect(() => compileExpression('rows == rows').test({ rows })).toThrow(
+      /would take too long over what it is given \(more than 100000 values\); loop over less/,
+    );
   });
 
   test('whatever is allowed over loops of any size is done within 50 ms', () => {

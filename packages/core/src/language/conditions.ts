@@ -43,6 +43,8 @@ const limits = {
 const maxLength = 4096;
 /** Steps of evaluation, by the estimate of {@link costOf}; some millions of them take a second. */
 const maxCost = 100_000;
+/** Values within values that are looked at to estimate that; a hundred thousand take some 20 ms. */
+const maxValues = 100_000;
 
 /** What takes time in proportion to what it is given, and no more. */
 const methods = new Set([
@@ -102,8 +104,8 @@ export function compileExpression(
     if (cost > maxCost) {
       throw new KeelsonError(
         'INVALID',
-        `The condition ${quoted(source)} would take too long over what it is given (an estimated ${Math.round(cost)} steps, ${maxCost} are allowed); loop over less.`,
-        { details: { cost, maxCost } },
+        `The condition ${quoted(source)} would take too long over what it is given (${Number.isFinite(cost) ? `an estimated ${Math.round(cost)} steps, ${maxCost} are allowed` : `more than ${maxValues} values`}); loop over less.`,
+        { details: { cost: Number.isFinite(cost) ? cost : 'unbounded', maxCost } },
       );
     }
     answered = new Map(shape.calls.map((call, i) => [keyOf(call), answers[i] ?? null]));
@@ -130,7 +132,7 @@ export function compileExpression(
       if (typeof truth === 'boolean') return truth;
       throw new KeelsonError(
         'INVALID',
-        `The condition ${quoted(source)} is ${typeof truth === 'bigint' ? 'a number' : `a ${typeof truth}`}, not true or false; compare it with something.`,
+        `The condition ${quoted(source)} is ${kindOf(truth)}, not true or false; compare it with something.`,
       );
     },
     value: (variables, answers = []) => asPlain(evaluate(variables, answers), source),
@@ -268,10 +270,15 @@ class Shape {
  */
 function costOf(shape: Shape, given: readonly Json[]): number {
   const size = { longestList: shape.longestList, longestText: shape.longestText, values: 0 };
-  for (const value of given) measure(value, size);
+  const walks = shape.depth > 0 || shape.comparisons > 0;
+  for (const value of given) {
+    measure(value, size);
+    // Whoever does not walk through it has nothing to fear of it.
+    if (size.values > maxValues) return walks ? Number.POSITIVE_INFINITY : shape.nodes;
+  }
   const growth = 1 + shape.sums;
   const turns = Math.max(1, size.longestList * growth) ** shape.depth;
-  const texts = 1 + (size.longestText * growth) / 256;
+  const texts = 1 + (size.longestText * growth) / 128;
   return turns * (shape.nodes * texts + (shape.comparisons * size.values) / 4);
 }
 
@@ -295,10 +302,15 @@ function measure(value: Json, size: Size): void {
   const open: Json[] = [value];
   for (let at = open.pop(); at !== undefined; at = open.pop()) {
     size.values += 1;
+    if (size.values > maxValues) return;
     if (typeof at === 'string') size.longestText = Math.max(size.longestText, at.length);
     if (typeof at !== 'object' || at === null) continue;
     const parts = Array.isArray(at) ? at : Object.values(at);
     size.longestList = Math.max(size.longestList, parts.length);
+    if (size.values + parts.length > maxValues) {
+      size.values = maxValues + 1;
+      return;
+    }
     for (const part of parts) if (part !== undefined) open.push(part as Json);
   }
 }
@@ -389,6 +401,13 @@ function syntaxError(source: string, cause: unknown): KeelsonError {
     `The condition ${quoted(source)} is no CEL expression: ${firstLine(cause)}${where}.`,
     { cause, details: { source, ...(start === undefined ? {} : { position: start + 1 }) } },
   );
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'an object';
+  return typeof value === 'bigint' ? 'a number' : `a ${typeof value}`;
 }
 
 function firstLine(error: unknown): string {
