@@ -5,6 +5,7 @@ import type {
   ExecutorCapabilities,
   ExecutorCapacity,
   LogChunk,
+  SubmitOptions,
   TaskHandle,
   TaskObservation,
   TaskSpec,
@@ -63,10 +64,10 @@ export class ContainerExecutor implements Executor {
     return this.#units.capacity();
   }
 
-  /** The digest of what the image is now; pulls it where it is missing. NOT_FOUND for none. */
-  async imageDigest(image: string): Promise<string> {
+  /** The digest of what the image is now; pulls it where it is missing, and rejects as {@link submit} does then. */
+  async imageDigest(image: string, options?: SubmitOptions): Promise<string> {
     this.#assertOpen();
-    return this.#images.digest(image);
+    return this.#images.digest(image, options);
   }
 
   async health(signal?: AbortSignal): Promise<{ readonly ok: boolean; readonly message?: string }> {
@@ -84,9 +85,10 @@ export class ContainerExecutor implements Executor {
 
   /**
    * UNSUPPORTED for what is no image, INVALID for a key that is none or a container that the engine refuses,
-   * NOT_FOUND for an image that is not there and cannot be pulled, UNAVAILABLE without an engine.
+   * NOT_FOUND for an image that is not there and cannot be pulled, FORBIDDEN where a registry or the engine refuses
+   * who asks, UNAVAILABLE without an engine or with a registry that does not answer.
    */
-  async submit(spec: TaskSpec): Promise<TaskHandle> {
+  async submit(spec: TaskSpec, options?: SubmitOptions): Promise<TaskHandle> {
     this.#assertOpen();
     if (spec.entry.type !== 'image') {
       throw new KeelsonError(
@@ -98,17 +100,23 @@ export class ContainerExecutor implements Executor {
     const facts = factsOf(spec);
     let submitting = this.#submitting.get(id);
     if (submitting === undefined) {
-      submitting = this.#begin(id, facts, spec).finally(() => this.#submitting.delete(id));
+      submitting = this.#begin(id, facts, spec, options).finally(() => this.#submitting.delete(id));
       this.#submitting.set(id, submitting);
     }
     await submitting;
     return this.#handle(id, facts);
   }
 
-  async #begin(id: string, facts: TaskFacts, spec: TaskSpec): Promise<void> {
+  async #begin(
+    id: string,
+    facts: TaskFacts,
+    spec: TaskSpec,
+    options: SubmitOptions = {},
+  ): Promise<void> {
     if ((await this.#units.verdict(id)) !== undefined) return;
+    options.signal?.throwIfAborted();
     const units = Array.from({ length: facts.units }, (_, rank): UnitSpec => {
-      return { id, rank, facts, spec };
+      return { id, rank, facts, spec, options };
     });
     const [first] = units;
     if (first === undefined) throw new KeelsonError('INVALID', 'A gang has at least one process.');

@@ -121,7 +121,7 @@ export class ContainerUnits implements TaskUnits {
     try {
       await create().catch(async (error: unknown) => {
         if (!isFault(error, 404) || spec.entry.type !== 'image') throw error;
-        await this.#images.pull(spec.entry.image);
+        await this.#images.pull(spec.entry.image, unit.options);
         await create();
       });
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { EngineTls } from './engine-place.ts';
+import type { RegistryAuth } from './registry-auth.ts';
 
 /** How an executor finds its engine, and how it treats containers there. */
 export interface RunnerOptions {
@@ -14,12 +15,8 @@ export interface RunnerOptions {
   readonly workRoot?: string;
   /** Whether images are pulled that the engine does not have; `missing` when left out. */
   readonly pull?: 'missing' | 'never';
-  /** For registries that ask who one is. */
-  readonly registryAuth?: {
-    readonly username: string;
-    readonly password: string;
-    readonly serveraddress?: string;
-  };
+  /** For registries that ask who one is; one for each registry, where there are several. */
+  readonly registryAuth?: RegistryAuth | readonly RegistryAuth[];
   /**
    * Whom containers run as; this process's user and group when left out, and 65534:65534 (nobody) when that
    * is root.

@@ -10,6 +10,7 @@ import { KeelsonError } from '@keelson/core';
 import { masterPort } from './container-body.ts';
 import { type EngineApi, isFault } from './engine-api.ts';
 import { type LogPiece, type LogPlace, readLogFrames } from './log-frames.ts';
+import { registryHeader } from './registry-auth.ts';
 import type { RunnerOptions } from './runner-options.ts';
 import { serviceBody } from './service-body.ts';
 import { observeTask, type SwarmTask, taskOfJob } from './swarm-task.ts';
@@ -122,14 +123,11 @@ export class ServiceUnits implements TaskUnits {
       ...(network === undefined ? {} : { network }),
       master: { address: unitName(id, 0), port: spec.gang?.masterPort ?? masterPort },
     });
-    const headers =
-      this.#options.registryAuth === undefined
-        ? {}
-        : {
-            'x-registry-auth': Buffer.from(JSON.stringify(this.#options.registryAuth)).toString(
-              'base64url',
-            ),
-          };
+    const auth =
+      unit.spec.entry.type === 'image'
+        ? registryHeader(unit.spec.entry.image, this.#options.registryAuth)
+        : undefined;
+    const headers = auth === undefined ? {} : { 'x-registry-auth': auth };
     try {
       await this.#api.json('POST', '/services/create', { body, headers });
     } catch (error) {

@@ -2,6 +2,7 @@ import type {
   AttemptKey,
   ExecutorCapabilities,
   ExecutorCapacity,
+  SubmitOptions,
   TaskObservation,
   TaskSpec,
   TaskUsage,
@@ -20,6 +21,8 @@ export interface UnitSpec {
   readonly rank: number;
   readonly facts: TaskFacts;
   readonly spec: TaskSpec;
+  /** Of those who want it made. */
+  readonly options?: SubmitOptions;
 }
 
 /** What is known of a unit now. */

@@ -80,6 +80,20 @@ export interface TaskSpec {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
+/** How far something has come. */
+export interface TaskProgress {
+  /** From 0 to 1. */
+  readonly share: number;
+  readonly message: string;
+}
+
+/** What making a task ready may take long for, such as its image, is told, and can be given up. */
+export interface SubmitOptions {
+  /** Once aborted, what has not begun need not begin; then the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (at: TaskProgress) => void;
+}
+
 /** Enough to find a task again from another process; plain JSON. */
 export interface TaskHandle {
   readonly executor: string;
@@ -194,9 +208,9 @@ export interface Executor extends AsyncDisposable {
   /** Undefined where there is nothing to reserve. */
   capacity(): Promise<ExecutorCapacity | undefined>;
   /** What `image` is now, as a digest; undefined where images are none of its business. NOT_FOUND for none. */
-  imageDigest?(image: string): Promise<string | undefined>;
+  imageDigest?(image: string, options?: SubmitOptions): Promise<string | undefined>;
   health(signal?: AbortSignal): Promise<{ readonly ok: boolean; readonly message?: string }>;
-  submit(spec: TaskSpec): Promise<TaskHandle>;
+  submit(spec: TaskSpec, options?: SubmitOptions): Promise<TaskHandle>;
   /** Tasks that the engine has a record of, for recovery and the sweep of orphans. */
   list(query: {
     readonly workspace: string;

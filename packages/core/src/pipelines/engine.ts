@@ -7,9 +7,10 @@ import { inSpan } from '../events/tracing.ts';
 import type { Admissions } from './admission/admission.ts';
 import { column, equals } from './execution-records.ts';
 import type { StepAttempts } from './step-attempts.ts';
-import { type StepState, stepFromRecord, stepLabel } from './step-execution.ts';
+import { type StepProgress, type StepState, stepFromRecord, stepLabel } from './step-execution.ts';
 import type { StepFunctions } from './step-functions.ts';
 import type { LeasedStep, StepLeases } from './step-leases.ts';
+import { progressOf } from './step-progress.ts';
 import type { StepTurns } from './step-turn.ts';
 
 /** What the engine works with. */
@@ -19,6 +20,8 @@ export interface EngineParts {
   readonly turns: StepTurns;
   readonly attempts: StepAttempts;
   readonly admissions?: Admissions;
+  /** How far steps say that they have come, by their id. */
+  readonly progress: Map<string, StepProgress>;
   /** The names of the executors that this process has. */
   readonly executors: () => readonly string[];
   /** Functions that run at once in this process. */
@@ -180,8 +183,9 @@ export class StepEngine {
         ),
       );
     } catch (error) {
-      failed = true;
-      this.#log('error', state, 'It could not be brought on; it will be tried again.', error);
+      failed = !leased.controller.signal.aborted;
+      const level = failed ? 'error' : 'debug';
+      this.#log(level, state, 'It could not be brought on; it will be tried again.', error);
       await this.#parts.attempts.giveBack(leased, 'the engine failed');
     }
     try {
@@ -195,9 +199,17 @@ export class StepEngine {
   }
 
   async #turn(leased: LeasedStep): Promise<void> {
-    const turn = await this.#leases.held(leased, () =>
-      this.#parts.turns.take(() => leased.claim, leased.state),
-    );
+    const { signal } = leased.controller;
+    const { progress } = this.#parts;
+    const { id } = leased.state;
+    const turn = await this.#leases
+      .held(leased, () =>
+        this.#parts.turns.take(() => leased.claim, leased.state, {
+          signal,
+          onProgress: ({ share, message }) => progress.set(id, progressOf(share, message)),
+        }),
+      )
+      .finally(() => progress.delete(id));
     if (turn.do === 'wait') {
       const { reason } = turn;
       this.#waiting.set(leased.state.id, { reason, until: this.#scope.clock.now() + waitMs });

@@ -112,7 +112,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   });
   const stopSiblings = createStopSiblings(scope, records, settling);
   const engine: StepEngine = new StepEngine(scope, {
-    ...{ functions, leases, turns },
+    ...{ functions, leases, turns, progress },
     attempts: createStepAttempts(scope, {
       ...{
         functions,
@@ -222,8 +222,12 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
 
   /** With how far it has come, where that is known here. */
   function shown({ facts }: StepState): StepExecution {
-    const said = facts.status === 'RUNNING' ? progress.get(facts.id) : undefined;
-    return said === undefined ? facts : { ...facts, progress: said };
+    const said = progress.get(facts.id);
+    if (said === undefined) return facts;
+    if (facts.status === 'RUNNING') return { ...facts, progress: said };
+    // What has to be there before it can start.
+    const waitsFor = facts.status === 'PENDING' ? said.message : undefined;
+    return waitsFor === undefined ? facts : { ...facts, waitsFor };
   }
 
   async function stepOf(executionId: string, step: string): Promise<StepState> {

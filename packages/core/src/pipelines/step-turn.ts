@@ -1,4 +1,4 @@
-import type { Resources } from '../contracts/executor.ts';
+import type { Resources, SubmitOptions } from '../contracts/executor.ts';
 import type { Change, ClaimKey, CommitResult } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
@@ -97,7 +97,17 @@ export interface TurnParts {
 
 /** Decides what is due of a claimed step, and commits it. */
 export interface StepTurns {
-  take(claim: () => ClaimKey, first: StepState): Promise<Turn>;
+  /** Rejects with the signal's reason, where that is aborted before the step has begun. */
+  take(claim: () => ClaimKey, first: StepState, options?: SubmitOptions): Promise<Turn>;
+}
+
+/** A step that may start. */
+interface Due {
+  readonly held: HeldStep;
+  readonly execution: ExecutionState;
+  readonly loaded: LoadedDefinition;
+  readonly step: StepDefinition;
+  readonly options: SubmitOptions;
 }
 
 const tries = 30;
@@ -109,7 +119,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
   const { records, settling, commits, values, owner, tracked } = parts;
 
   return {
-    async take(claim, first) {
+    async take(claim, first, options = {}) {
       let latest: StepState | undefined = first;
       for (let attempt = 1; ; attempt += 1) {
         const state: StepState | undefined = latest ?? (await records.stepById(first.id));
@@ -118,7 +128,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
           return { do: 'nothing' };
         }
         try {
-          return await turn({ state, claim: claim() }, claim, attempt === 1);
+          return await turn({ state, claim: claim() }, claim, { first: attempt === 1, options });
         } catch (error) {
           // Somebody else was quicker with the step, its execution, a pool or a key: look again.
           if (!isKeelsonError(error, 'STALE', 'CONFLICT') || attempt === tries) throw error;
@@ -129,7 +139,11 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
   };
 
   /** At the `first` try by what this process knows: a commit that finds it otherwise is STALE or CONFLICT. */
-  async function turn(held: HeldStep, claim: () => ClaimKey, first: boolean): Promise<Turn> {
+  async function turn(
+    held: HeldStep,
+    claim: () => ClaimKey,
+    { first, options }: { readonly first: boolean; readonly options: SubmitOptions },
+  ): Promise<Turn> {
     const { state } = held;
     const known = first ? records.remembered(state.executionId) : undefined;
     const execution = known && goesOn(known) ? known : await records.get(state.executionId);
@@ -164,19 +178,10 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
         return nothing;
       }
     }
-    return start({ held, execution, loaded, step }, claim, first);
+    return start({ held, execution, loaded, step, options }, claim, first);
   }
 
-  async function start(
-    due: {
-      readonly held: HeldStep;
-      readonly execution: ExecutionState;
-      readonly loaded: LoadedDefinition;
-      readonly step: StepDefinition;
-    },
-    claim: () => ClaimKey,
-    first: boolean,
-  ): Promise<Turn> {
+  async function start(due: Due, claim: () => ClaimKey, first: boolean): Promise<Turn> {
     const { held, execution, loaded, step } = due;
     const { state } = held;
     const of = { state, loaded, execution };
@@ -194,7 +199,7 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
       return nothing;
     }
     const lost = state.status === 'RUNNING';
-    const cache = await cacheOf(step, loaded, execution, inputs);
+    const cache = await cacheOf(due, inputs);
     const known = lost ? undefined : cache.key && (await fromCache({ ...due, inputs }, cache.key));
     if (known !== undefined && 'do' in known) return known;
     const unfit = cache.key && (await parts.caching?.unfit(step, cache.key));
@@ -331,29 +336,22 @@ export function createStepTurns(scope: Scope, parts: TurnParts): StepTurns {
   }
 
   async function cacheOf(
-    step: StepDefinition,
-    loaded: LoadedDefinition,
-    { parameters }: ExecutionState,
+    { step, loaded, execution: { parameters }, options }: Due,
     inputs: InputsGiven,
   ): Promise<{ readonly key?: CacheKey; readonly none?: string }> {
     if (parts.caching === undefined || step.cache === false || step.repeat !== undefined) {
       return {};
     }
     const { name } = loaded.definition;
-    const key = await parts.caching.keyOf(name, step, { parameters, packed: inputs.packed });
+    const given = { parameters, packed: inputs.packed };
+    const key = await parts.caching.keyOf(name, step, given, options);
     if (!('none' in key)) return { key };
     // Of a function its definition tells.
     return step.run.type === 'function' ? {} : key;
   }
 
   async function fromCache(
-    of: {
-      readonly held: HeldStep;
-      readonly execution: ExecutionState;
-      readonly loaded: LoadedDefinition;
-      readonly step: StepDefinition;
-      readonly inputs: InputsGiven;
-    },
+    of: Due & { readonly inputs: InputsGiven },
     key: CacheKey,
   ): Promise<Turn | { readonly miss: string | undefined }> {
     const { held, execution, loaded, step, inputs } = of;

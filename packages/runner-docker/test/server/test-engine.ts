@@ -8,7 +8,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
-const run = promisify(execFile);
+/** Runs a program to its end; rejects where it fails. */
+export const execute = promisify(execFile);
 
 /** Of the programs for administrators too, which not everybody has in their path. */
 export const systemEnv: NodeJS.ProcessEnv = {
@@ -17,6 +18,17 @@ export const systemEnv: NodeJS.ProcessEnv = {
 };
 
 const setUp = 'ip link set lo up; hostname "$0"; exec "$@"';
+
+const relayProgram = `
+  const net = require('node:net');
+  const [from, to] = process.argv.slice(1).map((end) =>
+    /^[0-9]+$/.test(end) ? { host: '127.0.0.1', port: Number(end) } : { path: end });
+  net.createServer((a) => {
+    const b = net.connect(to);
+    for (const [from, to] of [[a, b], [b, a]]) {
+      from.pipe(to); from.on('error', () => to.destroy()); from.on('close', () => to.destroy());
+    }
+  }).listen(from, () => console.log('listens'));`;
 
 /** The image that tests run: busybox with its applets, nothing else. */
 export const testImage = 'keelson-test:busybox';
@@ -29,27 +41,31 @@ export class TestEngine {
   #daemon: ReturnType<typeof spawn> | undefined;
 
   readonly #namespace: string | undefined;
+  readonly #flags: readonly string[];
   /** The name of its machine. */
   readonly #host: string;
 
-  private constructor(dir: string, namespace: string | undefined) {
+  private constructor(dir: string, namespace: string | undefined, flags: readonly string[]) {
     this.dir = dir;
     this.#namespace = namespace;
+    this.#flags = flags;
     this.#host = namespace ?? 'engine';
   }
 
   /**
    * Starts one that has {@link testImage}, in a network namespace of its own or in that one. Fails where `dockerd`
-   * or busybox is not installed.
+   * or busybox is not installed. `flags` are more of the daemon's.
    */
-  static async start(options: { readonly namespace?: string } = {}): Promise<TestEngine> {
+  static async start(
+    options: { readonly namespace?: string; readonly flags?: readonly string[] } = {},
+  ): Promise<TestEngine> {
     for (const program of ['/usr/sbin/dockerd', '/bin/busybox']) {
       if (existsSync(program)) continue;
       throw new Error(`${program} is not installed: apt-get install docker.io busybox-static`);
     }
     // Not in memory: overlayfs wants a file system that it knows, and paths of sockets are short.
     const dir = await mkdtemp(join('/var/tmp', 'keelson-docker-'));
-    const engine = new TestEngine(dir, options.namespace);
+    const engine = new TestEngine(dir, options.namespace, options.flags ?? []);
     try {
       await engine.restart();
       await engine.#importImage();
@@ -64,13 +80,35 @@ export class TestEngine {
     return join(this.dir, 's');
   }
 
+  /** Of the daemon. */
+  get pid(): number {
+    const { pid } = this.#daemon ?? {};
+    if (pid === undefined) throw new Error('The engine has not been started.');
+    return pid;
+  }
+
+  /**
+   * Passes connections on from one to the other: a port of the daemon's loopback, or a path of a socket. Answers how
+   * to stop that.
+   */
+  async relay(from: number | string, to: number | string): Promise<() => void> {
+    const program = [process.execPath, '-e', relayProgram, String(from), String(to)];
+    const relay = spawn('nsenter', [`--net=/proc/${this.pid}/ns/net`, ...program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(relay.stdout, 'data');
+    return () => {
+      relay.kill();
+    };
+  }
+
   get host(): string {
     return `unix://${this.socket}`;
   }
 
   /** Docker's own client. */
   async docker(...args: readonly string[]): Promise<string> {
-    const { stdout } = await run('docker', ['-H', this.host, ...args]);
+    const { stdout } = await execute('docker', ['-H', this.host, ...args]);
     return stdout.trim();
   }
 
@@ -89,6 +127,7 @@ export class TestEngine {
         ...[...enter, 'unshare', '--uts', '/bin/sh', '-c', setUp, this.#host, '/usr/sbin/dockerd'],
         ...['--data-root', join(this.dir, 'data'), '--exec-root', join(this.dir, 'exec')],
         ...['--pidfile', join(this.dir, 'pid'), '-H', this.host, '--shutdown-timeout', '2'],
+        ...this.#flags,
       ];
       const daemon = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: systemEnv });
       this.#daemon = daemon;
@@ -105,6 +144,11 @@ export class TestEngine {
         throw new Error(`dockerd does not start:\n${text.split('\n').slice(-15).join('\n')}`);
       }
     }
+  }
+
+  /** How often the daemon has logged this. */
+  async logged(text: string): Promise<number> {
+    return (await readFile(join(this.dir, 'log'), 'utf8')).split(text).length - 1;
   }
 
   /** `execution step` of each container that has begun, in the order in which they did. */
@@ -163,7 +207,7 @@ export class TestEngine {
             mkdir -p "$1$(dirname "$so")"; cp -L "$so" "$1$so"
           done
         tar -C "$1" -c . | docker -H "$2" import --change 'ENV PATH=/usr/bin:/bin' - "$3"`;
-      await run('/bin/sh', ['-c', script, 'sh', root, this.host, name]);
+      await execute('/bin/sh', ['-c', script, 'sh', root, this.host, name]);
     } finally {
       await rm(root, { recursive: true, force: true });
     }
@@ -174,13 +218,13 @@ export class TestEngine {
     try {
       for (const dir of ['bin', 'tmp', 'etc']) await mkdir(join(root, dir));
       await chmod(join(root, 'tmp'), 0o1777);
-      await run('cp', ['/bin/busybox', join(root, 'bin')]);
-      const { stdout } = await run('/bin/busybox', ['--list']);
+      await execute('cp', ['/bin/busybox', join(root, 'bin')]);
+      const { stdout } = await execute('/bin/busybox', ['--list']);
       for (const applet of stdout.trim().split('\n')) {
         if (applet !== 'busybox') await symlink('busybox', join(root, 'bin', applet));
       }
       const archive = join(root, 'image.tar');
-      await run('tar', ['-C', root, '--exclude=./image.tar', '-cf', archive, '.']);
+      await execute('tar', ['-C', root, '--exclude=./image.tar', '-cf', archive, '.']);
       await this.docker('import', '--change', 'ENV PATH=/bin', archive, testImage);
     } finally {
       await rm(root, { recursive: true, force: true });
@@ -204,13 +248,13 @@ export class TestEngine {
     if (ids !== '') await this.docker('rm', '-f', ...ids.split('\n')).catch(() => undefined);
     await this.#end('SIGTERM');
     // A daemon that was killed has left those who watch its containers, and its mounts.
-    await run('pkill', ['-KILL', '-f', `${this.dir}/`]).catch(() => undefined);
+    await execute('pkill', ['-KILL', '-f', `${this.dir}/`]).catch(() => undefined);
     const mounts = (await readFile('/proc/mounts', 'utf8'))
       .split('\n')
       .map((line) => line.split(' ')[1] ?? '')
       .filter((path) => path.startsWith(`${this.dir}/`))
       .toSorted((a, b) => b.length - a.length);
-    for (const path of mounts) await run('umount', ['--lazy', path]).catch(() => undefined);
+    for (const path of mounts) await execute('umount', ['--lazy', path]).catch(() => undefined);
     await rm(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }

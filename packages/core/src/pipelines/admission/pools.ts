@@ -137,8 +137,9 @@ export function createPools(scope: Scope): Pools {
       try {
         capacity = await capacityOf(executor);
       } catch (error) {
-        if (!isKeelsonError(error, 'UNAVAILABLE')) throw error;
-        // What was last known of it counts; who asks something of it is told that it is away.
+        // What was last known of it counts; who asks something of it is told that it is away, or not for him.
+        if (!isKeelsonError(error, 'UNAVAILABLE', 'FORBIDDEN', 'INVALID', 'UNSUPPORTED'))
+          throw error;
         return (await list()).find((pool) => pool.executors.includes(executor.name));
       }
       return capacity && publish(executor, capacity);

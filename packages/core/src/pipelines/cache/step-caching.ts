@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { SubmitOptions } from '../../contracts/executor.ts';
 import type { Change } from '../../contracts/metadata-store.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
@@ -54,6 +55,7 @@ export interface StepCaching {
     pipeline: string,
     step: StepDefinition,
     given: { readonly parameters: JsonObject; readonly packed: JsonObject },
+    options?: SubmitOptions,
   ): Promise<CacheKey | { readonly none: string }>;
   /**
    * Why a result of this process may not be kept under the key: an inline module, which this imports, may be
@@ -93,7 +95,10 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
   const imported = new ImportedCode();
 
   /** What a step's code is, or why that cannot be told. */
-  async function codeOf(step: StepDefinition): Promise<{ code: string } | { none: string }> {
+  async function codeOf(
+    step: StepDefinition,
+    options?: SubmitOptions,
+  ): Promise<{ code: string } | { none: string }> {
     const { run } = step;
     switch (run.type) {
       case 'function':
@@ -117,7 +122,7 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
       case 'image': {
         const name = step.executor ?? 'docker';
         const executor = parts.executors?.find(name);
-        const digest = await executor?.imageDigest?.(run.image);
+        const digest = await executor?.imageDigest?.(run.image, options);
         return digest === undefined
           ? { none: `the digest of its image ${run.image} is not known` }
           : { code: digest };
@@ -170,14 +175,15 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
   return {
     codeFor,
 
-    async keyOf(pipeline, step, { parameters, packed }) {
+    async keyOf(pipeline, step, { parameters, packed }, options) {
       let found: Awaited<ReturnType<typeof codeOf>>;
       try {
-        found = await codeOf(step);
+        found = await codeOf(step, options);
       } catch (error) {
+        options?.signal?.throwIfAborted();
         // The attempt itself will say what is wrong with it.
-        if (!isKeelsonError(error, 'NOT_FOUND', 'UNAVAILABLE')) throw error;
-        found = { none: error.message };
+        if (isKeelsonError(error, 'CLOSED')) throw error;
+        found = { none: error instanceof Error ? error.message : String(error) };
       }
       if ('none' in found) return found;
       const matter = step.cache === false ? undefined : step.cache?.parameters;

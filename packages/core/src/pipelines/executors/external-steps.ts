@@ -5,6 +5,7 @@ import type {
   Resources,
   TaskHandle,
   TaskObservation,
+  TaskProgress,
   TaskSpec,
 } from '../../contracts/executor.ts';
 import type { Scope } from '../../contracts/scope.ts';
@@ -26,6 +27,7 @@ import {
   stepLabel,
 } from '../step-execution.ts';
 import { StepError } from '../step-policy.ts';
+import { progressOf } from '../step-progress.ts';
 import type { InputsGiven, OutputSink } from '../step-values.ts';
 import { lastCheckpoint } from './checkpoint-directory.ts';
 import { collectOutputs } from './collect-outputs.ts';
@@ -304,9 +306,29 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       );
     }
     const there = work.adopted ? await taskThere(work, executor) : undefined;
-    const made = there ?? (await executor.submit(await specOf(work, dirs)));
-    await submitted(made);
+    const made = there ?? (await submit(work, executor, await specOf(work, dirs)));
+    try {
+      await submitted(made);
+    } catch (error) {
+      // A step that was ended meanwhile: whoever waits for the task ends it.
+      if (!work.signal.aborted) throw error;
+    }
     return made;
+  }
+
+  async function submit(
+    { state, signal }: ExternalWork,
+    executor: Executor,
+    spec: TaskSpec,
+  ): Promise<TaskHandle> {
+    const onProgress = ({ share, message }: TaskProgress): void => {
+      progress.set(state.id, progressOf(share, message));
+    };
+    try {
+      return await executor.submit(spec, { signal, onProgress });
+    } finally {
+      progress.delete(state.id);
+    }
   }
 
   /** The task of an attempt whose supervisor died before he could note it down. */
