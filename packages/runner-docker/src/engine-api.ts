@@ -3,6 +3,7 @@ import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
 import { KeelsonError } from '@keelson/core';
 import type { EnginePlace } from './engine-place.ts';
+import { plainFailure, trustFailure } from './engine-trust.ts';
 
 /** What the engine refused, in its words. */
 export class EngineFault extends Error {
@@ -106,8 +107,9 @@ export class EngineApi {
         return await this.#once(method, `${prefix}${path}${queryOf(asked.query)}`, asked, signal);
       } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof EngineFault) throw error;
-        this.#prefix = undefined;
+        if (error instanceof EngineFault) throw plainFailure(this.#place, error.message) ?? error;
+        const refused = trustFailure(this.#place, error);
+        if (refused !== undefined) throw refused;
         if (asked.once === true || performance.now() + restMs > until) throw this.#away(error);
       }
       await pause(restMs, undefined, { signal }).catch(() => signal.throwIfAborted());
@@ -127,22 +129,29 @@ export class EngineApi {
     );
   }
 
-  /** The newest version of the API that both speak, as the beginning of a path. */
-  #version(): Promise<string> {
-    this.#prefix ??= this.#once('GET', '/version', {}, this.#closed.signal).then(
-      async (response) => {
-        const told = JSON.parse(await textOf(response)) as Readonly<Record<string, string>>;
-        const most = versionOf(told['ApiVersion']);
-        const least = versionOf(told['MinAPIVersion']);
-        if (isBefore(most, oldest)) {
-          const message = `The Docker Engine at ${this.name} speaks API ${most.join('.')}; ${oldest.join('.')} (Docker 20.10) or later is needed.`;
-          throw new EngineFault(400, message);
-        }
-        const wanted = isBefore(most, newest) ? most : newest;
-        return `/v${(isBefore(wanted, least) ? least : wanted).join('.')}`;
-      },
-    );
-    return this.#prefix;
+  /** The newest version of the API that both speak, as the beginning of a path; asked again where that failed. */
+  async #version(): Promise<string> {
+    this.#prefix ??= this.#askVersion();
+    try {
+      return await this.#prefix;
+    } catch (error) {
+      this.#prefix = undefined;
+      throw error;
+    }
+  }
+
+  #askVersion(): Promise<string> {
+    return this.#once('GET', '/version', {}, this.#closed.signal).then(async (response) => {
+      const told = JSON.parse(await textOf(response)) as Readonly<Record<string, string>>;
+      const most = versionOf(told['ApiVersion']);
+      const least = versionOf(told['MinAPIVersion']);
+      if (isBefore(most, oldest)) {
+        const message = `The Docker Engine at ${this.name} speaks API ${most.join('.')}; ${oldest.join('.')} (Docker 20.10) or later is needed.`;
+        throw new EngineFault(400, message);
+      }
+      const wanted = isBefore(most, newest) ? most : newest;
+      return `/v${(isBefore(wanted, least) ? least : wanted).join('.')}`;
+    });
   }
 
   async #once(
