@@ -92,10 +92,11 @@ export class TestEngine {
    * to stop that.
    */
   async relay(from: number | string, to: number | string): Promise<() => void> {
-    const program = [process.execPath, '-e', relayProgram, String(from), String(to)];
-    const relay = spawn('nsenter', [`--net=/proc/${this.pid}/ns/net`, ...program], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const [program = '', ...args] = [
+      ...['nsenter', `--net=/proc/${this.pid}/ns/net`, process.execPath],
+      ...['-e', relayProgram, String(from), String(to)],
+    ];
+    const relay = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(relay.stdout, 'data');
     return () => {
       relay.kill();
