@@ -15,6 +15,7 @@ import type { JobAnswer } from '../replicas/job.ts';
 import type { ReplicaStatus } from '../replicas/replica-pool.ts';
 import type { InProcessRouter, RoutedRequest } from '../routing/in-process-router.ts';
 import type { ServedRoute, ServingSource } from '../serving-source.ts';
+import { InferenceCounts } from './inference-counts.ts';
 import {
   type LoadedVersion,
   loadVersion,
@@ -94,6 +95,7 @@ const maxBackOffMs = 60_000;
  */
 export class DeploymentHost {
   readonly deployment: string;
+  readonly counts: InferenceCounts = new InferenceCounts();
   readonly #options: DeploymentHostOptions;
   readonly #versions = new Map<string, LoadedVersion>();
   readonly #loading = new Map<string, Promise<LoadedVersion>>();
@@ -104,6 +106,7 @@ export class DeploymentHost {
   #wanted: ServedRoute | undefined;
   #inForce: ServedRoute | undefined;
   #error: KeelsonError | undefined;
+  #unloaded = false;
   #syncing:
     | { readonly generation: number; readonly key: string; readonly done: Promise<void> }
     | undefined;
@@ -129,6 +132,11 @@ export class DeploymentHost {
     const answering = route.targets.filter(({ weightPercent }) => weightPercent > 0);
     const ids = [...answering.map(({ versionId }) => versionId), route.fallbackVersionId];
     return ids.some((id) => id !== undefined && (this.#versions.get(id)?.pool.liveCount ?? 0) > 0);
+  }
+
+  /** Whether {@link unload} has taken it down. */
+  get isUnloaded(): boolean {
+    return this.#unloaded;
   }
 
   /** The versions that can be asked for, the one with the greatest weight first. */
@@ -175,9 +183,10 @@ export class DeploymentHost {
    * unknown deployment); a version that cannot be loaded is in {@link status} instead.
    */
   async sync(): Promise<void> {
+    if (this.#unloaded) return;
     const served = await this.#options.source.route(this.deployment);
     const newest = this.#wanted?.generation ?? 0;
-    if (served.generation < newest || this.#stopping.signal.aborted) return;
+    if (served.generation < newest || this.#stopping.signal.aborted || this.#unloaded) return;
     const syncing = this.#syncing;
     if (syncing?.generation === served.generation && syncing.key === this.#keyOf(served))
       return syncing.done;
@@ -193,6 +202,26 @@ export class DeploymentHost {
     } finally {
       if (this.#syncing?.done === done) this.#syncing = undefined;
     }
+  }
+
+  /** Takes the deployment down in this process until {@link load}; what is under way is finished. Twice is fine. */
+  async unload(): Promise<void> {
+    this.#unloaded = true;
+    await this.#syncing?.done;
+    for (const versionId of [...this.#versions.keys()])
+      this.#retire(versionId, this.#options.drainMs);
+    await Promise.all(this.#draining);
+  }
+
+  /** Brings the newest route into force, also after {@link unload}. Rejects with what keeps it from answering. */
+  async load(): Promise<void> {
+    this.#unloaded = false;
+    await this.sync();
+    if (this.isReady) return;
+    throw (
+      this.#error ??
+      new KeelsonError('UNAVAILABLE', `Deployment ${this.deployment} has no live replica.`)
+    );
   }
 
   /** Answers one request; rejects with the errors of the router, the signature and the replicas. */
@@ -214,6 +243,8 @@ export class DeploymentHost {
       );
       const latencyMs = performance.now() - call.startedAt;
       this.#options.router.record(deploymentId, versionId, latencyMs, false);
+      const now = this.#options.clock.now();
+      this.counts.answered(version.model.version, now, checked.rowCount, latencyMs, answer);
       this.#log(version, call, checked, { deploymentId, role: 'primary', latencyMs, answer });
       for (const shadow of shadows) this.#shadow(deploymentId, shadow, call);
       return { version, outputs: answer.outputs, answer };
@@ -221,6 +252,7 @@ export class DeploymentHost {
       if (statusOf(error) >= 500) {
         const latencyMs = performance.now() - call.startedAt;
         this.#options.router.record(deploymentId, versionId, latencyMs, true);
+        this.counts.failed(version.model.version, latencyMs);
         if (isKeelsonError(error, 'FAILED', 'TIMEOUT', 'INTERNAL')) {
           this.#log(version, call, checked, { deploymentId, role: 'primary', latencyMs, error });
         }
@@ -257,6 +289,8 @@ export class DeploymentHost {
     shadows: readonly string[];
     deploymentId: string;
   } {
+    if (this.#unloaded)
+      throw new KeelsonError('UNAVAILABLE', `Deployment ${this.deployment} is unloaded here.`);
     if (this.#inForce === undefined) {
       throw new KeelsonError('UNAVAILABLE', `Deployment ${this.deployment} is not ready.`, {
         ...(this.#error === undefined ? {} : { cause: this.#error }),

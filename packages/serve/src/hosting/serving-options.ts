@@ -33,6 +33,13 @@ export interface ServingOptions {
   readonly maxShadows?: number;
   /** How often routes are read again without a wake-up; 1,000. */
   readonly pollMs?: number;
+  /**
+   * `explicit` lets whoever reaches the server load and unload deployments in this process, by Triton's repository
+   * extension; `none`, the default, leaves that to the platform.
+   */
+  readonly modelControl?: 'none' | 'explicit';
+  /** Answers from so many bytes on are compressed for callers that accept gzip or deflate; 16,384. */
+  readonly compressFromBytes?: number;
   readonly logger?: Logger;
   readonly clock?: Clock;
   readonly ids?: Ids;
@@ -55,6 +62,8 @@ const defaults = {
   drainMs: 60_000,
   maxShadows: 1_024,
   pollMs: 1_000,
+  modelControl: 'none',
+  compressFromBytes: 16_384,
 } as const;
 
 const known: readonly string[] = [
@@ -95,9 +104,18 @@ export function resolveOptions(options: ServingOptions): ResolvedServingOptions 
   if (resolved.isolation !== 'thread' && resolved.isolation !== 'none') {
     throw new KeelsonError('INVALID', 'Option "isolation" must be "thread" or "none".');
   }
+  if (resolved.modelControl !== 'none' && resolved.modelControl !== 'explicit') {
+    throw new KeelsonError('INVALID', 'Option "modelControl" must be "none" or "explicit".');
+  }
   assertRange(resolved, 'replicas', 1, 256);
   assertRange(resolved, 'maxBodyBytes', 1, 2 ** 30);
-  for (const key of ['maxQueue', 'maxShadows', 'hungAfterMs', 'drainMs'] as const)
+  for (const key of [
+    'maxQueue',
+    'maxShadows',
+    'hungAfterMs',
+    'drainMs',
+    'compressFromBytes',
+  ] as const)
     assertRange(resolved, key, 0, 2 ** 31 - 1);
   for (const key of ['timeoutMs', 'maxRows', 'loadTimeoutMs', 'pollMs'] as const)
     assertRange(resolved, key, 1, 2 ** 31 - 1);

@@ -113,6 +113,7 @@ class OpenServing implements DrainableServing {
       ]),
     );
     const { maxBodyBytes, maxRows, timeoutMs, rateLimit, logger } = options;
+    const { modelControl, compressFromBytes } = options;
     const isDraining = (): boolean => this.#draining;
     const ids = options.ids ?? { next: () => randomUUID() };
     this.#api = new InferenceApi({
@@ -122,6 +123,8 @@ class OpenServing implements DrainableServing {
       maxRows,
       timeoutMs,
       rateLimit,
+      modelControl,
+      compressFromBytes,
       clock,
       ids,
       logger,

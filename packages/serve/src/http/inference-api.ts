@@ -13,9 +13,16 @@ import { openApiDocument } from '../openapi/openapi-document.ts';
 import { decodeInferRequest, type InferRequest } from '../protocol/infer-request.ts';
 import { decodePredictRequest, encodePredictAnswer } from '../protocol/predict-v1.ts';
 import { malformed, refusal, statusOf } from '../protocol/refusal.ts';
+import { encodeAnswer } from './answer-encoding.ts';
 import { answer, answerInfer, answerJson, type Context, json, requestIdOf } from './answers.ts';
 import { type HttpAnswer, type HttpRequest, headerOf, type RequestHeaders } from './exchange.ts';
-import { describeTensor, indexOf, v1Status } from './model-descriptions.ts';
+import { describeTensor, v1Status } from './model-descriptions.ts';
+import {
+  controlModel,
+  modelConfiguration,
+  modelStatistics,
+  repositoryIndex,
+} from './model-repository.ts';
 import { type Endpoint, findEndpoint, methodsOf } from './paths.ts';
 import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 import { assertContentType, unpackBody } from './request-body.ts';
@@ -31,6 +38,8 @@ export interface InferenceApiOptions {
   readonly maxRows: number;
   readonly timeoutMs: number;
   readonly rateLimit: RateLimitOptions | undefined;
+  readonly modelControl: 'none' | 'explicit';
+  readonly compressFromBytes: number;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger | undefined;
@@ -38,6 +47,13 @@ export interface InferenceApiOptions {
 
 const serverName = 'keelson';
 const platform = 'keelson_javascript';
+const extensions = [
+  'binary_tensor_data',
+  'model_configuration',
+  'model_repository',
+  'parameters',
+  'statistics',
+];
 
 /**
  * The HTTP surface of serving, as a function from requests to answers: the Open Inference Protocol v2 and
@@ -71,7 +87,8 @@ export class InferenceApi {
       const endpoint = findEndpoint(request.url);
       if (!methodsOf[endpoint.kind].includes(request.method)) throw wrongMethod(request, endpoint);
       // Whatever is logged, emitted or started for the request carries its correlation.
-      return await withCorrelation(trace, () => this.#traced(endpoint, context));
+      const answered = await withCorrelation(trace, () => this.#traced(endpoint, context));
+      return encodeAnswer(request.headers, answered, this.#options.compressFromBytes);
     } catch (error) {
       return this.#refuse(error, context);
     }
@@ -117,11 +134,7 @@ export class InferenceApi {
       case 'root':
         return answerJson(200, { status: 'alive' }, context);
       case 'server':
-        return answerJson(
-          200,
-          { name: serverName, version: '0', extensions: ['binary_tensor_data'] },
-          context,
-        );
+        return answerJson(200, { name: serverName, version: '0', extensions }, context);
       case 'live':
         return answerJson(200, { live: true }, context);
       case 'ready': {
@@ -131,11 +144,24 @@ export class InferenceApi {
         return answerJson(isReady ? 200 : 503, { live: isReady, ready: isReady }, context);
       }
       case 'index':
-        return answerJson(200, [...this.#options.hosts.values()].flatMap(indexOf), context);
+        return answerJson(
+          200,
+          repositoryIndex(this.#options.hosts.values(), context.request.bytes),
+          context,
+        );
       case 'openapi':
         return this.#openApi([...this.#options.hosts.values()], true, context);
       case 'modelOpenapi':
         return this.#openApi([this.#host(endpoint.model)], false, context);
+      case 'load':
+      case 'unload':
+        return this.#control(endpoint.kind, endpoint.model, context);
+      case 'allStats':
+        return this.#options.hosts.has('stats')
+          ? this.#describe('model', 'stats', undefined, context)
+          : this.#statistics([...this.#options.hosts.values()], undefined, context);
+      case 'stats':
+        return this.#statistics([this.#host(endpoint.model)], endpoint.version, context);
       default:
         return this.#describe(endpoint.kind, endpoint.model, endpoint.version, context);
     }
@@ -156,8 +182,29 @@ export class InferenceApi {
     return answerJson(200, await openApiDocument(deployments, { server }), context);
   }
 
+  async #control(action: 'load' | 'unload', model: string, context: Context): Promise<HttpAnswer> {
+    const { bytes } = context.request;
+    await controlModel(action, this.#host(model), bytes, this.#options.modelControl);
+    return answerJson(200, {}, context);
+  }
+
+  #statistics(
+    hosts: readonly DeploymentHost[],
+    name: string | undefined,
+    context: Context,
+  ): HttpAnswer {
+    const versions = hosts.flatMap((host) => {
+      const chosen = name === undefined ? host.versions : [host.getVersion(name)];
+      return chosen.map(({ model }) => ({
+        deployment: host.deployment,
+        counts: host.counts.of(model.version),
+      }));
+    });
+    return answerJson(200, modelStatistics(versions), context);
+  }
+
   #describe(
-    kind: 'model' | 'modelReady' | 'versions' | 'status' | 'metadata',
+    kind: 'model' | 'modelReady' | 'versions' | 'config' | 'status' | 'metadata',
     model: string,
     name: string | undefined,
     context: Context,
@@ -176,6 +223,8 @@ export class InferenceApi {
     }
     if (chosen === undefined)
       throw new KeelsonError('UNAVAILABLE', `Deployment ${model} is not ready.`);
+    if (kind === 'config')
+      return answerJson(200, modelConfiguration(model, chosen, this.#options.maxRows), context);
     if (kind === 'status') return answerJson(200, v1Status(host, chosen, isReady), context);
     const metadata = {
       name: model,

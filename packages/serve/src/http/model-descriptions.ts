@@ -7,20 +7,6 @@ export function describeTensor({ name, datatype, shape, columns }: TensorSpec): 
   return columns === undefined ? { name, datatype, shape } : { name, datatype, shape, columns };
 }
 
-/** The versions of a deployment, as the repository index has them. */
-export function indexOf(host: DeploymentHost): object[] {
-  const { versions, error } = host.status();
-  if (versions.length === 0) {
-    return [{ name: host.deployment, state: 'UNAVAILABLE', reason: error?.message ?? 'loading' }];
-  }
-  return versions.map(({ version, replicas }) => ({
-    name: host.deployment,
-    version,
-    state: replicas.length > 0 ? 'READY' : 'UNAVAILABLE',
-    reason: '',
-  }));
-}
-
 /** The status of a version, as TensorFlow Serving has it. */
 export function v1Status(host: DeploymentHost, { model }: LoadedVersion, isReady: boolean): object {
   const state = isReady ? 'AVAILABLE' : 'UNLOADING';

@@ -2,12 +2,26 @@ import { refusal } from '../protocol/refusal.ts';
 
 /** What a path asks for. */
 export type Endpoint =
-  | { readonly kind: 'root' | 'server' | 'live' | 'ready' | 'index' | 'metrics' | 'openapi' }
+  | {
+      readonly kind:
+        | 'root'
+        | 'server'
+        | 'live'
+        | 'ready'
+        | 'index'
+        | 'allStats'
+        | 'metrics'
+        | 'openapi';
+    }
   | {
       readonly kind:
         | 'model'
         | 'modelReady'
         | 'versions'
+        | 'config'
+        | 'stats'
+        | 'load'
+        | 'unload'
         | 'infer'
         | 'predict'
         | 'status'
@@ -24,6 +38,11 @@ export const methodsOf: Readonly<Record<Endpoint['kind'], readonly string[]>> = 
   live: ['GET', 'HEAD'],
   ready: ['GET', 'HEAD'],
   index: ['POST'],
+  allStats: ['GET', 'HEAD'],
+  load: ['POST'],
+  unload: ['POST'],
+  config: ['GET', 'HEAD'],
+  stats: ['GET', 'HEAD'],
   metrics: ['GET', 'HEAD'],
   openapi: ['GET', 'HEAD'],
   modelOpenapi: ['GET', 'HEAD'],
@@ -42,6 +61,7 @@ const fixed: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint>([
   ['v2/health/live', { kind: 'live' }],
   ['v2/health/ready', { kind: 'ready' }],
   ['v2/repository/index', { kind: 'index' }],
+  ['v2/models/stats', { kind: 'allStats' }],
   ['metrics', { kind: 'metrics' }],
   ['openapi.json', { kind: 'openapi' }],
 ]);
@@ -76,9 +96,19 @@ function parseEndpoint(url: string): Endpoint {
 
 function findModelEndpoint(segments: readonly string[]): Endpoint | undefined {
   const [protocol, models, ...rest] = segments;
+  if (protocol === 'v2' && models === 'repository') return findControl(rest);
   if (models !== 'models' || rest.length === 0) return undefined;
   if (protocol === 'v2') return findV2(rest);
   return protocol === 'v1' ? findV1(rest) : undefined;
+}
+
+/** Triton's repository extension: `models/{m}/load` and `models/{m}/unload`. */
+function findControl([models, name, action, ...more]: readonly string[]): Endpoint | undefined {
+  const model = decode(name);
+  if (models !== 'models' || model === '' || more.length > 0) return undefined;
+  return action === 'load' || action === 'unload'
+    ? { kind: action, model, version: undefined }
+    : undefined;
 }
 
 function findV2([name, ...rest]: readonly string[]): Endpoint | undefined {
@@ -93,7 +123,9 @@ function findV2([name, ...rest]: readonly string[]): Endpoint | undefined {
     case 'ready':
       return { kind: 'modelReady', model, version };
     case 'infer':
-      return { kind: 'infer', model, version };
+    case 'config':
+    case 'stats':
+      return { kind: action, model, version };
     case 'openapi.json':
       return hasVersion ? undefined : { kind: 'modelOpenapi', model, version };
     case 'versions':

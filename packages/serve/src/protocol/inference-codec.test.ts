@@ -174,6 +174,28 @@ describe('numbers are refused by name, never rounded:', () => {
     );
   });
 
+  test("bare NaN and Infinity, as Python's clients write them, are the numbers; in texts they stay texts", () => {
+    const body = (datatype: string, data: string): Buffer =>
+      Buffer.from(
+        `{"inputs":[{"name":"NaN \\"Infinity","shape":[4],"datatype":"${datatype}","data":${data}}]}`,
+      );
+    const floats = decodeInferRequest(body('FP64', '[NaN, -Infinity,Infinity,9007199254740993]'));
+    expect(floats.inputs[0]?.name).toBe('NaN "Infinity');
+    expect([...(floats.inputs[0]?.data as Float64Array)]).toEqual([
+      Number.NaN,
+      Number.NEGATIVE_INFINITY,
+      Number.POSITIVE_INFINITY,
+      9007199254740992,
+    ]);
+    const integers = body('INT64', '[1,NaN,9007199254740993,2]');
+    expect(() => decodeInferRequest(integers)).toThrow(
+      /^inputs\[0\]\.data\[1\]: expected an integer/,
+    );
+    for (const broken of ['[NaNs]', '[Infinity', '[+NaN]', '[1 NaN]']) {
+      expect(() => decodeInferRequest(body('FP64', broken))).toThrow(/^body: expected JSON/);
+    }
+  });
+
   test('parameters', () => {
     const body = '{"parameters":{"n":9007199254740993},"inputs":[]}';
     expect(() => decodeInferRequest(Buffer.from(body))).toThrow(
@@ -204,7 +226,7 @@ describe('answers', () => {
     expect(bytes.subarray(0, headerLength).toString()).toBe(
       '{"model_name":"m","model_version":"1","outputs":[' +
         '{"name":"b","shape":[1],"datatype":"FP16","parameters":{"binary_data_size":2}},' +
-        '{"name":"a","shape":[4],"datatype":"FP64","data":["NaN","Infinity",-0,0.1]}]}',
+        '{"name":"a","shape":[4],"datatype":"FP64","data":["NaN","Infinity",-0.0,0.1]}]}',
     );
     expect([...bytes.subarray(headerLength)]).toEqual([0, 0x3c]);
   });

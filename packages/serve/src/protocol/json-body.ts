@@ -11,7 +11,8 @@ const maxIdLength = 256;
 /**
  * Parses a JSON body and reads it with `read`. Should `read` throw `roundedInteger` (it may only while `unsafe` is
  * `throw`), the text is parsed again with integers beyond 2^53 as bigints: five to fourteen times dearer, so
- * only where there are such integers. INVALID (400) for what is no JSON in UTF-8.
+ * only where there are such integers. The bare NaN, Infinity and -Infinity that Python's
+ * clients write stand for the texts. INVALID (400) for what is no JSON in UTF-8.
  */
 export function readJsonBody<T>(
   bytes: Uint8Array,
@@ -37,11 +38,23 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
+    const quoted = quoteNonFinite(text);
+    if (quoted !== undefined) return parseJson(quoted);
     throw malformed(
       'body',
       `JSON (${cause instanceof Error ? cause.message.slice(0, 200) : 'unreadable'})`,
     );
   }
+}
+
+const textOrNonFinite = /"(?:[^"\\]|\\[^])*"|-?\b(?:Infinity|NaN)\b/g;
+
+/** The text with bare NaN and ±Infinity as JSON texts; undefined where there are none. */
+function quoteNonFinite(text: string): string | undefined {
+  const quoted = text.replace(textOrNonFinite, (found) =>
+    found.startsWith('"') ? found : `"${found}"`,
+  );
+  return quoted === text ? undefined : quoted;
 }
 
 /** As JSON.parse, but integers beyond 2^53 come as bigints, from their own digits. */
@@ -54,6 +67,8 @@ function parseExactly(text: string): unknown {
   try {
     return JSON.parse(text, revive as (key: string, value: unknown) => unknown);
   } catch (cause) {
+    const quoted = quoteNonFinite(text);
+    if (quoted !== undefined) return parseExactly(quoted);
     // Reviving recurses: a nesting that JSON.parse bears may be too deep here.
     throw malformed(
       'body',

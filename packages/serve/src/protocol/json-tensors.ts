@@ -93,7 +93,8 @@ function floatsToJson(data: Float64Array | Float32Array): string {
 }
 
 function floatToJson(value: number): string {
-  if (Object.is(value, -0)) return '-0';
+  // As a fraction: to Python -0 is an integer, which has no sign.
+  if (Object.is(value, -0)) return '-0.0';
   return Number.isFinite(value) ? String(value) : `"${value}"`;
 }
 
