@@ -47,7 +47,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-const textOrNonFinite = /"(?:[^"\\]|\\[^])*"|-?\b(?:Infinity|NaN)\b/g;
+const textOrNonFinite = /"(?:[^"\\]|\\[\s\S])*"|-?\b(?:Infinity|NaN)\b/g;
 
 /** The text with bare NaN and ±Infinity as JSON texts; undefined where there are none. */
 function quoteNonFinite(text: string): string | undefined {
