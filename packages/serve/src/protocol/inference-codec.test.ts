@@ -261,10 +261,10 @@ describe('predict', () => {
     const answer = (form: 'instances' | 'inputs'): string =>
       encodePredictAnswer({ ...noRequest, form }, signature, outputs);
     expect(answer('instances')).toBe(
-      '{"predictions":[{"n":4611686018427387905,"x":[-0,"NaN"],"t":{"b64":"gA=="}},{"n":-1,"x":[1,0.1],"t":"a\\""}]}',
+      '{"predictions":[{"n":4611686018427387905,"x":[-0.0,"NaN"],"t":{"b64":"gA=="}},{"n":-1,"x":[1,0.1],"t":"a\\""}]}',
     );
     expect(answer('inputs')).toBe(
-      '{"outputs":{"n":[4611686018427387905,-1],"x":[[-0,"NaN"],[1,0.1]],"t":[{"b64":"gA=="},"a\\""]}}',
+      '{"outputs":{"n":[4611686018427387905,-1],"x":[[-0.0,"NaN"],[1,0.1]],"t":[{"b64":"gA=="},"a\\""]}}',
     );
     const only = { ...signature, outputs: signature.outputs.slice(0, 1) };
     expect(
