@@ -15,6 +15,7 @@ export type ServerName = 'echo' | 'thread' | 'none';
 /** What is measured without HTTP. */
 export interface Figures {
   readonly threadMicros: number;
+  readonly processMicros: number;
   readonly inlineMicros: number;
   readonly binaryMicros: number;
   readonly jsonMicros: number;
@@ -146,23 +147,19 @@ function repeatMicros(call: () => unknown, count: number): number {
 /** `share` of the calls; less than 1 only to see that it works. */
 async function figures(share: number): Promise<Figures> {
   const { decodeInferRequest } = await import('../packages/serve/src/protocol/infer-request.ts');
-  const { InlineReplica } = await import('../packages/serve/src/replicas/inline-replica.ts');
-  const { ReplicaPool } = await import('../packages/serve/src/replicas/replica-pool.ts');
   const inputs = [
     { name: 'x', datatype: 'FP64', shape: [1, 4], data: new Float64Array([1, 2, 3, 4]) },
   ] as const;
   const loaded = await new JavaScriptRuntime().load({ directory }, signature(4), {});
   const threadMicros = await callMicros(() => loaded.predict({ inputs }, {}), 4000 * share);
-  const pool = await ReplicaPool.open({
-    name: 'inline',
-    replicas: 1,
-    maxQueue: 10,
-    start: (id, events) => InlineReplica.start(id, { directory, signature: signature(4) }, events),
-  });
-  const inlineMicros = await callMicros(
-    () => pool.predict(inputs, 1, { timeoutMs: 1000 }),
-    4000 * share,
-  );
+  const microsOf = async (isolation: 'process' | 'none'): Promise<number> => {
+    const other = await new JavaScriptRuntime(isolation).load({ directory }, signature(4), {});
+    const micros = await callMicros(() => other.predict({ inputs }, {}), 4000 * share);
+    await other.unload();
+    return micros;
+  };
+  const processMicros = await microsOf('process');
+  const inlineMicros = await microsOf('none');
 
   const data = Float64Array.from({ length: 1024 }, (_, i) => Math.sin(i));
   const tensor = { name: 'x', shape: [1, 1024], datatype: 'FP64' };
@@ -204,9 +201,9 @@ async function figures(share: number): Promise<Figures> {
   await Promise.all(Array.from({ length: 10 }, () => loaded.predict({ inputs, parameters }, {})));
   delay.disable();
   await loaded.unload();
-  await pool.close({ timeoutMs: 0 });
   return {
     threadMicros,
+    processMicros,
     inlineMicros,
     pickMicros,
     binaryMicros: repeatMicros(() => decodeInferRequest(binary, header.length), 2000 * share),

@@ -124,6 +124,10 @@ async function figureRows(context: BenchContext, server: ServerProcess): Promise
       name: 'the same call in process',
       values: of('inlineMicros'),
     }),
+    rowOf('p50 of a child-process replica', 'µs', of('processMicros'), {
+      name: 'the same call in process',
+      values: of('inlineMicros'),
+    }),
     rowOf('decoding 1,024 floats as a binary tensor', 'µs', of('binaryMicros'), {
       name: 'as JSON',
       values: of('jsonMicros'),

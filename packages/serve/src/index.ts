@@ -25,7 +25,7 @@ export type {
   ModelInput,
   ModelOutput,
 } from './runtimes/javascript-model.ts';
-export { JavaScriptRuntime } from './runtimes/javascript-runtime.ts';
 export type { ModelManifest } from './runtimes/model-manifest.ts';
+export { JavaScriptRuntime, OnnxRuntime, TfjsRuntime } from './runtimes/replica-runtime.ts';
 export { type InferenceServer, type ServeOptions, serve } from './serve.ts';
 export type { ServedModel, ServedRoute, ServingSource } from './serving-source.ts';

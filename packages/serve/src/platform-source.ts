@@ -35,8 +35,15 @@ export function platformSource(
     async route(name): Promise<ServedRoute> {
       const deployment = await platform.deployments.get(name);
       const versioned = await platform.deployments.route(name);
-      const { environment, serving, scaling } = deployment;
-      return { ...versioned, environment, serving, ...(scaling === undefined ? {} : { scaling }) };
+      const { environment, serving, scaling, resources } = deployment;
+      const { memoryBytes } = resources;
+      return {
+        ...versioned,
+        environment,
+        serving,
+        ...(scaling === undefined ? {} : { scaling }),
+        ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      };
     },
 
     watch(deployments, wake) {

@@ -12,6 +12,8 @@ export interface ServedRoute extends VersionedRoute {
   readonly environment: string;
   /** How the deployment's versions are run; what is left out is as the process has it. */
   readonly serving?: ServingConfig;
+  /** What each replica that is a process may take: above it another takes its place; as the process has it when left out. */
+  readonly memoryBytes?: number;
   /** Where the number of replicas follows the load. */
   readonly scaling?: ScalingConfig;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPlatform, type Platform } from '@keelson/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { JavaScriptRuntime } from './runtimes/javascript-runtime.ts';
+import { JavaScriptRuntime } from './runtimes/replica-runtime.ts';
 import { weatherSignature } from './testing/serving-bed.ts';
 
 let dir: string;

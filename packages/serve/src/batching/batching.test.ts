@@ -2,9 +2,8 @@ import type { BatchingConfig, ModelSignature, Tensor } from '@keelson/core';
 import { isKeelsonError } from '@keelson/core';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { InlineReplica } from '../replicas/inline-replica.ts';
 import { ReplicaPool } from '../replicas/replica-pool.ts';
-import { ThreadReplica } from '../replicas/thread-replica.ts';
+import { replicaStarter } from '../replicas/start-replica.ts';
 import { ServingBed } from '../testing/serving-bed.ts';
 import { compileBatchKey } from './batch-rows.ts';
 import { compileBatching } from './batching.ts';
@@ -69,17 +68,16 @@ async function openPool(settings: Settings = {}): Promise<ReplicaPool> {
   const { config, isolation = 'thread', replicas = 1, maxQueue = 1000 } = settings;
   const files = { 'model.mjs': rowModule };
   const { directory } = await bed.addModel('v', files, signature);
-  const options = { directory, signature, loadTimeoutMs: 20_000, hungAfterMs: 300 };
   const batching = compileBatching(signature, config);
   const pool = await ReplicaPool.open({
     name: 'rows/v',
     replicas,
     maxQueue,
     ...(batching === undefined ? {} : { batching }),
-    start: (id, events) =>
-      isolation === 'none'
-        ? InlineReplica.start(id, options, events)
-        : ThreadReplica.start(id, options, events),
+    start: replicaStarter({
+      ...{ directory, signature, isolation, loadTimeoutMs: 20_000, hungAfterMs: 300 },
+      ...{ runtime: 'javascript', options: {}, warmUpRows: 8 },
+    }),
   });
   pools.push(pool);
   return pool;

@@ -404,8 +404,9 @@ export class DeploymentHost {
   }
 
   /** The deployment's own configuration over the process's. */
-  #settingsOf({ serving = {} }: ServedRoute): ReplicaSettings {
-    return { ...this.#options.replicas, ...serving };
+  #settingsOf({ serving = {}, memoryBytes }: ServedRoute): ReplicaSettings {
+    const own = memoryBytes === undefined ? serving : { ...serving, memoryBytes };
+    return { ...this.#options.replicas, ...own };
   }
 
   #keyOf(served: ServedRoute): string {

@@ -1,10 +1,9 @@
-import { type Isolation, KeelsonError, type Logger, type ServingConfig } from '@keelson/core';
+import type { Isolation, Logger, ServingConfig } from '@keelson/core';
 import { compileBatching } from '../batching/batching.ts';
 import { compileSignature, type SignatureCheck } from '../protocol/signature-check.ts';
-import { InlineReplica } from '../replicas/inline-replica.ts';
-import type { StartReplica } from '../replicas/replica.ts';
 import { ReplicaPool } from '../replicas/replica-pool.ts';
-import { ThreadReplica } from '../replicas/thread-replica.ts';
+import { replicaStarter } from '../replicas/start-replica.ts';
+import { chooseRuntime } from '../runtimes/choose-runtime.ts';
 import type { ServedModel } from '../serving-source.ts';
 import { compilePredictionRows, type PredictionRows } from './prediction-rows.ts';
 
@@ -14,6 +13,8 @@ export interface ReplicaSettings
   /** Replicas of each version. */
   readonly replicas: number;
   readonly isolation: Isolation;
+  /** Of each replica that is a process: above it another takes its place. No limit when left out. */
+  readonly memoryBytes?: number | undefined;
   /** Requests that may wait for a replica of one version. */
   readonly maxQueue: number;
   readonly loadTimeoutMs: number;
@@ -36,27 +37,26 @@ export function settingsKey(settings: ReplicaSettings): string {
   return JSON.stringify(settings);
 }
 
-const formats: readonly string[] = ['JS', 'JAVASCRIPT'];
-
-/** Starts and warms the replicas of a version. Rejects with FAILED, naming file and fault; UNSUPPORTED for its format. */
+/**
+ * Starts and warms the replicas of a version. Rejects with FAILED, naming file and fault; INVALID for a signature that the
+ * files contradict, or options that the runtime does not take; UNSUPPORTED for a format that nothing here runs.
+ */
 export async function loadVersion(
   deployment: string,
   model: ServedModel,
   settings: ReplicaSettings,
   logger: Logger | undefined,
 ): Promise<LoadedVersion> {
-  if (!formats.includes(model.format.toUpperCase())) {
-    throw new KeelsonError(
-      'UNSUPPORTED',
-      `Version ${model.version} of ${model.name} has the format ${model.format}; serving can run ${formats[0]}.`,
-    );
-  }
   const { directory, signature } = model;
-  const start: StartReplica = (id, events) =>
-    settings.isolation === 'none'
-      ? InlineReplica.start(id, { directory, signature }, events)
-      : ThreadReplica.start(id, { directory, signature, ...settings }, events);
   const batching = compileBatching(signature, settings.batching);
+  const start = replicaStarter({
+    directory,
+    signature,
+    ...settings,
+    runtime: chooseRuntime(model, settings.runtime),
+    options: settings.runtime?.options ?? {},
+    warmUpRows: batching?.maxRows ?? 1,
+  });
   const pool = await ReplicaPool.open({
     name: `${deployment}/${model.version}`,
     replicas: settings.isolation === 'none' ? 1 : settings.replicas,

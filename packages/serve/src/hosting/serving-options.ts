@@ -9,8 +9,14 @@ export interface ServingOptions {
   readonly deployments: readonly string[];
   /** Replicas of each version: one less than the machine's parallelism, from 1 to 4, when left out. */
   readonly replicas?: number;
-  /** Where models run; `thread` when left out. */
+  /**
+   * Where models run: `thread` (the default) keeps inference off the HTTP thread; `process` also contains models that
+   * crash, leak or hang in native code; `none` runs them on the HTTP thread, for models of well under a millisecond,
+   * without any protection.
+   */
   readonly isolation?: Isolation;
+  /** Of each replica that is a process: above it another takes its place. No limit when left out. */
+  readonly memoryBytes?: number;
   /** How requests share calls of a model; as they come (`adaptive`) when left out. */
   readonly batching?: BatchingConfig;
   /** Requests that may wait for a replica of one version; 256. */
@@ -47,9 +53,9 @@ export interface ServingOptions {
 
 /** Options with their defaults; the parts that come from outside stay optional. */
 export type ResolvedServingOptions = Required<
-  Omit<ServingOptions, 'batching' | 'rateLimit' | 'logger' | 'clock' | 'ids'>
+  Omit<ServingOptions, 'batching' | 'memoryBytes' | 'rateLimit' | 'logger' | 'clock' | 'ids'>
 > &
-  Pick<ServingOptions, 'batching' | 'rateLimit' | 'logger' | 'clock' | 'ids'>;
+  Pick<ServingOptions, 'batching' | 'memoryBytes' | 'rateLimit' | 'logger' | 'clock' | 'ids'>;
 
 const defaults = {
   isolation: 'thread',
@@ -71,6 +77,7 @@ const known: readonly string[] = [
   'deployments',
   'replicas',
   'batching',
+  'memoryBytes',
   'rateLimit',
   'logger',
   'clock',
@@ -101,12 +108,14 @@ export function resolveOptions(options: ServingOptions): ResolvedServingOptions 
   if (!isList || resolved.deployments.length === 0) {
     throw new KeelsonError('INVALID', 'Option "deployments" must name at least one deployment.');
   }
-  if (resolved.isolation !== 'thread' && resolved.isolation !== 'none') {
-    throw new KeelsonError('INVALID', 'Option "isolation" must be "thread" or "none".');
+  if (!['thread', 'process', 'none'].includes(resolved.isolation)) {
+    throw new KeelsonError('INVALID', 'Option "isolation" must be "thread", "process" or "none".');
   }
   if (resolved.modelControl !== 'none' && resolved.modelControl !== 'explicit') {
     throw new KeelsonError('INVALID', 'Option "modelControl" must be "none" or "explicit".');
   }
+  if (resolved.memoryBytes !== undefined)
+    assertRange(resolved, 'memoryBytes', 2 ** 20, Number.MAX_SAFE_INTEGER);
   assertRange(resolved, 'replicas', 1, 256);
   assertRange(resolved, 'maxBodyBytes', 1, 2 ** 30);
   for (const key of [

@@ -31,7 +31,7 @@ export async function exampleRequests(model: ServedModel): Promise<ExampleReques
 }
 
 async function exampleInputs({ directory, signature }: ServedModel): Promise<readonly Tensor[]> {
-  const { warmUp } = await readManifest(directory);
+  const { warmUp } = await readManifest(directory, undefined);
   const [declared] = Array.isArray(warmUp) ? warmUp : [];
   const call =
     declared === undefined ? syntheticCall(signature, 1) : declaredCall(signature, declared, 0);

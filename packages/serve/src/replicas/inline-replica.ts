@@ -1,7 +1,8 @@
-import { KeelsonError, type ModelSignature, type Tensor } from '@keelson/core';
+import { type JsonObject, KeelsonError, type Tensor } from '@keelson/core';
 import { refusal } from '../protocol/refusal.ts';
-import { loadJavaScriptModel, type TensorModel } from '../runtimes/javascript-model.ts';
+import { loadModel, type ModelToLoad } from '../runtimes/load-model.ts';
 import { ModelFault, messageOf } from '../runtimes/model-fault.ts';
+import type { TensorModel } from '../runtimes/tensor-model.ts';
 import type { Job } from './job.ts';
 import type { Replica, ReplicaEvents } from './replica.ts';
 import { timeoutError } from './timeout-error.ts';
@@ -22,22 +23,19 @@ export class InlineReplica implements Replica {
   readonly #open = new Set<Job>();
   #state: Replica['state'] = 'ready';
 
-  /** Loads and warms up the model. Rejects with FAILED, naming file and fault. */
+  /** Loads and warms up the model. Rejects as a replica elsewhere does, naming file and fault. */
   static async start(
     id: string,
-    options: { readonly directory: string; readonly signature: ModelSignature },
+    model: ModelToLoad,
     events: ReplicaEvents,
   ): Promise<InlineReplica> {
     try {
-      return new InlineReplica(
-        id,
-        await loadJavaScriptModel(options.directory, options.signature),
-        events,
-      );
+      return new InlineReplica(id, await loadModel(model), events);
     } catch (cause) {
+      const isFault = cause instanceof ModelFault;
       throw new KeelsonError(
-        'FAILED',
-        cause instanceof ModelFault ? cause.message : messageOf(cause),
+        isFault ? cause.code : 'FAILED',
+        isFault ? cause.message : messageOf(cause),
         { cause },
       );
     }
@@ -51,6 +49,10 @@ export class InlineReplica implements Replica {
 
   get state(): Replica['state'] {
     return this.#state;
+  }
+
+  get facts(): JsonObject {
+    return this.#model.facts ?? {};
   }
 
   get outstanding(): number {

@@ -1,28 +1,23 @@
-import type { ModelSignature } from '@keelson/core';
-
-/** What a replica thread is started with. */
-export interface ReplicaStart {
-  readonly directory: string;
-  readonly signature: ModelSignature;
-  /** Two 32-bit words, see {@link startedWord} and {@link cancelledWord}. */
-  readonly shared: SharedArrayBuffer;
-}
-
-/** Word in which the thread puts the number of the request it runs now, or ran last. */
-export const startedWord = 0;
-
-/** Word up to which requests that have not started must be skipped; written by the pool. */
-export const cancelledWord = 1;
+import type { JsonObject } from '@keelson/core';
+import type { ModelFaultCode } from '../runtimes/model-fault.ts';
 
 /**
- * What a replica thread says, beside frames of answers. `native` comes before an add-on is loaded: from then
- * on the thread must never be terminated while it runs.
+ * What a replica's thread or process says, beside frames of answers. `native` comes before an add-on is loaded: from
+ * then on a thread must never be terminated while it runs.
  */
 export type ReplicaMessage =
   | { readonly type: 'native'; readonly file: string }
-  | { readonly type: 'ready' }
-  | { readonly type: 'failed'; readonly code: 'FAILED' | 'INVALID'; readonly message: string }
-  | { readonly type: 'stopped' };
+  | { readonly type: 'ready'; readonly facts: JsonObject }
+  | { readonly type: 'failed'; readonly code: ModelFaultCode; readonly message: string };
+
+/**
+ * What it is told, beside frames of requests: to finish what it has, unload and end, or, when it has `hung` and
+ * comes back after all, to end at once.
+ */
+export interface StopMessage {
+  readonly type: 'stop';
+  readonly hung: boolean;
+}
 
 /** In a frame of answers, what follows a request's number. */
 export const answerKinds = { answered: 0, failed: 1, refused: 2, skipped: 3 } as const;

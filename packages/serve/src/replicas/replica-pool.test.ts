@@ -1,14 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Tensor } from '@keelson/core';
+import type { Isolation, Tensor } from '@keelson/core';
 import { isKeelsonError } from '@keelson/core';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ServingBed, until, weatherSignature } from '../testing/serving-bed.ts';
-import { InlineReplica } from './inline-replica.ts';
 import { FrameReader, FrameWriter } from './replica-frame.ts';
 import { ReplicaPool } from './replica-pool.ts';
-import { ThreadReplica } from './thread-replica.ts';
+import { replicaStarter } from './start-replica.ts';
 
 let bed: ServingBed;
 const pools: ReplicaPool[] = [];
@@ -27,23 +26,24 @@ interface PoolSettings {
   readonly maxQueue?: number;
   readonly hungAfterMs?: number;
   readonly loadTimeoutMs?: number;
-  readonly isolation?: 'thread' | 'none';
+  readonly isolation?: Isolation;
   readonly files?: Readonly<Record<string, string>>;
 }
 
 async function openPool(settings: PoolSettings = {}): Promise<ReplicaPool> {
   const { replicas = 1, maxQueue = 100, hungAfterMs = 300, loadTimeoutMs = 10_000 } = settings;
   const { directory } = await bed.addModel('v', settings.files);
-  const options = { directory, signature: weatherSignature, loadTimeoutMs, hungAfterMs };
-  const pool = await ReplicaPool.open({
-    name: 'weather/v',
-    replicas,
-    maxQueue,
-    start: (id, events) =>
-      settings.isolation === 'none'
-        ? InlineReplica.start(id, options, events)
-        : ThreadReplica.start(id, options, events),
+  const start = replicaStarter({
+    directory,
+    signature: weatherSignature,
+    runtime: 'javascript',
+    options: {},
+    warmUpRows: 8,
+    isolation: settings.isolation ?? 'thread',
+    loadTimeoutMs,
+    hungAfterMs,
   });
+  const pool = await ReplicaPool.open({ name: 'weather/v', replicas, maxQueue, start });
   pools.push(pool);
   return pool;
 }
@@ -71,7 +71,7 @@ async function outcome(promise: Promise<unknown>): Promise<unknown> {
   }
 }
 
-describe.each(['thread', 'none'] as const)('replicas with isolation %s', (isolation) => {
+describe.each(['thread', 'process', 'none'] as const)('replicas with isolation %s', (isolation) => {
   test('answer each caller its own answer, whatever comes at once', async () => {
     const pool = await openPool({ replicas: 2, isolation, maxQueue: 1000 });
     await fc.assert(

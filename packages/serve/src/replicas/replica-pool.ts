@@ -1,4 +1,4 @@
-import { KeelsonError, type Logger, type Tensor } from '@keelson/core';
+import { type JsonObject, KeelsonError, type Logger, type Tensor } from '@keelson/core';
 import type { BatchCounts } from '../batching/batch-counter.ts';
 import type { Batching } from '../batching/batching.ts';
 import type { Job, JobAnswer } from './job.ts';
@@ -23,6 +23,8 @@ export interface ReplicaStatus {
   readonly id: string;
   readonly state: Replica['state'];
   readonly outstanding: number;
+  /** What its runtime found out while it loaded, such as the execution provider really used. */
+  readonly facts: JsonObject;
 }
 
 /** For a model that is idle to unload. */
@@ -46,12 +48,14 @@ export class ReplicaPool {
   readonly #dispatcher: JobDispatcher;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #events: ReplicaEvents;
+  readonly #worn = new Set<Replica>();
   #closing: Promise<void> | undefined;
   #startedCount = 0;
   #backOffMs = firstBackOffMs;
   #lastDownAt = Number.NEGATIVE_INFINITY;
   #startFailure: KeelsonError | undefined;
   #crashes = 0;
+  #relieved = 0;
   #abandoned = 0;
   #wanted: number;
   #starting = 0;
@@ -82,6 +86,7 @@ export class ReplicaPool {
       },
       onReturned: (jobs) => this.#dispatcher.takeBack(jobs),
       onDown: (replica, reason, running, waiting) => this.#lost(replica, reason, running, waiting),
+      onWorn: (replica, reason) => void this.#relieve(replica, reason),
     };
   }
 
@@ -92,7 +97,7 @@ export class ReplicaPool {
 
   /** Replicas that have not gone down. */
   get liveCount(): number {
-    return this.#replicas.length;
+    return this.#replicas.filter(({ state }) => state !== 'down').length;
   }
 
   /** Whether jobs will be answered: a replica is there, or one is on its way. */
@@ -116,6 +121,11 @@ export class ReplicaPool {
     return this.#crashes;
   }
 
+  /** Replicas that another took the place of while they worked, such as those that took too much memory. */
+  get relieved(): number {
+    return this.#relieved;
+  }
+
   /** What came of sharing calls so far; undefined where each request is a call of its own. */
   get batches(): BatchCounts | undefined {
     return this.#dispatcher.batches;
@@ -127,10 +137,11 @@ export class ReplicaPool {
   }
 
   status(): readonly ReplicaStatus[] {
-    return [...this.#replicas, ...this.#draining].map(({ id, state, outstanding }) => ({
+    return this.#all().map(({ id, state, outstanding, facts }) => ({
       id,
       state,
       outstanding,
+      facts,
     }));
   }
 
@@ -178,8 +189,12 @@ export class ReplicaPool {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#dispatcher.rejectQueued(() => this.#closedError());
     const left = Math.max(1000, deadlineAt - performance.now());
-    const all = [...this.#replicas, ...this.#draining];
-    await Promise.all(all.map((replica) => replica.stop(left)));
+    await Promise.all(this.#all().map((replica) => replica.stop(left)));
+  }
+
+  /** Those that take jobs, and those that finish what they have. */
+  #all(): Replica[] {
+    return [...this.#replicas, ...this.#draining];
   }
 
   #refusal(): KeelsonError | undefined {
@@ -200,10 +215,35 @@ export class ReplicaPool {
   /** Takes `count` replicas out of service, the idlest first. */
   #drain(count: number): void {
     const idlest = this.#replicas.toSorted((a, b) => a.outstanding - b.outstanding);
-    for (const replica of idlest.slice(0, count)) {
-      this.#replicas.splice(this.#replicas.indexOf(replica), 1);
-      this.#draining.add(replica);
-      this.#stopWhenIdle(replica);
+    for (const replica of idlest.slice(0, count)) this.#takeOut(replica);
+  }
+
+  #takeOut(replica: Replica): void {
+    const place = this.#replicas.indexOf(replica);
+    if (place < 0) return;
+    this.#replicas.splice(place, 1);
+    this.#draining.add(replica);
+    this.#stopWhenIdle(replica);
+  }
+
+  /** Another replica takes the place of one that should be replaced, before that one stops. */
+  async #relieve(replica: Replica, reason: string): Promise<void> {
+    if (this.#closing !== undefined || this.#worn.has(replica) || !this.#replicas.includes(replica))
+      return;
+    this.#worn.add(replica);
+    this.#options.logger?.warn({ replica: replica.id, reason }, 'A replica is being replaced.');
+    try {
+      await this.#startOne();
+      this.#relieved += 1;
+      this.#takeOut(replica);
+      this.#dispatcher.dispatch();
+    } catch (error) {
+      this.#options.logger?.error(
+        { replica: replica.id, error },
+        'A replica cannot be replaced: no other one starts.',
+      );
+    } finally {
+      this.#worn.delete(replica);
     }
   }
 
@@ -225,17 +265,19 @@ export class ReplicaPool {
       this.#abandoned -= 1;
     });
     this.#options.logger?.warn({ replica: replica.id, reason }, 'A replica went down.');
-    if (!wasDraining) this.#replaceLater();
+    if (!wasDraining) this.#replaceLater((replica.answered ?? 0) > 0);
     this.#dispatcher.takeBack(waiting);
     this.#dispatcher.retry(running, reason);
   }
 
-  #replaceLater(): void {
+  #replaceLater(answered: boolean): void {
     if (this.#closing !== undefined && this.#dispatcher.unsettled === 0) return;
     const now = performance.now();
     const isStable = now - this.#lastDownAt > stableMs;
     this.#lastDownAt = now;
-    this.#backOffMs = isStable ? firstBackOffMs : Math.min(maxBackOffMs, this.#backOffMs * 2);
+    // What has answered can be started; a loop of crashes is one of replicas that go down before they do anything.
+    const isLoop = !isStable && !answered;
+    this.#backOffMs = isLoop ? Math.min(maxBackOffMs, this.#backOffMs * 2) : firstBackOffMs;
     // The first one is replaced at once: what crashed after a long life will hardly crash at once again.
     this.#after(isStable ? 0 : this.#backOffMs, () => void this.#replace());
   }
@@ -250,7 +292,7 @@ export class ReplicaPool {
         { pool: this.#options.name, error },
         'A replica could not be started again.',
       );
-      this.#replaceLater();
+      this.#replaceLater(false);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { JsonObject } from '@keelson/core';
 import type { Job } from './job.ts';
 
 /** What a replica does with the jobs it was given. */
@@ -11,13 +12,19 @@ export interface ReplicaEvents {
    * answers were lost.
    */
   onDown(replica: Replica, reason: string, running: readonly Job[], waiting: readonly Job[]): void;
+  /** It works, and should be replaced: another is to be started, and this one stopped. May be said several times. */
+  onWorn(replica: Replica, reason: string): void;
 }
 
 /** One running copy of a model. */
 export interface Replica {
   readonly id: string;
   /** `overdue` runs a job past its deadline: it gets no more until it answers. */
-  readonly state: 'ready' | 'overdue' | 'stopping' | 'down';
+  readonly state: 'starting' | 'ready' | 'overdue' | 'stopping' | 'down';
+  /** What the runtime found out while it loaded, such as the execution provider really used. */
+  readonly facts: JsonObject;
+  /** Jobs answered so far, however; replicas that do not count them leave it out. */
+  readonly answered?: number;
   /** Jobs sent and not answered. */
   readonly outstanding: number;
   /** Resolves when nothing of it runs any more, which may be long after it went down. */

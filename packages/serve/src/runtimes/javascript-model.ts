@@ -2,9 +2,12 @@ import { pathToFileURL } from 'node:url';
 import type { Json, ModelSignature, Tensor, TensorData } from '@keelson/core';
 import { compileRows } from '../protocol/rows.ts';
 import { ModelFault, messageOf } from './model-fault.ts';
-import { type ModelManifest, modelFile, readManifest } from './model-manifest.ts';
+import { modelFile } from './model-files.ts';
+import type { ModelManifest } from './model-manifest.ts';
 import { outputTensor } from './output-tensor.ts';
-import { declaredCall, syntheticCall } from './warm-up-calls.ts';
+import { assertOptions } from './runtime-options.ts';
+import type { ModelRequest, TensorModel } from './tensor-model.ts';
+import { asTexts } from './texts.ts';
 
 /** One input as a model gets it: row-major data with its shape, columns as the signature names them. */
 export interface ModelInput {
@@ -51,31 +54,14 @@ export interface JavaScriptModelModule {
   load(directory: string): JavaScriptModel | Promise<JavaScriptModel>;
 }
 
-/** A loaded model behind tensors: inputs in the signature's order in, outputs in its order out. */
-export interface TensorModel {
-  predict(
-    inputs: readonly Tensor[],
-    rowCount: number,
-    parameters: Readonly<Record<string, Json>>,
-  ): readonly Tensor[] | Promise<readonly Tensor[]>;
-  unload(): Promise<void>;
-}
-
 let imports = 0;
 
-/**
- * Loads the model in `directory` and warms it up. ModelFault: FAILED, naming the file and what is wrong with
- * it; INVALID from `predict` for inputs that the model cannot take.
- */
-export async function loadJavaScriptModel(
-  directory: string,
-  signature: ModelSignature,
-): Promise<TensorModel> {
-  const manifest = await readManifest(directory);
+/** Loads the module of a directory. ModelFault (FAILED), naming the file and what is wrong with it. */
+export async function loadJavaScriptModel(request: ModelRequest): Promise<TensorModel> {
+  const { directory, signature, manifest, options } = request;
+  assertOptions('javascript', options, {});
   const model = await loadModule(directory, manifest.module);
-  const tensors = new SignedModel(model, signature, manifest);
-  await warmUp(tensors, signature, manifest);
-  return tensors;
+  return new SignedModel(model, signature, manifest);
 }
 
 async function loadModule(directory: string, file: string): Promise<JavaScriptModel> {
@@ -189,48 +175,6 @@ class SignedModel implements TensorModel {
   }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function asTexts(data: readonly (string | Uint8Array)[], name: string): string[] {
-  return data.map((element, i) => {
-    if (typeof element === 'string') return element;
-    try {
-      return utf8.decode(element);
-    } catch (cause) {
-      throw new ModelFault(
-        'INVALID',
-        `Element ${i} of input "${name}" is no UTF-8 text, and the model takes texts.`,
-        {
-          cause,
-        },
-      );
-    }
-  });
-}
-
 function asBytes(element: string | Uint8Array): Uint8Array {
   return typeof element === 'string' ? new TextEncoder().encode(element) : element;
-}
-
-async function warmUp(
-  model: TensorModel,
-  signature: ModelSignature,
-  manifest: ModelManifest,
-): Promise<void> {
-  if (manifest.warmUp === false) return;
-  const calls =
-    manifest.warmUp === 'synthetic'
-      ? [1, 1, 8].map((rows) => syntheticCall(signature, rows))
-      : manifest.warmUp.map((values, i) => declaredCall(signature, values, i));
-  for (const { inputs, rows } of calls) {
-    try {
-      await model.predict(inputs, rows, {});
-    } catch (error) {
-      throw new ModelFault(
-        'FAILED',
-        `The model failed its warm-up with ${manifest.warmUp === 'synthetic' ? 'synthetic inputs (zeros, empty texts); declare "warmUp" in keelson-model.json if it cannot take those' : 'the inputs it declares'}: ${messageOf(error)}`,
-        { cause: error },
-      );
-    }
-  }
 }

@@ -1,3 +1,6 @@
+/** FAILED: the files; INVALID: what was asked of them; UNSUPPORTED: what is not installed, or not possible here. */
+export type ModelFaultCode = 'FAILED' | 'INVALID' | 'UNSUPPORTED';
+
 /**
  * What is wrong with a model, as a sentence that names the file: it crosses the thread boundary as text and
  * becomes a KeelsonError with this code on the other side. Kept apart so that replica threads start
@@ -5,9 +8,9 @@
  */
 export class ModelFault extends Error {
   override readonly name = 'ModelFault';
-  readonly code: 'FAILED' | 'INVALID';
+  readonly code: ModelFaultCode;
 
-  constructor(code: 'FAILED' | 'INVALID', message: string, options?: ErrorOptions) {
+  constructor(code: ModelFaultCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }

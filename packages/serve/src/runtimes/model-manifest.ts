@@ -1,35 +1,42 @@
-import { readFile, realpath } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Json } from '@keelson/core';
 import { ModelFault, messageOf } from './model-fault.ts';
 
 /** The name of the manifest within a model's directory. */
 const manifestFile = 'keelson-model.json';
 
+/**
+ * What runs before a replica counts as ready: `synthetic` (zeros and empty texts by the signature), nothing, or inputs
+ * that are declared, each a map of input name to flat or nested values of one or more rows.
+ */
+export type WarmUpInputs = 'synthetic' | false | readonly { readonly [input: string]: Json }[];
+
 /** What `keelson-model.json` may say; without the file, these defaults hold. */
 export interface ModelManifest {
-  /** Only `javascript` so far. */
-  readonly runtime: 'javascript';
-  /** The ES module, relative to the directory; `model.mjs`. */
+  /** What runs the model: `javascript`, `onnx` or `tfjs`; when left out, what its version's format says. */
+  readonly runtime?: string;
+  /** The ES module of a model in JavaScript, relative to the directory; `model.mjs`. */
   readonly module: string;
-  /** Whether BYTES inputs reach the model as texts (others are refused, the default) or always as bytes. */
+  /** The file of a model of another format, where there are several. */
+  readonly file?: string;
+  /** Whether BYTES inputs reach a model in JavaScript as texts (others are refused, the default) or always as bytes. */
   readonly bytes: 'text' | 'raw';
-  /**
-   * Inputs to run before a replica counts as ready, each a map of input name to flat or nested values of one or more
-   * rows; `false` for none, `synthetic` (the default) for zeros and empty texts by the signature.
-   */
-  readonly warmUp: 'synthetic' | false | readonly { readonly [input: string]: Json }[];
+  /** `synthetic` when left out. */
+  readonly warmUp: WarmUpInputs;
 }
 
-const defaults: ModelManifest = {
-  runtime: 'javascript',
-  module: 'model.mjs',
-  bytes: 'text',
-  warmUp: 'synthetic',
-};
+const defaults: ModelManifest = { module: 'model.mjs', bytes: 'text', warmUp: 'synthetic' };
+const known: readonly string[] = ['runtime', 'module', 'file', 'bytes', 'warmUp'];
 
-/** Reads the manifest of a model's directory. ModelFault (FAILED) names the file and the fault. */
-export async function readManifest(directory: string): Promise<ModelManifest> {
+/**
+ * Reads the manifest of a model's directory. ModelFault (FAILED) names the file and the fault, which may be that
+ * another runtime than `runtime` is to run the model.
+ */
+export async function readManifest(
+  directory: string,
+  runtime: string | undefined,
+): Promise<ModelManifest> {
   let text: string;
   try {
     text = await readFile(join(directory, manifestFile), 'utf8');
@@ -47,10 +54,10 @@ export async function readManifest(directory: string): Promise<ModelManifest> {
       cause: error,
     });
   }
-  return checkManifest(value);
+  return checkManifest(value, runtime);
 }
 
-function checkManifest(value: unknown): ModelManifest {
+function checkManifest(value: unknown, runs: string | undefined): ModelManifest {
   const fail = (what: string): never => {
     throw new ModelFault('FAILED', `${manifestFile}: ${what}.`);
   };
@@ -58,40 +65,32 @@ function checkManifest(value: unknown): ModelManifest {
     fail('expected an object');
   const fields = value as Readonly<Record<string, unknown>>;
   for (const key of Object.keys(fields)) {
-    if (!Object.hasOwn(defaults, key))
-      fail(`unknown key "${key}"; known are ${Object.keys(defaults).join(', ')}`);
+    if (!known.includes(key)) fail(`unknown key "${key}"; known are ${known.join(', ')}`);
   }
-  const { runtime, module, bytes, warmUp } = { ...defaults, ...fields };
-  if (runtime !== 'javascript') fail('"runtime" must be "javascript"');
+  const { runtime, module, file, bytes, warmUp } = { ...defaults, ...fields };
+  if (runtime !== undefined && runs !== undefined && runtime !== runs)
+    fail(`"runtime" is ${JSON.stringify(runtime)}, and the version is run by ${runs}`);
   if (typeof module !== 'string' || module === '') fail('"module" must be the path of a file');
+  if (file !== undefined && (typeof file !== 'string' || file === ''))
+    fail('"file" must be the path of a file');
   if (bytes !== 'text' && bytes !== 'raw') fail('"bytes" must be "text" or "raw"');
-  const declared =
-    Array.isArray(warmUp) &&
-    warmUp.every((item) => typeof item === 'object' && item !== null && !Array.isArray(item));
-  if (warmUp !== false && warmUp !== 'synthetic' && !declared) {
-    fail('"warmUp" must be "synthetic", false or a list of { input: values }');
-  }
-  return { runtime, module, bytes, warmUp };
+  return {
+    module,
+    bytes,
+    warmUp: checkWarmUp(warmUp, `${manifestFile}: "warmUp"`),
+    ...(file === undefined ? {} : { file }),
+  };
 }
 
-/** The real path of a file of the model, which must lie within its directory. */
-export async function modelFile(directory: string, file: string): Promise<string> {
-  let path: string;
-  let root: string;
-  try {
-    root = await realpath(directory);
-    path = await realpath(join(root, file));
-  } catch (error) {
-    throw new ModelFault('FAILED', `Model file ${file} is missing in ${directory}.`, {
-      cause: error,
-    });
-  }
-  const inside = relative(root, path);
-  if (inside.startsWith(`..${sep}`) || inside === '..' || inside === '') {
-    throw new ModelFault(
-      'FAILED',
-      `Model file ${file} lies outside the model's directory ${directory}.`,
-    );
-  }
-  return path;
+/** `value` as what runs to warm up. ModelFault (FAILED), by the name `what`, when it is not. */
+export function checkWarmUp(value: unknown, what: string): WarmUpInputs {
+  if (value === false || value === 'synthetic') return value;
+  const declared =
+    Array.isArray(value) &&
+    value.every((item) => typeof item === 'object' && item !== null && !Array.isArray(item));
+  if (declared) return value;
+  throw new ModelFault(
+    'FAILED',
+    `${what} must be "synthetic", false or a list of { input: values }.`,
+  );
 }

@@ -104,6 +104,7 @@ function flatten(spec: TensorSpec, list: ArrayLike<unknown>, shape: readonly num
 }
 
 function assertShape(spec: TensorSpec, shape: readonly number[], rowCount: number): void {
+  if (spec.unranked) return;
   const rowsDiffer = spec.shape[0] === -1 && shape[0] !== rowCount;
   if (rowsDiffer) throw fault(spec, `has ${shape[0]} rows for ${rowCount} input rows`);
   const fits =

@@ -16,7 +16,9 @@ export function syntheticCall(signature: ModelSignature, rows: number): WarmUpCa
 
 /** A tensor of zeros, falses or empty texts, with `rows` rows and 1 for other free sizes. */
 function syntheticTensor(spec: TensorSpec, rows: number): Tensor {
-  const shape = spec.shape.map((size, d) => (size !== -1 ? size : d === 0 ? rows : 1));
+  const shape = spec.unranked
+    ? [rows]
+    : spec.shape.map((size, d) => (size !== -1 ? size : d === 0 ? rows : 1));
   const count = elementCount(shape);
   const data: TensorData =
     spec.datatype === 'BYTES'
@@ -32,7 +34,7 @@ export function declaredCall(
   call: number,
 ): WarmUpCall {
   const fail = (what: string): never => {
-    throw new ModelFault('FAILED', `keelson-model.json: warmUp[${call}] ${what}.`);
+    throw new ModelFault('FAILED', `warmUp[${call}] of the model ${what}.`);
   };
   let rows: number | undefined;
   const inputs = signature.inputs.map((spec) => {

@@ -1,7 +1,7 @@
 import type { ModelSignature, Tensor } from '@keelson/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ServingBed, weatherSignature } from '../testing/serving-bed.ts';
-import { JavaScriptRuntime } from './javascript-runtime.ts';
+import { JavaScriptRuntime } from './replica-runtime.ts';
 
 let bed: ServingBed;
 
@@ -89,7 +89,7 @@ describe('JavaScriptRuntime', () => {
          };
        }`,
     );
-    const model = await new JavaScriptRuntime().load({ directory }, signature, {});
+    const model = await new JavaScriptRuntime().load({ directory }, signature, { warmUpRows: 4 });
     const [seen] = await model.predict(
       {
         inputs: [
@@ -131,6 +131,6 @@ describe('JavaScriptRuntime', () => {
       message: expect.stringMatching(/Element 0 of input "city" is no UTF-8 text/),
     });
     await model.unload();
-    expect(await readFile(`${directory}/unloaded`, 'utf8')).toBe('[1,2]');
+    expect(await readFile(`${directory}/unloaded`, 'utf8')).toBe('[1,1,1,2,4,2]');
   });
 });

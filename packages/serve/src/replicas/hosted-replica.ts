@@ -1,26 +1,26 @@
-import { Worker } from 'node:worker_threads';
-import { KeelsonError, type ModelSignature, type Tensor } from '@keelson/core';
+import { type JsonObject, KeelsonError, type ModelSignature, type Tensor } from '@keelson/core';
 import { refusal } from '../protocol/refusal.ts';
 import type { Job } from './job.ts';
 import type { Replica, ReplicaEvents } from './replica.ts';
 import { FrameReader, FrameWriter } from './replica-frame.ts';
-import {
-  answerKinds,
-  cancelledWord,
-  type ReplicaMessage,
-  type ReplicaStart,
-  startedWord,
-} from './replica-messages.ts';
+import type { HostListener, ReplicaHost, StartHost } from './replica-host.ts';
+import { answerKinds, type ReplicaMessage } from './replica-messages.ts';
+import { cancelledWord, memoryWord, startedWord } from './replica-words.ts';
 import { timeoutError } from './timeout-error.ts';
 
-/** What a thread replica runs, and how long it may take. */
-export interface ThreadReplicaOptions {
+/** What a replica in a thread or process runs, and how long it may take. */
+export interface HostedReplicaOptions {
   readonly directory: string;
   readonly signature: ModelSignature;
   /** For loading and warm-up. */
   readonly loadTimeoutMs: number;
   /** How long a job may run past its deadline before the replica counts as hung and is replaced. */
   readonly hungAfterMs: number;
+  /**
+   * The memory of a process above which another takes its place; above twice as much it is killed. No limit when left
+   * out.
+   */
+  readonly memoryBytes?: number | undefined;
 }
 
 interface Sent {
@@ -31,60 +31,56 @@ interface Sent {
 /** Work worth this much time may wait in a thread's port while another job runs. */
 const pipelineMs = 1;
 const maxWindow = 32;
+const memoryMs = 500;
 
 /**
- * A model in a worker thread. Jobs run one after another; those of one turn of the event loop cross together.
- *
- * The thread is terminated only while no native add-on was loaded into it: `terminate()` inside a
- * native run aborts the whole process. A hung thread with an add-on is abandoned instead: it keeps its core
- * busy until it comes back to JavaScript, where it finds its stop message. Models with native code that may hang
- * belong into a child process.
+ * A model in a thread or process of its own. Jobs run one after another; those of one turn of the event loop cross
+ * together.
  */
-export class ThreadReplica implements Replica {
+export class HostedReplica implements Replica, HostListener {
   readonly id: string;
-  readonly #worker: Worker;
+  readonly #host: ReplicaHost;
   readonly #events: ReplicaEvents;
-  readonly #options: ThreadReplicaOptions;
-  readonly #shared: Int32Array;
+  readonly #options: HostedReplicaOptions;
   readonly #sent = new Map<number, Sent>();
   readonly #frame = new FrameWriter();
-  readonly #exited: Promise<void>;
-  #state: Replica['state'] = 'ready';
-  #native = false;
+  readonly #exited = Promise.withResolvers<void>();
+  readonly #loaded = Promise.withResolvers<void>();
+  #memoryTimer: NodeJS.Timeout | undefined;
+  #facts: JsonObject = {};
+  #state: Replica['state'] = 'starting';
   #sequence = 0;
   #sweptStarted = 0;
   #flushing = false;
   #meanInferenceMs = pipelineMs;
-  #error: Error | undefined;
+  #answered = 0;
 
-  /** Starts a thread; resolves when its model is loaded and warm. */
+  /** Starts a thread or process; resolves when its model is loaded and warm. */
   static async start(
     id: string,
-    options: ThreadReplicaOptions,
+    options: HostedReplicaOptions,
+    startHost: StartHost,
     events: ReplicaEvents,
-  ): Promise<ThreadReplica> {
-    const replica = new ThreadReplica(id, options, events);
-    await replica.#loaded();
+  ): Promise<HostedReplica> {
+    const replica = new HostedReplica(id, options, startHost, events);
+    await replica.#untilLoaded();
     return replica;
   }
 
-  private constructor(id: string, options: ThreadReplicaOptions, events: ReplicaEvents) {
+  private constructor(
+    id: string,
+    options: HostedReplicaOptions,
+    startHost: StartHost,
+    events: ReplicaEvents,
+  ) {
     this.id = id;
     this.#options = options;
     this.#events = events;
-    const shared = new SharedArrayBuffer(8);
-    this.#shared = new Int32Array(shared);
-    const file = import.meta.url.endsWith('.ts') ? './replica-thread.ts' : './replica-thread.js';
-    const { directory, signature } = options;
-    const workerData: ReplicaStart = { directory, signature, shared };
-    this.#worker = new Worker(new URL(file, import.meta.url), {
-      workerData,
-      name: `keelson ${id}`,
-    });
-    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
-    this.#worker.on('error', (error) => {
-      this.#error = error instanceof Error ? error : new Error(String(error));
-    });
+    this.#host = startHost(this);
+  }
+
+  get facts(): JsonObject {
+    return this.#facts;
   }
 
   get state(): Replica['state'] {
@@ -92,7 +88,11 @@ export class ThreadReplica implements Replica {
   }
 
   get ended(): Promise<void> {
-    return this.#exited;
+    return this.#exited.promise;
+  }
+
+  get answered(): number {
+    return this.#answered;
   }
 
   get outstanding(): number {
@@ -108,7 +108,7 @@ export class ThreadReplica implements Replica {
   send(job: Job): void {
     this.#sequence = (this.#sequence + 1) | 0;
     // Idle threads keep no process alive, waiting callers do.
-    if (this.#sent.size === 0) this.#worker.ref();
+    if (this.#sent.size === 0) this.#host.ref();
     this.#sent.set(this.#sequence, { sequence: this.#sequence, job });
     this.#frame.u32(this.#sequence >>> 0);
     this.#frame.f64(job.rowCount);
@@ -125,7 +125,7 @@ export class ThreadReplica implements Replica {
   }
 
   sweep(now: number): void {
-    const started = Atomics.load(this.#shared, startedWord);
+    const started = this.#host.words.load(startedWord);
     const stuck = this.#sent.get(started);
     for (const { sequence, job } of this.#sent.values()) {
       if (now < job.deadlineAt || job.settled) continue;
@@ -141,57 +141,93 @@ export class ThreadReplica implements Replica {
   }
 
   async stop(timeoutMs: number): Promise<void> {
-    if (this.#state === 'down') return this.#exited;
-    this.#state = 'stopping';
-    this.#worker.postMessage({ type: 'stop' });
-    if (await settlesWithin(this.#exited, timeoutMs)) return;
-    this.#end();
+    if (this.#state === 'down') return this.ended;
+    if (this.#state !== 'stopping') {
+      this.#state = 'stopping';
+      this.#flush();
+      this.#host.stop();
+    }
+    if (await settlesWithin(this.ended, timeoutMs)) return;
+    this.#host.end();
   }
 
-  #loaded(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    let isLoaded = false;
-    const fail = (message: string, cause?: Error): void => {
-      if (isLoaded) return;
-      this.#state = 'down';
-      this.#end();
-      reject(new KeelsonError('FAILED', message, cause === undefined ? {} : { cause }));
-    };
-    const { loadTimeoutMs, directory } = this.#options;
-    const timer = setTimeout(
-      () => fail(`The model in ${directory} did not load within ${loadTimeoutMs} ms.`),
-      loadTimeoutMs,
-    );
-    timer.unref();
-    this.#worker.on('message', (message: ArrayBuffer | ReplicaMessage) => {
-      if (message instanceof ArrayBuffer) this.#read(message);
-      else if (message.type === 'native') this.#native = true;
-      else if (message.type === 'ready') {
-        isLoaded = true;
-        resolve();
-      } else if (message.type === 'failed') fail(message.message);
-      else if (message.type === 'stopped') this.#endWhenIdle();
-    });
-    this.#worker.once('exit', (code) => {
-      const why =
-        this.#error === undefined
-          ? `ended with exit code ${code}`
-          : `crashed: ${this.#error.message}`;
-      fail(`The thread that was loading the model in ${directory} ${why}.`, this.#error);
-      this.#down(`thread ${why}`);
-    });
-    return promise.finally(() => {
+  onMessage(message: ReplicaMessage): void {
+    if (message.type === 'ready') {
+      this.#facts = message.facts;
+      this.#loaded.resolve();
+    } else if (message.type === 'failed') {
+      this.#refuse(new KeelsonError(message.code, message.message));
+    }
+  }
+
+  onFrame(frame: ArrayBuffer): void {
+    this.#read(frame);
+  }
+
+  onExit(how: string, cause?: Error): void {
+    const { kind } = this.#host;
+    const { directory } = this.#options;
+    const message = `The ${kind} that was loading the model in ${directory} ${how}.`;
+    this.#loaded.reject(new KeelsonError('FAILED', message, cause === undefined ? {} : { cause }));
+    this.#down(`${kind} ${how}`);
+    this.#exited.resolve();
+  }
+
+  async #untilLoaded(): Promise<void> {
+    const { loadTimeoutMs, directory, memoryBytes } = this.#options;
+    const timer = setTimeout(() => {
+      const message = `The model in ${directory} did not load within ${loadTimeoutMs} ms.`;
+      this.#refuse(new KeelsonError('FAILED', message));
+    }, loadTimeoutMs).unref();
+    try {
+      await this.#loaded.promise;
+      const used = this.#memoryBytes();
+      if (memoryBytes !== undefined && used > memoryBytes) {
+        const message = `The model in ${directory} takes ${megabytes(used)} when it is loaded; its limit is ${megabytes(memoryBytes)}.`;
+        this.#refuse(new KeelsonError('FAILED', message));
+        await this.#loaded.promise;
+      }
+      this.#state = 'ready';
+      if (memoryBytes !== undefined) {
+        this.#memoryTimer = setInterval(() => this.#watchMemory(memoryBytes), memoryMs).unref();
+      }
+    } finally {
       clearTimeout(timer);
       // A replica must not keep a process alive which has closed, or never opened, a server.
-      this.#worker.unref();
-    });
+      this.#host.unref();
+    }
+  }
+
+  #refuse(error: KeelsonError): void {
+    if (this.#state !== 'starting') return;
+    this.#state = 'down';
+    this.#loaded.reject(error);
+    this.#host.end();
+  }
+
+  #memoryBytes(): number {
+    return (this.#host.words.load(memoryWord) >>> 0) * 1024;
+  }
+
+  /** A leak must not be waited out: another replica takes over, and this one ends when it has answered what it has. */
+  #watchMemory(limitBytes: number): void {
+    if (this.#state === 'down') return;
+    const used = this.#memoryBytes();
+    if (used <= limitBytes) return;
+    const reason = `took ${megabytes(used)}; its limit is ${megabytes(limitBytes)}`;
+    if (used <= limitBytes * 2) {
+      if (this.#state !== 'stopping') this.#events.onWorn(this, reason);
+      return;
+    }
+    this.#host.end();
+    this.#down(`${reason}, and was killed`);
   }
 
   #flush(): void {
     this.#flushing = false;
     if (this.#frame.length === 0) return;
     const frame = this.#frame.take();
-    this.#worker.postMessage(frame, [frame]);
+    this.#host.post(frame);
   }
 
   #read(frame: ArrayBuffer): void {
@@ -200,11 +236,12 @@ export class ThreadReplica implements Replica {
     while (!reader.done) {
       const sequence = reader.u32() | 0;
       const sent = this.#sent.get(sequence);
+      this.#answered += 1;
       this.#sent.delete(sequence);
       const job = this.#readAnswer(reader, sent?.job);
       if (job !== undefined) returned.push(job);
     }
-    if (this.#sent.size === 0) this.#worker.unref();
+    if (this.#sent.size === 0) this.#host.unref();
     if (this.#state === 'overdue') this.#state = 'ready';
     if (returned.length > 0) this.#events.onReturned(returned);
     this.#events.onIdle(this);
@@ -241,9 +278,9 @@ export class ThreadReplica implements Replica {
   #takeBack(runs: number): void {
     this.#state = 'overdue';
     this.#flush();
-    Atomics.store(this.#shared, cancelledWord, this.#sequence);
+    this.#host.words.store(cancelledWord, this.#sequence);
     // Read again: what began before the word was written goes on, what did not will be skipped.
-    const started = Atomics.load(this.#shared, startedWord);
+    const started = this.#host.words.load(startedWord);
     const jobs: Job[] = [];
     for (const { sequence, job } of [...this.#sent.values()]) {
       if (sequence === runs || sequence === started) continue;
@@ -255,18 +292,21 @@ export class ThreadReplica implements Replica {
 
   #giveUp(): void {
     if (this.#state === 'down') return;
-    this.#end();
     this.#down(
-      this.#native
-        ? 'hung in a model with native code; its thread is abandoned'
-        : 'hung, and was terminated',
+      this.#host.end() === 'ended'
+        ? `hung; its ${this.#host.kind} was ended`
+        : 'hung in a model with native code; its thread is abandoned',
     );
   }
 
   #down(reason: string): void {
     if (this.#state === 'down') return;
+    const isStopped = this.#state === 'stopping' && this.#sent.size === 0;
+    const isLoading = this.#state === 'starting';
     this.#state = 'down';
-    const started = Atomics.load(this.#shared, startedWord);
+    clearInterval(this.#memoryTimer);
+    if (isStopped || isLoading) return;
+    const started = this.#host.words.load(startedWord);
     const open = [...this.#sent.values()].filter(({ job }) => !job.settled);
     this.#sent.clear();
     this.#events.onDown(
@@ -276,23 +316,10 @@ export class ThreadReplica implements Replica {
       open.filter(({ sequence }) => sequence !== started).map(({ job }) => job),
     );
   }
+}
 
-  #endWhenIdle(): void {
-    // Back in the event loop with its port closed: nothing native runs, so ending a thread whose model left timers or
-    // sockets open is safe.
-    const timer = setTimeout(() => void this.#worker.terminate(), 200);
-    timer.unref();
-    void this.#exited.then(() => clearTimeout(timer));
-  }
-
-  #end(): void {
-    if (this.#native) {
-      this.#worker.unref();
-      this.#worker.postMessage({ type: 'stop' });
-    } else {
-      void this.#worker.terminate();
-    }
-  }
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`;
 }
 
 function hasKeys(parameters: object): boolean {
