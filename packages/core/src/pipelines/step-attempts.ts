@@ -31,7 +31,12 @@ import {
 } from './step-execution.ts';
 import type { StepFunctions } from './step-functions.ts';
 import type { LeasedStep, StepLeases } from './step-leases.ts';
-import { artifactsOfFailure, classifyFailure, describeFailure } from './step-policy.ts';
+import {
+  artifactsOfFailure,
+  classifyFailure,
+  describeFailure,
+  readableThrow,
+} from './step-policy.ts';
 import { progressOf } from './step-progress.ts';
 import { type Begun, isExternal } from './step-turn.ts';
 import type { StepContext, StepFunction } from './step-types.ts';
@@ -111,7 +116,8 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         outcome.value instanceof FurtherSteps
           ? outcome.value
           : await outputs.finish(checkOutputs(begun.step, outcome.value));
-    } catch (error) {
+    } catch (thrown) {
+      const error = readableThrow(thrown);
       // Of a task it is another supervisor's word that it has it by now: nothing has failed.
       if (isExternal(state) && isKeelsonError(error, 'LOST')) controller.abort(error);
       await count(beganAt);

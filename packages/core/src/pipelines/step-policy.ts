@@ -95,6 +95,7 @@ const systemCodes: Readonly<Record<string, FailureClass>> = {
   ENOENT: 'permanent',
   EACCES: 'permanent',
   EPERM: 'permanent',
+  E2BIG: 'permanent',
   MODULE_NOT_FOUND: 'permanent',
   ERR_MODULE_NOT_FOUND: 'permanent',
 };
@@ -120,6 +121,20 @@ function classOf(error: Error): FailureClass | undefined {
   if (error.name === 'ZodError' || error.name === 'ValidationError') return 'data';
   if (error.name === 'ReferenceError' || error.name === 'SyntaxError') return 'permanent';
   return undefined;
+}
+
+/**
+ * What a step threw, or an error that stands for it where it throws by itself when it is looked at, as getters and
+ * proxies may.
+ */
+export function readableThrow(thrown: unknown): unknown {
+  try {
+    describeFailure(thrown);
+    artifactsOfFailure(thrown);
+    return thrown;
+  } catch {
+    return new Error('What the step threw cannot be read.');
+  }
 }
 
 /** The stored form of what a step threw: text that every store takes, of bounded length. */
