@@ -19,10 +19,24 @@ export function checkOutputs(step: StepDefinition, value: unknown): unknown {
         { details: { step: step.name, output: name } },
       );
     }
+    if (port.type === 'metrics') assertMetrics(step.name, name, field);
     if (port.schema === undefined || field instanceof StepArtifact) continue;
     assertFits(port.schema, field, `Output "${name}" of step ${step.name}`);
   }
   return value;
+}
+
+function assertMetrics(step: string, name: string, value: unknown): void {
+  const entries = Object.entries(typeof value === 'object' && value !== null ? value : { value });
+  const odd = entries.find(([, figure]) => typeof figure !== 'number');
+  if (odd === undefined && !Array.isArray(value)) return;
+  const what =
+    odd === undefined ? 'a list' : `${odd[0]} is ${JSON.stringify(odd[1])?.slice(0, 60)}`;
+  throw new KeelsonError(
+    'INVALID',
+    `Output "${name}" of step ${step} is of type metrics, numbers by their names: ${what}.`,
+    { details: { step, output: name } },
+  );
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -99,18 +99,42 @@ async function readJson(
     );
   }
   try {
-    return decodeJson(await textOf(path));
+    const text = await textOf(path);
+    assertExact(text);
+    return decodeJson(text);
   } catch (cause) {
-    throw new StepError('data', `Output "${name}" of step ${step.name} is no JSON (${path}).`, {
-      cause,
-    });
+    const { message } = ((cause as Error).cause ?? cause) as Error;
+    throw new StepError(
+      'data',
+      `Output "${name}" of step ${step.name} is no JSON that can be kept (${path}): ${message.replace(/\.$/, '')}.`,
+      { cause },
+    );
   }
+}
+
+/** Refuses whole numbers that a double would round: a step in another language has them exactly. */
+function assertExact(text: string): void {
+  if (!/\d{16}/.test(text)) return;
+  const exact = (
+    _: string,
+    value: unknown,
+    { source }: { readonly source?: string } = {},
+  ): unknown => {
+    if (typeof value !== 'number' || source === undefined || !/^-?\d+$/.test(source)) return value;
+    if (Number.isSafeInteger(value)) return value;
+    throw new StepError(
+      'data',
+      `${source} is a larger whole number than can be kept; write it as text`,
+    );
+  };
+  JSON.parse(text, exact as (key: string, value: unknown) => unknown);
 }
 
 async function textOf(path: string): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    return await file.readFile('utf8');
+    // Without a byte order mark, and refusing what is no UTF-8.
+    return new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile());
   } finally {
     await file.close();
   }
