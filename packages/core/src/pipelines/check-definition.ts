@@ -80,6 +80,18 @@ const run = z.discriminatedUnion('type', [
 ]) satisfies z.ZodType<StepRun>;
 
 const texts = z.record(z.string().max(255), z.string().max(32_768));
+/** Without NUL, as all text of a definition. */
+const variables = z.record(
+  z
+    .string()
+    .max(255)
+    .regex(/^[^=]+$/, 'must be the name of a variable: not empty, without "="')
+    .refine(
+      (key) => !key.startsWith('KEELSON_'),
+      'must not begin with KEELSON_: those are set by Keelson',
+    ),
+  z.string().max(32_768),
+);
 const resources = z.strictObject({
   cpuCores: z.number().positive().max(100_000).exactOptional(),
   memoryBytes: z.number().int().positive().exactOptional(),
@@ -109,7 +121,7 @@ const stepSchema = z.strictObject({
     on: z.array(z.enum(['transient', 'resource', 'data', 'permanent'])),
   }),
   timeoutMs: duration.min(1).exactOptional(),
-  env: texts.exactOptional(),
+  env: variables.exactOptional(),
   resources: resources.exactOptional(),
   cache: z
     .union([
@@ -184,7 +196,7 @@ export function checkDefinition(value: unknown): PipelineDefinition {
   if (!parsed.success) {
     throw refuse(
       value,
-      parsed.error.issues.map((issue) => `${place(issue.path)} ${issue.message}`),
+      parsed.error.issues.map((issue) => `${place(issue.path)} ${reasonOf(issue)}`),
     );
   }
   const definition = parsed.data;
@@ -248,6 +260,12 @@ function refuse(value: unknown, faults: readonly string[]): KeelsonError {
   return new KeelsonError('INVALID', `Pipeline${who} cannot be used: ${shown}${more}.`, {
     details: { faults },
   });
+}
+
+/** What is wrong with the name of a field is said within. */
+function reasonOf(issue: z.core.$ZodIssue): string {
+  const within = issue.code === 'invalid_key' ? issue.issues[0] : undefined;
+  return within === undefined ? issue.message : reasonOf(within);
 }
 
 function place(path: readonly PropertyKey[]): string {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { watch } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -39,14 +39,12 @@ export class ProcessUnit {
     this.#memoryBytes = memoryBytes;
   }
 
-  /** Starts the command; resolves once the system has it. NOT_FOUND for a directory to run in that is not there. */
+  /**
+   * Starts the command; resolves once the system has it. NOT_FOUND for a directory to run in that is not there,
+   * INVALID for variables and arguments that are longer than the system takes.
+   */
   async start(spec: UnitSpec): Promise<void> {
-    const child = spawn('/bin/sh', ['-c', processShim, 'sh', this.dir, ...spec.command], {
-      cwd: spec.cwd,
-      env: { ...spec.env },
-      detached: true,
-      stdio: 'ignore',
-    });
+    const child = this.#spawn(spec);
     const exited = Promise.withResolvers<void>();
     this.#exited = exited.promise;
     child.once('exit', () => exited.resolve());
@@ -60,6 +58,22 @@ export class ProcessUnit {
       });
     });
     child.unref();
+  }
+
+  #spawn(spec: UnitSpec): ChildProcess {
+    try {
+      return spawn('/bin/sh', ['-c', processShim, 'sh', this.dir, ...spec.command], {
+        cwd: spec.cwd,
+        env: { ...spec.env },
+        detached: true,
+        stdio: 'ignore',
+      });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'E2BIG') throw cause;
+      const message =
+        'The arguments and variables of the process are longer than this system takes (128 KiB each on Linux): take a long parameter as an input, which comes as a file.';
+      throw new KeelsonError('INVALID', message, { cause });
+    }
   }
 
   /** What is known of it now; undefined when it has never begun. */
