@@ -233,14 +233,20 @@ function referenceFaults(definition: PipelineDefinition): string[] {
     const waits = new Set(step.dependsOn);
     if (waits.size < step.dependsOn.length) faults.push(`${at}.dependsOn names a step twice`);
     for (const other of waits) {
-      if (!known.has(other)) faults.push(`${at}.dependsOn: there is no step "${other}"`);
+      const taken = Object.values(step.inputs).flatMap(sourcesOf);
+      const told = taken.some((source) => 'step' in source && source.step === other);
+      if (!known.has(other) && !told) faults.push(`${at}.dependsOn: there is no step "${other}"`);
     }
     for (const [input, port] of Object.entries(step.inputs)) {
       for (const source of sourcesOf(port)) {
         if (!('step' in source)) continue;
         const other = source.step;
-        if (!known.has(other)) faults.push(`${at}.inputs.${input}: there is no step "${other}"`);
-        else if (!waits.has(other)) {
+        if (!known.has(other)) {
+          faults.push(
+            `${at}.inputs.${input}: there is no step "${other}"${fieldHint(other, known)}`,
+          );
+        }
+        if (known.has(other) && !waits.has(other)) {
           faults.push(`${at}.inputs.${input}: "${other}" is missing in dependsOn`);
         }
       }
@@ -250,6 +256,14 @@ function referenceFaults(definition: PipelineDefinition): string[] {
   if (output !== undefined && !known.has(output))
     faults.push(`output: there is no step "${output}"`);
   return faults;
+}
+
+/** For those who write a field of a value as code does. */
+function fieldHint(name: string, known: ReadonlySet<string>): string {
+  const dot = name.indexOf('.');
+  const [step, output] = [name.slice(0, dot), name.slice(dot + 1)];
+  if (dot < 1 || !known.has(step)) return '';
+  return `; a field of what "${step}" puts out is { from: ${step}, output: ${output} }`;
 }
 
 function refuse(value: unknown, faults: readonly string[]): KeelsonError {

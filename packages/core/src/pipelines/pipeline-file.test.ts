@@ -119,7 +119,7 @@ describe('parsePipeline', () => {
     );
     expect(refusal('x'.repeat(9 * 2 ** 20))).toMatch(/at most 8388608 characters/);
     expect(refusal('name: a\nversion: 1.0.0\nsteps: { s: { comand: [x] } }')).toMatch(
-      /steps\.s: Unrecognized key: "comand"/,
+      /steps\.s \(line 3\): there is no "comand"/,
     );
     expect(
       refusal('name: a\nversion: 1.0.0\nsteps: { s: { command: [x], module: ./a#b } }'),
@@ -354,5 +354,75 @@ describe('checkDefinition', () => {
       'looks at b, which is not there; there are parameters, outputs, metrics (a name with a hyphen is written in brackets: outputs["a-b"])',
     );
     expect(of('metrics.fit.loss > 1')).toMatch(/step "fit", which the step does not depend on/);
+  });
+});
+
+describe('the words of what is wrong with a text', () => {
+  test.each([
+    [
+      'steps:\n  - command: [x]',
+      'steps (line 4): steps are written by name, as "load: { command: […] }", not as a list',
+    ],
+    [
+      'steps:\n  s:\n    command: python3 fit.py',
+      'steps.s.command (line 5): a command is a list of texts, such as [python3, fit.py]',
+    ],
+    [
+      'steps:\n  s: { command: [x], outputs: { m: modell } }',
+      'steps.s.outputs.m (line 4): an output is its type (dataset, model,',
+    ],
+    [
+      'steps:\n  s: { command: [x], outputs: { m: { type: model, shema: {} } } }',
+      'steps.s.outputs.m (line 4): there is no "shema"',
+    ],
+    [
+      'steps:\n  s: { command: [x], retries: { limit: 2, delay: 5 } }',
+      'steps.s.retries (line 4): there is no "delay" (times are in milliseconds: delayMs)',
+    ],
+    [
+      'steps:\n  s:\n    run: x\n    dependsOn: [t]',
+      'steps.s (line 5): there is no "run", "dependsOn" (a step says what it runs by module, command, image or function; steps whose values it does not take are named in after)',
+    ],
+    [
+      'steps:\n  s: { command: [x], inputs: { a: 3 } }',
+      'steps.s.inputs.a (line 4): an input is a step, { from, output }, { parameter }, { value } or a list',
+    ],
+    [
+      'steps:\n  s: { command: [x], timeoutMs: 5s }',
+      'steps.s.timeoutMs (line 4): a number belongs here',
+    ],
+    [
+      'steps:\n  s: { image: i, isolation: thread, files: [a] }',
+      'Step s: files, isolation mean nothing to a step that runs an image; leave it out.',
+    ],
+    [
+      'steps:\n  s: { module: "./a.ts#b", network: none }',
+      'Step s: network means nothing to a step that runs a module',
+    ],
+    [
+      'steps:\n  s: { command: [x], inputs: { m: t.model } }\n  t: { command: [x], outputs: { model: model } }',
+      'cannot be used: steps[0] "s".inputs.m: there is no step "t.model"; a field of what "t" puts out is { from: t, output: model }.',
+    ],
+    ['steps: {}\nsteps: {}', 'Line 4, column 1: Map keys must be unique; "steps" is there twice.'],
+    [
+      'steps:\n  1: { command: [x] }\n  "1": { command: [x] }',
+      'Line 5, column 3: Map keys must be unique; "1" is there twice.',
+    ],
+  ])('%s', (text, told) => {
+    expect(refusal(`name: a\nversion: 1.0.0\n${text}`)).toContain(told);
+  });
+
+  test('a version that YAML takes for a number is told how to be written', () => {
+    expect(refusal('name: a\nversion: 1.0\nsteps: { s: { command: [x] } }')).toContain(
+      'version (line 2): a text such as "1.0.0" belongs here',
+    );
+  });
+
+  test('a text of very many keys takes time by their number, not by its square', () => {
+    const text = Array.from({ length: 100_000 }, (_, i) => `k${i}: 1`).join('\n');
+    const before = process.cpuUsage().user;
+    expect(refusal(text)).toMatch(/^INVALID This is no pipeline/);
+    // Comparing each with each other one takes minutes.
+    expect((process.cpuUsage().user - before) / 1e6).toBeLessThan(15);
   });
 });

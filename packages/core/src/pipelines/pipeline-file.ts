@@ -1,9 +1,18 @@
-import { LineCounter, parseDocument, stringify, visit } from 'yaml';
+import {
+  isScalar,
+  LineCounter,
+  type Pair,
+  parseDocument,
+  type Scalar,
+  stringify,
+  visit,
+} from 'yaml';
 import { z } from 'zod';
 import { KeelsonError } from '../errors.ts';
 import { asJson, type Json, type JsonObject } from '../json.ts';
 import { checkDefinition } from './check-definition.ts';
 import type { InputSource, PipelineDefinition, StepDefinition, StepInput } from './definition.ts';
+import { faultText } from './pipeline-file-faults.ts';
 import { retryPolicy } from './retry-options.ts';
 import { definedFields } from './step-options.ts';
 
@@ -175,12 +184,14 @@ type StepFile = z.infer<typeof step>;
  * more than 8 Mi characters.
  */
 export function parsePipeline(source: string): PipelineDefinition {
-  const value = readYaml(source);
+  const { value, lineOf } = readYaml(source);
   const parsed = pipelineFile.safeParse(value);
   if (!parsed.success) {
-    const faults = parsed.error.issues.map(
-      ({ path, message }) => `${path.map(String).join('.') || 'the pipeline'}: ${message}`,
-    );
+    const faults = parsed.error.issues.map((issue) => {
+      const line = lineOf(issue.path);
+      const at = issue.path.map(String).join('.') || 'the pipeline';
+      return `${at}${line === undefined ? '' : ` (line ${line})`}: ${faultText(issue)}`;
+    });
     throw new KeelsonError(
       'INVALID',
       `This is no pipeline: ${faults.slice(0, 10).join('; ')}${faults.length > 10 ? `; and ${faults.length - 10} more` : ''}.`,
@@ -201,7 +212,13 @@ export function formatPipeline(definition: PipelineDefinition): string {
   return stringify(file, { aliasDuplicateObjects: false });
 }
 
-function readYaml(source: string): unknown {
+/** What is read, and where the parts of it stand. */
+interface ReadYaml {
+  readonly value: unknown;
+  readonly lineOf: (path: readonly PropertyKey[]) => number | undefined;
+}
+
+function readYaml(source: string): ReadYaml {
   if (typeof source !== 'string' || source.length > maxCharacters) {
     const what = typeof source === 'string' ? `${source.length} characters` : typeof source;
     throw new KeelsonError(
@@ -213,7 +230,8 @@ function readYaml(source: string): unknown {
   try {
     const document = parseDocument(source, {
       lineCounter: lines,
-      uniqueKeys: true,
+      // Looked for below: the parser compares each key with each other one.
+      uniqueKeys: false,
       version: '1.2',
     });
     const [fault] = [...document.errors, ...document.warnings];
@@ -226,6 +244,7 @@ function readYaml(source: string): unknown {
       );
     }
     visit(document, {
+      Map: (_, { items }) => assertUnique(items, lines),
       Alias: (_, { range }) => refuseAt('an alias', range?.[0] ?? 0, lines),
       Node: (_, node) => {
         const { anchor, range } = node as {
@@ -235,12 +254,35 @@ function readYaml(source: string): unknown {
         if (anchor !== undefined) refuseAt('an anchor', range?.[0] ?? 0, lines);
       },
     });
-    return document.toJS({ maxAliasCount: 0 });
+    return {
+      value: document.toJS({ maxAliasCount: 0 }),
+      lineOf: (path) => {
+        const node = document.getIn(path, true) as Partial<Scalar> | undefined;
+        const at = node?.range?.[0];
+        return at === undefined ? undefined : lines.linePos(at).line;
+      },
+    };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new KeelsonError('INVALID', 'This text is nested too deeply to be a pipeline.', {
       cause: error,
     });
+  }
+}
+
+function assertUnique(pairs: readonly Pair[], lines: LineCounter): void {
+  const seen = new Set<string>();
+  for (const { key } of pairs) {
+    const name = String(isScalar(key) ? key.value : key);
+    if (seen.has(name)) {
+      const { line, col } = lines.linePos((key as Partial<Scalar>).range?.[0] ?? 0);
+      throw new KeelsonError(
+        'SYNTAX',
+        `Line ${line}, column ${col}: Map keys must be unique; ${JSON.stringify(name.slice(0, 100))} is there twice.`,
+        { details: { line, column: col } },
+      );
+    }
+    seen.add(name);
   }
 }
 
@@ -307,6 +349,7 @@ function storedRun(name: string, file: StepFile): unknown {
       `Step ${name} says ${ways.length === 0 ? 'not' : 'in several ways'} what it runs: give it one of module, command, image (with or without a command) or function.`,
     );
   }
+  assertOwnFields(name, file);
   if (image !== undefined) return { type: 'image', image, ...definedFields({ command, network }) };
   if (command !== undefined) {
     return { type: 'command', command, ...definedFields({ cwd, version, files }) };
@@ -325,6 +368,35 @@ function storedRun(name: string, file: StepFile): unknown {
     export: module.slice(hash + 1),
     isolation,
   };
+}
+
+/** What belongs to one way of running only. */
+const ownFields = {
+  image: ['network'],
+  command: ['cwd', 'version', 'files'],
+  module: ['isolation'],
+  function: ['version'],
+} as const;
+
+function assertOwnFields(name: string, file: StepFile): void {
+  const { image, command, module } = file;
+  const way =
+    image !== undefined
+      ? 'image'
+      : command !== undefined
+        ? 'command'
+        : module !== undefined
+          ? 'module'
+          : 'function';
+  const own: readonly string[] = ownFields[way];
+  const foreign = [...new Set(Object.values(ownFields).flat())].filter(
+    (field) => file[field] !== undefined && !own.includes(field),
+  );
+  if (foreign.length === 0) return;
+  throw new KeelsonError(
+    'INVALID',
+    `Step ${name}: ${foreign.join(', ')} ${foreign.length === 1 ? 'means' : 'mean'} nothing to a step that runs ${way === 'image' ? 'an image' : `a ${way}`}; leave it out.`,
+  );
 }
 
 type InputFile = z.infer<typeof input>;
