@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { openTestPlatform } from '../../test/open-test-platform.ts';
 import { definePipeline } from './define-pipeline.ts';
-import type { StepOptions } from './step-options.ts';
 
 const v = { version: '1.0.0' };
 
@@ -88,7 +87,10 @@ test('what a command writes is kept as it is, or refused with the reason', async
 test('variables that no system takes, or that are not the step’s to set, are refused by name', async () => {
   const { platform } = await openTestPlatform();
   const { pipelines } = platform;
-  const command = (name: string, options: StepOptions = {}) =>
+  const command = (
+    name: string,
+    options: { readonly retries?: number; readonly env?: Record<string, string> } = {},
+  ) =>
     definePipeline(name, v, (p) =>
       p.command('c', { large: p.parameter('large') }, ['/bin/sh', '-c', 'exit 0'], options),
     );
