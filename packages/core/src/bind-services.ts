@@ -7,6 +7,7 @@ import type { Authorizer, Principal } from './contracts/ports.ts';
 import type { Scope } from './contracts/scope.ts';
 import { createDeployments, type Deployments } from './deployments/deployments.ts';
 import { deploymentsUsing } from './deployments/deployments-using.ts';
+import type { Figures } from './deployments/figures.ts';
 import { writeBackup } from './embedded/backup.ts';
 import type { PlatformStores } from './embedded/open-stores.ts';
 import { checkDatabase, compactDatabase } from './embedded/sqlite-snapshot.ts';
@@ -95,6 +96,7 @@ export function bindServices(
     readonly executors: ExecutorsHere;
     readonly sagas: Map<string, AnySaga>;
     readonly registryCode: RegistryCode;
+    readonly figures: Figures;
     readonly metrics: Metrics;
     readonly downloads: DownloadCache;
     loopReport(): readonly LoopReport[];
@@ -152,7 +154,8 @@ export function bindServices(
     predictionLog,
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });
-  const deployments = createDeployments(scope, registry, () => monitoring.evidence);
+  const { figures } = parts;
+  const deployments = createDeployments(scope, registry, () => monitoring.evidence, figures);
   const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
   const { effects } = parts.registryCode;
   const applying = createTransitionSaga(scope, effects);

@@ -25,6 +25,7 @@ const local: ReadonlySet<string> = new Set([
   'monitoring.close',
   'registry.addCheck',
   'registry.addEffect',
+  'deployments.addFigure',
   'operations.access.listPermissions',
   'operations.sagas.add',
 ]);

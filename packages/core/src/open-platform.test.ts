@@ -323,7 +323,9 @@ describe('a closed platform', () => {
         p.step('s', {}, async () => 1);
       }),
     ],
-    startRollout: [{ deployment: 'd', versionId: 'v', steps: [{ weightPercent: 100 }] }],
+    startRollout: [
+      { deployment: 'd', versionId: 'v', steps: [{ weightPercent: 100 }], reason: 'x' },
+    ],
     watch: [watching],
     rebaseline: [{ ...watching, reason: 'x' }],
   };

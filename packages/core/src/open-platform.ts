@@ -11,6 +11,7 @@ import type { Loop } from './contracts/loop.ts';
 import type { Principal } from './contracts/ports.ts';
 import type { Scope } from './contracts/scope.ts';
 import type { Deployments } from './deployments/deployments.ts';
+import type { Figures } from './deployments/figures.ts';
 import { FileDownloadCache } from './embedded/download-cache.ts';
 import { openStores, type PlatformStores } from './embedded/open-stores.ts';
 import { ProcessExecutor } from './embedded/processes/process-executor.ts';
@@ -123,6 +124,7 @@ class OpenPlatform implements Platform {
   readonly #executors: ExecutorsHere;
   readonly #sagas = new Map<string, AnySaga>();
   readonly #registryCode: RegistryCode = { checks: new Map(), effects: new Map() };
+  readonly #figures: Figures = new Map();
   readonly #metrics = new Metrics();
   readonly #downloads: FileDownloadCache;
   readonly #policies: Policies;
@@ -337,6 +339,7 @@ class OpenPlatform implements Platform {
         executors: this.#executors,
         sagas: this.#sagas,
         registryCode: this.#registryCode,
+        figures: this.#figures,
         metrics: this.#metrics,
         downloads: this.#downloads,
         loopReport: () => this.#runner?.report() ?? [],

@@ -10,6 +10,16 @@ export interface EvidenceQuery {
   readonly feature?: string;
   readonly from?: number;
   readonly to?: number;
+  /** Counts come in windows of this length from `from` on; whole days when left out. */
+  readonly windowMs?: number;
+  /** Times at which a window ends as well: those of other weights. */
+  readonly splitAt?: readonly number[];
+  /** Bounds that values are held against, such as latencies in ms. */
+  readonly limits?: readonly number[];
+  /** Such as 0.95. */
+  readonly quantile?: number;
+  /** `shadow`: the candidate's answers that no caller saw. `primary` when left out. */
+  readonly candidateRole?: 'primary' | 'shadow';
 }
 
 /** A figure with its uncertainty, and all that is needed to compute it again. */

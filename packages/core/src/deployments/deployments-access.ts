@@ -3,9 +3,11 @@ import {
   type AccessRules,
   asks,
   asksAll,
+  at,
   guard,
   named,
   namedIn,
+  resourceOf,
 } from '../operations/access-guard.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentPage } from './deployment-lists.ts';
@@ -46,6 +48,15 @@ const rules: AccessRules<Deployments> = {
   listRollouts: reads,
   evaluateRollout: steers,
   abortRollout: steers,
+  pauseRollout: steers,
+  resumeRollout: steers,
+  promoteRollout: steers,
+  deploy: asksAll(
+    changes,
+    asks('model.deploy', (args) => resourceOf('version', at(args[1], ['versionId']))),
+  ),
+  rollback: changes,
+  addFigure: 'local',
   configure: changes,
   stop: changes,
   start: changes,

@@ -12,6 +12,9 @@ const references: readonly Reference[] = [
     ...{ kind: 'deployment', column: 'activeRolloutId', to: ['rollout'] },
     mend: { columns: { activeRolloutId: undefined } },
   },
+  { kind: 'deployment_revision', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
+  { kind: 'deployment_health', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
+  { kind: 'rollback_watch', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
   { kind: 'rollout', column: 'deploymentId', to: ['deployment'] },
   { kind: 'rollout', column: 'candidateVersionId', to: ['model_version'] },
 ];

@@ -37,7 +37,7 @@ export async function deploymentsUsing(
 }
 
 /** The versions that a deployment's newest completed revisions brought, the newest first. */
-export async function rollbackTargets(
+async function rollbackTargets(
   { metadata, workspace }: Pick<Scope, 'metadata' | 'workspace'>,
   deploymentId: string,
   kept: number = defaultKept,

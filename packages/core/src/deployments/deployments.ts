@@ -10,7 +10,16 @@ import { type DeploymentHealth, reportHealth } from './deployment-health.ts';
 import { type DeploymentFilter, type DeploymentPage, listDeployments } from './deployment-lists.ts';
 import { createDeploymentRecords } from './deployment-records.ts';
 import { createUpkeepLoop } from './deployment-upkeep.ts';
+import { addFigure, type FigureQuery, type Figures, withFigures } from './figures.ts';
 import { createRevisions, type Revisions } from './revisions.ts';
+import { createRollbackWatches } from './rollback-watches.ts';
+import {
+  type DeploymentRollback,
+  type RollbackDeployment,
+  rollBackDeployment,
+} from './rollbacks.ts';
+import { RolloutEvidence } from './rollout-evidence.ts';
+import { createRolloutStarts } from './rollout-start.ts';
 import { createRollouts, type Rollouts } from './rollouts.ts';
 
 /** From a registered version to an endpoint, and from one version to the next. */
@@ -34,6 +43,16 @@ export interface Deployments extends Rollouts, DeploymentChanges, Revisions {
    * of them say, and its changes are events.
    */
   reportHealth(name: string, health: DeploymentHealth): Promise<Deployment>;
+  /**
+   * Back to any earlier revision: its version and how it was run then, with all of the traffic at once. It is watched;
+   * where it fails, the next known-good revision follows, and none is tried twice.
+   */
+  rollback(name: string, options: RollbackDeployment): Promise<DeploymentRollback>;
+  /**
+   * A figure of one's own, for gates of the kind `metric`, in this process: where rollouts are evaluated in several,
+   * each needs it. CONFLICT for a name that is taken.
+   */
+  addFigure(name: string, query: FigureQuery): void;
   readonly loops: readonly Loop[];
 }
 
@@ -42,10 +61,14 @@ export function createDeployments(
   scope: Scope,
   registry: Registry,
   evidence: () => EvidenceSource,
+  figures: Figures = new Map(),
 ): Deployments {
   const { metadata, workspace } = scope;
   const records = createDeploymentRecords(scope);
-  const { loop, ...rollouts } = createRollouts(scope, registry, records, evidence);
+  const asked = new RolloutEvidence(scope, withFigures(figures, evidence));
+  const starts = createRolloutStarts(scope, registry, records, asked);
+  const { loop, ...rollouts } = createRollouts(scope, records, starts, asked);
+  const watches = createRollbackWatches(scope, registry, records, asked);
   const { setVersion, ...changes } = createDeploymentChanges(scope, registry, records);
 
   async function route(name: string): Promise<VersionedRoute> {
@@ -64,7 +87,9 @@ export function createDeployments(
     list: (filter) => listDeployments(scope, records, filter),
     reportHealth: (name, health) => reportHealth(scope, records, name, health),
     route,
-    loops: [loop, createUpkeepLoop(scope, records)],
+    rollback: (name, options) => rollBackDeployment(scope, registry, records, name, options),
+    addFigure: (name, query) => addFigure(figures, name, query),
+    loops: [loop, watches.loop, createUpkeepLoop(scope, records)],
 
     async routeHistory(name) {
       const { id } = await records.get(name);

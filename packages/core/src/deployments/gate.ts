@@ -1,7 +1,29 @@
-import { assertList, assertObject } from '../check-options.ts';
-import type { Evidence } from '../contracts/evidence-source.ts';
+import { assertObject } from '../check-options.ts';
+import type { Evidence, EvidenceQuery } from '../contracts/evidence-source.ts';
+import { KeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
-import { pairedTest, rateComparison } from '../statistics/index.ts';
+import {
+  decideAccuracy,
+  decideComparison,
+  decideDrift,
+  decideLatency,
+  decideLimit,
+  decideMetric,
+  decidePaired,
+  decideReady,
+} from './gate-decisions.ts';
+
+/** A line of comparison: ratio × baseline rate + margin. */
+interface Line {
+  readonly ratio: number;
+  readonly margin: number;
+}
+
+/** Bounds of a figure. */
+export interface FigureBounds {
+  readonly min?: number;
+  readonly max?: number;
+}
 
 /** What a step of a rollout must show before the next one. */
 export type Gate =
@@ -20,14 +42,111 @@ export type Gate =
       readonly gate: 'error-rate';
       readonly alpha: number;
       /** Rolled back once it is shown that candidate rate > ratio × baseline rate + margin. */
-      readonly worse: { readonly ratio: number; readonly margin: number };
-      readonly noWorse: { readonly ratio: number; readonly margin: number };
+      readonly worse: Line;
+      readonly noWorse: Line;
       readonly minimumCanaryRequests: number;
+      /**
+       * What lets the rollout go on: that it is shown to be no worse (the default), or that after
+       * `minimumCanaryRequests` it is not shown to be worse.
+       */
+      readonly passes?: 'shown' | 'not-worse';
+    }
+  /** The share of the candidate's requests that fail, whatever the baseline does. */
+  | {
+      readonly gate: 'error-limit';
+      /** Goes on at this share or below. */
+      readonly goAt: number;
+      /** Rolled back once it is shown that more fail; 0: by the first that fails. */
+      readonly backAbove: number;
+      readonly alpha: number;
+      readonly minimumRequests: number;
+    }
+  /**
+   * A quantile of the latency against the baseline's, frozen before the candidate got any traffic. Rolled back once
+   * it is shown that more of the candidate's answers take longer than `backRatio` times that than the quantile allows,
+   * and more than of the baseline's at the same time.
+   */
+  | {
+      readonly gate: 'latency';
+      /** Such as 0.95. */
+      readonly quantile: number;
+      /** Goes on while the candidate's quantile is at most so many times the frozen one. */
+      readonly goRatio: number;
+      readonly backRatio: number;
+      readonly alpha: number;
+      readonly minimumRequests: number;
+    }
+  /** The share of labelled requests that each of the two answered rightly. */
+  | {
+      readonly gate: 'accuracy';
+      /** Goes on while the candidate's share is at most so much lower. */
+      readonly goMargin: number;
+      /** Rolled back once it is shown to be lower by more. */
+      readonly backMargin: number;
+      readonly alpha: number;
+      readonly minimumLabels: number;
+    }
+  /** Whether the candidate answers other classes (or other ranges of numbers) than the baseline does meanwhile. */
+  | {
+      readonly gate: 'drift';
+      /** By how much the share of a class may differ. */
+      readonly tolerance: number;
+      readonly alpha: number;
+      readonly minimumItems: number;
+    }
+  /** A figure of an evidence source: goes on within `go`, rolled back once its interval lies outside `back`. */
+  | {
+      readonly gate: 'metric';
+      readonly figure: string;
+      readonly go: FigureBounds;
+      readonly back?: FigureBounds;
+      readonly minimumSamples: number;
+    }
+  /** Processes that serve the deployment say that the candidate is loaded. */
+  | {
+      readonly gate: 'ready';
+      /** Rolled back when more of its replicas fail, in percent. */
+      readonly failingPercent: number;
     };
+
+/** What is frozen before a rollout: the baseline's latency at a quantile. */
+export interface FrozenLatency {
+  readonly valueMs: number;
+  readonly samples: number;
+  /** Requests from here on are held against it. */
+  readonly at: number;
+}
 
 /** The figure of an EvidenceSource that a gate is decided from. */
 export function figureOf(gate: Gate): string {
-  return gate.gate === 'paired-accuracy' ? 'paired_accuracy' : 'error_counts';
+  switch (gate.gate) {
+    case 'paired-accuracy':
+      return 'paired_accuracy';
+    case 'error-rate':
+    case 'error-limit':
+      return 'error_counts';
+    case 'latency':
+      return 'latency_counts';
+    case 'accuracy':
+      return 'accuracy_counts';
+    case 'drift':
+      return 'prediction_counts';
+    case 'metric':
+      return gate.figure;
+    case 'ready':
+      return 'ready';
+  }
+}
+
+/** What a gate asks beside its figure; undefined where it cannot be asked yet. */
+export function limitsOf(
+  gate: Gate,
+  frozen: FrozenLatency | undefined,
+): Pick<EvidenceQuery, 'limits' | 'from'> | undefined {
+  if (gate.gate !== 'latency') return {};
+  if (frozen === undefined) return undefined;
+  const limits = [frozen.valueMs * gate.goRatio, frozen.valueMs * gate.backRatio];
+  return { limits, from: frozen.at };
 }
 
 /** What a gate says of the evidence; no data is INCONCLUSIVE, never PASS. */
@@ -38,50 +157,57 @@ export interface GateVerdict {
   readonly test: JsonObject;
   /** The counts it was computed from: with `gate`, enough to compute it again. */
   readonly inputs: JsonObject;
+  /** Why there is no evidence, where there is none. */
+  readonly problem?: string;
 }
 
 /**
  * Decides a gate from stored counts. The tests are valid at every look (e-processes), so a rollout may
  * be evaluated as often as wanted.
  */
-export function decideGate(gate: Gate, inputs: Evidence['inputs']): GateVerdict {
+export function decideGate(
+  gate: Gate,
+  inputs: Evidence['inputs'],
+  figures: Pick<Evidence, 'estimate' | 'low' | 'high' | 'samples'> = { samples: 0 },
+): GateVerdict {
   assertObject(gate, 'The gate of decideGate');
   assertObject(inputs, 'The evidence of decideGate');
-  if (gate.gate === 'paired-accuracy') return decidePaired(gate, inputs);
-  return decideErrors(gate, inputs);
+  const { outcome, test } = decisionOf(gate, inputs, figures);
+  return { gate, outcome, test, inputs };
 }
 
-function decidePaired(
-  gate: Extract<Gate, { readonly gate: 'paired-accuracy' }>,
-  inputs: JsonObject,
-): GateVerdict {
-  const { alpha, margin, minimumItems } = gate;
-  const counts = inputs as unknown as Parameters<typeof pairedTest.update>[1];
-  const state = pairedTest.update(pairedTest.init({ alpha, margin, minimumItems }), counts);
-  const verdict = pairedTest.verdict(state);
-  const passes =
-    verdict.decision === 'better' || (gate.needs === 'no-worse' && verdict.decision === 'no-worse');
-  const outcome = verdict.decision === 'worse' ? 'FAIL' : passes ? 'PASS' : 'INCONCLUSIVE';
-  return { gate, outcome, test: verdict as unknown as JsonObject, inputs };
+/** A gate that cannot be decided now, and why. */
+export function undecided(gate: Gate, problem: string): GateVerdict {
+  return { gate, outcome: 'INCONCLUSIVE', test: {}, inputs: {}, problem };
 }
 
-function decideErrors(
-  gate: Extract<Gate, { readonly gate: 'error-rate' }>,
+function decisionOf(
+  gate: Gate,
   inputs: JsonObject,
-): GateVerdict {
-  const { alpha, worse, noWorse, minimumCanaryRequests } = gate;
-  let state = rateComparison.init({ alpha, worse, noWorse, minimumCanaryRequests });
-  const windows = (inputs['windows'] ?? []) as unknown as readonly Parameters<
-    typeof rateComparison.update
-  >[1][];
-  for (const window of assertList(windows, 'The windows of evidence'))
-    state = rateComparison.update(state, window);
-  const verdict = rateComparison.verdict(state);
-  const outcomes = { worse: 'FAIL', 'no-worse': 'PASS', inconclusive: 'INCONCLUSIVE' } as const;
-  return {
-    gate,
-    outcome: outcomes[verdict.decision],
-    test: verdict as unknown as JsonObject,
-    inputs,
-  };
+  figures: Pick<Evidence, 'estimate' | 'low' | 'high' | 'samples'>,
+): Pick<GateVerdict, 'outcome' | 'test'> {
+  switch (gate.gate) {
+    case 'paired-accuracy':
+      return decidePaired(gate, inputs);
+    case 'error-rate':
+      return decideComparison(gate, inputs);
+    case 'error-limit':
+      return decideLimit(gate, inputs);
+    case 'latency':
+      return decideLatency(gate, inputs);
+    case 'accuracy':
+      return decideAccuracy(gate, inputs);
+    case 'drift':
+      return decideDrift(gate, inputs);
+    case 'metric':
+      return decideMetric(gate, figures);
+    case 'ready':
+      return decideReady(gate, inputs);
+    default:
+      // What callers without types hand over.
+      throw new KeelsonError(
+        'INVALID',
+        `There is no gate ${JSON.stringify(String((gate as Partial<Gate>).gate))}.`,
+      );
+  }
 }

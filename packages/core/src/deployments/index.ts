@@ -16,7 +16,14 @@ export type { CreateDeployment } from './deployment-creation.ts';
 export type { DeploymentHealth, VersionHealth } from './deployment-health.ts';
 export type { DeploymentFilter, DeploymentPage } from './deployment-lists.ts';
 export type { Deployments } from './deployments.ts';
-export { decideGate, type Gate, type GateVerdict } from './gate.ts';
+export type { FigureQuery } from './figures.ts';
+export {
+  decideGate,
+  type FigureBounds,
+  type FrozenLatency,
+  type Gate,
+  type GateVerdict,
+} from './gate.ts';
 export type {
   DeploymentState,
   Revision,
@@ -24,10 +31,21 @@ export type {
   Strategy,
 } from './revision.ts';
 export type { RevisionFilter, Revisions } from './revisions.ts';
+export type { DeploymentRollback, RollbackDeployment } from './rollbacks.ts';
 export type {
+  OnInconclusive,
   Rollout,
   RolloutDecision,
   RolloutStatus,
   RolloutStep,
 } from './rollout.ts';
-export type { Rollouts, StartRollout } from './rollouts.ts';
+export type { DeployVersion, StartRollout } from './rollout-start.ts';
+export type { Rollouts } from './rollouts.ts';
+export type {
+  AccuracyPolicy,
+  CanaryStep,
+  ErrorPolicy,
+  LatencyPolicy,
+  MetricPolicy,
+  RolloutPolicy,
+} from './strategy-policy.ts';

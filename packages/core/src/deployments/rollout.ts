@@ -2,10 +2,19 @@ import { assertObject } from '../check-options.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
-import type { Gate, GateVerdict } from './gate.ts';
+import type { FrozenLatency, Gate, GateVerdict } from './gate.ts';
+import type { Strategy } from './revision.ts';
 
 /** Where a rollout stands. */
-export type RolloutStatus = 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'ROLLED_BACK';
+export type RolloutStatus =
+  | 'IN_PROGRESS'
+  /** Waits for a person; what its gates find turns it back all the same. */
+  | 'PAUSED'
+  | 'COMPLETED'
+  /** Its gates, or a person, turned it back. */
+  | 'ROLLED_BACK'
+  /** It could not go on in its time, and was turned back. */
+  | 'FAILED';
 
 /** One step: how much traffic the candidate has, and what must be shown before the next. */
 export interface RolloutStep {
@@ -13,6 +22,10 @@ export interface RolloutStep {
   readonly weightPercent: number;
   /** The candidate gets a copy of the requests that it does not answer. */
   readonly shadow: boolean;
+  /** The candidate is kept ready, with all of its replicas, although it answers nothing. */
+  readonly warm?: boolean;
+  /** What has passed waits for `promoteRollout`. */
+  readonly manual?: boolean;
   readonly gates: readonly Gate[];
   /** Not before this time in the step. */
   readonly minDurationMs: number;
@@ -35,7 +48,16 @@ export interface Rollout {
   readonly beganAt: number;
   readonly stepBeganAt: number;
   readonly evaluatedAt: number;
-  readonly onInconclusive: 'pause' | 'rollback';
+  readonly onInconclusive: OnInconclusive;
+  readonly strategy: Strategy;
+  /** Who has all of the traffic once every step has passed. */
+  readonly onComplete: 'candidate' | 'baseline';
+  /** How long the baseline is watched after a rollback before that is told as done. */
+  readonly rollbackWatchMs: number;
+  /** The windows in which both versions are compared; days when left out. */
+  readonly windowMs?: number;
+  /** The baseline's latencies before the candidate had any traffic, by quantile. */
+  readonly frozen: Readonly<Record<string, FrozenLatency>>;
   /** What was decided, when, on which evidence; holds without news are not listed. */
   readonly decisions: readonly RolloutDecision[];
   /** The evidence of the last evaluation. */
@@ -45,12 +67,22 @@ export interface Rollout {
   readonly revision: number;
 }
 
+/** What becomes of a step that is still inconclusive after its longest time. */
+export type OnInconclusive =
+  /** For a person. */
+  | 'pause'
+  | 'rollback'
+  /** Turned back, as FAILED. */
+  | 'fail';
+
 /** One decision with its evidence. */
 export interface RolloutDecision {
   readonly at: number;
   readonly stepIndex: number;
-  readonly action: 'hold' | 'advance' | 'complete' | 'rollback' | 'pause';
+  readonly action: 'hold' | 'advance' | 'complete' | 'rollback' | 'fail' | 'pause' | 'resume';
   readonly reason: string;
+  /** Who decided it, where that was a person. */
+  readonly by?: string;
   readonly verdicts: readonly GateVerdict[];
 }
 
@@ -59,7 +91,8 @@ export interface RolloutDecision {
  * rest holds, until the step's longest time makes inconclusive a decision of its own.
  */
 export function decideRollout(
-  rollout: Pick<Rollout, 'steps' | 'stepIndex' | 'stepBeganAt' | 'onInconclusive'>,
+  rollout: Pick<Rollout, 'steps' | 'stepIndex' | 'stepBeganAt' | 'onInconclusive'> &
+    Partial<Pick<Rollout, 'status'>>,
   verdicts: readonly GateVerdict[],
   at: number,
 ): Pick<RolloutDecision, 'action' | 'reason'> {
@@ -70,11 +103,14 @@ export function decideRollout(
   if (failed.length > 0) {
     return { action: 'rollback', reason: `failed: ${failed.map((v) => v.gate.gate).join(', ')}` };
   }
+  if (rollout.status === 'PAUSED') return { action: 'hold', reason: 'it waits for a person' };
   const servedMs = at - rollout.stepBeganAt;
   const open = verdicts.filter((verdict) => verdict.outcome === 'INCONCLUSIVE');
   if (open.length === 0 && servedMs >= step.minDurationMs) {
     const last = rollout.stepIndex === rollout.steps.length - 1;
     const passed = verdicts.map((v) => v.gate.gate).join(', ') || 'no gate asked for more';
+    if (step.manual === true)
+      return { action: 'pause', reason: `a person decides; passed: ${passed}` };
     return { action: last ? 'complete' : 'advance', reason: `passed: ${passed}` };
   }
   if (open.length > 0 && step.maxDurationMs !== undefined && servedMs >= step.maxDurationMs) {
@@ -106,11 +142,15 @@ export function routeOfStep(base: Route, versions: RolloutVersions, step: Rollou
   ].filter((target) => target.weightPercent > 0);
   // Whoever does not answer a request scores it in the shadow, so that both are compared on all of them.
   const shadowed = weight === 100 ? [baselineVersionId] : [candidateVersionId, baselineVersionId];
+  const { warmVersionIds: before = [], ...rest } = base;
+  const others = before.filter((id) => id !== candidateVersionId && id !== baselineVersionId);
+  const warmVersionIds = step.warm === true ? [...others, candidateVersionId] : others;
   return {
-    ...base,
+    ...rest,
     targets,
     shadows: step.shadow ? shadowed.map((versionId) => ({ versionId, samplePercent: 100 })) : [],
     fallbackVersionId: baselineVersionId,
+    ...(warmVersionIds.length === 0 ? {} : { warmVersionIds }),
   };
 }
 
@@ -139,7 +179,10 @@ export function routeOfVersion(
 }
 
 /** Refuses steps that could not be followed. */
-export function assertSteps(steps: readonly RolloutStep[]): readonly RolloutStep[] {
+export function assertSteps(
+  steps: readonly RolloutStep[],
+  onComplete: Rollout['onComplete'] = 'candidate',
+): readonly RolloutStep[] {
   const refuse = (why: string): never => {
     throw new KeelsonError('INVALID', `The rollout's steps ${why}.`);
   };
@@ -150,27 +193,50 @@ export function assertSteps(steps: readonly RolloutStep[]): readonly RolloutStep
       refuse(`want ${weightPercent} % in step ${i + 1}`);
     if (weightPercent < (steps[i - 1]?.weightPercent ?? 0))
       refuse(`take traffic away in step ${i + 1}`);
-    if (weightPercent === 0 && !step.shadow) refuse(`give the candidate nothing in step ${i + 1}`);
+    if (weightPercent === 0 && !step.shadow && step.warm !== true)
+      refuse(`give the candidate nothing in step ${i + 1}`);
   });
-  if (steps.at(-1)?.weightPercent !== 100) refuse('do not end with 100 % on the candidate');
+  if (onComplete === 'candidate' && steps.at(-1)?.weightPercent !== 100)
+    refuse('do not end with 100 % on the candidate');
   return steps;
+}
+
+/** What a rollout's body holds; those of before hold less. */
+type RolloutBody = Pick<
+  Rollout,
+  | 'candidate'
+  | 'baseline'
+  | 'steps'
+  | 'onInconclusive'
+  | 'strategy'
+  | 'onComplete'
+  | 'rollbackWatchMs'
+  | 'windowMs'
+  | 'frozen'
+  | 'decisions'
+  | 'latest'
+  | 'reason'
+  | 'correlationId'
+>;
+
+/** What its record's body is made of. */
+export function bodyOfRollout(rollout: RolloutBody): RolloutBody {
+  const { candidate, baseline, steps, onInconclusive, strategy, onComplete } = rollout;
+  const { rollbackWatchMs, windowMs, frozen, decisions, latest, reason, correlationId } = rollout;
+  return {
+    ...{ candidate, baseline, steps, onInconclusive, strategy, onComplete, rollbackWatchMs },
+    ...{ frozen, decisions, latest, reason, correlationId },
+    ...(windowMs === undefined ? {} : { windowMs }),
+  };
 }
 
 /** A rollout out of its record. */
 export function rolloutFromRecord(record: StoredRecord): Rollout {
   const c = record.columns;
-  const body = record.body as unknown as Pick<
-    Rollout,
-    | 'steps'
-    | 'onInconclusive'
-    | 'decisions'
-    | 'latest'
-    | 'reason'
-    | 'correlationId'
-    | 'candidate'
-    | 'baseline'
-  >;
+  const body = record.body as unknown as RolloutBody;
+  const before = { strategy: 'canary', onComplete: 'candidate', rollbackWatchMs: 0, frozen: {} };
   return {
+    ...(before as Pick<Rollout, 'strategy' | 'onComplete' | 'rollbackWatchMs' | 'frozen'>),
     ...body,
     id: record.id,
     deploymentId: c['deploymentId'] as string,
@@ -183,4 +249,9 @@ export function rolloutFromRecord(record: StoredRecord): Rollout {
     evaluatedAt: c['evaluatedAt'] as number,
     revision: record.revision,
   };
+}
+
+/** Whether nothing happens with it any more. */
+export function hasEnded({ status }: Pick<Rollout, 'status'>): boolean {
+  return status !== 'IN_PROGRESS' && status !== 'PAUSED';
 }

@@ -25,6 +25,8 @@ export function moveTraffic(
     readonly versionId: string;
     readonly key: string;
     readonly cold: readonly string[];
+    /** What has left already, step by step. */
+    readonly left?: readonly string[];
     readonly at: number;
     readonly reason: string;
     /** The route's rules and sticky key from then on; as they are when left out. */
@@ -33,8 +35,8 @@ export function moveTraffic(
 ): TrafficMove {
   const { versionId, key, cold, at, reason } = to;
   const before = record.body as unknown as Route;
-  const leaving = before.targets
-    .map((target) => target.versionId)
+  const leaving = [...(to.left ?? []), ...before.targets.map((target) => target.versionId)]
+    .filter((id, i, all) => all.indexOf(id) === i)
     .filter((id) => id !== versionId && !cold.includes(id));
   const answering = [versionId, ...cold];
   const { warm, released } = warmAfter(deployment, { leaving, answering }, at);

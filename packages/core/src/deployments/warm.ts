@@ -1,7 +1,7 @@
 import type { Deployment, WarmVersion } from './deployment.ts';
 
 /** How long a version stays warm where nothing else is said. */
-export const defaultWarmMs = 86_400_000;
+const defaultWarmMs = 86_400_000;
 /** How many versions are kept warm at most: each has its replicas. */
 const mostWarm = 2;
 

@@ -3,12 +3,37 @@ import type { Evidence, EvidenceQuery, EvidenceSource } from '../contracts/evide
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import type { Json, JsonObject } from '../json.ts';
+import { quantile, rateTest } from '../statistics/index.ts';
+import { armsByWindow, windowCounts } from './evidence-windows.ts';
 import { type LabelledRequest, readLabelled } from './labels.ts';
 import { readPredictions, type StoredPrediction } from './prediction-log.ts';
 
-const dayMs = 86_400_000;
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
 
-/** Answers the gates from stored predictions and labels. Figures: `paired_accuracy`, `error_counts`. */
+/** What is asked, over which time, with the scope's rows at hand. */
+interface Asked {
+  readonly query: EvidenceQuery;
+  readonly range: Range;
+  predictions(): Promise<readonly StoredPrediction[]>;
+  labelled(): Promise<readonly LabelledRequest[]>;
+}
+
+type Figure = (asked: Asked) => Promise<Omit<Evidence, 'figure' | 'at'>>;
+
+const figures: Readonly<Record<string, Figure>> = {
+  paired_accuracy: pairedAccuracy,
+  error_counts: errorCounts,
+  latency_quantile: latencyQuantile,
+  latency_counts: latencyCounts,
+  accuracy_counts: accuracyCounts,
+  prediction_counts: predictionCounts,
+  agreement,
+};
+
+/** Answers the gates from stored predictions and labels. UNSUPPORTED, naming what there is, for an unknown figure. */
 export function createEvidenceSource(
   scope: Pick<Scope, 'series' | 'workspace'>,
   maxDelayMs: number,
@@ -16,19 +41,22 @@ export function createEvidenceSource(
   return {
     async ask(query) {
       assertObject(query, 'evidence.ask');
+      const { deploymentId } = query;
       const range = { from: query.from ?? 0, to: query.to ?? Number.MAX_SAFE_INTEGER - 1 };
-      if (query.figure === 'paired_accuracy') {
-        const labelled = await readLabelled(scope, query.deploymentId, range, maxDelayMs);
-        return pairedEvidence(query, labelled, range);
+      const figure = Object.hasOwn(figures, query.figure) ? figures[query.figure] : undefined;
+      if (figure === undefined) {
+        throw new KeelsonError(
+          'UNSUPPORTED',
+          `Monitoring has no figure ${query.figure}; it has ${Object.keys(figures).join(', ')}.`,
+        );
       }
-      if (query.figure === 'error_counts') {
-        const predictions = await readPredictions(scope, query.deploymentId, range);
-        return errorEvidence(query, predictions, range.to);
-      }
-      throw new KeelsonError(
-        'UNSUPPORTED',
-        `Monitoring has no figure ${query.figure}; it has paired_accuracy and error_counts.`,
-      );
+      const evidence = await figure({
+        query,
+        range,
+        predictions: () => readPredictions(scope, deploymentId, range),
+        labelled: () => readLabelled(scope, deploymentId, range, maxDelayMs),
+      });
+      return { ...evidence, figure: query.figure, at: range.to };
     },
   };
 }
@@ -37,13 +65,9 @@ export function createEvidenceSource(
  * Counts the labelled requests that both versions scored, by who was right. Only requests made at or
  * after `from`: before it the candidate had no say. A failed answer is a wrong one.
  */
-function pairedEvidence(
-  query: EvidenceQuery,
-  labelled: readonly LabelledRequest[],
-  range: { readonly from: number; readonly to: number },
-): Evidence {
+async function pairedAccuracy({ query, range, labelled }: Asked): ReturnType<Figure> {
   const counts = { bothRight: 0, candidateOnly: 0, baselineOnly: 0, bothWrong: 0 };
-  for (const { label, predictions } of labelled) {
+  for (const { label, predictions } of await labelled()) {
     const candidate = answerOf(predictions, query.candidateVersionId, range.from);
     const baseline = answerOf(predictions, query.baselineVersionId, range.from);
     if (candidate === undefined || baseline === undefined) continue;
@@ -57,40 +81,116 @@ function pairedEvidence(
   const samples = counts.bothRight + counts.candidateOnly + counts.baselineOnly + counts.bothWrong;
   const difference = counts.candidateOnly - counts.baselineOnly;
   return {
-    figure: query.figure,
     samples,
     inputs: counts,
-    at: range.to,
     ...(samples === 0 ? {} : { estimate: difference / samples }),
   };
 }
 
-/** Requests and errors of both versions as primaries, day by day. */
-function errorEvidence(
-  query: EvidenceQuery,
-  predictions: readonly StoredPrediction[],
-  at: number,
-): Evidence {
-  const days = Map.groupBy(
-    predictions.filter((each) => each.role === 'primary'),
-    (each) => Math.floor(each.at / dayMs),
+/** Requests and errors of both versions, window by window. */
+async function errorCounts({ query, predictions }: Asked): ReturnType<Figure> {
+  const windows = windowCounts(query, await predictions(), (row) => row.error !== undefined);
+  return { samples: samplesOf(windows), inputs: { windows } };
+}
+
+/** The baseline's latency at a quantile, of answers that did not fail. */
+async function latencyQuantile({ query, predictions }: Asked): ReturnType<Figure> {
+  const { quantile: share = 0.95, baselineVersionId } = query;
+  const latencies = (await predictions())
+    .filter((row) => row.role === 'primary' && row.versionId === baselineVersionId)
+    .filter((row) => row.error === undefined && Number.isFinite(row.latencyMs))
+    .map((row) => row.latencyMs)
+    .sort((a, b) => a - b);
+  const samples = latencies.length;
+  const estimate = samples === 0 ? {} : { estimate: quantile(latencies, share) };
+  return { samples, inputs: { quantile: share }, ...estimate };
+}
+
+/** For each limit: answers of both versions, and those that took longer, window by window. */
+async function latencyCounts({ query, predictions }: Asked): ReturnType<Figure> {
+  const answered = (await predictions()).filter((row) => row.error === undefined);
+  const limits = (query.limits ?? []).map((limit) =>
+    windowCounts(query, answered, (row) => row.latencyMs > limit),
   );
-  const windows: JsonObject[] = [...days].map(([, rows]) => {
-    const of = (versionId: string | undefined): readonly StoredPrediction[] =>
-      rows.filter((row) => row.versionId === versionId);
-    const bad = (all: readonly StoredPrediction[]): number =>
-      all.filter((row) => row.error !== undefined).length;
-    const canary = of(query.candidateVersionId);
-    const baseline = of(query.baselineVersionId);
-    return {
-      canaryRequests: canary.length,
-      canaryBad: bad(canary),
-      baselineRequests: baseline.length,
-      baselineBad: bad(baseline),
-    };
+  return { samples: samplesOf(limits[0] ?? []), inputs: { limits } };
+}
+
+/** Labelled requests that each version answered, and those that it answered wrongly, window by window. */
+async function accuracyCounts({ query, range, labelled }: Asked): ReturnType<Figure> {
+  const labels = new Map<string, Json>();
+  const rows = (await labelled()).flatMap(({ requestId, label, predictions }) => {
+    labels.set(requestId, label);
+    return predictions.filter((row) => row.at >= range.from);
   });
-  const samples = windows.reduce((sum, window) => sum + Number(window['canaryRequests']), 0);
-  return { figure: query.figure, samples, inputs: { windows }, at };
+  rows.sort((a, b) => a.at - b.at);
+  const windows = windowCounts(
+    query,
+    rows,
+    (row) => !isRight(row, labels.get(row.requestId) ?? null),
+  );
+  return { samples: samplesOf(windows), inputs: { windows } };
+}
+
+/** How often each version answered each class, or a number of that size, window by window. */
+async function predictionCounts({ query, predictions }: Asked): ReturnType<Figure> {
+  const answered = (await predictions()).filter((row) => row.error === undefined);
+  const windows = armsByWindow(query, answered).map(({ candidate, baseline }) => ({
+    candidate: classCounts(candidate),
+    baseline: classCounts(baseline),
+  }));
+  const samples = windows.reduce(
+    (sum, { candidate }) => sum + Object.values(candidate).reduce((a, b) => a + b, 0),
+    0,
+  );
+  return { samples, inputs: { windows } };
+}
+
+/** The share of requests to which both versions gave the same answer. */
+async function agreement({ query, predictions }: Asked): ReturnType<Figure> {
+  const answers = new Map<string, Json>();
+  const rows = await predictions();
+  for (const row of rows) {
+    if (row.versionId === query.baselineVersionId && row.error === undefined)
+      answers.set(row.requestId, row.prediction);
+  }
+  let [samples, equal] = [0, 0];
+  for (const row of rows) {
+    if (row.versionId !== query.candidateVersionId || row.error !== undefined) continue;
+    const other = answers.get(row.requestId);
+    if (other === undefined) continue;
+    samples += 1;
+    if (JSON.stringify(other) === JSON.stringify(row.prediction)) equal += 1;
+  }
+  if (samples === 0) return { samples, inputs: { equal } };
+  const state = rateTest.update(rateTest.init({ limit: 0.5 }), {
+    successes: equal,
+    trials: samples,
+  });
+  const { low, high } = rateTest.verdict(state).interval;
+  return { samples, inputs: { equal }, estimate: equal / samples, low, high };
+}
+
+function samplesOf(windows: readonly JsonObject[]): number {
+  return windows.reduce((sum, window) => sum + Number(window['canaryRequests']), 0);
+}
+
+function classCounts(rows: readonly StoredPrediction[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { prediction } of rows) {
+    const name = className(prediction);
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Numbers by their size (one digit that counts), so that regressions have classes too. */
+function className(prediction: Json): string {
+  if (
+    typeof prediction === 'number' &&
+    !(Number.isInteger(prediction) && Math.abs(prediction) < 20)
+  )
+    return prediction.toPrecision(1);
+  return typeof prediction === 'string' ? prediction : JSON.stringify(prediction);
 }
 
 function answerOf(

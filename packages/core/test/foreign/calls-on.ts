@@ -155,6 +155,12 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'deployments.reportHealth': [[w.deployment, { status: 'FAILED', reason: 'x' }]],
     'deployments.listRevisions': [[w.deployment]],
     'deployments.getRevision': [[w.deployment, 1]],
+    'deployments.deploy': [[w.deployment, { versionId: w.secondVersionId, reason: 'x' }]],
+    'deployments.rollback': [[w.deployment, { reason: 'x' }]],
+    'deployments.addFigure': [],
+    'deployments.pauseRollout': [[w.rolloutId, 'x']],
+    'deployments.resumeRollout': [[w.rolloutId, 'x']],
+    'deployments.promoteRollout': [[w.rolloutId, 'x']],
     'deployments.startRollout': [
       [
         {

@@ -84,6 +84,22 @@ const rolloutKind: KindDeclaration = {
   claimable: true,
 };
 
+/** Versions that were gone back to, while they are watched. */
+const rollbackWatchKind: KindDeclaration = {
+  name: 'rollback_watch',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    rolloutId: { type: 'text', optional: true, immutable: true },
+    fromVersionId: { type: 'text', immutable: true },
+    toVersionId: { type: 'text' },
+    status: { type: 'text' },
+    beganAt: { type: 'integer' },
+    watchUntil: { type: 'integer' },
+  },
+  indexes: [['deploymentId', 'beganAt'], ['status']],
+  history: 'kept',
+};
+
 /** The kinds that deployments keep. */
 export const deploymentsKinds: readonly KindDeclaration[] = [
   deploymentKind,
@@ -91,4 +107,5 @@ export const deploymentsKinds: readonly KindDeclaration[] = [
   deploymentRevisionKind,
   routeKind,
   rolloutKind,
+  rollbackWatchKind,
 ];

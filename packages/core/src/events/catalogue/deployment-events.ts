@@ -99,6 +99,28 @@ export interface RolloutDecided {
   readonly reason: string;
 }
 
+/** All requests go to an earlier version again. */
+export interface DeploymentRolledBack {
+  /** The deployment's name. */
+  readonly deployment: string;
+  /** The rollout that was turned back, if it was one. */
+  readonly rolloutId?: string;
+  /** What is left. */
+  readonly candidateVersionId: string;
+  /** What answers now. */
+  readonly baselineVersionId: string;
+  readonly reason: string;
+  /** The watch of the version that answers now, where it was watched. */
+  readonly rollbackId?: string;
+}
+
+/** All requests go to an earlier version again, which is watched. */
+export interface DeploymentRollingBack extends DeploymentRolledBack {
+  readonly deploymentId: string;
+  /** Why callers of the version that is left may be refused. */
+  readonly signatureBreaks?: readonly string[];
+}
+
 /** A rollout has gone to its next step. */
 export interface RolloutAdvanced extends RolloutDecided {
   /** From 0. */
@@ -136,10 +158,13 @@ export interface DeploymentEventPayloads {
   readonly 'deployment.stopped': DeploymentChanged;
   readonly 'deployment.removed': DeploymentChanged;
   readonly 'deployment.version_released': VersionReleased;
-  readonly 'deployment.rolled_back': RolloutDecided;
+  readonly 'deployment.rolling_back': DeploymentRollingBack;
+  readonly 'deployment.rolled_back': DeploymentRolledBack;
   readonly 'traffic.shifted': TrafficShifted;
   readonly 'rollout.started': RolloutStarted;
   readonly 'rollout.paused': RolloutDecided;
+  readonly 'rollout.resumed': RolloutDecided;
+  readonly 'rollout.failed': RolloutDecided;
   readonly 'rollout.advanced': RolloutAdvanced;
   readonly 'rollout.completed': RolloutDecided;
   readonly 'scaling.decided': ScalingDecided;
@@ -164,6 +189,11 @@ const rolloutFields = {
   baselineVersionId: text,
 };
 const decidedFields = { ...rolloutFields, reason: z.string() };
+const rolledBackFields = {
+  ...decidedFields,
+  rolloutId: text.optional(),
+  rollbackId: text.optional(),
+};
 const changedFields = { deployment: text, deploymentId: text, reason: z.string() };
 
 /** The definitions of the events of deployments. */
@@ -256,11 +286,17 @@ export const deploymentEvents: {
     fields: { deployment: text, deploymentId: text, versionId: text },
     example: { deployment, deploymentId, versionId: former },
   }),
-  'deployment.rolled_back': defineEvent<RolloutDecided>({
+  'deployment.rolling_back': defineEvent<DeploymentRollingBack>({
     ...ofDeployment,
-    meaning: 'A rollout has ended where it began: all requests go to the former version.',
+    meaning: 'All requests go to an earlier version again, which is watched from now on.',
+    fields: { ...rolledBackFields, deploymentId: text, signatureBreaks: texts.optional() },
+    example: { ...rollout, deploymentId, reason: 'failed: error-rate' },
+  }),
+  'deployment.rolled_back': defineEvent<DeploymentRolledBack>({
+    ...ofDeployment,
+    meaning: 'All requests go to an earlier version again, and it has stood its watch.',
     alias: 'deployment.rollback',
-    fields: decidedFields,
+    fields: rolledBackFields,
     example: { ...rollout, reason: 'more errors than before' },
   }),
   'traffic.shifted': defineEvent<TrafficShifted>({
@@ -285,6 +321,18 @@ export const deploymentEvents: {
     meaning: 'A rollout waits for a person.',
     fields: decidedFields,
     example: { ...rollout, reason: 'the gates could not tell within the longest time of the step' },
+  }),
+  'rollout.resumed': defineEvent<RolloutDecided>({
+    ...ofDeployment,
+    meaning: 'A person lets a rollout go on.',
+    fields: decidedFields,
+    example: { ...rollout, reason: 'the errors were of another service' },
+  }),
+  'rollout.failed': defineEvent<RolloutDecided>({
+    ...ofDeployment,
+    meaning: 'A rollout could not go on in its time, and is turned back.',
+    fields: decidedFields,
+    example: { ...rollout, reason: 'inconclusive in its time: accuracy' },
   }),
   'rollout.advanced': defineEvent<RolloutAdvanced>({
     ...ofDeployment,

@@ -12,6 +12,7 @@ export interface Opening {
 
 /** The events that may open an incident: rollbacks, failed recoveries, grave alerts. */
 export const triggerTypes = [
+  'deployment.rolling_back',
   'deployment.rolled_back',
   'recovery.manual_required',
   'alert.triggered',
@@ -26,6 +27,7 @@ export function openingOf({ type, payload }: StoredEvent): Opening | undefined {
     deployment: text('deployment'),
   };
   switch (type) {
+    case 'deployment.rolling_back':
     case 'deployment.rolled_back':
       return {
         title: `${text('deployment')} was rolled back: ${text('reason')}`,

@@ -42,6 +42,7 @@ const tellings: Readonly<Record<string, Telling>> = {
   'deployment.degraded': { severity: 'WARNING', text: told('reason') },
   'deployment.recovered': { severity: 'INFO', state: resolved, text: told('reason') },
   'deployment.failed': { severity: 'CRITICAL', text: told('error') },
+  'deployment.rolling_back': { severity: 'CRITICAL', text: told('reason') },
   'deployment.rolled_back': { severity: 'CRITICAL', text: told('reason') },
   'event.dead-lettered': { severity: 'WARNING', text: told('error') },
   'component.health_changed': {
