@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openTestPlatform } from '../../test/open-test-platform.ts';
+import { openTestPlatform, temporaryDirectory } from '../../test/open-test-platform.ts';
+import { isZombie, statOf } from '../embedded/processes/process-tree.ts';
 import { definePipeline } from './define-pipeline.ts';
 
 const v = { version: '1.0.0' };
@@ -113,4 +116,58 @@ test('variables that no system takes, or that are not the step’s to set, are r
     expect(() => command('env', { env: { [key]: 'x' } })).toThrow(why);
   }
   expect(() => command('env', { env: { A: 'x\0' } })).toThrow(/contains U\+0000/);
+});
+
+test('a cancel ends what a command has started in sessions of its own, however deaf', async () => {
+  const { platform } = await openTestPlatform();
+  const { pipelines } = platform;
+  const pids = join(await temporaryDirectory(), 'pids');
+  const pipeline = definePipeline('deaf', v, (p) =>
+    p.command('c', {}, [
+      '/bin/sh',
+      '-c',
+      `trap "" TERM; setsid sh -c 'echo $$ >> ${pids}; trap "" TERM; sleep 300' & setsid -f sh -c 'echo $$ >> ${pids}; sleep 300'; while [ $(wc -l < ${pids}) -lt 2 ]; do sleep 0.05; done; echo begun; sleep 300`,
+    ]),
+  );
+  const { id } = await pipelines.start(pipeline);
+  const waiting = pipelines.wait(id);
+  await expect
+    .poll(async () => (await pipelines.steps(id))[0]?.externalId, { timeout: 20_000 })
+    .toBeDefined();
+  for await (const { text } of pipelines.logs(id, 'c', { follow: true })) {
+    if (text.includes('begun')) break;
+  }
+  await pipelines.cancel(id);
+  expect((await waiting).status).toBe('CANCELLED');
+  const started = (await readFile(pids, 'utf8')).trim().split('\n').map(Number);
+  expect(started).toHaveLength(2);
+  for (const pid of started) {
+    await expect
+      .poll(
+        async () => {
+          const stat = await statOf(pid);
+          return stat !== undefined && !isZombie(stat);
+        },
+        { timeout: 20_000 },
+      )
+      .toBe(false);
+  }
+});
+
+test('a command that names a file of this directory is told that it runs in another one', async () => {
+  const { platform } = await openTestPlatform();
+  const { pipelines } = platform;
+  const failure = async (command: readonly string[], options: { readonly cwd?: string } = {}) => {
+    const pipeline = definePipeline(`f${Math.random().toString(36).slice(2)}`, v, (p) =>
+      p.command('c', {}, command, options),
+    );
+    return (await pipelines.wait(await pipelines.start(pipeline))).failure?.message;
+  };
+  expect(await failure(['cat', 'package.json'])).toContain(
+    `It ran in a directory of its own, without the package.json of ${process.cwd()}: name the file by its whole path, or say cwd.`,
+  );
+  expect(await failure(['cat', 'no-such-file'])).not.toContain('directory of its own');
+  expect(await failure(['cat', 'package.json', '/none'], { cwd: process.cwd() })).not.toContain(
+    'directory of its own',
+  );
 });

@@ -58,6 +58,22 @@ export async function groupLives(group: number): Promise<boolean> {
   );
 }
 
+/**
+ * The processes that have this variable of their first environment, as all have that come from one that had it,
+ * whatever session or group they have moved to. Of others than this user nothing is known.
+ */
+export async function processesWith(variable: string, value: string): Promise<readonly number[]> {
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const entry = Buffer.from(`\0${variable}=${value}\0`).toString('latin1');
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const environment = await readProc(Number(name), 'environ');
+      return environment !== undefined && `\0${environment}`.includes(entry);
+    }),
+  );
+  return names.filter((_, i) => found[i] === true).map(Number);
+}
+
 /** Whether the process of a line is one that has ended and was not waited for. */
 export function isZombie(stat: string): boolean {
   return fieldsOf(stat)[0] === 'Z';

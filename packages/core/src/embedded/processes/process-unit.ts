@@ -6,7 +6,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { TaskObservation, TaskUsage } from '../../contracts/executor.ts';
 import { KeelsonError } from '../../errors.ts';
 import { processShim } from './process-shim.ts';
-import { groupLives, isZombie, sampleTree, startTimeIn, statOf } from './process-tree.ts';
+import {
+  groupLives,
+  isZombie,
+  processesWith,
+  sampleTree,
+  startTimeIn,
+  statOf,
+} from './process-tree.ts';
 
 /** Why a process was ended by its executor; the first one stands. */
 export type Verdict = Pick<TaskObservation, 'reason' | 'message'> & {
@@ -64,7 +71,7 @@ export class ProcessUnit {
     try {
       return spawn('/bin/sh', ['-c', processShim, 'sh', this.dir, ...spec.command], {
         cwd: spec.cwd,
-        env: { ...spec.env },
+        env: { ...spec.env, [dirVariable]: this.dir },
         detached: true,
         stdio: 'ignore',
       });
@@ -152,10 +159,24 @@ export class ProcessUnit {
     if (begun === undefined) return 'gone';
     if (graceMs > 0) {
       await this.#kill(begun, 'SIGTERM');
-      if (await this.#goneWithin(begun, graceMs)) return 'gone';
+      if (await this.#goneWithin(begun, graceMs)) {
+        await this.#killStrays();
+        return 'gone';
+      }
     }
     await this.#kill(begun, 'SIGKILL');
+    await this.#killStrays();
     return (await this.#goneWithin(begun, 2000)) ? 'gone' : 'unconfirmed';
+  }
+
+  /** What it has started in sessions of their own. */
+  async #killStrays(): Promise<void> {
+    // One that is being killed may start another one.
+    for (let round = 0; round < 5; round += 1) {
+      const strays = await processesWith(dirVariable, this.dir);
+      if (strays.length === 0) return;
+      for (const pid of strays) killOne(pid);
+    }
   }
 
   async usage(): Promise<TaskUsage | undefined> {
@@ -279,6 +300,18 @@ export class ProcessUnit {
       if (performance.now() > until) return false;
       await wait(rest);
     }
+  }
+}
+
+/** By what all that a unit has started is found again. */
+const dirVariable = 'KEELSON_TASK_DIR';
+
+function killOne(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ESRCH' && code !== 'EPERM') throw error;
   }
 }
 
