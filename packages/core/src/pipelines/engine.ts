@@ -2,6 +2,7 @@ import { setTimeout as rest } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import type { Predicate } from '../contracts/query.ts';
 import type { Scope } from '../contracts/scope.ts';
+import { isKeelsonError } from '../errors.ts';
 import { withCorrelation } from '../events/correlation.ts';
 import { inSpan } from '../events/tracing.ts';
 import type { Admissions } from './admission/admission.ts';
@@ -183,7 +184,8 @@ export class StepEngine {
         ),
       );
     } catch (error) {
-      failed = !leased.controller.signal.aborted;
+      // One that somebody else has, or has ended, is not to be done again.
+      failed = !leased.controller.signal.aborted && !isKeelsonError(error, 'LOST');
       const level = failed ? 'error' : 'debug';
       this.#log(level, state, 'It could not be brought on; it will be tried again.', error);
       await this.#parts.attempts.giveBack(leased, 'the engine failed');

@@ -339,8 +339,11 @@ function reasonOf(
     const other = byId.get(place.heldBackFor);
     return `step ${other?.step ?? ''} of execution ${other?.executionId ?? ''} has waited long for room on ${pool} and comes first`;
   }
-  return pool === '' && state.runsOn.startsWith('executor:')
-    ? `waits for a process that has the executor ${state.runsOn.slice('executor:'.length)}`
+  if (pool === '' && state.runsOn.startsWith('executor:')) {
+    return `waits for a process that has the executor ${state.runsOn.slice('executor:'.length)}`;
+  }
+  return state.runsOn.startsWith('function:')
+    ? `may start: waits for a process that has registered ${state.pipeline} (pipelines.add) to take it`
     : 'may start: waits for a process to take it';
 }
 
