@@ -1,5 +1,7 @@
+import { statSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
 import type { TaskObservation } from '../../contracts/executor.ts';
-import type { FailureClass } from '../definition.ts';
+import type { FailureClass, StepDefinition } from '../definition.ts';
 import { StepError } from '../step-policy.ts';
 
 /** Exit codes that say which kind of failure it was: those of sysexits.h, and of the shell. */
@@ -27,9 +29,12 @@ const reasons: Readonly<Partial<Record<NonNullable<TaskObservation['reason']>, F
   engine: 'transient',
 };
 
-/** What a task that failed is thrown as: its class by reason or exit code, and the end of what it wrote. */
+/**
+ * What a task that failed is thrown as: its class by reason or exit code, and the end of what it wrote. A command
+ * that names a file as it lies in the directory of this process, but runs elsewhere, is told so.
+ */
 export function exitFailure(
-  step: string,
+  { name: step, run }: Pick<StepDefinition, 'name' | 'run'>,
   { reason, exitCode, message, error }: TaskObservation,
   lastLines: string,
 ): Error {
@@ -39,7 +44,20 @@ export function exitFailure(
     (reason === undefined || reason === 'exit' ? codes[exitCode ?? -1] : reasons[reason]) ??
     'transient';
   const tail = lastLines === '' ? '' : `\n${lastLines}`;
-  return new StepError(failure, `Step ${step} failed. ${message ?? ''}${tail}`.trim());
+  const hint = run.type === 'command' && run.cwd === undefined ? misplaced(run.command) : '';
+  return new StepError(failure, `Step ${step} failed. ${message ?? ''}${hint}${tail}`.trim());
+}
+
+function misplaced(command: readonly string[]): string {
+  const here = process.cwd();
+  const file = command.slice(1).find((each) => isFileBelow(here, each));
+  if (file === undefined) return '';
+  return ` It ran in a directory of its own, without the ${file} of ${here}: name the file by its whole path, or say cwd.`;
+}
+
+function isFileBelow(dir: string, name: string): boolean {
+  if (name === '' || name.startsWith('-') || isAbsolute(name)) return false;
+  return statSync(join(dir, name), { throwIfNoEntry: false })?.isFile() === true;
 }
 
 /** An error of another process as one of this. */

@@ -501,6 +501,6 @@ function failureOf(
   const cause =
     end.state === 'cancelled'
       ? new StepError('transient', `The task of step ${step.name} was ended by somebody else.`)
-      : exitFailure(step.name, end, gatherer.lastLines);
+      : exitFailure(step, end, gatherer.lastLines);
   return new AttemptFailed(cause, details);
 }
