@@ -87,7 +87,7 @@ export type { Replay, ReplayFilter, ReplayOptions } from './events/replays.ts';
 export type { EventRetention, RetentionTime } from './events/retention.ts';
 export type { EventHandler, HandlerContext, OnDeadLetter } from './events/subscription.ts';
 export type { SubscriptionView } from './events/subscription-records.ts';
-export { inSpan, type SpanOptions } from './events/tracing.ts';
+export { addSpan, describeSpan, inSpan, type SpanOptions } from './events/tracing.ts';
 export type { EventOf, PayloadOf, ResolvedType } from './events/typed-event.ts';
 export {
   asJson,

@@ -1,3 +1,4 @@
+export { usualInputs } from './checks/input-check.ts';
 export { type GoldenRequest, goldenRequest } from './golden-request.ts';
 export type { DeploymentStatus } from './hosting/deployment-host.ts';
 export { LocalServingSource } from './hosting/local-source.ts';

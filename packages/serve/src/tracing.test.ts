@@ -22,6 +22,12 @@ interface OtlpSpan {
   readonly name: string;
   readonly kind: number;
   readonly status?: { readonly code?: number };
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
+  readonly attributes: readonly {
+    readonly key: string;
+    readonly value: Readonly<Record<string, unknown>>;
+  }[];
 }
 
 /** A collector that speaks OTLP over HTTP in JSON, and keeps the spans. */
@@ -122,6 +128,29 @@ test('one trace from a request over its event and a pipeline step to a predictio
     'process order.placed',
   ]);
   expect(pathOf('predict')).toEqual([...pathOf('step ask'), 'POST infer', 'predict']);
+  // How long it waited, and how long the model took, by spans one behind the other and by numbers.
+  const find = (name: string): OtlpSpan => {
+    const found = collector.spans.find((each) => each.name === name && each.traceId === traceId);
+    if (found === undefined) throw new Error(`no span ${name}`);
+    return found;
+  };
+  const [predict, queue, model] = ['predict', 'queue', 'model'].map(find) as [
+    OtlpSpan,
+    OtlpSpan,
+    OtlpSpan,
+  ];
+  expect([queue.parentSpanId, model.parentSpanId]).toEqual([predict.spanId, predict.spanId]);
+  expect(queue.endTimeUnixNano).toBe(model.startTimeUnixNano);
+  const facts = Object.fromEntries(
+    predict.attributes.map(({ key, value }) => [key, Object.values(value)[0]]),
+  );
+  expect(facts).toMatchObject({
+    'keelson.rows': 1,
+    'keelson.batch_rows': 1,
+    'keelson.attempts': 1,
+  });
+  const modelMs = Number(BigInt(model.endTimeUnixNano) - BigInt(model.startTimeUnixNano)) / 1e6;
+  expect(Math.abs(modelMs - Number(facts['keelson.inference_ms']))).toBeLessThan(0.01);
   expect(pathOf('step ask')[0]).toBe('POST /orders');
   expect(collector.spans.find(({ name }) => name === 'POST infer')?.kind).toBe(2);
 });

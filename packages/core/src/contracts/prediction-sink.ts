@@ -22,6 +22,8 @@ export interface PredictionRow {
   readonly replica?: string;
   readonly error?: string;
   readonly correlationId?: string;
+  /** What answer checks have found of this row, such as `low_confidence` or `anomalous_input`. */
+  readonly flags?: readonly string[];
 }
 
 /**

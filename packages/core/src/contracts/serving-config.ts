@@ -35,6 +35,16 @@ export interface ResultCacheConfig {
   readonly decimals?: number;
 }
 
+/** What an input usually is; only what is said is looked at. */
+export interface UsualInput {
+  readonly min?: number;
+  readonly max?: number;
+  /** Texts (BYTES); any other one is unusual. */
+  readonly values?: readonly string[];
+  /** Whether NaN is usual, where `min` or `max` is said; false. */
+  readonly missing?: boolean;
+}
+
 /** What is looked at in each answer before it goes out. What is found is always counted. */
 export interface AnswerChecksConfig {
   /** Whether outputs that contradict the signature, or are not finite, fail the request; false. */
@@ -43,8 +53,16 @@ export interface AnswerChecksConfig {
   readonly ranges?: Readonly<Record<string, { readonly min?: number; readonly max?: number }>>;
   /** The least probability that the model may give its own answer, of a classifier. */
   readonly minimumConfidence?: number;
-  /** What a less confident answer is: marked in the answer (the default), or refused. */
-  readonly below?: 'flag' | 'refuse';
+  /**
+   * What a less confident answer is: marked in the answer (the default), refused, or given by the route's fallback
+   * version instead (marked where there is none).
+   */
+  readonly below?: 'flag' | 'refuse' | 'fallback';
+  /**
+   * What inputs usually are, by the name of the column (or of the input where it is no table); unusual ones are marked
+   * in the answer and in the prediction log. Goes before what the version itself brings in `keelson-baseline.json`.
+   */
+  readonly inputs?: Readonly<Record<string, UsualInput>>;
 }
 
 /** What runs a version, where its format does not say enough. */

@@ -7,6 +7,7 @@ import type {
   RuntimeConfig,
   ScalingConfig,
   ServingConfig,
+  UsualInput,
 } from '../contracts/serving-config.ts';
 import type { Route, RouteRule } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
@@ -117,11 +118,23 @@ const rangeShape = z
     message: 'min must not be above max',
   });
 
+const usualShape = z
+  .strictObject({
+    min: z.number().optional(),
+    max: z.number().optional(),
+    values: z.array(z.string()).max(10_000).optional(),
+    missing: z.boolean().optional(),
+  } satisfies Record<keyof UsualInput, z.ZodType>)
+  .refine(({ min, max }) => min === undefined || max === undefined || min <= max, {
+    message: 'min must not be above max',
+  });
+
 const answersShape = z.strictObject({
   enforce: z.boolean().optional(),
   ranges: z.record(z.string().min(1), rangeShape).optional(),
   minimumConfidence: z.number().min(0).max(1).optional(),
-  below: z.enum(['flag', 'refuse']).optional(),
+  below: z.enum(['flag', 'refuse', 'fallback']).optional(),
+  inputs: z.record(z.string().min(1), usualShape).optional(),
 } satisfies Record<keyof AnswerChecksConfig, z.ZodType>);
 
 const servingFields = {

@@ -53,6 +53,21 @@ export function inSpan<T>(name: string, options: SpanOptions, work: () => T): T 
   });
 }
 
+/** Says more of the span that this runs in; nothing without an SDK. */
+export function describeSpan(attributes: NonNullable<SpanOptions['attributes']>): void {
+  if (isTracing()) trace.getActiveSpan()?.setAttributes(attributes);
+}
+
+/** A span of work that is over, within the one that this runs in; times in epoch ms. Nothing without an SDK. */
+export function addSpan(
+  name: string,
+  times: { readonly from: number; readonly to: number },
+  attributes: NonNullable<SpanOptions['attributes']> = {},
+): void {
+  if (!isTracing()) return;
+  trace.getTracer('keelson').startSpan(name, { startTime: times.from, attributes }).end(times.to);
+}
+
 /** Ends the span with its work, and marks it as failed with what was thrown. */
 function watched<T>(span: Span, work: () => T): T {
   let answer: T;

@@ -192,6 +192,7 @@ function columnsOf(rows: readonly PredictionRow[]): Record<string, RowColumn> {
     replica: text((row) => row.replica),
     error: text((row) => row.error),
     correlationId: text((row) => row.correlationId),
+    flags: text((row) => row.flags?.join(',')),
   };
 }
 
@@ -205,6 +206,7 @@ export interface StoredPrediction {
   readonly prediction: Json;
   readonly latencyMs: number;
   readonly error?: string;
+  readonly flags?: readonly string[];
 }
 
 /** The predictions of a deployment with from ≤ at < to; of repeats of one request and version the first. */
@@ -241,6 +243,7 @@ function predictionAt(batch: RowColumns, i: number): StoredPrediction {
   };
   const latency = batch.columns['latencyMs'];
   const error = text('error');
+  const flags = text('flags')?.split(',');
   return {
     at: batch.at[i] ?? Number.NaN,
     versionId: text('versionId') ?? '',
@@ -250,5 +253,6 @@ function predictionAt(batch: RowColumns, i: number): StoredPrediction {
     prediction: json('prediction') ?? null,
     latencyMs: latency?.type === 'number' ? (latency.values[i] ?? Number.NaN) : Number.NaN,
     ...(error === undefined ? {} : { error }),
+    ...(flags === undefined ? {} : { flags }),
   };
 }

@@ -1,5 +1,7 @@
 import {
+  addSpan,
   type Clock,
+  describeSpan,
   inSpan,
   isKeelsonError,
   KeelsonError,
@@ -8,6 +10,8 @@ import {
   type Route,
   type Tensor,
 } from '@keelson/core';
+import { type Finding, namesOfRow } from '../checks/finding.ts';
+import { FindingCounts } from '../checks/finding-counts.ts';
 import { type InferRequest, modelParameters } from '../protocol/infer-request.ts';
 import { refusal, statusOf } from '../protocol/refusal.ts';
 import type { CheckedInputs } from '../protocol/signature-check.ts';
@@ -49,6 +53,8 @@ export interface InferCall extends RoutedRequest {
   readonly at: number;
   readonly correlationId: string | undefined;
   readonly isGone: () => boolean;
+  /** Told the number of the version that is asked. */
+  readonly chosen?: (version: string) => void;
 }
 
 /** What the caller gets. */
@@ -56,6 +62,8 @@ export interface InferResult {
   readonly version: LoadedVersion;
   readonly outputs: readonly Tensor[];
   readonly answer: JobAnswer;
+  /** What answer checks have to say; undefined where they have nothing. */
+  readonly findings: readonly Finding[] | undefined;
 }
 
 /** How a deployment is doing in this process. */
@@ -96,6 +104,8 @@ const maxBackOffMs = 60_000;
 export class DeploymentHost {
   readonly deployment: string;
   readonly counts: InferenceCounts = new InferenceCounts();
+  /** What answer checks have found since this host was made. */
+  readonly findings: FindingCounts = new FindingCounts();
   readonly #options: DeploymentHostOptions;
   readonly #versions = new Map<string, LoadedVersion>();
   readonly #loading = new Map<string, Promise<LoadedVersion>>();
@@ -229,36 +239,52 @@ export class DeploymentHost {
     const full = this.#options.source.sink.full?.();
     if (full !== undefined) throw refusal(429, 'EXHAUSTED', full.message);
     const { version, shadows, deploymentId } = this.#choose(call);
+    call.chosen?.(version.model.version);
     version.check.checkOutputs(call.request.outputs);
     const checked = version.check.check(call.request.inputs);
     const { versionId } = version.model;
+    const latency = (): number => performance.now() - call.startedAt;
+    let findings: readonly Finding[] | undefined;
+    let fallback: string | undefined;
+    let answer: JobAnswer;
     try {
       const attributes = { 'keelson.model.version': version.model.version };
-      const answer = await inSpan('predict', { attributes }, () =>
-        version.pool.predict(checked.inputs, checked.rowCount, {
-          timeoutMs: call.timeoutMs - (performance.now() - call.startedAt),
+      answer = await inSpan('predict', { attributes }, async () => {
+        const given = await version.pool.predict(checked.inputs, checked.rowCount, {
+          timeoutMs: call.timeoutMs - latency(),
           parameters: modelParameters(call.request),
           isGone: call.isGone,
-        }),
-      );
-      const latencyMs = performance.now() - call.startedAt;
-      this.#options.router.record(deploymentId, versionId, latencyMs, false);
-      const now = this.#options.clock.now();
-      this.counts.answered(version.model.version, now, checked.rowCount, latencyMs, answer);
-      this.#log(version, call, checked, { deploymentId, role: 'primary', latencyMs, answer });
-      for (const shadow of shadows) this.#shadow(deploymentId, shadow, call);
-      return { version, outputs: answer.outputs, answer };
+        });
+        tellTimes(given, checked.rowCount);
+        return given;
+      });
+      findings = this.#look(version, checked, answer);
+      fallback = findings && this.#fallbackFor(version, findings);
+      if (findings !== undefined && fallback === undefined) version.answers.enforce(findings);
     } catch (error) {
-      if (statusOf(error) >= 500) {
-        const latencyMs = performance.now() - call.startedAt;
-        this.#options.router.record(deploymentId, versionId, latencyMs, true);
-        this.counts.failed(version.model.version, latencyMs);
+      const failed = statusOf(error) >= 500;
+      // What checks have withheld the version has answered, if not as it should.
+      if (failed || findings !== undefined) {
+        const latencyMs = latency();
+        this.#options.router.record(deploymentId, versionId, latencyMs, failed);
+        if (failed) this.counts.failed(version.model.version, latencyMs);
         if (isKeelsonError(error, 'FAILED', 'TIMEOUT', 'INTERNAL')) {
-          this.#log(version, call, checked, { deploymentId, role: 'primary', latencyMs, error });
+          const facts = { deploymentId, role: 'primary', latencyMs, error, findings } as const;
+          this.#log(version, call, checked, facts);
         }
       }
       throw error;
     }
+    const latencyMs = latency();
+    this.#options.router.record(deploymentId, versionId, latencyMs, false);
+    const now = this.#options.clock.now();
+    this.counts.answered(version.model.version, now, checked.rowCount, latencyMs, answer);
+    // An answer that the caller never sees is like a shadow's.
+    const role = fallback === undefined ? 'primary' : 'shadow';
+    this.#log(version, call, checked, { deploymentId, role, latencyMs, answer, findings });
+    for (const shadow of shadows) this.#shadow(deploymentId, shadow, call);
+    if (fallback !== undefined) return this.infer({ ...call, version: fallback });
+    return { version, outputs: answer.outputs, answer, findings };
   }
 
   /** Resolves when no shadow waits or runs, at the latest after `timeoutMs`. */
@@ -310,6 +336,28 @@ export class DeploymentHost {
     return { version: this.#versions.get(versionId) as LoadedVersion, shadows, deploymentId };
   }
 
+  /** What answer checks have to say, which is counted. */
+  #look(
+    version: LoadedVersion,
+    { inputs, rowCount }: CheckedInputs,
+    { outputs }: JobAnswer,
+  ): readonly Finding[] | undefined {
+    const findings = version.answers.look(inputs, outputs, rowCount);
+    if (findings !== undefined) this.findings.note(version.model.version, findings, rowCount);
+    return findings;
+  }
+
+  /** The version that is to answer instead of one that is not confident enough. */
+  #fallbackFor(
+    { model, answers }: LoadedVersion,
+    findings: readonly Finding[],
+  ): string | undefined {
+    const id = this.#inForce?.route.fallbackVersionId;
+    if (id === undefined || id === model.versionId || !answers.wantsFallback(findings))
+      return undefined;
+    return (this.#versions.get(id)?.pool.liveCount ?? 0) > 0 ? id : undefined;
+  }
+
   #shadow(deploymentId: string, versionId: string, call: InferCall): void {
     this.#shadows.offer(async () => {
       const version = this.#versions.get(versionId);
@@ -327,7 +375,8 @@ export class DeploymentHost {
           timeoutMs: call.timeoutMs,
           parameters: modelParameters(call.request),
         });
-        this.#log(version, call, checked, { ...facts(), answer });
+        const findings = this.#look(version, checked, answer);
+        this.#log(version, call, checked, { ...facts(), answer, findings });
       } catch (error) {
         // What befell the copy on its way (overload, removal) says nothing about the version.
         if (isKeelsonError(error, 'FAILED', 'TIMEOUT')) {
@@ -345,9 +394,10 @@ export class DeploymentHost {
     result: Pick<PredictionRow, 'deploymentId' | 'role' | 'latencyMs'> & {
       readonly answer?: JobAnswer;
       readonly error?: unknown;
+      readonly findings?: readonly Finding[] | undefined;
     },
   ): void {
-    const { answer, error, ...facts } = result;
+    const { answer, error, findings, ...facts } = result;
     const rows = version.rows.rows(
       {
         ...facts,
@@ -363,7 +413,9 @@ export class DeploymentHost {
       checked.rowCount,
       answer?.outputs,
     );
-    for (const row of rows) this.#options.source.sink.record(row);
+    const { sink } = this.#options.source;
+    if (findings === undefined) for (const row of rows) sink.record(row);
+    else for (const [i, row] of rows.entries()) sink.record(flagged(row, namesOfRow(findings, i)));
   }
 
   async #bringIntoForce(served: ServedRoute): Promise<void> {
@@ -494,6 +546,26 @@ export class DeploymentHost {
       .finally(() => this.#draining.delete(drained));
     this.#draining.add(drained);
   }
+}
+
+/** Queue, batch and model in the span of a prediction. */
+function tellTimes(
+  { replica, attempts, batchRows, queueMs, inferenceMs }: JobAnswer,
+  rows: number,
+): void {
+  const batch = { 'keelson.batch_rows': batchRows };
+  describeSpan({
+    ...{ 'keelson.replica': replica, 'keelson.attempts': attempts, 'keelson.rows': rows, ...batch },
+    ...{ 'keelson.queue_ms': queueMs, 'keelson.inference_ms': inferenceMs },
+  });
+  const to = performance.timeOrigin + performance.now();
+  const begun = to - inferenceMs;
+  addSpan('queue', { from: begun - queueMs, to: begun });
+  addSpan('model', { from: begun, to }, batch);
+}
+
+function flagged(row: PredictionRow, flags: readonly string[]): PredictionRow {
+  return flags.length === 0 ? row : { ...row, flags };
 }
 
 function versionsOf(route: Route): string[] {

@@ -1,5 +1,7 @@
 import type { Isolation, Logger, ServingConfig } from '@keelson/core';
 import { compileBatching } from '../batching/batching.ts';
+import { type AnswerChecks, compileAnswerChecks } from '../checks/answer-checks.ts';
+import { readBaseline } from '../checks/version-baseline.ts';
 import { compileSignature, type SignatureCheck } from '../protocol/signature-check.ts';
 import { ReplicaPool } from '../replicas/replica-pool.ts';
 import { replicaStarter } from '../replicas/start-replica.ts';
@@ -30,6 +32,7 @@ export interface LoadedVersion {
   readonly pool: ReplicaPool;
   readonly check: SignatureCheck;
   readonly rows: PredictionRows;
+  readonly answers: AnswerChecks;
 }
 
 /** Settings with one key run a version alike. */
@@ -48,6 +51,7 @@ export async function loadVersion(
   logger: Logger | undefined,
 ): Promise<LoadedVersion> {
   const { directory, signature } = model;
+  const baseline = await readBaseline(directory);
   const batching = compileBatching(signature, settings.batching);
   const start = replicaStarter({
     directory,
@@ -71,5 +75,6 @@ export async function loadVersion(
     pool,
     check: compileSignature(signature),
     rows: compilePredictionRows(signature),
+    answers: compileAnswerChecks(signature, settings.answers, baseline),
   };
 }

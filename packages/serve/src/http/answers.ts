@@ -1,6 +1,8 @@
-import type { LoadedVersion } from '../hosting/loaded-version.ts';
+import { parametersOf } from '../checks/finding.ts';
+import type { InferResult } from '../hosting/deployment-host.ts';
 import { encodeInferAnswer } from '../protocol/infer-answer.ts';
 import type { InferRequest } from '../protocol/infer-request.ts';
+import type { JobAnswer } from '../replicas/job.ts';
 import { type HttpAnswer, type HttpRequest, headerOf, type RequestHeaders } from './exchange.ts';
 import type { TraceContext } from './trace-context.ts';
 
@@ -15,6 +17,12 @@ export interface Context {
   readonly headerId: string | undefined;
   requestId: string | undefined;
   version: string | undefined;
+  /** What answer checks have found, for a header. */
+  flags: string | undefined;
+  /** What a replica answered. */
+  job: JobAnswer | undefined;
+  /** The one that failed. */
+  replica: string | undefined;
 }
 
 const visible = /^[\x21-\x7e]{1,256}$/;
@@ -47,6 +55,7 @@ export function answer(
   const requestId = context.requestId ?? context.headerId;
   if (requestId !== undefined) headers['x-request-id'] = headerText(requestId);
   if (context.version !== undefined) headers['x-model-version'] = headerText(context.version);
+  if (context.flags !== undefined) headers['x-model-flags'] = context.flags;
   if (more !== undefined) Object.assign(headers, more);
   return { status, headers, body };
 }
@@ -65,8 +74,7 @@ export function answerJson(
 export function answerInfer(
   modelName: string,
   request: InferRequest,
-  version: LoadedVersion,
-  outputs: Parameters<typeof encodeInferAnswer>[0]['outputs'],
+  { version, outputs, findings }: InferResult,
   context: Context,
 ): HttpAnswer {
   const { body, headerLength } = encodeInferAnswer({
@@ -76,6 +84,7 @@ export function answerInfer(
     outputs,
     requested: request.outputs,
     binaryOutputs: request.binaryOutputs,
+    parameters: findings && parametersOf(findings),
   });
   if (headerLength === undefined) return answer(200, json, body, context);
   return answer(200, 'application/octet-stream', body, context, {

@@ -8,6 +8,7 @@ import {
   metricsContentType,
   withCorrelation,
 } from '@keelson/core';
+import { namesOf } from '../checks/finding.ts';
 import type { DeploymentHost, InferCall } from '../hosting/deployment-host.ts';
 import { openApiDocument } from '../openapi/openapi-document.ts';
 import { decodeInferRequest, type InferRequest } from '../protocol/infer-request.ts';
@@ -82,6 +83,9 @@ export class InferenceApi {
       headerId,
       requestId: undefined,
       version: undefined,
+      flags: undefined,
+      job: undefined,
+      replica: undefined,
     };
     try {
       const endpoint = findEndpoint(request.url);
@@ -120,6 +124,9 @@ export class InferenceApi {
       headerId: requestIdOf(request.headers),
       requestId: undefined,
       version: undefined,
+      flags: undefined,
+      job: undefined,
+      replica: undefined,
     });
   }
 
@@ -256,9 +263,18 @@ export class InferenceApi {
       return answered;
     } catch (error) {
       status = statusOf(error);
+      if (isKeelsonError(error) && typeof error.details.replica === 'string')
+        context.replica = error.details.replica;
       throw error;
     } finally {
-      this.#metrics.note(model, context.version, status, context.startedAt);
+      this.#metrics.note({
+        deployment: model,
+        version: context.version,
+        replica: context.job?.replica ?? context.replica,
+        status,
+        latencyMs: performance.now() - context.startedAt,
+        job: context.job,
+      });
     }
   }
 
@@ -289,9 +305,10 @@ export class InferenceApi {
     context.requestId = request.id ?? context.headerId ?? this.#options.ids.next();
     assertRows(request, this.#options.maxRows);
     const result = await host.infer(this.#call(request, version, context));
-    context.version = result.version.model.version;
+    context.job = result.answer;
+    context.flags = result.findings && namesOf(result.findings).join(', ');
     return protocol === 'v2'
-      ? answerInfer(model, request, result.version, result.outputs, context)
+      ? answerInfer(model, request, result, context)
       : answer(
           200,
           json,
@@ -312,6 +329,9 @@ export class InferenceApi {
       at: callerTime(parameters.at) ?? this.#options.clock.now(),
       correlationId: context.trace.isGiven ? context.trace.correlationId : undefined,
       isGone: context.request.isGone ?? stays,
+      chosen: (chosen) => {
+        context.version = chosen;
+      },
       header: (name) => headerOf(headers, name),
       attribute: (name) => (Object.hasOwn(parameters, name) ? parameters[name] : undefined),
     };

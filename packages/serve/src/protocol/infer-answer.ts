@@ -14,6 +14,8 @@ export interface InferAnswer {
   /** Which outputs the caller asked for, in its order; undefined for all. */
   readonly requested: readonly RequestedOutput[] | undefined;
   readonly binaryOutputs: boolean;
+  /** Said of the answer as a whole. */
+  readonly parameters?: Readonly<Record<string, string>> | undefined;
 }
 
 /** An answer, ready to be sent. */
@@ -38,7 +40,9 @@ export function encodeInferAnswer(answer: InferAnswer): EncodedAnswer {
     return `${head},"parameters":{"binary_data_size":${bytes.byteLength}}}`;
   });
   const id = answer.id === undefined ? '' : `,"id":${JSON.stringify(answer.id)}`;
-  const header = `{"model_name":${JSON.stringify(answer.modelName)},"model_version":${JSON.stringify(answer.modelVersion)}${id},"outputs":[${outputs.join(',')}]}`;
+  const parameters =
+    answer.parameters === undefined ? '' : `,"parameters":${JSON.stringify(answer.parameters)}`;
+  const header = `{"model_name":${JSON.stringify(answer.modelName)},"model_version":${JSON.stringify(answer.modelVersion)}${id}${parameters},"outputs":[${outputs.join(',')}]}`;
   if (binaries.length === 0) return { body: header, headerLength: undefined };
   const bytes = Buffer.from(header);
   return { body: Buffer.concat([bytes, ...binaries]), headerLength: bytes.byteLength };

@@ -270,7 +270,10 @@ export class HostedReplica implements Replica, HostListener {
     const message = reader.text();
     if (job === undefined || job.settled) return undefined;
     const refused = kind === answerKinds.refused;
-    job.reject(refused ? refusal(422, 'INVALID', message) : new KeelsonError('FAILED', message));
+    const details = { replica: this.id };
+    job.reject(
+      refused ? refusal(422, 'INVALID', message) : new KeelsonError('FAILED', message, { details }),
+    );
     return undefined;
   }
 

@@ -71,14 +71,14 @@ export class InlineReplica implements Replica {
       outputs
         .then(
           (settled) => answer(this.id, job, settled, startedAt),
-          (error: unknown) => fail(job, error),
+          (error: unknown) => fail(this.id, job, error),
         )
         .finally(() => {
           this.#open.delete(job);
           this.#events.onIdle(this);
         });
     } catch (error) {
-      fail(job, error);
+      fail(this.id, job, error);
     }
   }
 
@@ -108,12 +108,12 @@ function answer(replica: string, job: Job, outputs: readonly Tensor[], startedAt
   });
 }
 
-function fail(job: Job, error: unknown): void {
+function fail(replica: string, job: Job, error: unknown): void {
   if (error instanceof ModelFault && error.code === 'INVALID') {
     job.reject(refusal(422, 'INVALID', error.message));
     return;
   }
   const message =
     error instanceof ModelFault ? error.message : `The model threw ${messageOf(error)}`;
-  job.reject(new KeelsonError('FAILED', message, { cause: error }));
+  job.reject(new KeelsonError('FAILED', message, { cause: error, details: { replica } }));
 }

@@ -11,6 +11,7 @@ export class LatencyHistogram {
   readonly #counts = new Uint32Array(bucketCount);
   #count = 0;
   #maxMs = 0;
+  #sumMs = 0;
 
   /** How many were recorded. */
   get count(): number {
@@ -22,10 +23,16 @@ export class LatencyHistogram {
     return this.#maxMs;
   }
 
+  /** Of all that were recorded. */
+  get sumMs(): number {
+    return this.#sumMs;
+  }
+
   record(latencyMs: number): void {
     const index = bucketOf(latencyMs * 1000);
     this.#counts[index] = (this.#counts[index] as number) + 1;
     this.#count += 1;
+    this.#sumMs += latencyMs;
     if (latencyMs > this.#maxMs) this.#maxMs = latencyMs;
   }
 
@@ -35,6 +42,7 @@ export class LatencyHistogram {
       this.#counts[i] = (this.#counts[i] as number) + (other.#counts[i] as number);
     }
     this.#count += other.#count;
+    this.#sumMs += other.#sumMs;
     this.#maxMs = Math.max(this.#maxMs, other.#maxMs);
   }
 
@@ -49,10 +57,22 @@ export class LatencyHistogram {
     return 0;
   }
 
+  /** How many were below each bound (ms, ascending); exact where a bound is one of a bucket's. */
+  upTo(boundsMs: readonly number[]): number[] {
+    let at = 0;
+    let below = 0;
+    return boundsMs.map((bound) => {
+      for (const end = bucketOf(Math.round(bound * 1e6) / 1000); at < end; at += 1)
+        below += this.#counts[at] as number;
+      return below;
+    });
+  }
+
   clear(): void {
     if (this.#count > 0) this.#counts.fill(0);
     this.#count = 0;
     this.#maxMs = 0;
+    this.#sumMs = 0;
   }
 }
 

@@ -7,6 +7,7 @@ import type {
   PredictionRow,
   PredictionSink,
   Route,
+  ServingConfig,
 } from '@keelson/core';
 import { LocalServingSource } from '../hosting/local-source.ts';
 import type { ServedModel } from '../serving-source.ts';
@@ -112,6 +113,7 @@ export class ServingBed implements AsyncDisposable {
     weights: Readonly<Record<string, number>>,
     more: Partial<Route> = {},
     deployment = 'weather',
+    serving: ServingConfig = {},
   ): number {
     this.#generation += 1;
     const targets = Object.entries(weights).map(([versionId, weightPercent]) => ({
@@ -121,6 +123,7 @@ export class ServingBed implements AsyncDisposable {
     this.source.setRoute(deployment, {
       generation: this.#generation,
       environment: 'PRODUCTION',
+      serving,
       route: { deploymentId: `id-of-${deployment}`, targets, rules: [], shadows: [], ...more },
     });
     return this.#generation;

@@ -46,6 +46,18 @@ export class Metrics {
     if (bucket >= 0) observed.counts[bucket] = (observed.counts[bucket] as number) + 1;
   }
 
+  /** Sets a histogram that is counted elsewhere: how many are at most each bound, and all of them. */
+  setHistogram(
+    name: MetricName,
+    labels: readonly string[],
+    observed: { readonly upTo: readonly number[]; readonly count: number; readonly sum: number },
+  ): void {
+    const all = childOf(this.#histograms, name);
+    const { upTo, count, sum } = observed;
+    const counts = upTo.map((value, i) => value - (upTo[i - 1] ?? 0));
+    all.set(keyIn(all, name, labels), { counts, count, sum });
+  }
+
   /** Forgets a metric's values: those of a gauge that is about to be read anew. */
   clear(name: MetricName): void {
     this.#numbers.delete(name);
