@@ -22,6 +22,7 @@ export default defineConfig({
       'tools/**/*.test.ts',
       'bench/**/*.test.ts',
       'faults/**/*.test.ts',
+      'fuzz/**/*.test.ts',
     ],
     // Starts nothing by itself: PostgreSQL is started by the first test that asks for it.
     globalSetup: ['packages/store-pg/test/server/global-setup.ts'],

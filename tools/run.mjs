@@ -22,6 +22,7 @@ const jobs = {
   start: (rest) => [fromSource, mainExample(), ...rest],
   bench: (rest) => [fromSource, 'bench/main.ts', ...rest],
   faults: (rest) => [fromSource, 'faults/main.ts', ...rest],
+  fuzz: (rest) => [fromSource, '--expose-gc', 'fuzz/main.ts', ...rest],
   test: (rest) => [vitest, 'run', ...rest],
   lock: (rest) => ['tools/lock-file.ts', ...rest],
   lint: (rest) => [biome, 'check', ...rest],

@@ -2,7 +2,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { KeelsonError } from '@keelson/core';
 import { type DrainableServing, type Serving, startServing } from './hosting/serving.ts';
-import type { ServingOptions } from './hosting/serving-options.ts';
+import { defaultMaxBodyBytes, type ServingOptions } from './hosting/serving-options.ts';
+import { guardConnections } from './http/guard-connections.ts';
 import { type Servable, sourceOf } from './platform-source.ts';
 
 /** Where to listen, beside how to serve. */
@@ -13,6 +14,12 @@ export interface ServeOptions extends ServingOptions {
   readonly host?: string;
   /** How long `close` answers on, being not ready, before it stops accepting: time for load balancers to see it; 0. */
   readonly lameDuckMs?: number;
+  /**
+   * From the first byte of a request to its last, or the connection ends with 408; headers have a third of it. 60,000.
+   */
+  readonly slowClientMs?: number;
+  /** Connections at a time; more are closed as they come. No limit when left out. */
+  readonly maxConnections?: number;
 }
 
 /** A server that answers for deployments. */
@@ -21,9 +28,6 @@ export interface InferenceServer extends Serving {
   readonly url: string;
   readonly port: number;
 }
-
-/** From the first byte of a request to its last; a slower caller is cut off with 408. */
-const requestTimeoutMs = 60_000;
 
 /** Longer than the idle time of common load balancers, so that they close first: else requests meet closed connections. */
 const keepAliveMs = 65_000;
@@ -34,16 +38,21 @@ const keepAliveMs = 65_000;
  * answered, replicas stopped.
  */
 export async function serve(given: Servable, options: ServeOptions): Promise<InferenceServer> {
-  const { port = 0, host = '127.0.0.1', lameDuckMs = 0, ...serving } = options;
+  const { port = 0, host = '127.0.0.1', lameDuckMs = 0, ...more } = options;
+  const { slowClientMs = 60_000, maxConnections, ...serving } = more;
+  assertConnectionLimits(slowClientMs, maxConnections);
   const open = await startServing(sourceOf(given), serving);
   const server = createServer(
     {
-      requestTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: 5000,
+      requestTimeout: slowClientMs,
+      headersTimeout: Math.ceil(slowClientMs / 3),
+      connectionsCheckingInterval: Math.min(5000, Math.ceil(slowClientMs / 6)),
       keepAliveTimeout: keepAliveMs,
     },
     open.listener,
   );
+  guardConnections(server, { maxBodyBytes: serving.maxBodyBytes ?? defaultMaxBodyBytes });
+  if (maxConnections !== undefined) server.maxConnections = maxConnections;
   // Every answer goes out in one piece; waiting for more would only delay it.
   server.on('connection', (socket) => socket.setNoDelay(true));
   try {
@@ -74,6 +83,14 @@ export async function serve(given: Servable, options: ServeOptions): Promise<Inf
     close,
     [Symbol.asyncDispose]: () => close(),
   };
+}
+
+function assertConnectionLimits(slowClientMs: number, maxConnections: number | undefined): void {
+  const limits = { slowClientMs, maxConnections: maxConnections ?? 1 };
+  for (const [name, value] of Object.entries(limits)) {
+    if (Number.isSafeInteger(value) && value > 0 && value < 2 ** 31) continue;
+    throw new KeelsonError('INVALID', `Option "${name}" must be an integer from 1, not ${value}.`);
+  }
 }
 
 async function listen(server: Server, port: number, host: string): Promise<void> {

@@ -29,6 +29,8 @@ export interface ServingOptions {
   readonly maxRows?: number;
   /** None when left out. */
   readonly rateLimit?: RateLimitOptions;
+  /** Predictions being answered at a time, of all deployments; more get 503. No limit when left out. */
+  readonly maxConcurrent?: number;
   /** For loading and warming a replica; 60,000. */
   readonly loadTimeoutMs?: number;
   /** How long a request may run past its deadline before its replica counts as hung and is replaced; 5,000. */
@@ -53,15 +55,24 @@ export interface ServingOptions {
 
 /** Options with their defaults; the parts that come from outside stay optional. */
 export type ResolvedServingOptions = Required<
-  Omit<ServingOptions, 'batching' | 'memoryBytes' | 'rateLimit' | 'logger' | 'clock' | 'ids'>
+  Omit<
+    ServingOptions,
+    'batching' | 'memoryBytes' | 'rateLimit' | 'maxConcurrent' | 'logger' | 'clock' | 'ids'
+  >
 > &
-  Pick<ServingOptions, 'batching' | 'memoryBytes' | 'rateLimit' | 'logger' | 'clock' | 'ids'>;
+  Pick<
+    ServingOptions,
+    'batching' | 'memoryBytes' | 'rateLimit' | 'maxConcurrent' | 'logger' | 'clock' | 'ids'
+  >;
+
+/** 16 MiB. */
+export const defaultMaxBodyBytes: number = 16 * 1024 * 1024;
 
 const defaults = {
   isolation: 'thread',
   maxQueue: 256,
   timeoutMs: 30_000,
-  maxBodyBytes: 16 * 1024 * 1024,
+  maxBodyBytes: defaultMaxBodyBytes,
   maxRows: 10_000,
   loadTimeoutMs: 60_000,
   hungAfterMs: 5_000,
@@ -79,6 +90,7 @@ const known: readonly string[] = [
   'batching',
   'memoryBytes',
   'rateLimit',
+  'maxConcurrent',
   'logger',
   'clock',
   'ids',
@@ -116,6 +128,7 @@ export function resolveOptions(options: ServingOptions): ResolvedServingOptions 
   }
   if (resolved.memoryBytes !== undefined)
     assertRange(resolved, 'memoryBytes', 2 ** 20, Number.MAX_SAFE_INTEGER);
+  if (resolved.maxConcurrent !== undefined) assertRange(resolved, 'maxConcurrent', 1, 2 ** 31 - 1);
   assertRange(resolved, 'replicas', 1, 256);
   assertRange(resolved, 'maxBodyBytes', 1, 2 ** 30);
   for (const key of [

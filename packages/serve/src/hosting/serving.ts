@@ -112,7 +112,7 @@ class OpenServing implements DrainableServing {
         }),
       ]),
     );
-    const { maxBodyBytes, maxRows, timeoutMs, rateLimit, logger } = options;
+    const { maxBodyBytes, maxRows, timeoutMs, rateLimit, maxConcurrent, logger } = options;
     const { modelControl, compressFromBytes } = options;
     const isDraining = (): boolean => this.#draining;
     const ids = options.ids ?? { next: () => randomUUID() };
@@ -123,6 +123,7 @@ class OpenServing implements DrainableServing {
       maxRows,
       timeoutMs,
       rateLimit,
+      maxConcurrent,
       modelControl,
       compressFromBytes,
       clock,

@@ -16,6 +16,7 @@ import { decodePredictRequest, encodePredictAnswer } from '../protocol/predict-v
 import { malformed, refusal, statusOf } from '../protocol/refusal.ts';
 import { encodeAnswer } from './answer-encoding.ts';
 import { answer, answerInfer, answerJson, type Context, json, requestIdOf } from './answers.ts';
+import { callerDeadline } from './caller-deadline.ts';
 import { type HttpAnswer, type HttpRequest, headerOf, type RequestHeaders } from './exchange.ts';
 import { describeTensor, v1Status } from './model-descriptions.ts';
 import {
@@ -39,6 +40,8 @@ export interface InferenceApiOptions {
   readonly maxRows: number;
   readonly timeoutMs: number;
   readonly rateLimit: RateLimitOptions | undefined;
+  /** Predictions being answered at a time. */
+  readonly maxConcurrent: number | undefined;
   readonly modelControl: 'none' | 'explicit';
   readonly compressFromBytes: number;
   readonly clock: Clock;
@@ -53,6 +56,7 @@ const extensions = [
   'model_configuration',
   'model_repository',
   'parameters',
+  'schedule_policy',
   'statistics',
 ];
 
@@ -64,6 +68,7 @@ export class InferenceApi {
   readonly #options: InferenceApiOptions;
   readonly #rateLimit: RateLimit | undefined;
   readonly #metrics: ServingMetrics;
+  #running = 0;
 
   constructor(options: InferenceApiOptions) {
     this.#options = options;
@@ -257,7 +262,12 @@ export class InferenceApi {
     protocol: 'v1' | 'v2',
   ): Promise<HttpAnswer> {
     let status = 500;
+    this.#running += 1;
     try {
+      if (this.#running > (this.#options.maxConcurrent ?? Number.POSITIVE_INFINITY)) {
+        const message = `The server is overloaded: ${this.#options.maxConcurrent} requests are being answered.`;
+        throw new KeelsonError('EXHAUSTED', message);
+      }
       const answered = await this.#infer(model, version, context, protocol);
       status = answered.status;
       return answered;
@@ -267,6 +277,7 @@ export class InferenceApi {
         context.replica = error.details.replica;
       throw error;
     } finally {
+      this.#running -= 1;
       this.#metrics.note({
         deployment: model,
         version: context.version,
@@ -324,7 +335,7 @@ export class InferenceApi {
       request,
       requestId: context.requestId as string,
       version,
-      timeoutMs: this.#options.timeoutMs,
+      timeoutMs: callerDeadline(headers, parameters, this.#options.timeoutMs),
       startedAt: context.startedAt,
       at: callerTime(parameters.at) ?? this.#options.clock.now(),
       correlationId: context.trace.isGiven ? context.trace.correlationId : undefined,

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { refusal } from '../protocol/refusal.ts';
 import type { HttpAnswer, HttpRequest } from './exchange.ts';
 import type { InferenceApi } from './inference-api.ts';
 import { bodyTooLarge } from './request-body.ts';
@@ -45,7 +46,9 @@ class Exchange {
     this.#response.on('close', () => {
       this.#gone = !this.#response.writableFinished;
     });
-    if (Number(this.#request.headers['content-length'] ?? 0) > this.#options.maxBodyBytes)
+    // A parser of a framework was faster: what it has read does not come again.
+    if (this.#request.readableEnded) void this.#answerParsed();
+    else if (Number(this.#request.headers['content-length'] ?? 0) > this.#options.maxBodyBytes)
       this.#tooLarge();
     else this.#read();
   }
@@ -79,6 +82,16 @@ class Exchange {
   async #answer(bytes: Uint8Array): Promise<void> {
     // `handle` never rejects.
     this.#send(await this.#api.handle({ ...this.#facts(), bytes }));
+  }
+
+  async #answerParsed(): Promise<void> {
+    const { body } = this.#request as { readonly body?: unknown };
+    if (body === undefined) return this.#answer(nothing);
+    if (typeof body === 'string' || body instanceof Uint8Array)
+      return this.#answer(Buffer.from(body));
+    const message =
+      'The body was parsed before serving got it; mount serving before parsers of bodies such as express.json().';
+    this.#send(this.#api.refuse(refusal(500, 'UNSUPPORTED', message), this.#facts()));
   }
 
   #facts(): Omit<HttpRequest, 'bytes'> {

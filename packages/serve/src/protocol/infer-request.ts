@@ -25,7 +25,7 @@ export interface InferRequest {
 }
 
 /** Parameters that are meant for the server, and reach no model. */
-const ownParameters: readonly string[] = ['at', 'binary_data_output'];
+const ownParameters: readonly string[] = ['at', 'binary_data_output', 'timeout'];
 
 /** What of a request's parameters is meant for the model. */
 export function modelParameters({ parameters }: InferRequest): InferRequest['parameters'] {
