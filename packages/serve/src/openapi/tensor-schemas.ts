@@ -5,7 +5,7 @@ import { datatypeFacts } from '../protocol/datatypes.ts';
 export type Schema = Readonly<Record<string, unknown>>;
 
 /** One element of a datatype in JSON. FP16 and BF16 have no JSON form: nothing fits. */
-export function elementSchema(datatype: Datatype): Schema {
+function elementSchema(datatype: Datatype): Schema {
   const { kind, min, max } = datatypeFacts(datatype);
   switch (kind) {
     case 'boolean':
@@ -32,7 +32,7 @@ export function elementSchema(datatype: Datatype): Schema {
 }
 
 /** Nested lists of a shape; −1 is any length. */
-export function nestedSchema(element: Schema, shape: readonly number[]): Schema {
+function nestedSchema(element: Schema, shape: readonly number[]): Schema {
   return shape.reduceRight<Schema>((items, size) => {
     const length = size === -1 ? {} : { minItems: size, maxItems: size };
     return { type: 'array', items, ...length };

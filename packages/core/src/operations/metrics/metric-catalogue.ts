@@ -25,7 +25,7 @@ const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 const longDurations = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
 
 /** Four bounds to each doubling, from 64 µs to 67 s: quantiles are within a ninth. */
-export const servingDurations: readonly number[] = Array.from(
+const servingDurations: readonly number[] = Array.from(
   { length: 81 },
   (_, i) => (2 ** (6 + Math.floor(i / 4)) * (1 + (i % 4) / 4)) / 1e6,
 );
