@@ -124,16 +124,23 @@ describe('fan-out', () => {
     await using w = await opened({ concurrency: 8 });
     let running = 0;
     let most = 0;
+    let leftAtLast: number | undefined;
     const pipeline = definePipeline('fan', { ...v, parameters }, (p) => {
       const list = p.step('list', {}, () => Array.from({ length: 20 }, (_, i) => i));
       const squares = p.forEach(
         'square',
         list,
         { add: p.parameter('limit') },
-        async ({ inputs, item }) => {
+        async ({ inputs, item, executionId }) => {
           running += 1;
           most = Math.max(most, running);
           await new Promise((resolve) => setTimeout(resolve, 2));
+          if (item === 19) {
+            const items = () => w.pipelines.items(executionId, 'square');
+            const open = async () => (await items()).filter((each) => each.status !== 'COMPLETED');
+            await expect.poll(async () => (await open()).length, { timeout: 10_000 }).toBe(1);
+            leftAtLast = (await w.pipelines.steps(executionId))[1]?.itemsLeft;
+          }
           running -= 1;
           expect(item).toBe(inputs.item);
           return inputs.item ** 2 + inputs.add;
@@ -146,6 +153,8 @@ describe('fan-out', () => {
     expect(done.output).toEqual(Array.from({ length: 20 }, (_, i) => i ** 2 + 0.5));
     expect(most).toBeGreaterThan(1);
     expect(most).toBeLessThanOrEqual(3);
+    // The list was joined behind the last item, whenever that came.
+    expect(leftAtLast).toBe(1);
     const items = await w.pipelines.items(done.id, 'square');
     expect(items.map(({ mapKey, status }) => [mapKey, status])).toEqual(
       Array.from({ length: 20 }, (_, i) => [String(i).padStart(5, '0'), 'COMPLETED']),
