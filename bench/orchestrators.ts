@@ -9,14 +9,14 @@ import { fileURLToPath } from 'node:url';
 
 /** Orchestrators in Python that run the same graphs, where they are installed. */
 export const orchestratorNames = ['prefect', 'dagster'] as const;
-export type OrchestratorName = (typeof orchestratorNames)[number];
+type OrchestratorName = (typeof orchestratorNames)[number];
 
 const program = fileURLToPath(new URL('./orchestrator.py', import.meta.url));
 /** No start and no execution takes as long, also on a busy machine. */
 const patienceMs = 180_000;
 
 /** The virtual environment with them: `KEELSON_ORCHESTRATORS`, or the place that docs/benchmarks.md names. */
-export function orchestratorsHome(): string {
+function orchestratorsHome(): string {
   const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
   return process.env['KEELSON_ORCHESTRATORS'] ?? join(cache, 'keelson-ci', 'orchestrators');
 }
