@@ -1,5 +1,4 @@
 import type { Json, Tensor, TensorSpec, UsualInput } from '@keelson/core';
-import { elementCount } from '../protocol/datatypes.ts';
 import type { Finding } from './finding.ts';
 
 /** Looks for unusual inputs; what it finds goes into `found`. */
@@ -11,6 +10,7 @@ interface Place {
   /** Elements of one row from `offset` on, `width` of them. */
   readonly offset: number;
   readonly width: number | undefined;
+  readonly usual: UsualInput;
   readonly isUnusual: (value: unknown) => boolean;
 }
 
@@ -28,10 +28,12 @@ export function compileInputCheck(
     const names = whole ? [spec.name] : (spec.columns ?? []);
     names.forEach((name, offset) => {
       if (!Object.hasOwn(usual, name)) return;
-      const isUnusual = judgeOf(usual[name] as UsualInput);
+      const of = usual[name] as UsualInput;
+      const isUnusual = judgeOf(of);
       places.push({
         name,
         input,
+        usual: of,
         isUnusual,
         offset: whole ? 0 : offset,
         width: whole ? undefined : 1,
@@ -49,23 +51,49 @@ export function compileInputCheck(
   };
 }
 
-function unusualRows(
-  { offset, width, isUnusual }: Place,
-  { data, shape }: Tensor,
-  rowCount: number,
-): number[] {
-  const rowSize = elementCount(shape.slice(1));
+function unusualRows(place: Place, { data, shape }: Tensor, rowCount: number): number[] {
+  const { offset, width, isUnusual } = place;
+  let rowSize = 1;
+  for (let d = 1; d < shape.length; d += 1) rowSize *= shape[d] as number;
   const count = width ?? rowSize;
   const rows: number[] = [];
+  const isFloat = data instanceof Float64Array || data instanceof Float32Array;
   for (let row = 0; row < rowCount; row += 1) {
     const from = row * rowSize + offset;
-    for (let i = from; i < from + count; i += 1) {
-      if (!isUnusual(data[i])) continue;
-      rows.push(row);
-      break;
-    }
+    const isAsUsual = isFloat
+      ? isWithin(data as Float64Array, from, from + count, place.usual)
+      : !someUnusual(data, from, from + count, isUnusual);
+    if (!isAsUsual) rows.push(row);
   }
   return rows;
+}
+
+function someUnusual(
+  data: Tensor['data'],
+  from: number,
+  to: number,
+  isUnusual: Place['isUnusual'],
+): boolean {
+  for (let i = from; i < to; i += 1) if (isUnusual(data[i])) return true;
+  return false;
+}
+
+/** The same for floating-point numbers, of which there may be many. */
+function isWithin(
+  data: Float64Array,
+  from: number,
+  to: number,
+  { min, max, missing = false }: UsualInput,
+): boolean {
+  if (min === undefined && max === undefined) return true;
+  const low = min ?? Number.NEGATIVE_INFINITY;
+  const high = max ?? Number.POSITIVE_INFINITY;
+  for (let i = from; i < to; i += 1) {
+    const value = data[i] as number;
+    // Neither holds of NaN.
+    if (!(value >= low && value <= high) && !(missing && Number.isNaN(value))) return false;
+  }
+  return true;
 }
 
 function judgeOf({ min, max, values, missing = false }: UsualInput): (value: unknown) => boolean {

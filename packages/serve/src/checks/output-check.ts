@@ -1,5 +1,5 @@
 import type { Tensor, TensorSpec } from '@keelson/core';
-import { elementCount, holdsDatatype } from '../protocol/datatypes.ts';
+import { elementCount, holdsDatatype, numericArray } from '../protocol/datatypes.ts';
 import type { Finding, FindingName } from './finding.ts';
 
 /** Holds a model's outputs against its signature; what it finds goes into `found`. */
@@ -18,11 +18,11 @@ export function compileOutputCheck(
 ): OutputCheck {
   const checks = specs.map((spec) => {
     const range = Object.hasOwn(ranges, spec.name) ? ranges[spec.name] : undefined;
-    return { spec, values: valueChecks(spec, range) };
+    return { spec, holder: holderOf(spec), values: valueChecks(spec, range) };
   });
   return (outputs, rowCount, found) => {
     for (let i = 0; i < checks.length; i += 1) {
-      const { spec, values } = checks[i] as (typeof checks)[number];
+      const { spec, holder, values } = checks[i] as (typeof checks)[number];
       const tensor =
         outputs[i]?.name === spec.name
           ? outputs[i]
@@ -30,7 +30,7 @@ export function compileOutputCheck(
       const wrong =
         tensor === undefined
           ? broken('shape', spec, 'is missing')
-          : wrongForm(spec, tensor, rowCount);
+          : wrongForm(spec, holder, tensor, rowCount);
       if (wrong !== undefined) found.push(wrong);
       else for (const check of values) check(tensor as Tensor, found);
     }
@@ -45,12 +45,24 @@ function broken(name: FindingName, spec: TensorSpec, what: string): Finding {
   return { ...whole(name, spec, what), isBroken: true };
 }
 
-function wrongForm(spec: TensorSpec, tensor: Tensor, rowCount: number): Finding | undefined {
+/** The class of array that holds an output's elements. */
+function holderOf({ datatype }: TensorSpec): unknown {
+  return datatype === 'BYTES' ? Array : numericArray(datatype, 0).constructor;
+}
+
+function wrongForm(
+  spec: TensorSpec,
+  holder: unknown,
+  tensor: Tensor,
+  rowCount: number,
+): Finding | undefined {
   const { datatype, shape, data } = tensor;
-  if (datatype === 'BYTES' ? !Array.isArray(data) : !holdsDatatype(datatype, data))
-    return broken('datatype', spec, `is called ${datatype} and holds something else`);
-  if (datatype !== spec.datatype)
-    return whole('datatype', spec, `is ${datatype}; its signature says ${spec.datatype}`);
+  if (datatype !== spec.datatype || data.constructor !== holder) {
+    if (datatype === 'BYTES' ? !Array.isArray(data) : !holdsDatatype(datatype, data))
+      return broken('datatype', spec, `is called ${datatype} and holds something else`);
+    if (datatype !== spec.datatype)
+      return whole('datatype', spec, `is ${datatype}; its signature says ${spec.datatype}`);
+  }
   if (elementCount(shape) !== data.length)
     return broken('shape', spec, `has ${data.length} elements for the shape [${shape}]`);
   if (spec.shape[0] === -1 && shape[0] !== rowCount)
@@ -97,7 +109,13 @@ function valueChecks(spec: TensorSpec, range: OutputRange | undefined): ValueChe
     const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = range;
     const outside = (value: number): boolean => value < min || value > max;
     checks.push((tensor, found) => {
-      if ((tensor.data as Float64Array).some(outside))
+      const data = tensor.data as Float64Array;
+      let isWithin = true;
+      for (let i = 0; i < data.length && isWithin; i += 1) {
+        const value = data[i] as number;
+        isWithin = !(value < min || value > max);
+      }
+      if (!isWithin)
         found.push(inRows('out_of_range', spec, tensor, outside, `is outside of ${min} to ${max}`));
     });
   }
