@@ -135,6 +135,11 @@ export class DeploymentHost {
     return this.#inForce?.route.deploymentId;
   }
 
+  /** From a request's arrival until its answer, where the deployment says so itself. */
+  get timeoutMs(): number | undefined {
+    return this.#inForce?.serving?.timeoutMs;
+  }
+
   /** Whether requests are answered: a target that has weight, or the fallback, has a live replica. */
   get isReady(): boolean {
     const route = this.#inForce?.route;

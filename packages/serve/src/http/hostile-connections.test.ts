@@ -215,6 +215,17 @@ test('a caller that waits for less long than the server is answered by then', as
   ]);
 });
 
+test("a deployment's own time goes before the server's", async () => {
+  bed.setRoute({ a: 100 }, {}, 'hasty', { timeoutMs: 60 });
+  await using hasty = await serve(bed.source, { deployments: ['hasty'], replicas: 1 });
+  const slow = weatherBody([[1, 1]], { parameters: { wait: 5_000 } });
+  const answer = await fetch(`${hasty.url}/v2/models/hasty/infer`, { method: 'POST', body: slow });
+  expect([answer.status, await answer.json()]).toEqual([
+    504,
+    { error: expect.stringContaining('within') },
+  ]);
+});
+
 test('no more predictions at a time than is said; the others are sent away', async () => {
   await using limited = await serve(bed.source, {
     deployments: ['weather'],

@@ -315,7 +315,7 @@ export class InferenceApi {
         : decodePredictRequest(body, host.versions[0]?.model.signature);
     context.requestId = request.id ?? context.headerId ?? this.#options.ids.next();
     assertRows(request, this.#options.maxRows);
-    const result = await host.infer(this.#call(request, version, context));
+    const result = await host.infer(this.#call(host, request, version, context));
     context.job = result.answer;
     context.flags = result.findings && namesOf(result.findings).join(', ');
     return protocol === 'v2'
@@ -328,14 +328,19 @@ export class InferenceApi {
         );
   }
 
-  #call(request: InferRequest, version: string | undefined, context: Context): InferCall {
+  #call(
+    host: DeploymentHost,
+    request: InferRequest,
+    version: string | undefined,
+    context: Context,
+  ): InferCall {
     const { headers } = context.request;
     const { parameters } = request;
     return {
       request,
       requestId: context.requestId as string,
       version,
-      timeoutMs: callerDeadline(headers, parameters, this.#options.timeoutMs),
+      timeoutMs: callerDeadline(headers, parameters, host.timeoutMs ?? this.#options.timeoutMs),
       startedAt: context.startedAt,
       at: callerTime(parameters.at) ?? this.#options.clock.now(),
       correlationId: context.trace.isGiven ? context.trace.correlationId : undefined,
