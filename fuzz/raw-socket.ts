@@ -36,7 +36,9 @@ export function talkRaw(
   socket.on('close', () =>
     resolve({ statuses: statusesIn(Buffer.concat(heard).toString('latin1')), abandoned }),
   );
-  socket.on('connect', () => sendInPieces(socket, bytes, choices));
+  // Drawn before anything is waited for: a seed repeats it.
+  const plan = planOf(choices);
+  socket.on('connect', () => sendInPieces(socket, bytes, plan));
   return promise;
 }
 
@@ -44,11 +46,22 @@ function statusesIn(text: string): number[] {
   return [...text.matchAll(/HTTP\/1\.1 (\d{3}) [^\r]*\r\n/g)].map(([, status]) => Number(status));
 }
 
-function sendInPieces(socket: Socket, bytes: Buffer, choices: Choices): void {
-  const pieces = choices.chance(0.6) ? 1 : 2 + choices.below(6);
+interface Plan {
+  readonly pieces: number;
+  readonly halfClose: boolean;
+  readonly breakOff: boolean;
+}
+
+function planOf(choices: Choices): Plan {
+  return {
+    pieces: choices.chance(0.6) ? 1 : 2 + choices.below(6),
+    halfClose: choices.chance(0.2),
+    breakOff: choices.chance(0.05),
+  };
+}
+
+function sendInPieces(socket: Socket, bytes: Buffer, { pieces, halfClose, breakOff }: Plan): void {
   const size = Math.max(1, Math.ceil(bytes.length / pieces));
-  const halfClose = choices.chance(0.2);
-  const breakOff = choices.chance(0.05);
   let at = 0;
   const next = (): void => {
     if (socket.destroyed) return;
