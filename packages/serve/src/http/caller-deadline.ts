@@ -1,4 +1,5 @@
 import type { Json } from '@keelson/core';
+import { describeValue } from '../protocol/elements.ts';
 import { malformed } from '../protocol/refusal.ts';
 import { headerOf, type RequestHeaders } from './exchange.ts';
 
@@ -28,7 +29,7 @@ export function callerDeadline(
   const { timeout } = Object.hasOwn(parameters, 'timeout') ? parameters : { timeout: undefined };
   if (timeout !== undefined) {
     if (typeof timeout !== 'number' || !Number.isSafeInteger(timeout) || timeout < 0)
-      throw malformed('parameters.timeout', 'a number of microseconds', JSON.stringify(timeout));
+      throw malformed('parameters.timeout', 'a number of microseconds', describeValue(timeout));
     shortest = shorter(shortest, timeout / 1000);
   }
   return shortest;

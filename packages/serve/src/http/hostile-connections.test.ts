@@ -215,6 +215,19 @@ test('a caller that waits for less long than the server is answered by then', as
   ]);
 });
 
+test('what was sent is not sent back at length', async () => {
+  for (const name of ['at', 'timeout']) {
+    const sent = weatherBody([[1, 1]], { parameters: { [name]: 'x'.repeat(70_000) } });
+    const answer = await fetch(server.url + path, { method: 'POST', body: sent });
+    const { error } = (await answer.json()) as { error: string };
+    expect([answer.status, error.length < 200, error]).toEqual([
+      400,
+      true,
+      expect.stringContaining(`parameters.${name}`),
+    ]);
+  }
+});
+
 test("a deployment's own time goes before the server's", async () => {
   bed.setRoute({ a: 100 }, {}, 'hasty', { timeoutMs: 60 });
   await using hasty = await serve(bed.source, { deployments: ['hasty'], replicas: 1 });

@@ -11,6 +11,7 @@ import {
 import { namesOf } from '../checks/finding.ts';
 import type { DeploymentHost, InferCall } from '../hosting/deployment-host.ts';
 import { openApiDocument } from '../openapi/openapi-document.ts';
+import { describeValue } from '../protocol/elements.ts';
 import { decodeInferRequest, type InferRequest } from '../protocol/infer-request.ts';
 import { decodePredictRequest, encodePredictAnswer } from '../protocol/predict-v1.ts';
 import { malformed, refusal, statusOf } from '../protocol/refusal.ts';
@@ -404,7 +405,7 @@ function headerLengthOf(headers: RequestHeaders): number | undefined {
 function callerTime(at: unknown): number | undefined {
   if (at === undefined) return undefined;
   if (typeof at !== 'number' || !Number.isSafeInteger(at) || at < 0) {
-    throw malformed('parameters.at', 'the time of the request in epoch ms', JSON.stringify(at));
+    throw malformed('parameters.at', 'the time of the request in epoch ms', describeValue(at));
   }
   return at;
 }
