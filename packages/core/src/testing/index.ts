@@ -47,6 +47,7 @@ export {
 } from './faults/work-scenario.ts';
 export type { MetadataStoreHarness } from './metadata/scene.ts';
 export { metadataStoreSuite } from './metadata-store-suite.ts';
+export { type ModelRuntimeHarness, modelRuntimeSuite } from './model-runtime-suite.ts';
 export { type ProjectedFacetHarness, projectedFacetSuite } from './projected-facet-suite.ts';
 export { type SeriesStoreHarness, seriesStoreSuite } from './series-store-suite.ts';
 export {

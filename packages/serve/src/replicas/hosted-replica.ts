@@ -184,8 +184,9 @@ export class HostedReplica implements Replica, HostListener {
       const used = this.#memoryBytes();
       if (memoryBytes !== undefined && used > memoryBytes) {
         const message = `The model in ${directory} takes ${megabytes(used)} when it is loaded; its limit is ${megabytes(memoryBytes)}.`;
-        this.#refuse(new KeelsonError('FAILED', message));
-        await this.#loaded.promise;
+        const error = new KeelsonError('FAILED', message);
+        this.#refuse(error);
+        throw error;
       }
       this.#state = 'ready';
       if (memoryBytes !== undefined) {

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { workerData } from 'node:worker_threads';
-import { FileWords, memoryWord } from './replica-words.ts';
+import { FileWords, noteMemory } from './replica-words.ts';
 
 // Beside the model of a replica's process: ends the process when its parent is gone, whatever the model does, and
 // notes its memory.
@@ -11,10 +11,8 @@ const noteMs = 500;
 
 const { parent, words } = workerData as { readonly parent: number; readonly words: number };
 const notes = new FileWords(words);
-const note = (): void => notes.store(memoryWord, Math.ceil(process.memoryUsage.rss() / 1024));
 
-note();
-setInterval(note, noteMs);
+setInterval(() => noteMemory(notes), noteMs);
 new Socket({ fd: parent, readable: true, writable: false })
   .on('error', () => undefined)
   .on('close', () => {

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { ModelToLoad } from '../runtimes/load-model.ts';
 import { FrameSocket } from './frame-socket.ts';
 import type { StopMessage } from './replica-messages.ts';
-import { FileWords } from './replica-words.ts';
+import { FileWords, noteMemory } from './replica-words.ts';
 import { ReplicaWorker } from './replica-worker.ts';
 
 // The process of one replica: file 3 is its way to the pool, 4 the words, 5 closes when the pool's process is gone.
@@ -14,6 +14,7 @@ interface LoadMessage {
   readonly model: ModelToLoad;
 }
 
+const words = new FileWords(4);
 const watchFile = import.meta.url.endsWith('.ts')
   ? './parent-watch-thread.ts'
   : './parent-watch-thread.js';
@@ -33,8 +34,11 @@ const socket = new FrameSocket(new Socket({ fd: 3, readable: true, writable: tru
 const worker = new ReplicaWorker(
   {
     post: (frame) => socket.post(frame),
-    say: (message) => socket.say(message),
+    say(message) {
+      noteMemory(words);
+      socket.say(message);
+    },
     end: () => socket.end(() => process.exit(0)),
   },
-  new FileWords(4),
+  words,
 );

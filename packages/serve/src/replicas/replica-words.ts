@@ -67,3 +67,8 @@ export class FileWords implements ReplicaWords {
     this.#file = undefined;
   }
 }
+
+/** Notes the memory of this process. */
+export function noteMemory(words: ReplicaWords): void {
+  words.store(memoryWord, Math.ceil(process.memoryUsage.rss() / 1024));
+}

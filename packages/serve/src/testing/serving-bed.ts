@@ -90,17 +90,19 @@ export class ServingBed implements AsyncDisposable {
   /** Writes a model version and adds it to the source. */
   async addModel(
     versionId: string,
-    files: Readonly<Record<string, string>> = { 'model.mjs': weatherModule },
+    files: Readonly<Record<string, string | Uint8Array>> = { 'model.mjs': weatherModule },
     signature: ModelSignature = weatherSignature,
+    format = 'JS',
   ): Promise<ServedModel> {
     const directory = join(this.dir, versionId);
     await mkdir(directory, { recursive: true });
-    for (const [name, text] of Object.entries(files)) await writeFile(join(directory, name), text);
+    for (const [name, content] of Object.entries(files))
+      await writeFile(join(directory, name), content);
     const model = {
       versionId,
       name: 'weather',
       version: `1.0.${versionId}`,
-      format: 'JS',
+      format,
       signature,
       directory,
     };
