@@ -49,6 +49,11 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./large-file.ts')).benchLargeFile(context),
   },
   {
+    name: 'rollouts',
+    sentence: 'Simulated canaries: how many good ones are turned back, how soon failing ones are.',
+    run: async (context) => (await import('./rollouts.ts')).benchRollouts(context),
+  },
+  {
     name: 'pg-series',
     sentence: 'Points, histories and predictions on PostgreSQL, beside rows that pg inserts.',
     run: async (context) => {

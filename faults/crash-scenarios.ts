@@ -4,6 +4,7 @@ import { mutants } from '../packages/core/src/testing/faults/mutants.ts';
 import { workCrashes } from '../packages/core/src/testing/faults/work-crashes.ts';
 import { storyOps, tellStories } from '../packages/core/src/testing/model/stories.ts';
 import { registryCrashes } from '../packages/core/test/registry-crashes.ts';
+import { rolloutCrashes } from '../packages/core/test/rollout-crashes.ts';
 import { sagaCrashes } from '../packages/core/test/saga-crashes.ts';
 import { SqliteMetadataHarness } from '../packages/core/test/sqlite-metadata-harness.ts';
 import { subscriptionCrashes } from '../packages/core/test/subscription-crashes.ts';
@@ -56,6 +57,23 @@ export const crashScenarios: readonly FaultScenario[] = [
           }
         }
         invariants = 2;
+      }
+      return { faults, invariants };
+    },
+  },
+  {
+    name: 'rollout-crashes',
+    sentence:
+      'A canary to its end, and one that is turned back and watched, crashed at every point × {throw, unknown, stall}.',
+    async run({ store, extent, tell }) {
+      const faults = { throw: 0, unknown: 0, stall: 0 };
+      let invariants = 0;
+      for (const bad of [false, true]) {
+        const scenario = rolloutCrashes(() => store.harness(), { bad });
+        tell(scenario.name);
+        const { byKind } = await runEveryCrash({ ...scenario, hits: extent === 'long' ? 8 : 1 });
+        for (const kind of ['throw', 'unknown', 'stall'] as const) faults[kind] += byKind[kind];
+        invariants = scenario.invariants.length;
       }
       return { faults, invariants };
     },

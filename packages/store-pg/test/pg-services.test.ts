@@ -10,7 +10,7 @@ const backends = fileURLToPath(new URL('./pg-test-backends.ts', import.meta.url)
 /** The long form: `ROOMS=tracking,registry,pipelines,deployments,monitoring,events vitest run pg-services`. */
 const rooms = (
   process.env['ROOMS'] ??
-  'tracking/runs,tracking/search,tracking/experiments,tracking/params,tracking/active-run,foreign-principal,operations/access,operations/reconcile,registry/lineage,registry/version-search,registry/registry.test,registry/aliases,registry/deletion,registry/transitions,registry/rollback,registry/stage-effects,registry/stage-stories,registry/time-travel,registry/damage,registry/downloads,registry/moving/move-models,pipelines/flow,pipelines/cache/step-caching,pipelines/lineage/step-lineage,pipelines/schedules/schedules,pipelines/executors/external-steps,pipelines/checkpoints,pipelines/admission/admission'
+  'tracking/runs,tracking/search,tracking/experiments,tracking/params,tracking/active-run,foreign-principal,operations/access,operations/reconcile,registry/lineage,registry/version-search,registry/registry.test,registry/aliases,registry/deletion,registry/transitions,registry/rollback,registry/stage-effects,registry/stage-stories,registry/time-travel,registry/damage,registry/downloads,registry/moving/move-models,pipelines/flow,pipelines/cache/step-caching,pipelines/lineage/step-lineage,pipelines/schedules/schedules,pipelines/executors/external-steps,pipelines/checkpoints,pipelines/admission/admission,deployments/deployments.test,deployments/deploy.test,deployments/rollback,deployments/ab-tests'
 ).split(',');
 
 await describeOnPg("core's own tests of its services", ({ url }) => {

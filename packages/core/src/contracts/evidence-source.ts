@@ -20,6 +20,10 @@ export interface EvidenceQuery {
   readonly quantile?: number;
   /** `shadow`: the candidate's answers that no caller saw. `primary` when left out. */
   readonly candidateRole?: 'primary' | 'shadow';
+  /** The versions that are compared, where they are more than two. */
+  readonly versionIds?: readonly string[];
+  /** What an outcome is taken from, such as `{ source: 'accuracy' }`. */
+  readonly outcome?: JsonObject;
 }
 
 /** A figure with its uncertainty, and all that is needed to compute it again. */

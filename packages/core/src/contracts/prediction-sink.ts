@@ -9,6 +9,8 @@ export interface PredictionRow {
   readonly requestId: string;
   /** Whether the caller saw this answer, or a shadow gave it. */
   readonly role: 'primary' | 'shadow';
+  /** The sticky key by which the request was dealt out, such as a user's id. */
+  readonly key?: string;
   /** When the request was made, epoch ms: the caller's time where it gives one, else the server's. */
   readonly at: number;
   /** Input columns of one row. */

@@ -11,7 +11,7 @@ import { releasedEvent } from './traffic-move.ts';
 import { firstRelease } from './warm.ts';
 
 /** What is a deployment's and goes with it, the dependent parts first. */
-const dependents = ['deployment_revision', 'rollback_watch', 'rollout'] as const;
+const dependents = ['deployment_revision', 'rollback_watch', 'ab_test', 'rollout'] as const;
 const atOnce = 200;
 
 /** Releases versions whose time of being warm is over, and removes deployments that are TERMINATING. */

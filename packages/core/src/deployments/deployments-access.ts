@@ -57,6 +57,15 @@ const rules: AccessRules<Deployments> = {
   ),
   rollback: changes,
   addFigure: 'local',
+  startAbTest: asksAll(
+    asks('deployment.deploy', namedIn('deployment', 'deployment')),
+    asks('model.deploy', ([options]) => armsOf(options)),
+  ),
+  getAbTest: asks('deployment.read', named('ab-test')),
+  listAbTests: reads,
+  abTestReport: asks('deployment.read', named('ab-test')),
+  decideAbTest: asks('deployment.deploy', named('ab-test')),
+  stopAbTest: asks('deployment.deploy', named('ab-test')),
   configure: changes,
   stop: changes,
   start: changes,
@@ -66,6 +75,14 @@ const rules: AccessRules<Deployments> = {
   getRevision: reads,
   loops: 'hidden',
 };
+
+/** The versions that a test takes in; what is no list is the method's to refuse. */
+function armsOf(options: unknown): readonly string[] | undefined {
+  const arms = at(options, ['arms']);
+  if (!Array.isArray(arms)) return undefined;
+  const found = arms.map((arm) => resourceOf('version', at(arm, ['versionId'])));
+  return found.filter((each) => each !== undefined);
+}
 
 /** Deployments, asking the scope's authorizer before every call. */
 export function guardDeployments(scope: Scope, deployments: Deployments): Deployments {

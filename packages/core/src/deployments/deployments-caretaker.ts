@@ -9,12 +9,13 @@ const component = 'deployments';
 const references: readonly Reference[] = [
   { kind: 'route', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
   {
-    ...{ kind: 'deployment', column: 'activeRolloutId', to: ['rollout'] },
+    ...{ kind: 'deployment', column: 'activeRolloutId', to: ['rollout', 'ab_test'] },
     mend: { columns: { activeRolloutId: undefined } },
   },
   { kind: 'deployment_revision', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
   { kind: 'deployment_health', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
   { kind: 'rollback_watch', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
+  { kind: 'ab_test', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
   { kind: 'rollout', column: 'deploymentId', to: ['deployment'] },
   { kind: 'rollout', column: 'candidateVersionId', to: ['model_version'] },
 ];

@@ -230,11 +230,11 @@ describe('another version', () => {
     const steps = [{ weightPercent: 100, shadow: false, gates: [], minDurationMs: 1 }];
     await deployments.startRollout({ deployment: 'api', versionId: two.id, steps, reason: 'r' });
     for (const work of [
-      deployments.setVersion('api', two.id, 'r'),
-      deployments.stop('api', 'r'),
-      deployments.remove('api', { reason: 'r' }),
+      () => deployments.setVersion('api', two.id, 'r'),
+      () => deployments.stop('api', 'r'),
+      () => deployments.remove('api', { reason: 'r' }),
     ]) {
-      expect((await refusal(work)).code).toBe('CONFLICT');
+      expect((await refusal(work())).code).toBe('CONFLICT');
     }
   });
 

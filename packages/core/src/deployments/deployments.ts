@@ -3,6 +3,7 @@ import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Route, VersionedRoute } from '../contracts/traffic-router.ts';
 import type { Registry } from '../registry/registry.ts';
+import { type AbTests, createAbTests } from './ab-tests.ts';
 import type { Deployment } from './deployment.ts';
 import { createDeploymentChanges, type DeploymentChanges } from './deployment-changes.ts';
 import { type CreateDeployment, createDeployment } from './deployment-creation.ts';
@@ -23,7 +24,7 @@ import { createRolloutStarts } from './rollout-start.ts';
 import { createRollouts, type Rollouts } from './rollouts.ts';
 
 /** From a registered version to an endpoint, and from one version to the next. */
-export interface Deployments extends Rollouts, DeploymentChanges, Revisions {
+export interface Deployments extends Rollouts, DeploymentChanges, Revisions, AbTests {
   /** CONFLICT for a name that is taken, unless `ifExists` is `reuse`. INVALID names the field. */
   create(options: CreateDeployment): Promise<Deployment>;
   get(name: string): Promise<Deployment>;
@@ -65,7 +66,8 @@ export function createDeployments(
 ): Deployments {
   const { metadata, workspace } = scope;
   const records = createDeploymentRecords(scope);
-  const asked = new RolloutEvidence(scope, withFigures(figures, evidence));
+  const source = withFigures(figures, evidence);
+  const asked = new RolloutEvidence(scope, source);
   const starts = createRolloutStarts(scope, registry, records, asked);
   const { loop, ...rollouts } = createRollouts(scope, records, starts, asked);
   const watches = createRollbackWatches(scope, registry, records, asked);
@@ -80,6 +82,7 @@ export function createDeployments(
   return {
     ...rollouts,
     ...changes,
+    ...createAbTests(scope, registry, records, source),
     ...createRevisions(scope, records),
     create: (options) => createDeployment(scope, registry, records, options),
     get: (name) => records.get(name),

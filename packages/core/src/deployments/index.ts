@@ -1,4 +1,14 @@
 export type {
+  AbTest,
+  AbTestArm,
+  AbTestGuardrail,
+  AbTestMetric,
+  AbTestOutcome,
+  StartAbTest,
+} from './ab-test.ts';
+export type { AbTestReport, ArmFigures, MetricReport } from './ab-test-report.ts';
+export type { AbTests } from './ab-tests.ts';
+export type {
   Deployment,
   DeploymentStatus,
   Environment,

@@ -6,6 +6,7 @@ import type { Json, JsonObject } from '../json.ts';
 import { quantile, rateTest } from '../statistics/index.ts';
 import { armsByWindow, windowCounts } from './evidence-windows.ts';
 import { type LabelledRequest, readLabelled } from './labels.ts';
+import { outcomes } from './outcome-figure.ts';
 import { readPredictions, type StoredPrediction } from './prediction-log.ts';
 
 interface Range {
@@ -17,6 +18,7 @@ interface Range {
 interface Asked {
   readonly query: EvidenceQuery;
   readonly range: Range;
+  readonly scope: Pick<Scope, 'metadata' | 'workspace'>;
   predictions(): Promise<readonly StoredPrediction[]>;
   labelled(): Promise<readonly LabelledRequest[]>;
 }
@@ -31,11 +33,12 @@ const figures: Readonly<Record<string, Figure>> = {
   accuracy_counts: accuracyCounts,
   prediction_counts: predictionCounts,
   agreement,
+  outcomes: ({ query, scope, ...rows }) => outcomes(query, scope, rows),
 };
 
 /** Answers the gates from stored predictions and labels. UNSUPPORTED, naming what there is, for an unknown figure. */
 export function createEvidenceSource(
-  scope: Pick<Scope, 'series' | 'workspace'>,
+  scope: Pick<Scope, 'series' | 'workspace' | 'metadata'>,
   maxDelayMs: number,
 ): EvidenceSource {
   return {
@@ -51,8 +54,7 @@ export function createEvidenceSource(
         );
       }
       const evidence = await figure({
-        query,
-        range,
+        ...{ query, range, scope },
         predictions: () => readPredictions(scope, deploymentId, range),
         labelled: () => readLabelled(scope, deploymentId, range, maxDelayMs),
       });

@@ -183,6 +183,7 @@ function columnsOf(rows: readonly PredictionRow[]): Record<string, RowColumn> {
     versionId: text((row) => row.versionId),
     requestId: text((row) => row.requestId),
     role: text((row) => row.role),
+    key: text((row) => row.key),
     features: json((row) => row.features),
     prediction: json((row) => row.prediction),
     probabilities: json((row) => row.probabilities),
@@ -202,6 +203,7 @@ export interface StoredPrediction {
   readonly versionId: string;
   readonly requestId: string;
   readonly role: 'primary' | 'shadow';
+  readonly key?: string;
   readonly features: JsonObject;
   readonly prediction: Json;
   readonly latencyMs: number;
@@ -244,6 +246,7 @@ function predictionAt(batch: RowColumns, i: number): StoredPrediction {
   const latency = batch.columns['latencyMs'];
   const error = text('error');
   const flags = text('flags')?.split(',');
+  const key = text('key');
   return {
     at: batch.at[i] ?? Number.NaN,
     versionId: text('versionId') ?? '',
@@ -252,6 +255,7 @@ function predictionAt(batch: RowColumns, i: number): StoredPrediction {
     features: (json('features') ?? {}) as JsonObject,
     prediction: json('prediction') ?? null,
     latencyMs: latency?.type === 'number' ? (latency.values[i] ?? Number.NaN) : Number.NaN,
+    ...(key === undefined ? {} : { key }),
     ...(error === undefined ? {} : { error }),
     ...(flags === undefined ? {} : { flags }),
   };

@@ -119,6 +119,7 @@ const inStore: Readonly<Record<string, Lookup>> = {
   transition: within('stage_transition', 'versionId', versionLine),
   validation: within('validation_report', 'versionId', versionLine),
   rollout: within('rollout', 'deploymentId', deploymentLine),
+  'ab-test': within('ab_test', 'deploymentId', deploymentLine),
   alert: within('alert', 'deploymentId', deploymentLine),
   async execution(store, workspace, id) {
     const execution = await store.find(workspace, 'execution', id);

@@ -156,6 +156,12 @@ export {
   rejects,
 } from './sequential/e-value.ts';
 export {
+  type MeanDifferenceOptions,
+  type MeanDifferenceState,
+  type MeanDifferenceVerdict,
+  meanDifference,
+} from './sequential/mean-difference.ts';
+export {
   type MeanSequenceOptions,
   type MeanSequenceState,
   type MeanSequenceVerdict,

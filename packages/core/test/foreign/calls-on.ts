@@ -161,6 +161,22 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'deployments.pauseRollout': [[w.rolloutId, 'x']],
     'deployments.resumeRollout': [[w.rolloutId, 'x']],
     'deployments.promoteRollout': [[w.rolloutId, 'x']],
+    'deployments.startAbTest': [
+      [
+        {
+          deployment: w.deployment,
+          arms: [
+            { name: 'A', versionId: w.versionId, weightPercent: 50 },
+            { name: 'B', versionId: w.secondVersionId, weightPercent: 50 },
+          ],
+          stickyHeader: 'x-user',
+          metrics: [{ name: 'errors', outcome: { source: 'errors' }, goal: 'lower' }],
+          reason: 'x',
+        },
+      ],
+    ],
+    'deployments.decideAbTest': [[w.rolloutId, { reason: 'x' }]],
+    'deployments.stopAbTest': [[w.rolloutId, 'x']],
     'deployments.startRollout': [
       [
         {

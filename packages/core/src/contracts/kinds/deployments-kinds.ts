@@ -100,6 +100,22 @@ const rollbackWatchKind: KindDeclaration = {
   history: 'kept',
 };
 
+/** A/B tests: who answers whom, by what is decided, and what was decided. */
+const abTestKind: KindDeclaration = {
+  name: 'ab_test',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    status: { type: 'text' },
+    beganAt: { type: 'integer', immutable: true },
+    endedAt: { type: 'integer', optional: true },
+    createdBy: { type: 'text', immutable: true },
+    requestKey: { type: 'text', optional: true, immutable: true },
+  },
+  unique: [{ name: 'A/B test request', columns: ['requestKey'] }],
+  indexes: [['deploymentId', 'beganAt'], ['status']],
+  history: 'kept',
+};
+
 /** The kinds that deployments keep. */
 export const deploymentsKinds: readonly KindDeclaration[] = [
   deploymentKind,
@@ -108,4 +124,5 @@ export const deploymentsKinds: readonly KindDeclaration[] = [
   routeKind,
   rolloutKind,
   rollbackWatchKind,
+  abTestKind,
 ];

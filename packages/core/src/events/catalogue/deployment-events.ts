@@ -136,7 +136,17 @@ export interface ScalingDecided {
   readonly reason: string;
 }
 
-/** An A/B test has come to a verdict. */
+/** Requests are dealt out among versions, to find the best. */
+export interface AbTestStarted {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly testId: string;
+  /** Arm → version id. */
+  readonly arms: Readonly<Record<string, string>>;
+  readonly reason: string;
+}
+
+/** An A/B test has ended: by a decision, or broken off. */
 export interface AbTestDecided {
   /** The deployment's name. */
   readonly deployment: string;
@@ -145,6 +155,7 @@ export interface AbTestDecided {
   /** The better one, where the decision names one. */
   readonly winnerVersionId?: string;
   readonly figures: Readonly<Record<string, number>>;
+  readonly reason?: string;
 }
 
 /** The events of deployments. */
@@ -168,6 +179,7 @@ export interface DeploymentEventPayloads {
   readonly 'rollout.advanced': RolloutAdvanced;
   readonly 'rollout.completed': RolloutDecided;
   readonly 'scaling.decided': ScalingDecided;
+  readonly 'abtest.started': AbTestStarted;
   readonly 'abtest.decided': AbTestDecided;
 }
 
@@ -353,21 +365,37 @@ export const deploymentEvents: {
     fields: { deployment: text, oldReplicas: count, newReplicas: count, reason: z.string() },
     example: { deployment, oldReplicas: 2, newReplicas: 4, reason: '40 requests wait' },
   }),
+  'abtest.started': defineEvent<AbTestStarted>({
+    ...ofDeployment,
+    meaning: 'Requests are dealt out among versions, to find the best.',
+    fields: {
+      deployment: text,
+      testId: text,
+      arms: z.record(z.string(), text),
+      reason: z.string(),
+    },
+    example: {
+      deployment,
+      testId: '0198c0de-0000-7000-8000-000000000032',
+      arms: { A: former, B: versionId },
+      reason: 'does the new one sell more?',
+    },
+  }),
   'abtest.decided': defineEvent<AbTestDecided>({
     ...ofDeployment,
-    meaning: 'An A/B test has come to a verdict.',
-    reserved: true,
+    meaning: 'An A/B test has ended: by a decision, or broken off.',
     fields: {
       deployment: text,
       testId: text,
       decision: text,
       winnerVersionId: text.optional(),
       figures: z.record(z.string(), figure),
+      reason: z.string().optional(),
     },
     example: {
       deployment,
       testId: '0198c0de-0000-7000-8000-000000000032',
-      decision: 'B_BETTER',
+      decision: 'WINNER',
       winnerVersionId: versionId,
       figures: { difference: 0.012, eValue: 41.5 },
     },

@@ -1,0 +1,54 @@
+import { clopperPearsonInterval, median, quantile, sorted } from '@keelson/core/statistics';
+import {
+  failingCanary,
+  nullCanary,
+  type SimulatedEnd,
+} from '../packages/core/test/rollout-simulation.ts';
+import type { BenchContext } from './benchmark.ts';
+import type { Row } from './row.ts';
+
+const canaries = { smallest: 5, usual: 300, full: 1000 };
+/** The stated chance of turning a candidate back that is as good. */
+const alpha = 0.05;
+
+/**
+ * Simulated canaries through the real gates: how many candidates that are exactly as good are turned back, and after
+ * how many requests one that fails twenty times as often is.
+ */
+export async function benchRollouts(context: BenchContext): Promise<Row[]> {
+  const count = context.seeds ?? canaries[context.scale];
+  const simulate = (what: string, run: (seed: number) => SimulatedEnd): SimulatedEnd[] =>
+    Array.from({ length: count }, (_, seed) => {
+      context.tell(`${what}: ${seed + 1} of ${count}`);
+      return run(seed);
+    });
+  const alike = simulate('as good', nullCanary);
+  const failing = simulate('failing', failingCanary);
+  const turnedBack = alike.filter(({ action }) => action === 'rollback').length;
+  const share = clopperPearsonInterval({ successes: turnedBack, trials: count }, 0.05);
+  const found = failing.filter(({ action }) => action === 'rollback');
+  const requests = sorted(found.map(({ canaryRequests }) => canaryRequests));
+  return [
+    {
+      name: `canaries as good as the baseline, turned back (of ${count})`,
+      ...{ value: (100 * turnedBack) / count, unit: '%' },
+      spread: [100 * share.low, 100 * share.high],
+      goal: { most: 130 * alpha },
+    },
+    {
+      name: 'canaries as good as the baseline, not at their end',
+      ...{ value: alike.filter(({ action }) => action === 'fail').length, unit: '' },
+    },
+    {
+      name: 'errors 1 % → 20 %: canary requests until the rollback',
+      ...{ value: median(requests), unit: '' },
+      spread: [quantile(requests, 0.25), quantile(requests, 0.75)],
+      goal: { most: 30 },
+    },
+    {
+      name: 'errors 1 % → 20 %: canaries that were turned back',
+      ...{ value: (100 * found.length) / count, unit: '%' },
+      goal: { least: 100 },
+    },
+  ];
+}

@@ -1,0 +1,158 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { refusal } from '../../test/registry-world.ts';
+import { openRolloutWorld, type RolloutWorld } from '../../test/rollout-world.ts';
+
+const minuteMs = 60_000;
+let world: RolloutWorld;
+
+beforeEach(async () => {
+  world = await openRolloutWorld({ serving: { replicas: 2 } });
+});
+
+afterEach(() => world[Symbol.asyncDispose]());
+
+async function answering(): Promise<string | undefined> {
+  return (await world.deployments.route('api')).route.targets[0]?.key;
+}
+
+describe('a rollback', () => {
+  test('brings back any earlier revision as it was, at once, as a revision of its own', async () => {
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    await world.deployments.configure('api', { serving: { replicas: 5 } }, 'r');
+    const options = { to: 1, reason: 'two is bad' };
+    const { deployment, revision } = await world.deployments.rollback('api', options);
+    expect(await answering()).toBe('m@1.0.0');
+    expect(deployment).toMatchObject({ serving: { replicas: 2 }, currentRevision: 4 });
+    expect(revision).toMatchObject({ number: 4, rollbackTo: 1, changed: ['serving', 'version'] });
+    // What was left for a reason is not kept warm.
+    expect((await world.deployments.route('api')).route.warmVersionIds).toBeUndefined();
+    await world.deployments.rollback('api', { to: 3, reason: 'two is good after all' });
+    expect(await answering()).toBe('m@1.1.0');
+    expect((await world.deployments.get('api')).serving).toEqual({ replicas: 5 });
+  });
+
+  test('without a number goes to the newest known-good one, and never in a circle', async () => {
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    const three = await world.register('three');
+    await world.deployments.setVersion('api', three.id, 'r');
+    await world.deployments.rollback('api', { reason: 'three is bad' });
+    expect(await answering()).toBe('m@1.1.0');
+    await world.deployments.rollback('api', { reason: 'two is bad too' });
+    expect(await answering()).toBe('m@1.0.0');
+    const { code, message } = await refusal(world.deployments.rollback('api', { reason: 'r' }));
+    expect([code, message.includes('no earlier revision')]).toEqual(['CONFLICT', true]);
+  });
+
+  test('never goes to a version that is not whole', async () => {
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    const { registry } = world.platform;
+    await registry.deleteVersion('m', world.one.version, { reason: 'r', force: true });
+    const back = { to: 1, reason: 'r' };
+    expect((await refusal(world.deployments.rollback('api', back))).code).toBe('CONFLICT');
+    expect((await refusal(world.deployments.rollback('api', { reason: 'r' }))).code).toBe(
+      'CONFLICT',
+    );
+    expect(await answering()).toBe('m@1.1.0');
+  });
+
+  test('names callers whom the earlier signature would refuse', async () => {
+    const wider = {
+      inputs: [{ name: 'y', datatype: 'FP64', shape: [-1, 3] }],
+      outputs: [{ name: 'label', datatype: 'BYTES', shape: [-1] }],
+    } as const;
+    const three = await world.register('three', { signature: wider, bump: 'major' });
+    await world.deployments.setVersion('api', three.id, 'r');
+    const { signatureBreaks } = await world.deployments.rollback('api', { to: 1, reason: 'r' });
+    expect(signatureBreaks.join()).toMatch(/x/);
+  });
+
+  test.each<[string, object, string]>([
+    ['a number that is none', { to: 0, reason: 'r' }, 'INVALID'],
+    ['a revision that is not there', { to: 7, reason: 'r' }, 'NOT_FOUND'],
+    ['no reason', { to: 1, reason: '' }, 'INVALID'],
+  ])('is refused: %s', async (_, options, code) => {
+    expect((await refusal(world.deployments.rollback('api', options as never))).code).toBe(code);
+  });
+});
+
+describe('after a rollback the version is watched', () => {
+  async function rolledBack(): Promise<void> {
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    await world.deployments.rollback('api', { reason: 'two is bad' });
+  }
+
+  test('and only then it is told as done', async () => {
+    await rolledBack();
+    await world.traffic(100, 29 * minuteMs);
+    await world.round();
+    expect((await world.told()).at(-1)).toBe('deployment.rolling_back');
+    world.wait(2 * minuteMs);
+    await world.round();
+    expect((await world.told()).at(-1)).toBe('deployment.rolled_back');
+    await world.round();
+    expect((await world.told()).filter((type) => type === 'deployment.rolled_back')).toHaveLength(
+      1,
+    );
+  });
+
+  test('also after a rollout that was turned back by itself', async () => {
+    const policy = { errors: { minimumRequests: 20 }, ready: false } as const;
+    await world.deployments.deploy('api', { versionId: world.two.id, policy, reason: 'r' });
+    world.behaves(world.two.id, { errors: 0.9 });
+    await world.traffic(500, minuteMs);
+    await world.round();
+    expect((await world.rollout()).status).toBe('ROLLED_BACK');
+    expect((await world.told()).at(-1)).toBe('deployment.rolling_back');
+    world.wait(31 * minuteMs);
+    await world.round();
+    expect((await world.told()).at(-1)).toBe('deployment.rolled_back');
+  });
+
+  test('where it fails, the next known-good one follows; then somebody is called', async () => {
+    const three = await world.register('three');
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    await world.deployments.setVersion('api', three.id, 'r');
+    await world.deployments.rollback('api', { reason: 'three is bad' });
+    expect(await answering()).toBe('m@1.1.0');
+    for (const { id } of [world.one, world.two, three]) world.behaves(id, { errors: 0.5 });
+    await world.traffic(100, minuteMs);
+    await world.round();
+    expect(await answering()).toBe('m@1.0.0');
+    await world.traffic(100, minuteMs);
+    await world.round();
+    // There is no other: it stays, and no version is tried twice.
+    expect(await answering()).toBe('m@1.0.0');
+    await world.traffic(100, minuteMs);
+    await world.round();
+    expect(await answering()).toBe('m@1.0.0');
+    const { id } = await world.deployments.get('api');
+    const alerts = await world.platform.monitoring.listAlerts(id);
+    expect(alerts.map(({ severity, rule }) => [severity, rule])).toEqual([
+      ['EMERGENCY', 'rollback'],
+    ]);
+    expect((await world.told()).filter((type) => type === 'alert.triggered')).toHaveLength(1);
+    expect(await world.told()).not.toContain('deployment.rolled_back');
+  });
+
+  test('where none is left, the configured fallback answers', async () => {
+    const three = await world.register('three');
+    const traffic = { fallbackVersionId: three.id };
+    await world.deployments.configure('api', { traffic }, 'r');
+    await rolledBack();
+    for (const { id } of [world.one, world.two]) world.behaves(id, { errors: 0.5 });
+    await world.traffic(100, minuteMs);
+    await world.round();
+    expect(await answering()).toBe('m@1.2.0');
+    const { id } = await world.deployments.get('api');
+    expect(await world.platform.monitoring.listAlerts(id)).toHaveLength(1);
+  });
+
+  test('ends when something else is deployed', async () => {
+    await rolledBack();
+    const three = await world.register('three');
+    await world.deployments.setVersion('api', three.id, 'r');
+    world.wait(60 * minuteMs);
+    await world.round();
+    expect(await world.told()).not.toContain('deployment.rolled_back');
+  });
+});
