@@ -31,6 +31,7 @@ export function platformSource(
 
   return {
     sink: platform.monitoring.predictions,
+    report: (name, health) => platform.deployments.reportHealth(name, health),
 
     async route(name): Promise<ServedRoute> {
       const deployment = await platform.deployments.get(name);

@@ -1,4 +1,5 @@
 import type {
+  DeploymentHealth,
   ModelSignature,
   PredictionSink,
   ScalingConfig,
@@ -49,4 +50,6 @@ export interface ServingSource {
    */
   model(versionId: string, options: { readonly signal: AbortSignal }): Promise<ServedModel>;
   readonly sink: PredictionSink;
+  /** Takes what this process says of a deployment; left out where nobody rolls versions out. */
+  report?(deployment: string, health: DeploymentHealth): Promise<unknown>;
 }

@@ -81,6 +81,8 @@ export interface DeploymentStatus {
     readonly queued: number;
     readonly crashes: number;
   }[];
+  /** Versions that the newest route names and that are not loaded here. */
+  readonly missing: readonly string[];
   /** Why the newest route is not, or not wholly, in force. */
   readonly error: KeelsonError | undefined;
   readonly shadows: ShadowCounts;
@@ -188,9 +190,17 @@ export class DeploymentHost {
         queued: pool.queued,
         crashes: pool.crashes,
       })),
+      missing: this.#missing(),
       error: this.#error,
       shadows: this.#shadows.counts(),
     };
+  }
+
+  /** What the newest route names and is not loaded. */
+  #missing(): readonly string[] {
+    const loaded = new Set(this.versions.map(({ model }) => model.versionId));
+    const named = this.#wanted === undefined ? [] : versionsOf(this.#wanted.route);
+    return named.filter((id) => !loaded.has(id));
   }
 
   /**
@@ -403,12 +413,15 @@ export class DeploymentHost {
     },
   ): void {
     const { answer, error, findings, ...facts } = result;
+    const sticky = this.#inForce?.route.sticky;
+    const key = sticky === undefined ? undefined : call.header(sticky.header.toLowerCase());
     const rows = version.rows.rows(
       {
         ...facts,
         versionId: version.model.versionId,
         requestId: call.requestId,
         at: call.at,
+        ...(key === undefined ? {} : { key }),
         ...(answer === undefined
           ? { error: error instanceof Error ? error.message : String(error) }
           : { queueMs: answer.queueMs, inferenceMs: answer.inferenceMs, replica: answer.replica }),

@@ -14,6 +14,7 @@ import { type Servable, sourceOf } from '../platform-source.ts';
 import { InProcessRouter } from '../routing/in-process-router.ts';
 import type { ServingSource } from '../serving-source.ts';
 import { DeploymentHost, type DeploymentStatus } from './deployment-host.ts';
+import { healthOf } from './health-report.ts';
 import type { ReplicaSettings } from './loaded-version.ts';
 import {
   type ResolvedServingOptions,
@@ -80,6 +81,9 @@ export async function startServing(
   return serving;
 }
 
+/** What has not changed is told again after so long: who is silent for two minutes is forgotten. */
+const sayAgainMs = 30_000;
+
 class OpenServing implements DrainableServing {
   readonly router: InProcessRouter = new InProcessRouter();
   readonly listener: RequestListener;
@@ -88,6 +92,9 @@ class OpenServing implements DrainableServing {
   readonly #options: ResolvedServingOptions;
   readonly #hosts: ReadonlyMap<string, DeploymentHost>;
   readonly #api: InferenceApi;
+  /** By what name this process tells how it is. */
+  readonly #name = randomUUID();
+  readonly #said = new Map<string, { readonly text: string; readonly at: number }>();
   #watch: AsyncDisposable | undefined;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
@@ -165,7 +172,12 @@ class OpenServing implements DrainableServing {
   }
 
   async refresh(): Promise<void> {
-    await Promise.all([...this.#hosts.values()].map((host) => host.sync()));
+    await Promise.all(
+      [...this.#hosts.values()].map(async (host) => {
+        await host.sync();
+        await this.#report(host);
+      }),
+    );
   }
 
   async settled(options: { readonly timeoutMs?: number } = {}): Promise<void> {
@@ -202,10 +214,27 @@ class OpenServing implements DrainableServing {
     await this.#source.sink.flush({ timeoutMs: Math.max(1000, timeoutMs) });
   }
 
+  /** Says how a deployment is here, where that has changed or was said a while ago; in vain is no reason to fail. */
+  async #report(host: DeploymentHost): Promise<void> {
+    const health = healthOf(host.status(), this.#name);
+    if (health === undefined || this.#source.report === undefined || this.#draining) return;
+    const text = JSON.stringify(health);
+    const said = this.#said.get(host.deployment);
+    if (said?.text === text && performance.now() - said.at < sayAgainMs) return;
+    this.#said.set(host.deployment, { text, at: performance.now() });
+    try {
+      await this.#source.report(host.deployment, health);
+    } catch (error) {
+      const fields = { deployment: host.deployment, error };
+      this.#options.logger?.warn(fields, 'How a deployment is here could not be told.');
+    }
+  }
+
   #wake(): void {
     if (this.#draining) return;
     for (const host of this.#hosts.values()) {
-      host.sync().catch((error: unknown) => {
+      const looked = host.sync().then(() => this.#report(host));
+      looked.catch((error: unknown) => {
         this.#options.logger?.warn(
           { deployment: host.deployment, error: isKeelsonError(error) ? error.message : error },
           'The route of a deployment could not be read; the one in force stays.',

@@ -1,0 +1,27 @@
+import type { DeploymentHealth, VersionHealth } from '@keelson/core';
+import type { DeploymentStatus } from './deployment-host.ts';
+
+/** What a process says of a deployment to whoever rolls versions out; nothing while it is starting. */
+export function healthOf(
+  { state, generation, versions, missing, error }: DeploymentStatus,
+  reporter: string,
+): DeploymentHealth | undefined {
+  if (state === 'STARTING') return undefined;
+  const loaded = versions.map(({ versionId, replicas }): VersionHealth => {
+    const count = (...states: readonly string[]): number =>
+      replicas.filter((replica) => states.includes(replica.state)).length;
+    // Those that start are neither: a pool that grows does not fail.
+    return { versionId, liveReplicas: count('ready'), replicas: count('ready', 'overdue', 'down') };
+  });
+  // What is not there although it was tried has failed.
+  const failed = error === undefined ? [] : missing;
+  return {
+    ...{ status: state, reporter },
+    versions: [
+      ...loaded,
+      ...failed.map((versionId) => ({ versionId, liveReplicas: 0, replicas: 1 })),
+    ],
+    ...(generation === undefined ? {} : { generation }),
+    ...(error === undefined ? {} : { reason: error.message.slice(0, 2000) }),
+  };
+}
