@@ -1,5 +1,5 @@
-import { Agent, request } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { Agent, createServer, request } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type InferenceServer, serve } from '../serve.ts';
 import { ServingBed, until, weatherBody } from '../testing/serving-bed.ts';
@@ -302,4 +302,41 @@ test('closing under load resets no connection that a caller uses again', async (
   agent.destroy();
   expect({ reset: outcomes.reset, other: [...outcomes.other] }).toEqual({ reset: 0, other: [] });
   expect(outcomes.told).toBeGreaterThanOrEqual(12);
+});
+
+test('a body that a framework has read before is taken from there, or the remedy is named', async () => {
+  const bodies: Record<string, (text: string) => unknown> = {
+    bytes: (text) => Buffer.from(text),
+    text: (text) => text,
+    parsed: (text) => JSON.parse(text),
+    lost: () => undefined,
+  };
+  const service = createServer((request, response) => {
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('end', () => {
+      const of = bodies[String(request.headers['x-body'])];
+      Object.assign(request, { body: of?.(Buffer.concat(parts).toString()) });
+      // As after a parser: the stream has ended by the time that serving is asked.
+      setImmediate(() => server.listener(request, response));
+    });
+  });
+  await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
+  try {
+    const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}${path}`;
+    const ask = async (kind: string): Promise<[number, string]> => {
+      const answer = await fetch(url, { method: 'POST', body, headers: { 'x-body': kind } });
+      return [answer.status, await answer.text()];
+    };
+    expect(await ask('bytes')).toEqual([200, expect.stringContaining('"id":"one"')]);
+    expect(await ask('text')).toEqual([200, expect.stringContaining('"id":"one"')]);
+    expect(await ask('parsed')).toEqual([
+      500,
+      expect.stringContaining('before parsers of bodies such as express.json()'),
+    ]);
+    expect(await ask('lost')).toEqual([400, expect.stringContaining('an empty body')]);
+  } finally {
+    service.close();
+    service.closeAllConnections();
+  }
 });
