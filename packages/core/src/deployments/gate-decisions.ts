@@ -79,7 +79,9 @@ export function decideLatency(gate: Of<'latency'>, inputs: JsonObject): Decision
   const fails = rejects(absolute.above, alpha) && comparison.decision === 'worse';
   // Where the baseline itself is slower than it was, it is as much that counts.
   const ofBaseline = baselineShare(slower);
-  const goesAt = Math.max(allowed, ofBaseline ?? 0);
+  const most = Math.max(allowed, ofBaseline ?? 0);
+  // Two standard errors: of few requests a share is above its chance half of the time.
+  const goesAt = most + 2 * Math.sqrt((most * (1 - most)) / Math.max(1, requests));
   const goes = requests >= Math.max(1, minimumRequests) && (share ?? 1) <= goesAt;
   const test = {
     share,
