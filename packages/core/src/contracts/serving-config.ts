@@ -71,8 +71,10 @@ export interface RuntimeConfig {
   readonly name: string;
   /** Where a server is, such as `http://127.0.0.1:8080`. */
   readonly endpoint?: string;
-  /** What the model is called there; the model's own name when left out. */
+  /** What the model is called there, `{version}` standing for the version's number; the model's own name when left out. */
   readonly model?: string;
+  /** Formats of the versions that it runs, such as `SKLEARN`; others, such as a fallback's, by what they are. All when left out. */
+  readonly formats?: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
   /** What the runtime itself understands, such as execution providers. */
   readonly options?: Readonly<Record<string, Json>>;

@@ -90,6 +90,7 @@ const runtimeShape = z.strictObject({
   name,
   endpoint: url.optional(),
   model: name.optional(),
+  formats: z.array(z.string().min(1)).min(1).optional(),
   headers: z.record(z.string().min(1), z.string()).optional(),
   options: z
     .custom<Readonly<Record<string, Json>>>(

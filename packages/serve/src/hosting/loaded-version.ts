@@ -3,6 +3,8 @@ import { compileBatching } from '../batching/batching.ts';
 import { type AnswerChecks, compileAnswerChecks } from '../checks/answer-checks.ts';
 import { readBaseline } from '../checks/version-baseline.ts';
 import { compileSignature, type SignatureCheck } from '../protocol/signature-check.ts';
+import { remoteStarter } from '../remote/remote-replica.ts';
+import { isRemoteName, remoteRuntimeOf } from '../remote/remote-server.ts';
 import { ReplicaPool } from '../replicas/replica-pool.ts';
 import { replicaStarter } from '../replicas/start-replica.ts';
 import { chooseRuntime } from '../runtimes/choose-runtime.ts';
@@ -52,18 +54,25 @@ export async function loadVersion(
 ): Promise<LoadedVersion> {
   const { directory, signature } = model;
   const baseline = await readBaseline(directory);
+  const remote = remoteRuntimeOf(settings.runtime, model.format);
   const batching = compileBatching(signature, settings.batching);
-  const start = replicaStarter({
-    directory,
-    signature,
-    ...settings,
-    runtime: chooseRuntime(model, settings.runtime),
-    options: settings.runtime?.options ?? {},
-    warmUpRows: batching?.maxRows ?? 1,
-  });
+  const { loadTimeoutMs } = settings;
+  // What the configured server does not run is run by its format.
+  const runtime = isRemoteName(settings.runtime) ? undefined : settings.runtime;
+  const start =
+    remote !== undefined
+      ? remoteStarter({ runtime: remote, model, signature, loadTimeoutMs, logger })
+      : replicaStarter({
+          directory,
+          signature,
+          ...settings,
+          runtime: chooseRuntime(model, runtime),
+          options: runtime?.options ?? {},
+          warmUpRows: batching?.maxRows ?? 1,
+        });
   const pool = await ReplicaPool.open({
     name: `${deployment}/${model.version}`,
-    replicas: settings.isolation === 'none' ? 1 : settings.replicas,
+    replicas: settings.isolation === 'none' || remote !== undefined ? 1 : settings.replicas,
     maxQueue: settings.maxQueue,
     start,
     ...(batching === undefined ? {} : { batching }),

@@ -84,6 +84,7 @@ export class ServingMetrics {
     for (const histograms of [this.#total, this.#queue, this.#model])
       histograms.write(this.#metrics);
     this.#metrics.clear('keelson_serving_ready_replicas');
+    this.#metrics.clear('keelson_serving_open_breakers');
     for (const host of this.#hosts.values()) {
       for (const [version, finding, rows] of host.findings) {
         const labels = [host.deployment, version, finding];
@@ -92,6 +93,10 @@ export class ServingMetrics {
       for (const { model: served, pool } of host.versions) {
         const labels = [host.deployment, served.version];
         this.#metrics.set('keelson_serving_ready_replicas', labels, pool.liveCount);
+        const breakers = pool.status().flatMap(({ breaker }) => breaker ?? []);
+        if (breakers.length === 0) continue;
+        const open = breakers.filter(({ state }) => state !== 'closed').length;
+        this.#metrics.set('keelson_serving_open_breakers', labels, open);
       }
     }
     return this.#metrics.text();

@@ -70,7 +70,7 @@ function headerOf(body: Uint8Array, headerLength: number | undefined): Uint8Arra
 function readRequest(value: unknown, binary: Uint8Array, unsafe: 'throw' | 'fault'): InferRequest {
   const body = readObject(value, 'body');
   const parameters = readParameters(body.parameters, 'parameters');
-  const inputs = readInputs(body.inputs, binary, unsafe);
+  const inputs = readTensors(body.inputs, binary, 'inputs', unsafe);
   return {
     id: readId(body.id),
     parameters,
@@ -80,18 +80,23 @@ function readRequest(value: unknown, binary: Uint8Array, unsafe: 'throw' | 'faul
   };
 }
 
-function readInputs(
+/**
+ * A list of tensors as requests and answers have it, `binary` being the binary tensor data behind it. INVALID (400)
+ * names the place below `where`.
+ */
+export function readTensors(
   value: unknown,
   binary: Uint8Array,
+  where: 'inputs' | 'outputs',
   unsafe: 'throw' | 'fault',
 ): readonly Tensor[] {
   if (!Array.isArray(value) || value.length === 0) {
-    throw malformed('inputs', 'a list of at least one tensor', describeValue(value));
+    throw malformed(where, 'a list of at least one tensor', describeValue(value));
   }
   let offset = 0;
   const tensors: Tensor[] = [];
   for (let i = 0; i < value.length; i += 1) {
-    const path = `inputs[${i}]`;
+    const path = `${where}[${i}]`;
     const fields = readObject(value[i], path);
     const name = readName(fields.name, path);
     const shape = readShape(fields.shape, path);

@@ -1,6 +1,7 @@
 import { type JsonObject, KeelsonError, type Logger, type Tensor } from '@keelson/core';
 import type { BatchCounts } from '../batching/batch-counter.ts';
 import type { Batching } from '../batching/batching.ts';
+import type { BreakerStatus } from '../remote/circuit-breaker.ts';
 import type { Job, JobAnswer } from './job.ts';
 import { JobDispatcher, type PredictOptions } from './job-dispatcher.ts';
 import type { Replica, ReplicaEvents, StartReplica } from './replica.ts';
@@ -25,6 +26,8 @@ export interface ReplicaStatus {
   readonly outstanding: number;
   /** What its runtime found out while it loaded, such as the execution provider really used. */
   readonly facts: JsonObject;
+  /** Of a client of an inference server. */
+  readonly breaker?: BreakerStatus;
 }
 
 /** For a model that is idle to unload. */
@@ -84,6 +87,9 @@ export class ReplicaPool {
         if (this.#draining.has(replica)) this.#stopWhenIdle(replica);
         else this.#dispatcher.dispatch();
       },
+      onOutage: (_replica, error) => {
+        if (this.liveCount === 0) this.#dispatcher.rejectQueued(() => error);
+      },
       onReturned: (jobs) => this.#dispatcher.takeBack(jobs),
       onDown: (replica, reason, running, waiting) => this.#lost(replica, reason, running, waiting),
       onWorn: (replica, reason) => void this.#relieve(replica, reason),
@@ -103,7 +109,8 @@ export class ReplicaPool {
   /** Whether jobs will be answered: a replica is there, or one is on its way. */
   get isAlive(): boolean {
     if (this.#closing !== undefined) return false;
-    return this.#replicas.length > 0 || this.#startFailure === undefined;
+    if (this.#replicas.length === 0) return this.#startFailure === undefined;
+    return this.liveCount > 0;
   }
 
   /** Jobs in the queue. */
@@ -137,11 +144,12 @@ export class ReplicaPool {
   }
 
   status(): readonly ReplicaStatus[] {
-    return this.#all().map(({ id, state, outstanding, facts }) => ({
+    return this.#all().map(({ id, state, outstanding, facts, breaker }) => ({
       id,
       state,
       outstanding,
       facts,
+      ...(breaker === undefined ? {} : { breaker }),
     }));
   }
 
@@ -200,6 +208,8 @@ export class ReplicaPool {
   #refusal(): KeelsonError | undefined {
     if (this.#closing !== undefined) return this.#closedError();
     if (!this.isAlive) {
+      const outage = this.#replicas.find((replica) => replica.outage !== undefined)?.outage;
+      if (outage !== undefined) return outage;
       return new KeelsonError('UNAVAILABLE', `${this.#options.name} has no live replica.`, {
         cause: this.#startFailure,
         details: { retryAfterMs: this.#backOffMs },

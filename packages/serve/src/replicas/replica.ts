@@ -1,4 +1,5 @@
-import type { JsonObject } from '@keelson/core';
+import type { JsonObject, KeelsonError } from '@keelson/core';
+import type { BreakerStatus } from '../remote/circuit-breaker.ts';
 import type { Job } from './job.ts';
 
 /** What a replica does with the jobs it was given. */
@@ -14,6 +15,8 @@ export interface ReplicaEvents {
   onDown(replica: Replica, reason: string, running: readonly Job[], waiting: readonly Job[]): void;
   /** It works, and should be replaced: another is to be started, and this one stopped. May be said several times. */
   onWorn(replica: Replica, reason: string): void;
+  /** The replica stays, and is `down` for a while; `onIdle` tells when it is back. */
+  onOutage(replica: Replica, error: KeelsonError): void;
 }
 
 /** One running copy of a model. */
@@ -36,6 +39,10 @@ export interface Replica {
    * out, so that one is at hand when another ends.
    */
   readonly lanes?: number;
+  /** Of a client of a server elsewhere. */
+  readonly breaker?: BreakerStatus;
+  /** Why one that stays is `down` for now; undefined otherwise. */
+  readonly outage?: KeelsonError | undefined;
   send(job: Job): void;
   /** Nothing more is sent in this turn of the event loop. */
   flush?(): void;

@@ -91,6 +91,7 @@ export type MetricName =
   | 'keelson_serving_model_duration_seconds'
   | 'keelson_serving_ready_replicas'
   | 'keelson_serving_flagged_rows_total'
+  | 'keelson_serving_open_breakers'
   | 'keelson_alerts_open';
 
 /**
@@ -229,6 +230,12 @@ export const metricCatalogue: Readonly<Record<MetricName, MetricDefinition>> = {
     'Rows in which answer checks found something, by what it was.',
     ['deployment', 'version', 'finding'],
     300,
+  ),
+  keelson_serving_open_breakers: gauge(
+    'deployments',
+    'none',
+    'Inference servers that are given no requests because too many failed.',
+    ['deployment', 'version'],
   ),
   keelson_alerts_open: gauge('monitoring', 'none', 'Alerts that fire, by severity.', ['severity']),
 };
