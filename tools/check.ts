@@ -32,6 +32,7 @@ process.on('exit', () => rmSync(temporary, { recursive: true, force: true }));
 /** Examples that need a server, each with the test that starts one and runs it. */
 const runByTests: Readonly<Record<string, string>> = {
   '20-python-in-containers': 'packages/runner-docker/test/python-example.test.ts',
+  '22-fronting-mlserver': 'packages/serve/test/fronting-example.test.ts',
 };
 
 const inTurn: readonly Phase[] = [
