@@ -32,7 +32,7 @@ export function remoteStarter(options: RemoteReplicaOptions): StartReplica {
  * A client of an inference server, behind a circuit breaker. It has no process of ours to lose: while the breaker is
  * open the replica is `down`, sends nothing but probes, and is ready again when one of them is answered well.
  */
-export class RemoteReplica implements Replica {
+class RemoteReplica implements Replica {
   readonly id: string;
   readonly window: number;
   readonly lanes: number;
