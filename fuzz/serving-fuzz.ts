@@ -80,7 +80,7 @@ export async function fuzzServing(options: {
   await bed.addModel('mixed', { 'model.mjs': mixedModule }, mixed);
   await bed.addModel('open', { 'model.mjs': openModule }, open);
   const checks = { answers: { inputs: { wind: { min: -5, max: 5 } }, minimumConfidence: 0.7 } };
-  bed.setRoute({ weather: 100 }, {}, 'weather', checks);
+  bed.setRoute({ weather: 100 }, {}, 'weather', { serving: checks });
   bed.setRoute({ mixed: 100 }, {}, 'mixed');
   bed.setRoute({ open: 100 }, {}, 'open');
   await using server = await serve(bed.source, {

@@ -32,6 +32,7 @@ export function platformSource(
   return {
     sink: platform.monitoring.predictions,
     report: (name, health) => platform.deployments.reportHealth(name, health),
+    scaled: (name, report) => platform.deployments.reportScaling(name, report),
 
     async route(name): Promise<ServedRoute> {
       const deployment = await platform.deployments.get(name);

@@ -3,6 +3,7 @@ import type {
   ModelSignature,
   PredictionSink,
   ScalingConfig,
+  ScalingReport,
   ServingConfig,
   VersionedRoute,
 } from '@keelson/core';
@@ -50,6 +51,8 @@ export interface ServingSource {
    */
   model(versionId: string, options: { readonly signal: AbortSignal }): Promise<ServedModel>;
   readonly sink: PredictionSink;
-  /** Takes what this process says of a deployment; left out where nobody rolls versions out. */
+  /** Is told when the replicas of a version follow the load. */
+  scaled?(deployment: string, report: ScalingReport): Promise<unknown>;
+  /** Is told how a deployment is doing in this process, when that changes and now and then. */
   report?(deployment: string, health: DeploymentHealth): Promise<unknown>;
 }

@@ -104,6 +104,14 @@ export interface ScalingConfig {
   readonly targetOutstanding?: number;
   /** More replicas when the 95th percentile stays above it and waiting is a good part of that. */
   readonly latencyTargetMs?: number;
+  /** Requests a second that a replica is meant to have. */
+  readonly targetRequestsPerSecond?: number;
+  /** Of all cores of the machine, 0 to 100. */
+  readonly targetCpuPercent?: number;
+  /** Of the fullest device, 0 to 100. */
+  readonly targetGpuMemoryPercent?: number;
+  /** Replicas kept warm beyond those needed; 0. */
+  readonly spares?: number;
   /** How long without a request before the last replica goes. */
   readonly scaleToZeroAfterMs?: number;
   /** How long fewer replicas must be enough before some go; 300,000. */

@@ -155,6 +155,10 @@ const scalingShape = z
     max: counted.max(10_000),
     targetOutstanding: z.number().positive().optional(),
     latencyTargetMs: duration.min(1).optional(),
+    targetRequestsPerSecond: z.number().positive().optional(),
+    targetCpuPercent: z.number().positive().max(100).optional(),
+    targetGpuMemoryPercent: z.number().positive().max(100).optional(),
+    spares: whole.max(10_000).optional(),
     scaleToZeroAfterMs: duration.min(1).optional(),
     downAfterMs: duration.optional(),
   } satisfies Record<keyof ScalingConfig, z.ZodType>)

@@ -53,6 +53,37 @@ const mostReporters = 50;
 /** Of a status that stays, a new word is written only so often. */
 const againMs = 5_000;
 
+/** That a process has other numbers of replicas now. */
+export interface ScalingReport {
+  readonly oldReplicas: number;
+  readonly newReplicas: number;
+  readonly reason: string;
+}
+
+const scalingShape = z.strictObject({
+  oldReplicas: count,
+  newReplicas: count,
+  reason: z.string().min(1).max(2000),
+} satisfies Record<keyof ScalingReport, z.ZodType>);
+
+/** Tells that the replicas of a deployment follow its load. */
+export async function reportScaling(
+  scope: Scope,
+  records: DeploymentRecords,
+  name: string,
+  report: ScalingReport,
+): Promise<void> {
+  assertText(name, 'A deployment name');
+  asJson(report ?? null, 'What reportScaling was given');
+  checkOptions(scalingShape, report, 'reportScaling');
+  await records.get(name);
+  await scope.metadata.commit({
+    workspace: scope.workspace,
+    principal: scope.principal.id,
+    changes: [records.emit('scaling.decided', name, report)],
+  });
+}
+
 /** Takes in what a process says, and tells when the status changes by it. */
 export async function reportHealth(
   scope: Scope,

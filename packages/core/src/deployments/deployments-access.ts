@@ -71,6 +71,7 @@ const rules: AccessRules<Deployments> = {
   start: changes,
   remove: changes,
   reportHealth: asks('prediction.write', named('deployment')),
+  reportScaling: asks('prediction.write', named('deployment')),
   listRevisions: reads,
   getRevision: reads,
   loops: 'hidden',

@@ -7,7 +7,12 @@ import { type AbTests, createAbTests } from './ab-tests.ts';
 import type { Deployment } from './deployment.ts';
 import { createDeploymentChanges, type DeploymentChanges } from './deployment-changes.ts';
 import { type CreateDeployment, createDeployment } from './deployment-creation.ts';
-import { type DeploymentHealth, reportHealth } from './deployment-health.ts';
+import {
+  type DeploymentHealth,
+  reportHealth,
+  reportScaling,
+  type ScalingReport,
+} from './deployment-health.ts';
 import { type DeploymentFilter, type DeploymentPage, listDeployments } from './deployment-lists.ts';
 import { createDeploymentRecords } from './deployment-records.ts';
 import { createUpkeepLoop } from './deployment-upkeep.ts';
@@ -54,6 +59,8 @@ export interface Deployments extends Rollouts, DeploymentChanges, Revisions, AbT
    * each needs it. CONFLICT for a name that is taken.
    */
   addFigure(name: string, query: FigureQuery): void;
+  /** Says that replicas follow the load in a process that serves the deployment; serving says so by itself. */
+  reportScaling(name: string, report: ScalingReport): Promise<void>;
   readonly loops: readonly Loop[];
 }
 
@@ -89,6 +96,7 @@ export function createDeployments(
     find: (name) => records.find(name),
     list: (filter) => listDeployments(scope, records, filter),
     reportHealth: (name, health) => reportHealth(scope, records, name, health),
+    reportScaling: (name, report) => reportScaling(scope, records, name, report),
     route,
     rollback: (name, options) => rollBackDeployment(scope, registry, records, name, options),
     addFigure: (name, query) => addFigure(figures, name, query),

@@ -23,7 +23,7 @@ export type {
   TrafficConfig,
 } from './deployment-config.ts';
 export type { CreateDeployment } from './deployment-creation.ts';
-export type { DeploymentHealth, VersionHealth } from './deployment-health.ts';
+export type { DeploymentHealth, ScalingReport, VersionHealth } from './deployment-health.ts';
 export type { DeploymentFilter, DeploymentPage } from './deployment-lists.ts';
 export type { Deployments } from './deployments.ts';
 export type { FigureQuery } from './figures.ts';

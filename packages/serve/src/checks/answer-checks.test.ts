@@ -164,7 +164,7 @@ async function openBed(
       ...(more.shadow ? { shadows: [{ versionId: 'b', samplePercent: 100 }] } : {}),
     },
     'weather',
-    { answers },
+    { serving: { answers } },
   );
   const server = await serve(bed.source, { deployments: ['weather'], isolation: 'none' });
   return {

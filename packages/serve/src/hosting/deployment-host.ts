@@ -4,29 +4,30 @@ import {
   describeSpan,
   inSpan,
   isKeelsonError,
+  type Json,
   KeelsonError,
   type Logger,
   type PredictionRow,
   type Route,
+  type ScalingConfig,
   type Tensor,
 } from '@keelson/core';
+import type { BatchCounts } from '../batching/batch-counter.ts';
+import type { ResultCacheCounts } from '../caching/result-cache.ts';
 import { type Finding, namesOfRow } from '../checks/finding.ts';
 import { FindingCounts } from '../checks/finding-counts.ts';
 import { type InferRequest, modelParameters } from '../protocol/infer-request.ts';
 import { refusal, statusOf } from '../protocol/refusal.ts';
 import type { CheckedInputs } from '../protocol/signature-check.ts';
 import type { JobAnswer } from '../replicas/job.ts';
-import type { ReplicaStatus } from '../replicas/replica-pool.ts';
+import type { PredictOptions } from '../replicas/job-dispatcher.ts';
+import type { ReplicaPool, ReplicaStatus } from '../replicas/replica-pool.ts';
 import type { InProcessRouter, RoutedRequest } from '../routing/in-process-router.ts';
 import type { ServedRoute, ServingSource } from '../serving-source.ts';
 import { InferenceCounts } from './inference-counts.ts';
-import {
-  type LoadedVersion,
-  loadVersion,
-  type ReplicaSettings,
-  settingsKey,
-} from './loaded-version.ts';
+import { type LoadedVersion, type ReplicaSettings, settingsKey } from './loaded-version.ts';
 import { type ShadowCounts, ShadowLane } from './shadow-lane.ts';
+import { asKeelsonError, VersionShelf } from './version-shelf.ts';
 
 /** What a host is made of. */
 export interface DeploymentHostOptions {
@@ -78,8 +79,14 @@ export interface DeploymentStatus {
     readonly versionId: string;
     readonly version: string;
     readonly replicas: readonly ReplicaStatus[];
+    /** How many there are meant to be. */
+    readonly wanted: number;
     readonly queued: number;
     readonly crashes: number;
+    /** What came of sharing calls; undefined where each request is a call of its own. */
+    readonly batches: BatchCounts | undefined;
+    /** Undefined without a cache. */
+    readonly cache: ResultCacheCounts | undefined;
   }[];
   /** Versions that the newest route names and that are not loaded here. */
   readonly missing: readonly string[];
@@ -88,14 +95,7 @@ export interface DeploymentStatus {
   readonly shadows: ShadowCounts;
 }
 
-interface Failure {
-  readonly error: KeelsonError;
-  readonly retryAt: number;
-  readonly backOffMs: number;
-}
-
-const firstBackOffMs = 2000;
-const maxBackOffMs = 60_000;
+const scaleEveryMs = 250;
 
 /**
  * One deployment in this process: follows its route, holds the replicas of the versions that the route names, and
@@ -109,12 +109,10 @@ export class DeploymentHost {
   /** What answer checks have found since this host was made. */
   readonly findings: FindingCounts = new FindingCounts();
   readonly #options: DeploymentHostOptions;
-  readonly #versions = new Map<string, LoadedVersion>();
-  readonly #loading = new Map<string, Promise<LoadedVersion>>();
-  readonly #failures = new Map<string, Failure>();
-  readonly #draining = new Set<Promise<void>>();
+  readonly #versions: VersionShelf;
   readonly #shadows: ShadowLane;
-  readonly #stopping = new AbortController();
+  #scaleTimer: NodeJS.Timeout | undefined;
+  #closed = false;
   #wanted: ServedRoute | undefined;
   #inForce: ServedRoute | undefined;
   #error: KeelsonError | undefined;
@@ -126,6 +124,7 @@ export class DeploymentHost {
   constructor(options: DeploymentHostOptions) {
     this.deployment = options.deployment;
     this.#options = options;
+    this.#versions = new VersionShelf(options);
     this.#shadows = new ShadowLane(
       { maxWaiting: options.maxShadows, concurrency: Math.max(1, options.replicas.replicas) * 4 },
       () => [...this.#versions.values()].some(({ pool }) => pool.queued > 0),
@@ -148,7 +147,7 @@ export class DeploymentHost {
     if (route === undefined) return false;
     const answering = route.targets.filter(({ weightPercent }) => weightPercent > 0);
     const ids = [...answering.map(({ versionId }) => versionId), route.fallbackVersionId];
-    return ids.some((id) => id !== undefined && (this.#versions.get(id)?.pool.liveCount ?? 0) > 0);
+    return ids.some((id) => id !== undefined && this.#answers(id));
   }
 
   /** Whether {@link unload} has taken it down. */
@@ -183,12 +182,15 @@ export class DeploymentHost {
       environment: this.#inForce?.environment,
       state: this.#state(),
       generation: this.#inForce?.generation,
-      versions: this.versions.map(({ model, pool }) => ({
+      versions: this.versions.map(({ model, pool, cache }) => ({
         versionId: model.versionId,
         version: model.version,
         replicas: pool.status(),
+        wanted: pool.wanted,
         queued: pool.queued,
         crashes: pool.crashes,
+        batches: pool.batches,
+        cache: cache?.counts(),
       })),
       missing: this.#missing(),
       error: this.#error,
@@ -211,7 +213,7 @@ export class DeploymentHost {
     if (this.#unloaded) return;
     const served = await this.#options.source.route(this.deployment);
     const newest = this.#wanted?.generation ?? 0;
-    if (served.generation < newest || this.#stopping.signal.aborted || this.#unloaded) return;
+    if (served.generation < newest || this.#closed || this.#unloaded) return;
     const syncing = this.#syncing;
     if (syncing?.generation === served.generation && syncing.key === this.#keyOf(served))
       return syncing.done;
@@ -233,9 +235,8 @@ export class DeploymentHost {
   async unload(): Promise<void> {
     this.#unloaded = true;
     await this.#syncing?.done;
-    for (const versionId of [...this.#versions.keys()])
-      this.#retire(versionId, this.#options.drainMs);
-    await Promise.all(this.#draining);
+    this.#versions.keepOnly(new Set());
+    await this.#versions.drained();
   }
 
   /** Brings the newest route into force, also after {@link unload}. Rejects with what keeps it from answering. */
@@ -265,7 +266,7 @@ export class DeploymentHost {
     try {
       const attributes = { 'keelson.model.version': version.model.version };
       answer = await inSpan('predict', { attributes }, async () => {
-        const given = await version.pool.predict(checked.inputs, checked.rowCount, {
+        const given = await predict(version, checked, {
           timeoutMs: call.timeoutMs - latency(),
           parameters: modelParameters(call.request),
           isGone: call.isGone,
@@ -294,6 +295,7 @@ export class DeploymentHost {
     this.#options.router.record(deploymentId, versionId, latencyMs, false);
     const now = this.#options.clock.now();
     this.counts.answered(version.model.version, now, checked.rowCount, latencyMs, answer);
+    version.meter.record(latencyMs, answer.queueMs);
     // An answer that the caller never sees is like a shadow's.
     const role = fallback === undefined ? 'primary' : 'shadow';
     this.#log(version, call, checked, { deploymentId, role, latencyMs, answer, findings });
@@ -309,19 +311,26 @@ export class DeploymentHost {
 
   /** Finishes requests and shadows (within `timeoutMs`), then stops all replicas. */
   async close(timeoutMs: number): Promise<void> {
-    this.#stopping.abort();
+    this.#closed = true;
+    clearInterval(this.#scaleTimer);
     await this.#shadows.settled(timeoutMs);
     this.#shadows.close();
-    await Promise.allSettled(this.#loading.values());
-    for (const versionId of [...this.#versions.keys()]) this.#retire(versionId, timeoutMs);
-    await Promise.all(this.#draining);
+    await this.#versions.close(timeoutMs);
+  }
+
+  /** Whether a version has a replica that lives, or starts one when it is asked. */
+  #answers(versionId: string): boolean {
+    const pool = this.#versions.get(versionId)?.pool;
+    return pool !== undefined && (pool.liveCount > 0 || pool.isDormant);
   }
 
   #state(): DeploymentStatus['state'] {
     if (this.#inForce === undefined) return this.#error === undefined ? 'STARTING' : 'FAILED';
     if (!this.isReady) return 'FAILED';
     const isWhole = this.#inForce.generation === this.#wanted?.generation;
-    const allLive = [...this.#versions.values()].every(({ pool }) => pool.liveCount > 0);
+    const allLive = [...this.#versions.values()].every(({ model }) =>
+      this.#answers(model.versionId),
+    );
     return isWhole && allLive && this.#error === undefined ? 'HEALTHY' : 'DEGRADED';
   }
 
@@ -346,7 +355,7 @@ export class DeploymentHost {
       const pool = this.#versions.get(id)?.pool;
       if (pool === undefined) return false;
       // Where there is a fallback it takes over at once; where there is none, waiting for a new replica is better.
-      return pool.liveCount > 0 || (route.fallbackVersionId === undefined && pool.isAlive);
+      return this.#answers(id) || (route.fallbackVersionId === undefined && pool.isAlive);
     });
     return { version: this.#versions.get(versionId) as LoadedVersion, shadows, deploymentId };
   }
@@ -439,9 +448,10 @@ export class DeploymentHost {
   async #bringIntoForce(served: ServedRoute): Promise<void> {
     const ids = versionsOf(served.route);
     const settings = this.#settingsOf(served);
-    const results = await Promise.allSettled(ids.map((id) => this.#load(id, settings)));
+    const loads = ids.map((id) => this.#versions.load(id, settings));
+    const results = await Promise.allSettled(loads);
     // A newer route came while this one was loading: it has the say now.
-    if (this.#wanted !== served || this.#stopping.signal.aborted) {
+    if (this.#wanted !== served || this.#closed) {
       this.#retireUnnamed();
       return;
     }
@@ -450,6 +460,7 @@ export class DeploymentHost {
     if (failed === undefined || this.#isBetterThanNothing(served.route)) {
       this.#options.router.applyNow({ generation: served.generation, route: served.route });
       this.#inForce = served;
+      this.#scale(served, settings);
     }
     if (this.#error !== undefined) this.#report(served, this.#error);
     this.#retireUnnamed();
@@ -460,70 +471,63 @@ export class DeploymentHost {
     if (this.#inForce !== undefined && this.#inForce.generation !== this.#wanted?.generation)
       return false;
     return route.targets.some(
-      ({ versionId, weightPercent }) => weightPercent > 0 && this.#versions.has(versionId),
+      ({ versionId, weightPercent }) =>
+        weightPercent > 0 && this.#versions.get(versionId) !== undefined,
     );
   }
 
   #isComplete(served: ServedRoute): boolean {
-    const key = this.#keyOf(served);
-    return versionsOf(served.route).every((id) => {
-      if (this.#versions.get(id)?.settingsKey === key) return true;
-      const failure = this.#failures.get(`${id} ${key}`);
-      return failure !== undefined && performance.now() < failure.retryAt;
-    });
+    const settings = this.#settingsOf(served);
+    return versionsOf(served.route).every((id) => this.#versions.isSettled(id, settings));
   }
 
   /** The deployment's own configuration over the process's. */
-  #settingsOf({ serving = {}, memoryBytes }: ServedRoute): ReplicaSettings {
+  #settingsOf({ serving = {}, scaling, memoryBytes }: ServedRoute): ReplicaSettings {
     const own = memoryBytes === undefined ? serving : { ...serving, memoryBytes };
-    return { ...this.#options.replicas, ...own };
+    const settings = { ...this.#options.replicas, ...own };
+    if (scaling === undefined) return settings;
+    const atFirst = Math.max(1, scaling.min);
+    return { ...settings, replicas: Math.min(serving.replicas ?? atFirst, scaling.max) };
   }
 
+  /** What of a served route is to be brought into force beside the route itself. */
   #keyOf(served: ServedRoute): string {
-    return settingsKey(this.#settingsOf(served));
+    const settings = this.#settingsOf(served);
+    return JSON.stringify([settingsKey(settings), settings.replicas, served.scaling]);
   }
 
-  #load(versionId: string, settings: ReplicaSettings): Promise<LoadedVersion> {
-    const loaded = this.#versions.get(versionId);
-    const key = settingsKey(settings);
-    if (loaded?.settingsKey === key) return Promise.resolve(loaded);
-    const place = `${versionId} ${key}`;
-    const failure = this.#failures.get(place);
-    if (failure !== undefined && performance.now() < failure.retryAt)
-      return Promise.reject(failure.error);
-    let loading = this.#loading.get(place);
-    if (loading === undefined) {
-      loading = this.#loadNow(versionId, settings, place).finally(() => {
-        this.#loading.delete(place);
-      });
-      this.#loading.set(place, loading);
+  /** As many replicas as are declared, or as the load asks for from now on. */
+  #scale({ scaling }: ServedRoute, { replicas }: ReplicaSettings): void {
+    clearInterval(this.#scaleTimer);
+    if (scaling === undefined) {
+      for (const { pool } of this.#versions.values()) {
+        if (pool.wanted !== replicas && pool.isScalable) this.#resize(pool, replicas);
+      }
+      return;
     }
-    return loading;
+    this.#scaleTimer = setInterval(() => this.#followLoad(scaling), scaleEveryMs).unref();
   }
 
-  async #loadNow(
-    versionId: string,
-    settings: ReplicaSettings,
-    place: string,
-  ): Promise<LoadedVersion> {
-    const { source, logger, drainMs } = this.#options;
-    try {
-      const model = await source.model(versionId, { signal: this.#stopping.signal });
-      const version = await loadVersion(this.deployment, model, settings, logger);
-      // In the place of the one that was loaded with other settings, if there is one.
-      const before = this.#versions.get(versionId);
-      this.#versions.set(versionId, version);
-      if (before !== undefined) this.#drain(before, drainMs);
-      this.#failures.delete(place);
-      return version;
-    } catch (cause) {
-      const error = asKeelsonError(cause);
-      const backOffMs = Math.min(
-        maxBackOffMs,
-        (this.#failures.get(place)?.backOffMs ?? firstBackOffMs / 2) * 2,
-      );
-      this.#failures.set(place, { error, backOffMs, retryAt: performance.now() + backOffMs });
-      throw error;
+  #resize(pool: ReplicaPool, replicas: number): void {
+    pool.resize(replicas).catch((error: unknown) => {
+      const { deployment } = this;
+      this.#options.logger?.error({ deployment, error }, 'A replica could not be started.');
+    });
+  }
+
+  #followLoad(scaling: ScalingConfig): void {
+    for (const { model, pool, scaler } of this.#versions.values()) {
+      const change = pool.isScalable ? scaler.tick(scaling) : undefined;
+      if (change === undefined) continue;
+      const { oldReplicas, replicas: newReplicas, reason } = change;
+      const { source, logger } = this.#options;
+      const { deployment } = this;
+      const facts = { deployment, version: model.version, oldReplicas, newReplicas, reason };
+      logger?.info(facts, 'Replicas follow the load.');
+      const why = `${model.version}: ${reason}`;
+      source.scaled?.(deployment, { oldReplicas, newReplicas, reason: why }).catch((error) => {
+        logger?.warn({ deployment, error }, 'That replicas follow the load could not be told.');
+      });
     }
   }
 
@@ -546,24 +550,17 @@ export class DeploymentHost {
     const named = new Set(
       [this.#inForce, this.#wanted].flatMap((served) => (served ? versionsOf(served.route) : [])),
     );
-    for (const versionId of [...this.#versions.keys()]) {
-      if (!named.has(versionId)) this.#retire(versionId, this.#options.drainMs);
-    }
+    this.#versions.keepOnly(named);
   }
+}
 
-  #retire(versionId: string, drainMs: number): void {
-    const version = this.#versions.get(versionId);
-    if (version === undefined) return;
-    this.#versions.delete(versionId);
-    this.#drain(version, drainMs);
-  }
-
-  #drain({ pool }: LoadedVersion, drainMs: number): void {
-    const drained = pool
-      .close({ timeoutMs: drainMs })
-      .finally(() => this.#draining.delete(drained));
-    this.#draining.add(drained);
-  }
+function predict(
+  { pool, cache }: LoadedVersion,
+  { inputs, rowCount }: CheckedInputs,
+  options: PredictOptions & { readonly parameters: Readonly<Record<string, Json>> },
+): Promise<JobAnswer> {
+  const run = (): Promise<JobAnswer> => pool.predict(inputs, rowCount, options);
+  return cache === undefined ? run() : cache.predict({ inputs, ...options }, run);
 }
 
 /** Queue, batch and model in the span of a prediction. */
@@ -595,10 +592,4 @@ function versionsOf(route: Route): string[] {
     ...(route.warmVersionIds ?? []),
   ];
   return [...new Set(ids)];
-}
-
-function asKeelsonError(error: unknown): KeelsonError {
-  if (isKeelsonError(error)) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new KeelsonError('INTERNAL', message, { cause: error });
 }

@@ -15,8 +15,10 @@ export function healthOf(
   });
   // What is not there although it was tried has failed.
   const failed = error === undefined ? [] : missing;
+  // A newer route is on its way, and nothing is wrong so far.
+  const isOnItsWay = error === undefined && loaded.every(({ liveReplicas }) => liveReplicas > 0);
   return {
-    ...{ status: state, reporter },
+    ...{ status: state === 'DEGRADED' && isOnItsWay ? 'HEALTHY' : state, reporter },
     versions: [
       ...loaded,
       ...failed.map((versionId) => ({ versionId, liveReplicas: 0, replicas: 1 })),

@@ -1,5 +1,6 @@
 import type { Isolation, Logger, ServingConfig } from '@keelson/core';
 import { compileBatching } from '../batching/batching.ts';
+import { ResultCache } from '../caching/result-cache.ts';
 import { type AnswerChecks, compileAnswerChecks } from '../checks/answer-checks.ts';
 import { readBaseline } from '../checks/version-baseline.ts';
 import { compileSignature, type SignatureCheck } from '../protocol/signature-check.ts';
@@ -8,6 +9,8 @@ import { isRemoteName, remoteRuntimeOf } from '../remote/remote-server.ts';
 import { ReplicaPool } from '../replicas/replica-pool.ts';
 import { replicaStarter } from '../replicas/start-replica.ts';
 import { chooseRuntime } from '../runtimes/choose-runtime.ts';
+import { LoadMeter } from '../scaling/load-meter.ts';
+import { VersionScaler } from '../scaling/version-scaler.ts';
 import type { ServedModel } from '../serving-source.ts';
 import { compilePredictionRows, type PredictionRows } from './prediction-rows.ts';
 
@@ -32,13 +35,17 @@ export interface LoadedVersion {
   /** What it was loaded with, as {@link settingsKey} has it. */
   readonly settingsKey: string;
   readonly pool: ReplicaPool;
+  /** Undefined where the deployment declares none. */
+  readonly cache: ResultCache | undefined;
+  readonly meter: LoadMeter;
+  readonly scaler: VersionScaler;
   readonly check: SignatureCheck;
   readonly rows: PredictionRows;
   readonly answers: AnswerChecks;
 }
 
-/** Settings with one key run a version alike. */
-export function settingsKey(settings: ReplicaSettings): string {
+/** Settings with one key run a version alike; how many replicas there are can change meanwhile. */
+export function settingsKey({ replicas: _, ...settings }: ReplicaSettings): string {
   return JSON.stringify(settings);
 }
 
@@ -75,13 +82,18 @@ export async function loadVersion(
     replicas: settings.isolation === 'none' || remote !== undefined ? 1 : settings.replicas,
     maxQueue: settings.maxQueue,
     start,
+    isScalable: settings.isolation !== 'none',
     ...(batching === undefined ? {} : { batching }),
     ...(logger === undefined ? {} : { logger }),
   });
+  const meter = new LoadMeter(performance.now());
   return {
     model,
+    meter,
+    scaler: new VersionScaler(pool, meter),
     settingsKey: settingsKey(settings),
     pool,
+    cache: settings.cache && new ResultCache(settings.cache),
     check: compileSignature(signature),
     rows: compilePredictionRows(signature),
     answers: compileAnswerChecks(signature, settings.answers, baseline),

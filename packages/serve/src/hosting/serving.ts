@@ -225,6 +225,7 @@ class OpenServing implements DrainableServing {
     try {
       await this.#source.report(host.deployment, health);
     } catch (error) {
+      this.#said.delete(host.deployment);
       const fields = { deployment: host.deployment, error };
       this.#options.logger?.warn(fields, 'How a deployment is here could not be told.');
     }

@@ -229,7 +229,7 @@ test('what was sent is not sent back at length', async () => {
 });
 
 test("a deployment's own time goes before the server's", async () => {
-  bed.setRoute({ a: 100 }, {}, 'hasty', { timeoutMs: 60 });
+  bed.setRoute({ a: 100 }, {}, 'hasty', { serving: { timeoutMs: 60 } });
   await using hasty = await serve(bed.source, { deployments: ['hasty'], replicas: 1 });
   const slow = weatherBody([[1, 1]], { parameters: { wait: 5_000 } });
   const answer = await fetch(`${hasty.url}/v2/models/hasty/infer`, { method: 'POST', body: slow });

@@ -14,6 +14,8 @@ export interface ReplicaPoolOptions {
   /** Jobs that may wait; one more is refused with EXHAUSTED. */
   readonly maxQueue: number;
   readonly start: StartReplica;
+  /** Whether more than one replica makes sense; true when left out. */
+  readonly isScalable?: boolean;
   /** How requests share calls; each is a call of its own when left out. */
   readonly batching?: Batching;
   readonly logger?: Logger;
@@ -143,6 +145,16 @@ export class ReplicaPool {
     return this.#wanted;
   }
 
+  /** Whether the number of replicas may change. */
+  get isScalable(): boolean {
+    return this.#options.isScalable ?? true;
+  }
+
+  /** No replica is meant to be there until somebody asks. */
+  get isDormant(): boolean {
+    return this.#wanted === 0 && this.#closing === undefined;
+  }
+
   status(): readonly ReplicaStatus[] {
     return this.#all().map(({ id, state, outstanding, facts, breaker }) => ({
       id,
@@ -166,6 +178,8 @@ export class ReplicaPool {
   ): Promise<JobAnswer> {
     const refused = this.#refusal();
     if (refused !== undefined) return Promise.reject(refused);
+    // The first request wakes it; one that does not start is tried again, and tells those who wait.
+    if (this.#wanted === 0) this.resize(1).catch(() => undefined);
     return this.#dispatcher.predict(inputs, rowCount, options);
   }
 

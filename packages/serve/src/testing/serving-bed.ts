@@ -10,7 +10,7 @@ import type {
   ServingConfig,
 } from '@keelson/core';
 import { LocalServingSource } from '../hosting/local-source.ts';
-import type { ServedModel } from '../serving-source.ts';
+import type { ServedModel, ServedRoute } from '../serving-source.ts';
 
 /** Rain or sun, by the sum of two columns. */
 export const weatherSignature: ModelSignature = {
@@ -115,7 +115,7 @@ export class ServingBed implements AsyncDisposable {
     weights: Readonly<Record<string, number>>,
     more: Partial<Route> = {},
     deployment = 'weather',
-    serving: ServingConfig = {},
+    config: Pick<ServedRoute, 'serving' | 'scaling'> = {},
   ): number {
     this.#generation += 1;
     const targets = Object.entries(weights).map(([versionId, weightPercent]) => ({
@@ -125,7 +125,7 @@ export class ServingBed implements AsyncDisposable {
     this.source.setRoute(deployment, {
       generation: this.#generation,
       environment: 'PRODUCTION',
-      serving,
+      ...config,
       route: { deploymentId: `id-of-${deployment}`, targets, rules: [], shadows: [], ...more },
     });
     return this.#generation;

@@ -361,7 +361,6 @@ export const deploymentEvents: {
   'scaling.decided': defineEvent<ScalingDecided>({
     ...ofDeployment,
     meaning: 'A deployment gets more replicas, or fewer.',
-    reserved: true,
     fields: { deployment: text, oldReplicas: count, newReplicas: count, reason: z.string() },
     example: { deployment, oldReplicas: 2, newReplicas: 4, reason: '40 requests wait' },
   }),
