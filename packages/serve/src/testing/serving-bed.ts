@@ -7,7 +7,6 @@ import type {
   PredictionRow,
   PredictionSink,
   Route,
-  ServingConfig,
 } from '@keelson/core';
 import { LocalServingSource } from '../hosting/local-source.ts';
 import type { ServedModel, ServedRoute } from '../serving-source.ts';
