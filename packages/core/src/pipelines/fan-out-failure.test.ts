@@ -52,3 +52,25 @@ test('a fan-out of which an item fails has failed, once its other items have end
   const attempts = (await pipelines.items(id, 'fit')).map(({ attempt }) => attempt);
   expect(attempts).toEqual([1, 2, 1, 1, 1]);
 });
+
+test('a stopWhen that cannot be told of an item ends nothing, and is told of', async () => {
+  const { platform, logs } = await openTestPlatform();
+  const { pipelines } = platform;
+  const pipeline = definePipeline('search', { version: '1.0.0' }, (p) =>
+    p.forEach('try', p.value([1, 2]), {}, ({ inputs }) => inputs.item, {
+      stopWhen: 'output.accuracy > 0.9',
+      maxParallel: 1,
+    }),
+  );
+  const ended = await pipelines.wait(await pipelines.start(pipeline));
+  expect(ended).toMatchObject({ status: 'COMPLETED', output: [1, 2] });
+  expect(logs.filter(({ level }) => level === 'error')).toEqual([]);
+  const told = logs.filter(({ level }) => level === 'warn').map(({ message }) => message);
+  expect(told).toEqual(
+    [0, 1].map((item) =>
+      expect.stringMatching(
+        `step try.${item}.: The condition "output.accuracy > 0.9" cannot be evaluated: .* The other items go on`,
+      ),
+    ),
+  );
+});

@@ -303,7 +303,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
         });
         leased.completed = true;
         together?.done();
-        const enough = await parts.conditions.stops(begun, result.output);
+        const enough = await stopCondition(begun, result.output);
         if (enough) {
           await parts.stopSiblings(state, `item ${Number(state.mapKey)} met: ${enough}`);
         }
@@ -335,6 +335,20 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       await run?.finish('KILLED', why);
     } catch (error) {
       log('debug', state, 'Its run could not be ended; a reaper will.', error);
+    }
+  }
+
+  /** The condition by which the other items are ended; one that cannot be told of this item ends nothing. */
+  async function stopCondition(
+    begun: Begun,
+    output: StepResult['output'],
+  ): Promise<string | undefined> {
+    try {
+      return await parts.conditions.stops(begun, output);
+    } catch (error) {
+      if (!isKeelsonError(error, 'INVALID')) throw error;
+      log('warn', begun.state, `${error.message} The other items go on.`);
+      return undefined;
     }
   }
 
