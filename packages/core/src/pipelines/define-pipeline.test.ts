@@ -120,6 +120,28 @@ describe('definePipeline', () => {
     });
   });
 
+  test('a default that does not fit its own schema is refused with the definition', () => {
+    const of = (properties: Readonly<Record<string, object>>) => () =>
+      definePipeline(
+        'defaults',
+        {
+          version: '1.0.0',
+          parameters: {
+            type: 'object',
+            properties: { given: { type: 'string' }, ...properties },
+            required: ['given'],
+          },
+        },
+        (p) => p.step('a', {}, () => 1),
+      );
+    expect(of({ n: { type: 'integer', default: 3 } })).not.toThrow();
+    expect(refusal(of({ n: { type: 'integer', default: 'many' } }))).toMatch(
+      /^Pipeline defaults: a default does not fit its own schema: parameters\.n must be integer\.$/,
+    );
+    const deep = { type: 'object', default: {}, properties: { x: { enum: ['a'], default: 'b' } } };
+    expect(refusal(of({ deep }))).toMatch(/parameters\.deep\.x/);
+  });
+
   test('what cannot pass from step to step does not compile', () => {
     const pipeline = definePipeline('refused', { version: '1.0.0' }, (p) => {
       // @ts-expect-error a Date is no JSON

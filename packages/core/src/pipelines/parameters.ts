@@ -9,9 +9,20 @@ const maxBytes = 900_000;
 /** The part of a definition that parameters are checked by. */
 type Parametrised = Pick<PipelineDefinition, 'name' | 'version' | 'parameters'>;
 
-/** INVALID, saying where, for a parameter schema that is no JSON Schema of an object. */
+/** INVALID, saying where, for a parameter schema that is no JSON Schema of an object, or whose defaults do not fit it. */
 export function assertParametersSchema({ name, parameters }: Parametrised): void {
-  if (parameters !== undefined) compileSchema(parameters, `Pipeline ${name}: parameters`);
+  if (parameters === undefined) return;
+  const validate = compileSchema(parameters, `Pipeline ${name}: parameters`);
+  // Of nothing given, the defaults alone can be wrong in what they are; that others are missing says nothing.
+  const faults = schemaFaults(validate, {}, 'parameters').filter((fault) =>
+    /^parameters[.[]/.test(fault),
+  );
+  if (faults.length === 0) return;
+  throw new KeelsonError(
+    'INVALID',
+    `Pipeline ${name}: a default does not fit its own schema: ${faults.join('; ')}.`,
+    { details: { faults } },
+  );
 }
 
 /** The parameters with defaults filled in. INVALID, naming each one that does not fit the schema. */
