@@ -5,6 +5,7 @@ import { openTestPlatform, temporaryDirectory } from '../../test/open-test-platf
 import { definePipeline } from './define-pipeline.ts';
 import type { StepLogChunk } from './executors/log-store.ts';
 import { continueWith } from './further-steps.ts';
+import type { StepContext } from './step-types.ts';
 
 function said(chunks: readonly StepLogChunk[]): readonly string[] {
   return chunks.map(({ stream, text }) => {
@@ -137,4 +138,57 @@ test('what is logged never fails a step, however its logger is called, wherever 
     expect(by('error')).toMatchObject([{ message: 'a circle' }]);
     expect(JSON.stringify(lines)).not.toContain('sesame');
   }
+});
+
+test('what a function has logged is kept when it is cancelled, timed out or left by its process', async () => {
+  const { platform, dir } = await openTestPlatform();
+  const { pipelines } = platform;
+  const began = Promise.withResolvers<void>();
+  const work = async ({ logger, signal, attempt }: StepContext): Promise<void> => {
+    logger.info({}, `attempt ${attempt} begins`);
+    began.resolve();
+    if (attempt > 1) return;
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    logger.warn({}, 'is told to end');
+    signal.throwIfAborted();
+  };
+  const all = ['stdout info attempt 1 begins', 'stderr warn is told to end'];
+  const saidBy = async (pipelinesOf: typeof pipelines, id: string) =>
+    said(await Array.fromAsync(pipelinesOf.logs(id, 'work', { attempt: 1, follow: true })));
+
+  const cancelled = definePipeline('cancelled', { version: '1.0.0' }, (p) => {
+    p.step('work', {}, work);
+  });
+  const { id } = await pipelines.start(cancelled);
+  const waiting = pipelines.wait(id);
+  await began.promise;
+  await pipelines.cancel(id);
+  expect(await saidBy(pipelines, id)).toEqual(all);
+  expect((await waiting).status).toBe('CANCELLED');
+  await expect.poll(() => saidBy(pipelines, id)).toEqual(all);
+
+  const late = definePipeline('late', { version: '1.0.0' }, (p) => {
+    p.step('work', {}, work, { timeoutMs: 100 });
+  });
+  const timedOut = await pipelines.start(late);
+  expect((await pipelines.wait(timedOut.id)).status).toBe('FAILED');
+  expect(await saidBy(pipelines, timedOut.id)).toEqual(all);
+
+  const begins = Promise.withResolvers<void>();
+  const left = definePipeline('left', { version: '1.0.0' }, (p) => {
+    p.step('work', {}, (context) => {
+      begins.resolve();
+      return work(context as StepContext);
+    });
+  });
+  const given = await pipelines.start(left);
+  const given1 = pipelines.wait(given.id).catch((error: unknown) => error);
+  await begins.promise;
+  await platform.close();
+  expect(await given1).toMatchObject({ code: 'CLOSED' });
+  const { platform: next } = await openTestPlatform({ dir });
+  next.pipelines.add(left);
+  expect((await next.pipelines.wait(given.id)).status).toBe('COMPLETED');
+  expect(await saidBy(next.pipelines, given.id)).toEqual(all);
+  expect(await saidBy(next.pipelines, id)).toEqual(all);
 });

@@ -1,6 +1,7 @@
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { correlated } from '../events/correlation.ts';
+import { commitChanges } from '../operations/decide-and-commit.ts';
 import { enterRun } from '../tracking/active-run.ts';
 import { openCheckpoint } from './checkpoints/checkpoint.ts';
 import type {
@@ -156,7 +157,8 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       try {
         value = await invoke(leased, begun, { outputs, tracked, siblings, log });
       } catch (error) {
-        if (log.gathered === undefined || controller.signal.aborted) throw error;
+        if (log.gathered === undefined || isKeelsonError(controller.signal.reason, 'LOST'))
+          throw error;
         throw new AttemptFailed(error, await keep());
       }
       return { value, details: await keep() };
@@ -404,6 +406,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       // A task that goes on without this process has a run that goes on too, and is another supervisor's.
       const goesOn = external && (closing || isKeelsonError(reason, 'LOST'));
       if (!goesOn) await tracked?.finish('KILLED', String(reason?.message ?? ''));
+      if (thrown instanceof AttemptFailed) await recordEnded(begun, thrown.details);
       if (closing && !external) await giveBack(leased, 'its process stopped');
       if (closing && external) await leave(leased, begun);
       if (external && !goesOn) await release(begun, false);
@@ -438,6 +441,15 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     } catch (late) {
       if (!isKeelsonError(late, 'LOST')) throw late;
       log('info', state, 'Its failure is discarded: another process has gone on with it.', late);
+    }
+  }
+
+  /** What an attempt has written that was ended from outside; its step has been moved on by whoever did that. */
+  async function recordEnded(begun: Begun, details: AttemptDetails): Promise<void> {
+    try {
+      await commitChanges(scope, recordLog({ ...begun.state, attempt: begun.attempt }, details));
+    } catch (error) {
+      log('info', begun.state, 'Its log could not be kept.', error);
     }
   }
 

@@ -71,11 +71,11 @@ export function createStepLogs(
     const { follow = false, signal, item } = options;
     const state = await stateOf(executionId, step, item);
     const attempt = options.attempt ?? state.attempt;
+    const runs = state.status === 'RUNNING' && state.attempt === attempt;
+    // A function that was ended may still be on its way out.
     const live =
-      state.status === 'RUNNING' && state.attempt === attempt
-        ? (functions.get(attemptKey(state, attempt))?.read(follow, signal) ??
-          external?.logs(state, { follow, ...given('signal', signal) }))
-        : undefined;
+      functions.get(attemptKey(state, attempt))?.read(follow, signal) ??
+      (runs ? external?.logs(state, { follow, ...given('signal', signal) }) : undefined);
     if (live !== undefined) {
       for await (const { stream, at, text } of live) yield { stream, at, text: redactText(text) };
       return;
