@@ -117,7 +117,7 @@ export interface TaskObservation {
   readonly message?: string;
   /** The JSON output of a function or module. */
   readonly output?: JsonObject;
-  /** What a function or module threw: `name`, `message`, `stack`, and `code` or `failure` where it had one. */
+  /** What a function or module threw: `name`, `message`, `stack`, and `code`, `failure` or `artifacts` where it had any. */
   readonly error?: JsonObject;
   readonly node?: string;
   /** The digest of the image that ran. */

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../json.ts';
 import type { ByteSource } from './artifact-store.ts';
 import type { Logger } from './ports.ts';
+import type { StepCheckpoint } from './step-checkpoint.ts';
 
 /** Where a point of a metric lies. */
 interface PointOptions {
@@ -67,8 +68,10 @@ export interface ModuleContext<P = JsonObject, I = unknown> {
   readonly item?: number;
   /** Of a step that repeats: 1 for the first. */
   readonly iteration?: number;
+  /** Where an earlier attempt was, and where the next one goes on. */
+  readonly checkpoint: StepCheckpoint;
   /**
-   * Kept from attempt to attempt: write `v1.tmp` and rename it to `v1`, and so on. In a thread or process only.
+   * Where they lie, for libraries that write files or directories themselves: write `v1.tmp` and rename it to `v1`, and so on. In a thread or process only.
    */
   readonly checkpointDir?: string;
   /** The last complete checkpoint of an earlier attempt. */

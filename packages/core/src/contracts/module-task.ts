@@ -22,6 +22,8 @@ export interface ModuleTask {
   readonly checkpointDir?: string;
   /** The last complete checkpoint. */
   readonly checkpointPath?: string;
+  /** Which attempt made it. */
+  readonly checkpointAttempt?: number;
 }
 
 /** The `output` of such a task: the value, in which `{ $output: { name, mimeType } }` stands for a file it wrote. */

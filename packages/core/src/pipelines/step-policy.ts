@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
+import type { ModuleOutput } from '../contracts/module-context.ts';
 import { type ErrorCode, isKeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import type { FailureClass, RetryPolicy } from './definition.ts';
@@ -12,14 +13,14 @@ export interface StepErrorOptions {
    * What the attempt has put out that is to be kept although it failed, such as a report: they are found in
    * `pipelines.steps` under `failed/a<attempt>/<name>`.
    */
-  readonly artifacts?: readonly ArtifactFacts[];
+  readonly artifacts?: readonly (ArtifactFacts | ModuleOutput)[];
 }
 
 /** What a step throws to say which kind of failure it is: a `data` error is not tried again. */
 export class StepError extends Error {
   override readonly name = 'StepError';
   readonly failure: FailureClass;
-  readonly artifacts: readonly ArtifactFacts[];
+  readonly artifacts: readonly (ArtifactFacts | ModuleOutput)[];
 
   constructor(failure: FailureClass, message: string, options: StepErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
@@ -29,7 +30,7 @@ export class StepError extends Error {
 }
 
 /** What a step asked to be kept of a failed attempt. */
-export function artifactsOfFailure(error: unknown): readonly ArtifactFacts[] {
+export function artifactsOfFailure(error: unknown): StepError['artifacts'] {
   for (let at = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth += 1) {
     // By name, as in classOf; a copy of another version has none.
     if (at.name === 'StepError' && 'artifacts' in at && Array.isArray(at.artifacts)) {

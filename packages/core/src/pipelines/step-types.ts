@@ -2,7 +2,7 @@ import type { ModuleContext, StepRun } from '../contracts/module-context.ts';
 import type { Logger } from '../contracts/ports.ts';
 import type { Json, JsonObject } from '../json.ts';
 import type { ActiveRun } from '../tracking/active-run.ts';
-import type { StepCheckpoint } from './checkpoints/checkpoint.ts';
+import type { StepCheckpoint } from '../contracts/step-checkpoint.ts';
 import type { InputSource } from './definition.ts';
 import type { FurtherSteps } from './further-steps.ts';
 import type { StepArtifact, StepOutputs } from './step-artifact.ts';
@@ -129,13 +129,10 @@ export interface StepContext<P = JsonObject, I = unknown> {
   stopSiblings(reason: string): void;
   /** Says how far it has come, from 0 to 1, to whoever watches; as often as you like. */
   progress(share: number, message?: string): void;
-  /**
-   * Where this attempt can go on: what an earlier one has saved, whatever became of it. A module in a thread or
-   * process has directories instead: see below.
-   */
+  /** Where this attempt can go on: what an earlier one has saved, whatever became of it. */
   readonly checkpoint: StepCheckpoint;
   /**
-   * For a module in a thread or process: kept from attempt to attempt, where it writes `v1.tmp` and renames it to
+   * For a module in a thread or process that writes files or directories of its own: kept from attempt to attempt, where it writes `v1.tmp` and renames it to
    * `v1`, and so on.
    */
   readonly checkpointDir?: string;

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import type { ModuleTask } from '../../contracts/module-task.ts';
 import { decodeJson, encodeJson } from '../../json.ts';
-import { runModule } from './run-module.ts';
+import { artifactsThrown, runModule } from './run-module.ts';
 import { thrownError } from './thrown-error.ts';
 
 // A process that runs one module's export for a step: `module export dir`.
@@ -28,7 +28,7 @@ try {
   // What it has left open keeps nobody waiting.
   process.exit(0);
 } catch (error) {
-  leave({ error: thrownError(error) });
+  leave({ error: thrownError(error, artifactsThrown(error)) });
   process.stderr.write(`${error instanceof Error ? error.stack : inspect(error)}\n`, () =>
     process.exit(1),
   );

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ModuleTask } from '../../contracts/module-task.ts';
 import type { JsonObject } from '../../json.ts';
-import { runModule } from './run-module.ts';
+import { artifactsThrown, runModule } from './run-module.ts';
 import { thrownError } from './thrown-error.ts';
 
 /** What a thread that runs a module's export is given. */
@@ -28,5 +28,5 @@ try {
   answer({ output });
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-  answer({ error: thrownError(error) });
+  answer({ error: thrownError(error, artifactsThrown(error)) });
 }

@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ByteSource } from '../../contracts/artifact-store.ts';
 import type {
@@ -14,6 +14,8 @@ import { KeelsonError } from '../../errors.ts';
 import { asJson, encodeJson, type Json, type JsonObject } from '../../json.ts';
 import { logGiven, logLine } from '../../log-line.ts';
 import { FileArtifact } from './file-artifact.ts';
+import { fileCheckpoint } from './file-checkpoint.ts';
+import { writeSource } from './write-source.ts';
 
 /** A file that the step has put out. */
 class OutputFile implements ModuleOutput {
@@ -61,6 +63,7 @@ export async function runModule(
     logger: lineLogger,
     run,
     progress: (share, message) => run.progress?.(share, message),
+    checkpoint: fileCheckpoint(task),
     ...(task.checkpointDir === undefined ? {} : { checkpointDir: task.checkpointDir }),
     ...(task.checkpointPath === undefined ? {} : { checkpointPath: task.checkpointPath }),
     stopSiblings: (reason: string) => {
@@ -70,6 +73,16 @@ export async function runModule(
   const value: unknown = await call(context);
   const packed = asJson(pack(value ?? null), `The result of ${name}`);
   return { value: packed, ...(stopSiblings === undefined ? {} : { stopSiblings }) };
+}
+
+/** What of a failed attempt is to be kept, as its {@link thrownError} carries it; of what the error was caused by too. */
+export function artifactsThrown(error: unknown): Json | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth += 1) {
+    if (at.name !== 'StepError' || !('artifacts' in at) || !Array.isArray(at.artifacts)) continue;
+    const files = at.artifacts.filter((each) => each instanceof OutputFile).slice(0, 100);
+    return files.length === 0 ? undefined : (pack(files) as Json);
+  }
+  return undefined;
 }
 
 function unpack(value: Json, files: Readonly<Record<string, string>>): unknown {
@@ -133,23 +146,6 @@ function outputsOf({ outputDir }: ModuleTask): ModuleOutputs {
     json: (name: string, value: unknown) =>
       artifact(name, Buffer.from(encodeJson(value, name)), { mimeType: 'application/json' }),
   };
-}
-
-async function writeSource(path: string, source: ByteSource): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    if (source instanceof Uint8Array) {
-      await file.writeFile(source);
-    } else if (source instanceof Blob) {
-      await file.writeFile(source.stream() as unknown as AsyncIterable<Uint8Array>);
-    } else if ('path' in source) {
-      await file.writeFile((await open(source.path)).createReadStream());
-    } else {
-      await file.writeFile(source as AsyncIterable<Uint8Array>);
-    }
-  } finally {
-    await file.close();
-  }
 }
 
 const lineLogger: Logger = {

@@ -190,11 +190,13 @@ function outOfMemory(error: Error, memoryBytes: number | undefined): Error {
   });
 }
 
-function revived({ name, message, stack, code, failure }: JsonObject): Error {
+function revived({ name, message, stack, code, failure, artifacts }: JsonObject): Error {
   const error = new Error(String(message));
   error.name = String(name);
   if (typeof stack === 'string') error.stack = stack;
   return Object.assign(error, {
+    // As they are: whoever supervises the task takes them.
+    ...(artifacts === undefined ? {} : { packedArtifacts: artifacts }),
     ...(code === undefined ? {} : { code }),
     ...(failure === undefined ? {} : { failure }),
   });

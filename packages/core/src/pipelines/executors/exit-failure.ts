@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import type { TaskObservation } from '../../contracts/executor.ts';
 import type { FailureClass, StepDefinition } from '../definition.ts';
+import type { ArtifactFacts } from '../step-artifact.ts';
 import { StepError } from '../step-policy.ts';
 
 /** Exit codes that say which kind of failure it was: those of sysexits.h, and of the shell. */
@@ -37,8 +38,9 @@ export function exitFailure(
   { name: step, run }: Pick<StepDefinition, 'name' | 'run'>,
   { reason, exitCode, message, error }: TaskObservation,
   lastLines: string,
+  artifacts: readonly ArtifactFacts[] = [],
 ): Error {
-  const thrown = error === undefined ? undefined : thrownAs(error);
+  const thrown = error === undefined ? undefined : thrownAs(error, artifacts);
   if (thrown !== undefined) return thrown;
   const failure =
     (reason === undefined || reason === 'exit' ? codes[exitCode ?? -1] : reasons[reason]) ??
@@ -61,11 +63,14 @@ function isFileBelow(dir: string, name: string): boolean {
 }
 
 /** An error of another process as one of this. */
-function thrownAs(error: NonNullable<TaskObservation['error']>): Error {
+function thrownAs(
+  error: NonNullable<TaskObservation['error']>,
+  artifacts: readonly ArtifactFacts[],
+): Error {
   const { name, message, stack, code, failure } = error;
   const known = ['transient', 'resource', 'data', 'permanent'].includes(String(failure));
   const made: Error = known
-    ? new StepError(failure as FailureClass, String(message))
+    ? new StepError(failure as FailureClass, String(message), { artifacts })
     : new Error(String(message));
   if (!known) made.name = String(name);
   if (typeof stack === 'string') made.stack = stack;

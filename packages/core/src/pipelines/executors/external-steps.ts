@@ -20,6 +20,7 @@ import type { StepDefinition } from '../definition.ts';
 import { type ExecutionState, given } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
 import { moduleLocation } from '../module-loader.ts';
+import type { ArtifactFacts } from '../step-artifact.ts';
 import {
   type AttemptDetails,
   type StepProgress,
@@ -35,7 +36,7 @@ import type { ExecutorsHere } from './executors-here.ts';
 import { exitFailure } from './exit-failure.ts';
 import { keepLog, LogGatherer, type StepLogChunk } from './log-store.ts';
 import { MetricsFollower } from './metrics-follower.ts';
-import { moduleTask, moduleValue } from './module-values.ts';
+import { moduleArtifacts, moduleTask, moduleValue } from './module-values.ts';
 import { stageInputs } from './stage-inputs.ts';
 import { StagedFiles } from './staged-files.ts';
 import { TaskVariables, variableName } from './task-names.ts';
@@ -199,7 +200,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       input:
         step.run.type === 'module'
           ? ({
-              ...(await moduleTask(work, values, dirs, checkpoint, files)),
+              ...(await moduleTask(work, values, dirs, await made(work, checkpoint), files)),
             } as unknown as JsonObject)
           : {},
       resources: work.resources,
@@ -210,6 +211,14 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       graceMs,
       labels: { 'keelson.pipeline': state.pipeline },
     };
+  }
+
+  /** The checkpoint, with which attempt made it where the store knows. */
+  async function made({ state, attempt }: ExternalWork, path: string | undefined) {
+    if (path === undefined) return undefined;
+    const kept = attempt === 1 ? [] : await parts.checkpoints.list(state.id);
+    const known = kept.find(({ sequence }) => basename(path) === `v${sequence}`);
+    return { path, ...given('attempt', known?.attempt) };
   }
 
   async function run(work: ExternalWork): Promise<ExternalResult> {
@@ -239,7 +248,10 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       await gathering;
       await follower.end();
       const details = await detailsOf(executor, handle, end, gatherer, state, attempt);
-      if (end.state !== 'succeeded') throw failureOf(step, end, gatherer, details);
+      if (end.state !== 'succeeded') {
+        const kept = await moduleArtifacts(end.error, dirs, work.outputs, scope.artifacts);
+        throw failureOf(step, end, { lastLines: gatherer.lastLines, details, kept });
+      }
       const value =
         step.run.type === 'module'
           ? await moduleValue(end.output, dirs, work.outputs, scope.artifacts)
@@ -494,13 +506,16 @@ function entryOf({ run }: StepDefinition, modulesRoot: string | undefined): Task
 function failureOf(
   step: StepDefinition,
   end: TaskObservation,
-  gatherer: LogGatherer,
-  details: AttemptDetails,
+  told: {
+    readonly lastLines: string;
+    readonly details: AttemptDetails;
+    readonly kept: readonly ArtifactFacts[];
+  },
 ): Error {
   if (end.state === 'lost') return new AttemptLost(end.message ?? 'Its task is gone.');
   const cause =
     end.state === 'cancelled'
       ? new StepError('transient', `The task of step ${step.name} was ended by somebody else.`)
-      : exitFailure(step, end, gatherer.lastLines);
-  return new AttemptFailed(cause, details);
+      : exitFailure(step, end, told.lastLines, told.kept);
+  return new AttemptFailed(cause, told.details);
 }

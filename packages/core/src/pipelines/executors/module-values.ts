@@ -4,7 +4,13 @@ import type { ArtifactSpace } from '../../contracts/artifact-store.ts';
 import type { ModuleTask } from '../../contracts/module-task.ts';
 import { asJson, type Json, type JsonObject } from '../../json.ts';
 import { inputFailure } from '../input-failure.ts';
-import { artifactsIn, packValue, unpackValue } from '../step-artifact.ts';
+import {
+  type ArtifactFacts,
+  artifactsIn,
+  packValue,
+  StepArtifact,
+  unpackValue,
+} from '../step-artifact.ts';
 import { StepError } from '../step-policy.ts';
 import type { OutputSink } from '../step-values.ts';
 import type { ExternalWork } from './external-steps.ts';
@@ -16,7 +22,7 @@ export async function moduleTask(
   work: ExternalWork,
   values: Readonly<Record<string, unknown>>,
   dirs: WorkDirectory,
-  checkpointPath: string | undefined,
+  checkpoint: { readonly path: string; readonly attempt?: number } | undefined,
   staged: StagedFiles,
 ): Promise<ModuleTask> {
   const { state, step } = work;
@@ -43,7 +49,8 @@ export async function moduleTask(
     outputDir: dirs.outputs,
     metricsPath: dirs.metricsPath,
     checkpointDir: dirs.checkpoints,
-    ...(checkpointPath === undefined ? {} : { checkpointPath }),
+    ...(checkpoint === undefined ? {} : { checkpointPath: checkpoint.path }),
+    ...(checkpoint?.attempt === undefined ? {} : { checkpointAttempt: checkpoint.attempt }),
   };
 }
 
@@ -58,6 +65,20 @@ export async function moduleValue(
     throw new StepError('transient', 'The process has ended with 0 and left no result.');
   }
   return taken(output['value'] ?? null, dirs, outputs, space);
+}
+
+/** What a module that failed wants kept of its attempt; of what cannot be kept nothing is said. */
+export async function moduleArtifacts(
+  error: JsonObject | undefined,
+  dirs: WorkDirectory,
+  outputs: OutputSink,
+  space: ArtifactSpace,
+): Promise<readonly ArtifactFacts[]> {
+  const wanted = Array.isArray(error?.['artifacts']) ? error['artifacts'] : [];
+  const kept = await Promise.allSettled(wanted.map((each) => taken(each, dirs, outputs, space)));
+  return kept.flatMap((each) =>
+    each.status === 'fulfilled' && each.value instanceof StepArtifact ? [each.value] : [],
+  );
 }
 
 async function taken(
