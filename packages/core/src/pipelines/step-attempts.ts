@@ -1,3 +1,4 @@
+import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { correlated } from '../events/correlation.ts';
@@ -17,10 +18,11 @@ import { attemptKey, FunctionLog } from './function-logs.ts';
 import { FurtherSteps } from './further-steps.ts';
 import { invokeStep } from './invoke-step.ts';
 import { contentsTaken, newEdges } from './lineage/new-edges.ts';
-import { edgesIntoChild } from './lineage/step-edges.ts';
+import { edgesIntoChild, edgesOfKept } from './lineage/step-edges.ts';
 import { checkOutputs } from './output-ports.ts';
 import type { RunLink } from './run-link.ts';
 import { newExecution } from './start-execution.ts';
+import type { ArtifactFacts } from './step-artifact.ts';
 import { recordLog, type StepResult } from './step-changes.ts';
 import type { StepCommits } from './step-commits.ts';
 import type { StepConditions } from './step-conditions.ts';
@@ -425,6 +427,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
     const error = thrown instanceof AttemptFailed ? thrown.cause : thrown;
     const failure = describeFailure(error);
     const kept = await outputs?.kept(begun.attempt, artifactsOfFailure(error));
+    const changes = await edgesTo(begun, kept ?? []);
     await tracked?.finish('FAILED', failure.message);
     try {
       const again = await leases.held(leased, () =>
@@ -432,6 +435,7 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
           failure,
           ...given('details', details),
           ...given('artifacts', kept),
+          changes,
         }),
       );
       const next =
@@ -442,6 +446,16 @@ export function createStepAttempts(scope: Scope, parts: AttemptParts): StepAttem
       if (!isKeelsonError(late, 'LOST')) throw late;
       log('info', state, 'Its failure is discarded: another process has gone on with it.', late);
     }
+  }
+
+  /** Of the lineage: from the step to what is kept of its attempt. */
+  async function edgesTo(
+    { state, attempt, origins }: Begun,
+    artifacts: readonly ArtifactFacts[],
+  ): Promise<readonly Change[]> {
+    if (artifacts.length === 0) return [];
+    const taken = origins?.contents ?? (await contentsTaken(scope, state.id));
+    return newEdges(scope, edgesOfKept(state, { artifacts, taken }), attempt === 1);
   }
 
   /** What an attempt has written that was ended from outside; its step has been moved on by whoever did that. */

@@ -58,6 +58,8 @@ export type LineageEdgeType =
   | 'input'
   /** The step put the content out. */
   | 'output'
+  /** The content was kept of an attempt of the step that failed. */
+  | 'kept'
   /** The item is one of the fan-out. */
   | 'item'
   /** The step's result is that of the other. */
@@ -148,6 +150,7 @@ const ends: Readonly<
   'step:code': [undefined, 'step_execution'],
   'step:environment': [undefined, 'step_execution'],
   'step:output': ['step_execution', undefined],
+  'step:kept': ['step_execution', undefined],
   'execution:continued': ['execution', 'execution'],
   'execution:input': [undefined, 'execution'],
   'execution:attempt': ['run', 'execution'],

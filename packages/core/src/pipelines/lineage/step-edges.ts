@@ -82,6 +82,18 @@ export function edgesOutOf(where: Where, made: StepMade): readonly EdgeChange[] 
   ];
 }
 
+/** What is kept of an attempt of a step that failed, but for what it had among its inputs. */
+export function edgesOfKept(
+  { id, executionId }: Where,
+  { artifacts, taken = [] }: Pick<StepMade, 'artifacts' | 'taken'>,
+): readonly EdgeChange[] {
+  const contents = new Set(artifacts.map(({ sha256 }) => sha256));
+  for (const sha256 of taken) contents.delete(sha256);
+  return [...contents].map((sha256) =>
+    edge(executionId, id, `${lineagePrefixes.artifact}${sha256}`, 'step:kept'),
+  );
+}
+
 /** That a step has the result of another. */
 export function edgeOfCached(where: Where, origin: string): EdgeChange {
   return edge(where.executionId, origin, where.id, 'step:cached');

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
 import type { Executor, TaskObservation } from '../../contracts/executor.ts';
@@ -343,4 +345,65 @@ test('reconciliation takes no edge of a step for one that leads nowhere', async 
   const before = await registry.lineage('clicks@1.0.0');
   await platform.operations.reconcile({ mend: true });
   expect(await registry.lineage('clicks@1.0.0')).toEqual(before);
+});
+
+test('what is kept of a failed attempt leads back to its data, code and run, once for each content', async () => {
+  const { platform } = await openTestPlatform();
+  const { pipelines, registry } = platform;
+  const module = join(await temporaryDirectory(), 'strict.mjs');
+  const policy = new URL('../step-policy.ts', import.meta.url).href;
+  await writeFile(
+    module,
+    `import { StepError } from ${JSON.stringify(policy)};
+     export async function work({ outputs }) {
+       const report = await outputs.artifact('report.txt', Buffer.from('strictly'));
+       throw new StepError('data', 'no', { artifacts: [report] });
+     }`,
+  );
+  const reportOf = (text: string) => createHash('sha256').update(text).digest('hex');
+  const pipeline = definePipeline('checks', { version: '1.0.0' }, (p) => {
+    const load = p.step('load', {}, async ({ outputs }) => ({
+      rows: await outputs.artifact('rows.txt', rows),
+    }));
+    p.step(
+      'check',
+      { rows: load.pick('rows') },
+      async ({ inputs, outputs, attempt }) => {
+        const report = await outputs.artifact('report.txt', Buffer.from('a report'));
+        const copy = await outputs.artifact('copy.txt', Buffer.from(await inputs.rows.bytes()));
+        if (attempt < 3) throw new StepError('transient', 'no', { artifacts: [report, copy] });
+        return { report };
+      },
+      { version: '3', retries: { limit: 3, delayMs: 1 } },
+    );
+    p.module(
+      'strict',
+      { rows: load.pick('rows') },
+      { module, export: 'work', isolation: 'process' },
+      {
+        onFailure: 'continue',
+      },
+    );
+  });
+  const { id } = await pipelines.start(pipeline);
+  expect((await pipelines.wait(id)).status).toBe('COMPLETED');
+  const [kept, strict] = [reportOf('a report'), reportOf('strictly')];
+  const back = links(await registry.lineage(kept));
+  const node = kept.slice(0, 12);
+  // Kept by two attempts, put out by the third: one edge each.
+  expect(back.filter((link) => link.endsWith(`-> ${node}`))).toEqual([
+    `check (checks) -kept-> ${node}`,
+    `check (checks) -output-> ${node}`,
+  ]);
+  for (const link of [
+    `${rowsDigest.slice(0, 12)} -input-> check (checks)`,
+    'checks/check@3 -code-> check (checks)',
+    'check -attempt-> check (checks)',
+  ]) {
+    expect(back).toContain(link);
+  }
+  const forward = links(await registry.lineage(rowsDigest, { direction: 'forward' }));
+  expect(forward).toContain(`strict (checks) -kept-> ${strict.slice(0, 12)}`);
+  // What it had among its inputs comes from elsewhere.
+  expect(forward.filter((link) => link.endsWith(`-> ${rowsDigest.slice(0, 12)}`))).toEqual([]);
 });
