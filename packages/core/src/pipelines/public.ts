@@ -1,8 +1,8 @@
 // What users of the package see of pipelines.
 
+export type { Checkpoint, StepCheckpoint } from '../contracts/step-checkpoint.ts';
 export type { QueuedStep, UserLimits } from './admission/admission.ts';
 export type { PoolHolder, PoolUse } from './admission/pool-uses.ts';
-export type { Checkpoint, StepCheckpoint } from '../contracts/step-checkpoint.ts';
 export type { ColumnProfile, DataProfile } from './data-validation/data-profile.ts';
 export type { DataValidationOptions } from './data-validation/data-validation-options.ts';
 export {

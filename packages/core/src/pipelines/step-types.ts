@@ -1,8 +1,8 @@
 import type { ModuleContext, StepRun } from '../contracts/module-context.ts';
 import type { Logger } from '../contracts/ports.ts';
+import type { StepCheckpoint } from '../contracts/step-checkpoint.ts';
 import type { Json, JsonObject } from '../json.ts';
 import type { ActiveRun } from '../tracking/active-run.ts';
-import type { StepCheckpoint } from '../contracts/step-checkpoint.ts';
 import type { InputSource } from './definition.ts';
 import type { FurtherSteps } from './further-steps.ts';
 import type { StepArtifact, StepOutputs } from './step-artifact.ts';

@@ -48,7 +48,10 @@ export interface OutputSink extends StepOutputs {
    * What is kept of an attempt that failed: those of `wanted` that it has put out and that are still there, as
    * `failed/a<attempt>/<name>`, so that no later attempt is in their way.
    */
-  kept(attempt: number, wanted: readonly { readonly name: string }[]): Promise<readonly ArtifactFacts[]>;
+  kept(
+    attempt: number,
+    wanted: readonly { readonly name: string }[],
+  ): Promise<readonly ArtifactFacts[]>;
 }
 
 /** What a step gets for its inputs. */
