@@ -166,6 +166,38 @@ describe('schedules', () => {
     ]);
   });
 
+  test('a close in the middle of what there is to catch up on leaves the rest due, each once', async () => {
+    const { clock, platform, fire } = await clocked();
+    await platform.pipelines.schedules.put({
+      name: 'all',
+      pipeline: 'report',
+      cron: '0 * * * *',
+      catchUp: 'all',
+    });
+    clock.advance(9 * hour);
+    const loop = platform.pipelines.loops.find(({ name }) => name === 'schedules');
+    const closing = new AbortController();
+    const { signal } = closing;
+    // Told to stop at the fourth time that it looks.
+    let looks = 0;
+    Object.defineProperty(signal, 'aborted', {
+      get() {
+        looks += 1;
+        return looks > 3;
+      },
+    });
+    await loop?.runOnce(signal);
+    expect(await started(platform)).toEqual(['08:00', '09:00', '10:00']);
+    expect(await platform.pipelines.schedules.get('all')).toMatchObject({
+      lastAt: at('2026-05-01T10:00:00Z'),
+      nextAt: at('2026-05-01T11:00:00Z'),
+    });
+    await fire();
+    expect(await started(platform)).toEqual(
+      Array.from({ length: 9 }, (_, i) => `${String(8 + i).padStart(2, '0')}:00`),
+    );
+  });
+
   test('what passed while nobody ran is made up for as the policy says; what passed in a pause is not', async () => {
     const { clock, platform, fire } = await clocked();
     const { schedules } = platform.pipelines;

@@ -158,12 +158,17 @@ export function createSchedules(
     );
   }
 
-  /** Fires what has come of one schedule that is held; what a kill interrupts, the next one repeats. */
-  async function fireDue(schedule: Schedule, hold: Hold): Promise<void> {
+  /**
+   * Fires what has come of one schedule that is held; what a kill interrupts, the next one repeats. Once the signal
+   * is aborted, what has not been fired stays due: there may be a thousand of them.
+   */
+  async function fireDue(schedule: Schedule, hold: Hold, signal: AbortSignal): Promise<void> {
     const now = clock.now();
     const { fire, next } = dueTimes(schedule, schedule.nextAt ?? now, now);
     let lastFailure: JsonObject | undefined;
+    const fired: number[] = [];
     for (const at of fire) {
+      if (signal.aborted) break;
       if (schedule.overlap === 'skip' && (await isRunning(schedule))) break;
       try {
         await startAt(schedule, at);
@@ -176,7 +181,9 @@ export function createSchedules(
           `Schedule ${schedule.name} could not start ${schedule.pipeline}: ${lastFailure['message']}`,
         );
       }
+      fired.push(at);
     }
+    const left = signal.aborted ? fire[fired.length] : undefined;
     const there = await metadata.find(workspace, kind, schedule.id);
     if (there === undefined || there.revision !== schedule.revision) return;
     const { lastFailure: _, ...body } = there.body;
@@ -185,13 +192,16 @@ export function createSchedules(
       { op: 'hold', kind, id: schedule.id, owner: hold.owner, fence: hold.fence },
       {
         ...{ op: 'replace', kind, id: schedule.id, expect: there.revision },
-        columns: { nextAt: next, ...given('lastAt', fire.at(-1)) },
+        columns: {
+          nextAt: left ?? next,
+          ...given('lastAt', left === undefined ? fire.at(-1) : fired.at(-1)),
+        },
         body: { ...kept, ...given('lastFailure', lastFailure as Json | undefined) } as JsonObject,
       },
     ]);
   }
 
-  async function runOnce(): Promise<boolean> {
+  async function runOnce(signal: AbortSignal): Promise<boolean> {
     const where: Predicate = {
       op: 'and',
       of: [
@@ -210,7 +220,7 @@ export function createSchedules(
     });
     if (claimed === undefined) return false;
     try {
-      await fireDue(scheduleFromRecord(claimed.record), claimed);
+      await fireDue(scheduleFromRecord(claimed.record), claimed, signal);
     } catch (error) {
       // Changed, removed or fired by somebody else meanwhile.
       if (!isKeelsonError(error, 'STALE', 'LOST', 'NOT_FOUND')) throw error;
