@@ -12,7 +12,7 @@ import { defined, equal, ok, rejects } from './assertions.ts';
 import type { Case, Suite } from './suite.ts';
 
 /** What every runtime of the suite must be able to run: the sum and the difference of two inputs, row by row. */
-export const suiteSignature: ModelSignature = {
+const suiteSignature: ModelSignature = {
   inputs: [
     { name: 'a', datatype: 'FP32', shape: [-1, 2] },
     { name: 'b', datatype: 'FP32', shape: [-1, 2] },
