@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPlatform, secretKeys } from '@keelson/core';
 import { expect, onTestFinished, test } from 'vitest';
+import { openServing } from './hosting/serving.ts';
 import { platformSource } from './platform-source.ts';
 
 const signature = {
@@ -73,4 +74,32 @@ test('a version whose inputs are columns is not served, and the refusal says why
     code: 'INVALID',
     message: expect.stringMatching(/of prices describes its inputs as columns/),
   });
+});
+
+test('a stopped deployment answers nobody and holds nothing, until it is started again', async () => {
+  const { platform } = await openWorld();
+  const model = 'export const load = () => ({ predict: ({ x }) => ({ y: x.data }) });';
+  const version = await platform.registry.register({
+    ...{ model: 'same', from: { files: { 'model.mjs': Buffer.from(model) } } },
+    ...{ format: 'JS', signature },
+  });
+  await platform.deployments.create({
+    ...{ name: 'same', versionId: version.id, environment: 'PRODUCTION' },
+  });
+  await using serving = await openServing(platform, { deployments: ['same'], replicas: 1 });
+  const ask = async () => {
+    const inputs = [{ name: 'x', shape: [1], datatype: 'FP64', data: [3] }];
+    const bytes = Buffer.from(JSON.stringify({ inputs }));
+    const url = '/v2/models/same/infer';
+    const { status, body } = await serving.handle({ method: 'POST', url, headers: {}, bytes });
+    return [status, String(body)] as const;
+  };
+  expect((await ask())[0]).toBe(200);
+  await platform.deployments.stop('same', 'no longer needed');
+  await expect.poll(() => serving.status()[0]?.state, { timeout: 10_000 }).toBe('STOPPED');
+  expect(serving.status()[0]?.versions).toEqual([]);
+  expect(await ask()).toEqual([503, expect.stringMatching(/same is stopped: start it/)]);
+  await platform.deployments.start('same', 'needed after all');
+  await expect.poll(async () => (await ask())[0], { timeout: 10_000 }).toBe(200);
+  expect(serving.status()[0]?.state).toBe('HEALTHY');
 });

@@ -37,12 +37,13 @@ export function platformSource(
     async route(name): Promise<ServedRoute> {
       const deployment = await platform.deployments.get(name);
       const versioned = await platform.deployments.route(name);
-      const { environment, serving, scaling, resources } = deployment;
+      const { environment, serving, scaling, resources, status } = deployment;
       const { memoryBytes } = resources;
       return {
         ...versioned,
         environment,
         serving,
+        ...(status === 'STOPPED' ? { isStopped: true } : {}),
         ...(scaling === undefined ? {} : { scaling }),
         ...(memoryBytes === undefined ? {} : { memoryBytes }),
       };

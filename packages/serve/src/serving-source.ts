@@ -16,6 +16,8 @@ export interface ServedRoute extends VersionedRoute {
   readonly serving?: ServingConfig;
   /** What each replica that is a process may take: above it another takes its place; as the process has it when left out. */
   readonly memoryBytes?: number;
+  /** Nobody is meant to be answered until it is started again. */
+  readonly isStopped?: boolean;
   /** Where the number of replicas follows the load. */
   readonly scaling?: ScalingConfig;
 }

@@ -71,8 +71,8 @@ export interface InferResult {
 export interface DeploymentStatus {
   readonly deployment: string;
   readonly environment: string | undefined;
-  /** `DEGRADED`: it answers, but not as its newest route wants. `FAILED`: it does not answer. */
-  readonly state: 'STARTING' | 'HEALTHY' | 'DEGRADED' | 'FAILED';
+  /** `DEGRADED`: it answers, but not as its newest route wants. `FAILED`: it does not answer. `STOPPED`: nor is it meant to. */
+  readonly state: 'STARTING' | 'HEALTHY' | 'DEGRADED' | 'FAILED' | 'STOPPED';
   /** Of the route in force. */
   readonly generation: number | undefined;
   readonly versions: readonly {
@@ -117,6 +117,7 @@ export class DeploymentHost {
   #inForce: ServedRoute | undefined;
   #error: KeelsonError | undefined;
   #unloaded = false;
+  #stopped = false;
   #syncing:
     | { readonly generation: number; readonly key: string; readonly done: Promise<void> }
     | undefined;
@@ -214,6 +215,12 @@ export class DeploymentHost {
     const served = await this.#options.source.route(this.deployment);
     const newest = this.#wanted?.generation ?? 0;
     if (served.generation < newest || this.#closed || this.#unloaded) return;
+    this.#stopped = served.isStopped === true;
+    if (this.#stopped) {
+      await this.#syncing?.done;
+      this.#versions.keepOnly(new Set());
+      return;
+    }
     const syncing = this.#syncing;
     if (syncing?.generation === served.generation && syncing.key === this.#keyOf(served))
       return syncing.done;
@@ -325,6 +332,7 @@ export class DeploymentHost {
   }
 
   #state(): DeploymentStatus['state'] {
+    if (this.#stopped) return 'STOPPED';
     if (this.#inForce === undefined) return this.#error === undefined ? 'STARTING' : 'FAILED';
     if (!this.isReady) return 'FAILED';
     const isWhole = this.#inForce.generation === this.#wanted?.generation;
@@ -341,6 +349,10 @@ export class DeploymentHost {
   } {
     if (this.#unloaded)
       throw new KeelsonError('UNAVAILABLE', `Deployment ${this.deployment} is unloaded here.`);
+    if (this.#stopped) {
+      const why = `Deployment ${this.deployment} is stopped: start it by deployments.start().`;
+      throw new KeelsonError('UNAVAILABLE', why);
+    }
     if (this.#inForce === undefined) {
       throw new KeelsonError('UNAVAILABLE', `Deployment ${this.deployment} is not ready.`, {
         ...(this.#error === undefined ? {} : { cause: this.#error }),

@@ -1,12 +1,12 @@
 import type { DeploymentHealth, VersionHealth } from '@keelson/core';
 import type { DeploymentStatus } from './deployment-host.ts';
 
-/** What a process says of a deployment to whoever rolls versions out; nothing while it is starting. */
+/** What a process says of a deployment to whoever rolls versions out; nothing while it starts or is stopped. */
 export function healthOf(
   { state, generation, versions, missing, error }: DeploymentStatus,
   reporter: string,
 ): DeploymentHealth | undefined {
-  if (state === 'STARTING') return undefined;
+  if (state === 'STARTING' || state === 'STOPPED') return undefined;
   const loaded = versions.map(({ versionId, replicas }): VersionHealth => {
     const count = (...states: readonly string[]): number =>
       replicas.filter((replica) => states.includes(replica.state)).length;

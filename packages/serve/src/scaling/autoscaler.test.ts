@@ -117,16 +117,13 @@ describe('the autoscaler', () => {
     expect(waiting.decisions[0]?.reason).toMatch(/p95 is 300 ms instead of 100/);
   });
 
-  test('requests a second, CPU and GPU memory may each ask for more', () => {
+  test('requests a second and CPU may each ask for more', () => {
     const rate = new Simulation({ ...config, targetRequestsPerSecond: 50 });
     rate.run(20_000, () => ({ outstanding: 1, requestsPerSecond: 400 }));
     expect(rate.replicas).toBe(8);
     const cpu = new Simulation({ ...config, targetCpuPercent: 50 }, { ready: 2 });
     cpu.run(250, () => ({ outstanding: 4, cpuPercent: 100 }));
     expect(cpu.replicas).toBe(4);
-    const gpu = new Simulation({ ...config, targetGpuMemoryPercent: 60 }, { ready: 2 });
-    gpu.run(250, () => ({ outstanding: 4, gpuMemoryPercent: 90 }));
-    expect(gpu.replicas).toBe(3);
   });
 
   test('goes to nothing when nobody asks, and back at the first request', () => {

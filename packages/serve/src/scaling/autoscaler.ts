@@ -18,8 +18,6 @@ export interface ScalingSample {
   readonly queueP95Ms?: number;
   /** Of all cores, 0 to 100. */
   readonly cpuPercent?: number;
-  /** Of the fullest device, 0 to 100. */
-  readonly gpuMemoryPercent?: number;
 }
 
 /** What to do, and why. */
@@ -90,8 +88,7 @@ export function decideScaling(
     byOutstanding(config, seen, current),
     byRate(config, seen),
     slow,
-    byShare('CPU', config.targetCpuPercent, sample.cpuPercent, current),
-    byShare('GPU memory', config.targetGpuMemoryPercent, sample.gpuMemoryPercent, current),
+    byCpu(config, sample, current),
   ].filter((demand) => demand !== undefined);
   const largest = demands.reduce((a, b) => (b.replicas > a.replicas ? b : a));
   if (isDormant(config, seen, sample)) {
@@ -254,18 +251,15 @@ function byLatency(
   return { replicas, reason };
 }
 
-function byShare(
-  what: string,
-  wanted: number | undefined,
-  percent: number | undefined,
+function byCpu(
+  { targetCpuPercent: wanted }: ScalingConfig,
+  { cpuPercent: percent }: ScalingSample,
   current: number,
 ): Demand | undefined {
   if (wanted === undefined || percent === undefined || current === 0) return undefined;
-  if (Math.abs(percent / wanted - 1) <= tolerance) {
-    return { replicas: current, reason: `${what} is at ${percent.toFixed(0)} %` };
-  }
-  const reason = `${what} is at ${percent.toFixed(0)} % instead of ${wanted}`;
-  return { replicas: Math.ceil((current * percent) / wanted - 1e-9), reason };
+  const isNear = Math.abs(percent / wanted - 1) <= tolerance;
+  const replicas = isNear ? current : Math.ceil((current * percent) / wanted - 1e-9);
+  return { replicas, reason: `CPU is at ${percent.toFixed(0)} % instead of ${wanted}` };
 }
 
 function isDormant(
