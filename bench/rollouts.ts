@@ -25,30 +25,38 @@ export async function benchRollouts(context: BenchContext): Promise<Row[]> {
   const alike = simulate('as good', nullCanary);
   const failing = simulate('failing', failingCanary);
   const turnedBack = alike.filter(({ action }) => action === 'rollback').length;
-  const share = clopperPearsonInterval({ successes: turnedBack, trials: count }, 0.05);
   const found = failing.filter(({ action }) => action === 'rollback');
   const requests = sorted(found.map(({ canaryRequests }) => canaryRequests));
+  const unended = alike.filter(({ action }) => action === 'fail').length;
   return [
     {
       name: `canaries as good as the baseline, turned back (of ${count})`,
       ...{ value: (100 * turnedBack) / count, unit: '%' },
-      spread: [100 * share.low, 100 * share.high],
+      spread: shareOf(turnedBack, count),
       goal: { most: 130 * alpha },
     },
     {
-      name: 'canaries as good as the baseline, not at their end',
-      ...{ value: alike.filter(({ action }) => action === 'fail').length, unit: '' },
+      name: 'canaries as good as the baseline, not at their end in time',
+      ...{ value: (100 * unended) / count, unit: '%' },
+      spread: shareOf(unended, count),
     },
     {
       name: 'errors 1 % → 20 %: canary requests until the rollback',
-      ...{ value: median(requests), unit: '' },
+      ...{ value: median(requests), unit: 'requests' },
       spread: [quantile(requests, 0.25), quantile(requests, 0.75)],
       goal: { most: 30 },
     },
     {
       name: 'errors 1 % → 20 %: canaries that were turned back',
       ...{ value: (100 * found.length) / count, unit: '%' },
+      spread: shareOf(found.length, count),
       goal: { least: 100 },
     },
   ];
+}
+
+/** The 95 % interval of a share, in percent. */
+function shareOf(successes: number, trials: number): readonly [low: number, high: number] {
+  const { low, high } = clopperPearsonInterval({ successes, trials }, 0.05);
+  return [100 * low, 100 * high];
 }
