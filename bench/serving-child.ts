@@ -10,7 +10,7 @@ import { InProcessRouter, JavaScriptRuntime, LocalServingSource, serve } from '@
 // A process of the benchmark with one server, so that its CPU time is that server's alone, and its compiled code too.
 
 /** What can be put under load; the name is the process's argument. */
-export type ServerName = 'echo' | 'thread' | 'none';
+export type ServerName = 'echo' | 'thread' | 'none' | 'together' | 'singly';
 
 /** What is measured without HTTP. */
 export interface Figures {
@@ -82,6 +82,50 @@ for (const width of widths) {
 
 const name = process.argv[2] as ServerName;
 
+const mlpWidths = [128, 512, 512, 10] as const;
+
+/** A small network as ONNX: what a call costs beside its rows is much of it. */
+async function addNetwork(): Promise<void> {
+  const { onnxModel } = await import('../packages/serve/src/testing/onnx-models.ts');
+  const weights = mlpWidths.slice(1).map((width, i) => {
+    const from = mlpWidths[i] as number;
+    const data = Float32Array.from({ length: from * width }, (_, at) => Math.sin(at) / from);
+    return { name: `w${i}`, shape: [from, width], data };
+  });
+  const model = onnxModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: [-1, mlpWidths[0]] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: [-1, mlpWidths[3]] }],
+    nodes: [
+      [['x', 'w0'], 'MatMul', ['a']],
+      [['a'], 'Relu', ['b']],
+      [['b', 'w1'], 'MatMul', ['c']],
+      [['c'], 'Relu', ['d']],
+      [['d', 'w2'], 'MatMul', ['y']],
+    ],
+    weights,
+  });
+  const place = await mkdtemp(join(directory, 'onnx-'));
+  await writeFile(join(place, 'model.onnx'), model);
+  source.putModel({
+    ...{ versionId: 'network', name: 'network', version: '1.0.0', format: 'ONNX' },
+    signature: {
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, mlpWidths[0]] }],
+      outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, mlpWidths[3]] }],
+    },
+    directory: place,
+  });
+  source.setRoute('network', {
+    ...{ generation: 1, environment: 'PRODUCTION' },
+    serving: { batching: { mode: name === 'singly' ? 'off' : 'adaptive' } },
+    route: {
+      deploymentId: 'network',
+      targets: [{ versionId: 'network', weightPercent: 100 }],
+      rules: [],
+      shadows: [],
+    },
+  });
+}
+
 function openEcho(): Server {
   return createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -111,6 +155,11 @@ async function openServer(): Promise<Opened> {
       return echo.close();
     };
     return { port: (echo.address() as AddressInfo).port, close };
+  }
+  if (name === 'together' || name === 'singly') {
+    await addNetwork();
+    const server = await serve(source, { deployments: ['network'], replicas: 1 });
+    return { port: server.port, close: () => server.close({ timeoutMs: 1000 }) };
   }
   const deployments = widths.map((width) => `width-${width}`);
   const server = await serve(source, { deployments, replicas: 1, isolation: name });

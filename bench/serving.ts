@@ -16,7 +16,15 @@ const sizes = {
   full: { rounds: 15, requests: 8_000, warmUp: 60_000, share: 1, figureRounds: 11 },
 };
 const connections = 10;
-const names = ['echo', 'thread', 'none'] as const satisfies readonly ServerName[];
+const names = [
+  'echo',
+  'thread',
+  'none',
+  'together',
+  'singly',
+] as const satisfies readonly ServerName[];
+const paths = ['echo', 'thread', 'none'] as const;
+const manyConnections = 32;
 
 /** A process with one server. */
 class ServerProcess {
@@ -49,11 +57,14 @@ export async function benchServing(context: BenchContext): Promise<Row[]> {
     echo: new ServerProcess('echo'),
     thread: new ServerProcess('thread'),
     none: new ServerProcess('none'),
+    together: new ServerProcess('together'),
+    singly: new ServerProcess('singly'),
   };
   try {
     return [
       ...(await comparePaths(context, servers, 4)),
       ...(await comparePaths(context, servers, 480)),
+      ...(await compareBatching(context, servers)),
       ...(await figureRows(context, servers.echo)),
     ];
   } finally {
@@ -71,7 +82,7 @@ async function comparePaths(
   const body = bodyOf(width);
   const what = `${body.length} B body`;
   const callers = new Map<ServerName, readonly HttpCaller[]>();
-  for (const name of names) {
+  for (const name of paths) {
     const port = await servers[name].ask<number>({ ask: 'port' });
     const open = (): HttpCaller => new HttpCaller(port, `/v2/models/width-${width}/infer`, body);
     callers.set(name, Array.from({ length: connections }, open));
@@ -80,7 +91,7 @@ async function comparePaths(
     Promise.all(
       (callers.get(name) ?? []).map((caller) => caller.run(Math.ceil(count / connections))),
     );
-  for (const name of names) {
+  for (const name of paths) {
     context.tell(`serving: warming up, ${what}, ${name}`);
     await load(name, width > 100 ? warmUp / 4 : warmUp);
   }
@@ -105,9 +116,55 @@ async function comparePaths(
   return [row('worker-thread replica', micros.thread), row('in-process replica', micros.none)];
 }
 
-function bodyOf(width: number): string {
+function bodyOf(width: number, datatype = 'FP64'): string {
   const data = Array.from({ length: width }, (_, i) => Math.sin(i + 1));
-  return JSON.stringify({ inputs: [{ name: 'x', shape: [1, width], datatype: 'FP64', data }] });
+  return JSON.stringify({ inputs: [{ name: 'x', shape: [1, width], datatype, data }] });
+}
+
+/** An ONNX network whose requests share calls, beside the same one called request by request. */
+async function compareBatching(context: BenchContext, servers: Servers): Promise<Row[]> {
+  const { rounds, requests, warmUp } = sizes[context.scale];
+  const body = bodyOf(128, 'FP32');
+  const ways = ['together', 'singly'] as const;
+  const callers = new Map<ServerName, readonly HttpCaller[]>();
+  for (const way of ways) {
+    const port = await servers[way].ask<number>({ ask: 'port' });
+    const open = (): HttpCaller => new HttpCaller(port, '/v2/models/network/infer', body);
+    callers.set(way, Array.from({ length: manyConnections }, open));
+  }
+  const load = async (way: ServerName, count: number, share: number): Promise<number> => {
+    const some = (callers.get(way) ?? []).slice(0, share);
+    const startedAt = performance.now();
+    await Promise.all(some.map((caller) => caller.run(Math.ceil(count / share))));
+    return performance.now() - startedAt;
+  };
+  for (const way of ways) {
+    context.tell(`serving: warming up, ONNX, ${way}`);
+    await load(way, warmUp / 4, manyConnections);
+  }
+  const rate = async (way: ServerName): Promise<number> =>
+    (1000 * requests) / (await load(way, requests, manyConnections));
+  const alone = async (way: ServerName): Promise<number> =>
+    (1000 * (await load(way, requests / 10, 1))) / (requests / 10);
+  const tell = (what: string) => (round: number) =>
+    context.tell(`serving: ONNX, ${what}, round ${round} of ${rounds}`);
+  const measures = (measure: (way: ServerName) => Promise<number>) => ({
+    together: () => measure('together'),
+    singly: () => measure('singly'),
+  });
+  const many = await inTurns(rounds, measures(rate), tell('32 connections'));
+  const one = await inTurns(rounds, measures(alone), tell('one connection'));
+  for (const caller of [...callers.values()].flat()) caller.close();
+  const baseline = (values: readonly number[]) => ({ name: 'each request a call', values });
+  return [
+    rowOf(
+      'ONNX 128-512-512-10, 32 connections, calls shared',
+      'requests/s',
+      many.together,
+      baseline(many.singly),
+    ),
+    rowOf('the same, one connection, a request', 'µs', one.together, baseline(one.singly)),
+  ];
 }
 
 /** What is measured without HTTP. */
