@@ -107,7 +107,7 @@ const mendable: readonly (readonly [
   [
     'a deployment with a rollout that is not there',
     () => w.spoil('deployment', w.world.deploymentId, { columns: { activeRolloutId: 'gone' } }),
-    /^deployment:.*: Its activeRolloutId gone is no rollout that is there\.$/,
+    /^deployment:.*: Its activeRolloutId gone is no rollout or ab_test that is there\.$/,
   ],
   [
     'a monitor of no deployment',
