@@ -34,6 +34,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // What is waited for comes when the machine gets to it; what must come soon says so itself.
+    expect: { poll: { timeout: 15_000 } },
     reporters: ['default', new CountReporter()],
   },
 });
