@@ -152,7 +152,7 @@ describe('definePipeline', () => {
       p.step('function', {}, () => ({ f: () => 1 }));
       // @ts-expect-error a map is no JSON
       p.step('map', {}, () => [new Map<string, number>()]);
-      // @ts-expect-error nobody knows what it is
+      // @ts-expect-error what is unknown may be no JSON
       p.step('unknown', {}, async () => JSON.parse('1') as unknown);
       p.step('nothing', {}, () => {});
       p.step('numbers', {}, () => [1, Number.NaN, { deep: [null, 'text', true] }]);
