@@ -5,7 +5,7 @@ import sys
 
 import httpx
 import numpy as np
-from checks import Checks, equal
+from checks import EXACT, Checks, equal
 from kserve import InferenceRESTClient, InferInput, InferRequest
 from kserve.inference_client import RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
@@ -14,15 +14,7 @@ echoes, every = (f"http://{address}" for address in sys.argv[1:3])
 checks = Checks()
 
 SAMPLES = {
-    "BOOL": np.array([[True, False], [False, True]]),
-    "UINT8": np.array([[0, 255], [1, 2]], dtype=np.uint8),
-    "UINT16": np.array([[0, 65535], [1, 2]], dtype=np.uint16),
-    "UINT32": np.array([[0, 2**32 - 1], [1, 2]], dtype=np.uint32),
-    "UINT64": np.array([[0, 2**64 - 1], [2**53 + 1, 2]], dtype=np.uint64),
-    "INT8": np.array([[-128, 127], [1, -2]], dtype=np.int8),
-    "INT16": np.array([[-32768, 32767], [1, -2]], dtype=np.int16),
-    "INT32": np.array([[-(2**31), 2**31 - 1], [1, -2]], dtype=np.int32),
-    "INT64": np.array([[-(2**63), 2**63 - 1], [2**53 + 1, -2]], dtype=np.int64),
+    **EXACT,
     "FP16": np.array([[1.5, -65504.0], [0.5, 2.0]], dtype=np.float16),
     "FP32": np.array([[1.5, -3.25e38], [0.5, 2.0]], dtype=np.float32),
     "FP64": np.array([[0.1, -1.7e308], [5e-324, 2.0]], dtype=np.float64),

@@ -6,22 +6,14 @@ import sys
 import ml_dtypes
 import numpy as np
 import tritonclient.http as http
-from checks import Checks, equal
+from checks import EXACT, Checks, equal
 from tritonclient.utils import InferenceServerException
 
 echoes, every = sys.argv[1:3]
 checks = Checks()
 
 SAMPLES = {
-    "BOOL": np.array([[True, False], [False, True]]),
-    "UINT8": np.array([[0, 255], [1, 2]], dtype=np.uint8),
-    "UINT16": np.array([[0, 65535], [1, 2]], dtype=np.uint16),
-    "UINT32": np.array([[0, 2**32 - 1], [1, 2]], dtype=np.uint32),
-    "UINT64": np.array([[0, 2**64 - 1], [2**53 + 1, 2]], dtype=np.uint64),
-    "INT8": np.array([[-128, 127], [1, -2]], dtype=np.int8),
-    "INT16": np.array([[-32768, 32767], [1, -2]], dtype=np.int16),
-    "INT32": np.array([[-(2**31), 2**31 - 1], [1, -2]], dtype=np.int32),
-    "INT64": np.array([[-(2**63), 2**63 - 1], [2**53 + 1, -2]], dtype=np.int64),
+    **EXACT,
     "FP16": np.array([[1.5, -65504.0], [np.inf, np.nan]], dtype=np.float16),
     "BF16": np.array([[1.5, -3.0e38], [0.0, 2.0]], dtype=ml_dtypes.bfloat16),
     "FP32": np.array([[1.5, -3.4e38], [-0.0, 1e-45], [np.nan, -np.inf]], dtype=np.float32),
