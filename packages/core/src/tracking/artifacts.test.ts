@@ -188,6 +188,32 @@ describe('logArtifact', () => {
     expect(event?.payload['artifactPaths']).toEqual([]);
   });
 
+  test('the same bytes logged again are what they are said to be last', async () => {
+    const { platform } = shared.fresh();
+    const { tracking } = platform;
+    const run = await tracking.startRun(quick);
+    const first = await run.logArtifact('a.bin', bytes('x'), { metadata: { seen: 'once' } });
+    // Nothing new is said: nothing is written.
+    expect(await run.logArtifact('a.bin', bytes('x'))).toEqual(first);
+    expect(await run.logArtifact('a.bin', bytes('x'), { metadata: { seen: 'once' } })).toEqual(
+      first,
+    );
+    const about = { type: 'MODEL', metadata: { ['__proto__']: 'twice' } } as const;
+    const again = await run.logArtifact('a.bin', bytes('x'), about);
+    expect(again).toMatchObject({ path: 'a.bin', sha256: first.sha256, type: 'MODEL' });
+    expect(await tracking.getArtifact(run.id, 'a.bin')).toEqual(again);
+    expect(Object.entries(again.metadata)).toEqual([['__proto__', 'twice']]);
+    expect((await tracking.listArtifacts(run.id)).artifacts).toEqual([again]);
+    // Ten at once that say different things: one of them is the last, and what it answered holds.
+    const raced = await Promise.all(
+      Array.from({ length: 10 }, (_, i) =>
+        run.logArtifact('a.bin', bytes('x'), { metadata: { i: String(i) } }),
+      ),
+    );
+    expect(raced).toContainEqual(await tracking.getArtifact(run.id, 'a.bin'));
+    expect((await tracking.listArtifacts(run.id)).artifacts).toHaveLength(1);
+  });
+
   test('paths, metadata and names of any text come back as they were', async () => {
     const { platform } = shared.fresh();
     const { tracking } = platform;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { checkOptions, signalOption } from '../check-options.ts';
 import type {
@@ -39,7 +40,10 @@ export interface Artifact {
   readonly createdAt: number;
 }
 
-/** How an artifact is logged. */
+/**
+ * How an artifact is logged. The same bytes are logged once; logged again with another type, media type or
+ * metadata, that is what they are from then on, and what is left out stays.
+ */
 export interface LogArtifactOptions {
   readonly type?: ArtifactType;
   readonly mimeType?: string;
@@ -180,8 +184,8 @@ export function createArtifacts(
       if (performance.now() - putAt > unguardedMs) await assertKept(runId, path, content);
       const run = await records.loggable(runId);
       const place = await findPlace(scope, { runId, path, sha256: content.sha256, onConflict });
-      if ('found' in place) return toArtifact(place.found);
       try {
+        if ('found' in place) return await describe(run, place.found, options);
         const artifact = await write(run, place, content, options);
         if (place.path !== path) {
           warn(
@@ -195,6 +199,23 @@ export function createArtifacts(
         if (!isKeelsonError(error, 'CONFLICT', 'STALE') || attempt === attempts) throw error;
       }
     }
+  }
+
+  /** Content that is there stays; said to be something else, it is logged anew in the place of what it was. */
+  async function describe(
+    run: StoredRecord,
+    there: StoredRecord,
+    said: LogArtifactOptions,
+  ): Promise<Artifact> {
+    const known = toArtifact(there);
+    const type = said.type ?? known.type;
+    const mimeType = said.mimeType ?? known.mimeType;
+    const about = said.metadata ?? known.metadata;
+    if (isDeepStrictEqual([type, mimeType, about], [known.type, known.mimeType, known.metadata])) {
+      return known;
+    }
+    const path = there.columns['livePath'] as string;
+    return write(run, { path, replaces: there }, known, { type, mimeType, metadata: about });
   }
 
   /** For a process that slept between content and record: nobody may have collected it meanwhile. */
