@@ -2,6 +2,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Files that take a minute or more, the longest first. */
 const long: readonly string[] = [
+  'packages/store-pg/test/pg-services.test.ts',
   'examples/10-lifecycle/lifecycle.test.ts',
   'packages/core/src/testing/artifact-store-suite.test.ts',
   'bench/bench.test.ts',

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { openTestPlatform } from '../../test/open-test-platform.ts';
+import { openTestPlatform, until } from '../../test/open-test-platform.ts';
 import { definePipeline } from './define-pipeline.ts';
 
 test('a fan-out of which an item fails has failed, once its other items have ended, and says which', async () => {
   const { platform } = await openTestPlatform({ pipelines: { concurrency: 3 } });
   const { pipelines } = platform;
-  const failed = Promise.withResolvers<void>();
+  const failureIsStored = Promise.withResolvers<void>();
   let broken = true;
   const pipeline = definePipeline('grid', { version: '1.0.0' }, (p) => {
     const list = p.step('list', {}, () => [0, 1, 2, 3, 4]);
@@ -14,12 +14,9 @@ test('a fan-out of which an item fails has failed, once its other items have end
       list,
       {},
       async ({ inputs: { item } }) => {
-        if (item === 1 && broken) {
-          failed.resolve();
-          throw new Error('it diverged');
-        }
+        if (item === 1 && broken) throw new Error('it diverged');
         // Still running while the other one fails.
-        if (item === 0) await failed.promise;
+        if (item === 0) await failureIsStored.promise;
         return item;
       },
       { maxParallel: 2 },
@@ -27,7 +24,12 @@ test('a fan-out of which an item fails has failed, once its other items have end
     return p.step('best', { fits }, ({ inputs }) => inputs.fits.length);
   });
   const { id } = await pipelines.start(pipeline);
-  const ended = await pipelines.wait(id);
+  const waited = pipelines.wait(id);
+  await until('the failure of an item', async () =>
+    (await pipelines.items(id, 'fit')).some(({ status }) => status === 'FAILED'),
+  );
+  failureIsStored.resolve();
+  const ended = await waited;
   expect(ended.status).toBe('FAILED');
   expect(ended.failure).toMatchObject({ step: 'fit', item: 1, message: 'it diverged' });
   const [, fit, best] = await pipelines.steps(id);

@@ -31,7 +31,7 @@ export interface RunBackend {
   setTags(runId: string, tags: Readonly<Record<string, string>>): Promise<void>;
   logDataset(runId: string, dataset: DatasetInput): Promise<string>;
   /** Told of each key that a handle logs for the first time. */
-  metricSeen(experimentId: string, key: string): void;
+  metricSeen(run: { readonly id: string; readonly experimentId: string }, key: string): void;
   /** Told of a metric that crosses a bound. Returns at once. */
   crossed(run: RunIdentity, crossing: Crossing, place: PointPlace): void;
   /** Told, once, of metrics that are logged after the end. Returns at once. */
@@ -261,7 +261,7 @@ export class ActiveRun {
     const { workspace } = this.#backend;
     const index = this.#backend.writer().seriesIndex({ workspace, owner: this.id, key });
     this.#series.set(key, index);
-    this.#backend.metricSeen(this.experimentId, key);
+    this.#backend.metricSeen(this, key);
     return index;
   }
 

@@ -4,8 +4,8 @@ import { type MetricName, OldNames } from './metric-name.ts';
 
 /** Looks at the names that metrics are logged under, beside the training, never in its way. */
 export interface MetricNameWatch {
-  /** A key that a run of an experiment logs for the first time in this process. */
-  seen(experimentId: string, key: string): void;
+  /** A key that a run logs, for the first time in this process and experiment. */
+  seen(run: { readonly id: string; readonly experimentId: string }, key: string): void;
 }
 
 const earlierRuns = 3;
@@ -32,7 +32,8 @@ export function createMetricNameWatch(
 ): MetricNameWatch {
   const seenKeys = new Map<string, Set<string>>();
   const experiments = new Map<string, Known>();
-  let waiting: { readonly experimentId: string; readonly key: string }[] = [];
+  let waiting: { readonly runId: string; readonly experimentId: string; readonly key: string }[] =
+    [];
 
   async function lookAtAll(): Promise<void> {
     const keys = waiting;
@@ -40,10 +41,10 @@ export function createMetricNameWatch(
     try {
       const names = await parts.names();
       const defined = new OldNames(names.flatMap((metric) => [metric.name, ...metric.aliases]));
-      for (const { experimentId, key } of keys) {
+      for (const { runId, experimentId, key } of keys) {
         const known: Known = experiments.get(experimentId) ?? { here: new OldNames() };
         experiments.set(experimentId, known);
-        known.before ??= keysOfEarlierRuns(experimentId);
+        known.before ??= keysOfEarlierRuns(experimentId, runId);
         lookAt(key, { defined, before: await known.before, here: known.here });
       }
     } catch (error) {
@@ -68,14 +69,17 @@ export function createMetricNameWatch(
     );
   }
 
-  async function keysOfEarlierRuns(experimentId: string): Promise<OldNames> {
+  /** Of the runs that ended last, without the one that is logging: it may have ended by now. */
+  async function keysOfEarlierRuns(experimentId: string, runId: string): Promise<OldNames> {
     const left = { from: 'column', name: 'experimentId' } as const;
     const { records } = await scope.metadata.query(scope.workspace, 'run', {
       where: { op: 'compare', left, cmp: '=', value: experimentId },
       orderBy: [{ by: { from: 'column', name: 'startedAt' }, direction: 'desc' }],
       limit: earlierRuns + 1,
     });
-    const ended = records.filter(({ columns }) => columns['status'] !== 'RUNNING');
+    const ended = records.filter(
+      ({ id, columns }) => id !== runId && columns['status'] !== 'RUNNING',
+    );
     const ids = ended.slice(0, earlierRuns).map((record) => record.id);
     if (ids.length === 0) return new OldNames();
     const summaries = await scope.series.summariesOf(scope.workspace, ids);
@@ -83,12 +87,12 @@ export function createMetricNameWatch(
   }
 
   return {
-    seen(experimentId, key) {
+    seen({ id: runId, experimentId }, key) {
       const keys = seenKeys.get(experimentId) ?? new Set();
       seenKeys.set(experimentId, keys);
       if (keys.size >= keysPerExperiment || keys.has(key)) return;
       keys.add(key);
-      waiting.push({ experimentId, key });
+      waiting.push({ runId, experimentId, key });
       if (waiting.length === 1) void Promise.resolve().then(lookAtAll);
     },
   };

@@ -5,6 +5,9 @@ import {
   sharePlatform,
   until,
 } from '../../test/open-test-platform.ts';
+import { openTestScope } from '../../test/open-test-scope.ts';
+import { platformKinds } from '../platform-kinds.ts';
+import { createMetricNameWatch } from './metric-name-watch.ts';
 
 const shared = sharePlatform();
 const quick = { experiment: 'e', environment: false } as const;
@@ -112,5 +115,23 @@ describe('a name that is nearly an old one', () => {
       ['recal_rate', 'recall_rate'],
       ['train_loss', 'trainLoss'],
     ]);
+  });
+
+  test('a run that has ended before anybody looked is no earlier run of itself', async () => {
+    const { platform, dir } = await openTestPlatform();
+    const { id, experimentId } = await platform.tracking.withRun(quick, async (run) => {
+      run.logMetrics({ trainLoss: 1, train_loss: 1 });
+      return run;
+    });
+    const test = await openTestScope({ kinds: platformKinds, dir });
+    const warnings: string[] = [];
+    const watch = createMetricNameWatch(test.scope, {
+      names: async () => [],
+      warn: (message) => void warnings.push(message),
+    });
+    for (const key of ['trainLoss', 'train_loss']) watch.seen({ id, experimentId }, key);
+    await until('a warning', () => warnings.length === 1);
+    expect(warnings[0]).toMatch(/^Metric "train_loss" is nearly "trainLoss"/);
+    await test[Symbol.asyncDispose]();
   });
 });

@@ -51,7 +51,7 @@ export interface RunStartingParts {
   readonly logging: RunLogging;
   readonly datasets: DatasetLog;
   readonly ending: RunEnding;
-  metricSeen(experimentId: string, key: string): void;
+  metricSeen(run: { readonly id: string; readonly experimentId: string }, key: string): void;
   report(runId: string): Promise<string>;
   /** For runs that do not say otherwise. */
   readonly systemMetrics?: SystemMetricsOption;
