@@ -1,6 +1,6 @@
 export { usualInputs } from './checks/input-check.ts';
 export { type GoldenRequest, goldenRequest } from './golden-request.ts';
-export type { DeploymentStatus } from './hosting/deployment-host.ts';
+export type { DeploymentStatus } from './hosting/deployment-status.ts';
 export { LocalServingSource } from './hosting/local-source.ts';
 export { labelOutput, probabilitiesOutput } from './hosting/prediction-rows.ts';
 export { openServing, type Serving } from './hosting/serving.ts';

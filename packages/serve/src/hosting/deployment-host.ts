@@ -1,32 +1,15 @@
-import {
-  addSpan,
-  type Clock,
-  describeSpan,
-  inSpan,
-  isKeelsonError,
-  type Json,
-  KeelsonError,
-  type Logger,
-  type PredictionRow,
-  type Route,
-  type ScalingConfig,
-  type Tensor,
-} from '@keelson/core';
-import type { BatchCounts } from '../batching/batch-counter.ts';
-import type { ResultCacheCounts } from '../caching/result-cache.ts';
-import { type Finding, namesOfRow } from '../checks/finding.ts';
+import { type Clock, KeelsonError, type Logger, type Route } from '@keelson/core';
 import { FindingCounts } from '../checks/finding-counts.ts';
-import { type InferRequest, modelParameters } from '../protocol/infer-request.ts';
-import { refusal, statusOf } from '../protocol/refusal.ts';
-import type { CheckedInputs } from '../protocol/signature-check.ts';
-import type { JobAnswer } from '../replicas/job.ts';
-import type { PredictOptions } from '../replicas/job-dispatcher.ts';
-import type { ReplicaPool, ReplicaStatus } from '../replicas/replica-pool.ts';
-import type { InProcessRouter, RoutedRequest } from '../routing/in-process-router.ts';
+import type { InProcessRouter } from '../routing/in-process-router.ts';
 import type { ServedRoute, ServingSource } from '../serving-source.ts';
+import { type ChosenVersion, DeploymentInference } from './deployment-inference.ts';
+import type { DeploymentStatus } from './deployment-status.ts';
+import type { InferCall, InferResult } from './infer-call.ts';
 import { InferenceCounts } from './inference-counts.ts';
+import { LoadFollower } from './load-follower.ts';
 import { type LoadedVersion, type ReplicaSettings, settingsKey } from './loaded-version.ts';
-import { type ShadowCounts, ShadowLane } from './shadow-lane.ts';
+import { PredictionLog } from './prediction-log.ts';
+import { ShadowLane } from './shadow-lane.ts';
 import { asKeelsonError, VersionShelf } from './version-shelf.ts';
 
 /** What a host is made of. */
@@ -42,61 +25,6 @@ export interface DeploymentHostOptions {
   readonly logger: Logger | undefined;
 }
 
-/** One inference request as the host gets it. */
-export interface InferCall extends RoutedRequest {
-  readonly request: InferRequest;
-  /** Version number or id that the caller insists on. */
-  readonly version: string | undefined;
-  readonly timeoutMs: number;
-  /** `performance.now()` when the request came in. */
-  readonly startedAt: number;
-  /** The request's time for monitoring. */
-  readonly at: number;
-  readonly correlationId: string | undefined;
-  readonly isGone: () => boolean;
-  /** Told the number of the version that is asked. */
-  readonly chosen?: (version: string) => void;
-}
-
-/** What the caller gets. */
-export interface InferResult {
-  readonly version: LoadedVersion;
-  readonly outputs: readonly Tensor[];
-  readonly answer: JobAnswer;
-  /** What answer checks have to say; undefined where they have nothing. */
-  readonly findings: readonly Finding[] | undefined;
-}
-
-/** How a deployment is doing in this process. */
-export interface DeploymentStatus {
-  readonly deployment: string;
-  readonly environment: string | undefined;
-  /** `DEGRADED`: it answers, but not as its newest route wants. `FAILED`: it does not answer. `STOPPED`: nor is it meant to. */
-  readonly state: 'STARTING' | 'HEALTHY' | 'DEGRADED' | 'FAILED' | 'STOPPED';
-  /** Of the route in force. */
-  readonly generation: number | undefined;
-  readonly versions: readonly {
-    readonly versionId: string;
-    readonly version: string;
-    readonly replicas: readonly ReplicaStatus[];
-    /** How many there are meant to be. */
-    readonly wanted: number;
-    readonly queued: number;
-    readonly crashes: number;
-    /** What came of sharing calls; undefined where each request is a call of its own. */
-    readonly batches: BatchCounts | undefined;
-    /** Undefined without a cache. */
-    readonly cache: ResultCacheCounts | undefined;
-  }[];
-  /** Versions that the newest route names and that are not loaded here. */
-  readonly missing: readonly string[];
-  /** Why the newest route is not, or not wholly, in force. */
-  readonly error: KeelsonError | undefined;
-  readonly shadows: ShadowCounts;
-}
-
-const scaleEveryMs = 250;
-
 /**
  * One deployment in this process: follows its route, holds the replicas of the versions that the route names, and
  * answers requests. A new version is loaded and warmed beside the old; then the route is swapped in one step, and
@@ -111,7 +39,8 @@ export class DeploymentHost {
   readonly #options: DeploymentHostOptions;
   readonly #versions: VersionShelf;
   readonly #shadows: ShadowLane;
-  #scaleTimer: NodeJS.Timeout | undefined;
+  readonly #inference: DeploymentInference;
+  readonly #follower: LoadFollower;
   #closed = false;
   #wanted: ServedRoute | undefined;
   #inForce: ServedRoute | undefined;
@@ -130,6 +59,15 @@ export class DeploymentHost {
       { maxWaiting: options.maxShadows, concurrency: Math.max(1, options.replicas.replicas) * 4 },
       () => [...this.#versions.values()].some(({ pool }) => pool.queued > 0),
     );
+    const { source, router, clock } = options;
+    this.#follower = new LoadFollower({ ...options, versions: this.#versions });
+    this.#inference = new DeploymentInference({
+      ...{ versions: this.#versions, shadows: this.#shadows, router, clock, sink: source.sink },
+      ...{ counts: this.counts, findings: this.findings },
+      choose: (call) => this.#choose(call),
+      fallback: () => this.#inForce?.route.fallbackVersionId,
+      log: new PredictionLog(source.sink, () => this.#inForce?.route.sticky),
+    });
   }
 
   /** Known once a route is in force. */
@@ -258,57 +196,8 @@ export class DeploymentHost {
   }
 
   /** Answers one request; rejects with the errors of the router, the signature and the replicas. */
-  async infer(call: InferCall): Promise<InferResult> {
-    const full = this.#options.source.sink.full?.();
-    if (full !== undefined) throw refusal(429, 'EXHAUSTED', full.message);
-    const { version, shadows, deploymentId } = this.#choose(call);
-    call.chosen?.(version.model.version);
-    version.check.checkOutputs(call.request.outputs);
-    const checked = version.check.check(call.request.inputs);
-    const { versionId } = version.model;
-    const latency = (): number => performance.now() - call.startedAt;
-    let findings: readonly Finding[] | undefined;
-    let fallback: string | undefined;
-    let answer: JobAnswer;
-    try {
-      const attributes = { 'keelson.model.version': version.model.version };
-      answer = await inSpan('predict', { attributes }, async () => {
-        const given = await predict(version, checked, {
-          timeoutMs: call.timeoutMs - latency(),
-          parameters: modelParameters(call.request),
-          isGone: call.isGone,
-        });
-        tellTimes(given, checked.rowCount);
-        return given;
-      });
-      findings = this.#look(version, checked, answer);
-      fallback = findings && this.#fallbackFor(version, findings);
-      if (findings !== undefined && fallback === undefined) version.answers.enforce(findings);
-    } catch (error) {
-      const failed = statusOf(error) >= 500;
-      // What checks have withheld the version has answered, if not as it should.
-      if (failed || findings !== undefined) {
-        const latencyMs = latency();
-        this.#options.router.record(deploymentId, versionId, latencyMs, failed);
-        if (failed) this.counts.failed(version.model.version, latencyMs);
-        if (isKeelsonError(error, 'FAILED', 'TIMEOUT', 'INTERNAL')) {
-          const facts = { deploymentId, role: 'primary', latencyMs, error, findings } as const;
-          this.#log(version, call, checked, facts);
-        }
-      }
-      throw error;
-    }
-    const latencyMs = latency();
-    this.#options.router.record(deploymentId, versionId, latencyMs, false);
-    const now = this.#options.clock.now();
-    this.counts.answered(version.model.version, now, checked.rowCount, latencyMs, answer);
-    version.meter.record(latencyMs, answer.queueMs);
-    // An answer that the caller never sees is like a shadow's.
-    const role = fallback === undefined ? 'primary' : 'shadow';
-    this.#log(version, call, checked, { deploymentId, role, latencyMs, answer, findings });
-    for (const shadow of shadows) this.#shadow(deploymentId, shadow, call);
-    if (fallback !== undefined) return this.infer({ ...call, version: fallback });
-    return { version, outputs: answer.outputs, answer, findings };
+  infer(call: InferCall): Promise<InferResult> {
+    return this.#inference.infer(call);
   }
 
   /** Resolves when no shadow waits or runs, at the latest after `timeoutMs`. */
@@ -319,7 +208,7 @@ export class DeploymentHost {
   /** Finishes requests and shadows (within `timeoutMs`), then stops all replicas. */
   async close(timeoutMs: number): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#scaleTimer);
+    this.#follower.stop();
     await this.#shadows.settled(timeoutMs);
     this.#shadows.close();
     await this.#versions.close(timeoutMs);
@@ -342,11 +231,7 @@ export class DeploymentHost {
     return isWhole && allLive && this.#error === undefined ? 'HEALTHY' : 'DEGRADED';
   }
 
-  #choose(call: InferCall): {
-    version: LoadedVersion;
-    shadows: readonly string[];
-    deploymentId: string;
-  } {
+  #choose(call: InferCall): ChosenVersion {
     if (this.#unloaded)
       throw new KeelsonError('UNAVAILABLE', `Deployment ${this.deployment} is unloaded here.`);
     if (this.#stopped) {
@@ -372,91 +257,6 @@ export class DeploymentHost {
     return { version: this.#versions.get(versionId) as LoadedVersion, shadows, deploymentId };
   }
 
-  /** What answer checks have to say, which is counted. */
-  #look(
-    version: LoadedVersion,
-    { inputs, rowCount }: CheckedInputs,
-    { outputs }: JobAnswer,
-  ): readonly Finding[] | undefined {
-    const findings = version.answers.look(inputs, outputs, rowCount);
-    if (findings !== undefined) this.findings.note(version.model.version, findings, rowCount);
-    return findings;
-  }
-
-  /** The version that is to answer instead of one that is not confident enough. */
-  #fallbackFor(
-    { model, answers }: LoadedVersion,
-    findings: readonly Finding[],
-  ): string | undefined {
-    const id = this.#inForce?.route.fallbackVersionId;
-    if (id === undefined || id === model.versionId || !answers.wantsFallback(findings))
-      return undefined;
-    return (this.#versions.get(id)?.pool.liveCount ?? 0) > 0 ? id : undefined;
-  }
-
-  #shadow(deploymentId: string, versionId: string, call: InferCall): void {
-    this.#shadows.offer(async () => {
-      const version = this.#versions.get(versionId);
-      if (version === undefined)
-        throw new KeelsonError('UNAVAILABLE', 'The shadow version is not loaded.');
-      const checked = version.check.check(call.request.inputs);
-      const startedAt = performance.now();
-      const facts = (): { deploymentId: string; role: 'shadow'; latencyMs: number } => ({
-        deploymentId,
-        role: 'shadow',
-        latencyMs: performance.now() - startedAt,
-      });
-      try {
-        const answer = await version.pool.predict(checked.inputs, checked.rowCount, {
-          timeoutMs: call.timeoutMs,
-          parameters: modelParameters(call.request),
-        });
-        const findings = this.#look(version, checked, answer);
-        this.#log(version, call, checked, { ...facts(), answer, findings });
-      } catch (error) {
-        // What befell the copy on its way (overload, removal) says nothing about the version.
-        if (isKeelsonError(error, 'FAILED', 'TIMEOUT')) {
-          this.#log(version, call, checked, { ...facts(), error });
-        }
-        throw error;
-      }
-    });
-  }
-
-  #log(
-    version: LoadedVersion,
-    call: InferCall,
-    checked: CheckedInputs,
-    result: Pick<PredictionRow, 'deploymentId' | 'role' | 'latencyMs'> & {
-      readonly answer?: JobAnswer;
-      readonly error?: unknown;
-      readonly findings?: readonly Finding[] | undefined;
-    },
-  ): void {
-    const { answer, error, findings, ...facts } = result;
-    const sticky = this.#inForce?.route.sticky;
-    const key = sticky === undefined ? undefined : call.header(sticky.header.toLowerCase());
-    const rows = version.rows.rows(
-      {
-        ...facts,
-        versionId: version.model.versionId,
-        requestId: call.requestId,
-        at: call.at,
-        ...(key === undefined ? {} : { key }),
-        ...(answer === undefined
-          ? { error: error instanceof Error ? error.message : String(error) }
-          : { queueMs: answer.queueMs, inferenceMs: answer.inferenceMs, replica: answer.replica }),
-        ...(call.correlationId === undefined ? {} : { correlationId: call.correlationId }),
-      },
-      checked.inputs,
-      checked.rowCount,
-      answer?.outputs,
-    );
-    const { sink } = this.#options.source;
-    if (findings === undefined) for (const row of rows) sink.record(row);
-    else for (const [i, row] of rows.entries()) sink.record(flagged(row, namesOfRow(findings, i)));
-  }
-
   async #bringIntoForce(served: ServedRoute): Promise<void> {
     const ids = versionsOf(served.route);
     const settings = this.#settingsOf(served);
@@ -472,7 +272,7 @@ export class DeploymentHost {
     if (failed === undefined || this.#isBetterThanNothing(served.route)) {
       this.#options.router.applyNow({ generation: served.generation, route: served.route });
       this.#inForce = served;
-      this.#scale(served, settings);
+      this.#follower.follow(served.scaling, settings.replicas);
     }
     if (this.#error !== undefined) this.#report(served, this.#error);
     this.#retireUnnamed();
@@ -508,41 +308,6 @@ export class DeploymentHost {
     return JSON.stringify([settingsKey(settings), settings.replicas, served.scaling]);
   }
 
-  /** As many replicas as are declared, or as the load asks for from now on. */
-  #scale({ scaling }: ServedRoute, { replicas }: ReplicaSettings): void {
-    clearInterval(this.#scaleTimer);
-    if (scaling === undefined) {
-      for (const { pool } of this.#versions.values()) {
-        if (pool.wanted !== replicas && pool.isScalable) this.#resize(pool, replicas);
-      }
-      return;
-    }
-    this.#scaleTimer = setInterval(() => this.#followLoad(scaling), scaleEveryMs).unref();
-  }
-
-  #resize(pool: ReplicaPool, replicas: number): void {
-    pool.resize(replicas).catch((error: unknown) => {
-      const { deployment } = this;
-      this.#options.logger?.error({ deployment, error }, 'A replica could not be started.');
-    });
-  }
-
-  #followLoad(scaling: ScalingConfig): void {
-    for (const { model, pool, scaler } of this.#versions.values()) {
-      const change = pool.isScalable ? scaler.tick(scaling) : undefined;
-      if (change === undefined) continue;
-      const { oldReplicas, replicas: newReplicas, reason } = change;
-      const { source, logger } = this.#options;
-      const { deployment } = this;
-      const facts = { deployment, version: model.version, oldReplicas, newReplicas, reason };
-      logger?.info(facts, 'Replicas follow the load.');
-      const why = `${model.version}: ${reason}`;
-      source.scaled?.(deployment, { oldReplicas, newReplicas, reason: why }).catch((error) => {
-        logger?.warn({ deployment, error }, 'That replicas follow the load could not be told.');
-      });
-    }
-  }
-
   #report(served: ServedRoute, error: KeelsonError): void {
     this.#options.logger?.error(
       {
@@ -564,35 +329,6 @@ export class DeploymentHost {
     );
     this.#versions.keepOnly(named);
   }
-}
-
-function predict(
-  { pool, cache }: LoadedVersion,
-  { inputs, rowCount }: CheckedInputs,
-  options: PredictOptions & { readonly parameters: Readonly<Record<string, Json>> },
-): Promise<JobAnswer> {
-  const run = (): Promise<JobAnswer> => pool.predict(inputs, rowCount, options);
-  return cache === undefined ? run() : cache.predict({ inputs, ...options }, run);
-}
-
-/** Queue, batch and model in the span of a prediction. */
-function tellTimes(
-  { replica, attempts, batchRows, queueMs, inferenceMs }: JobAnswer,
-  rows: number,
-): void {
-  const batch = { 'keelson.batch_rows': batchRows };
-  describeSpan({
-    ...{ 'keelson.replica': replica, 'keelson.attempts': attempts, 'keelson.rows': rows, ...batch },
-    ...{ 'keelson.queue_ms': queueMs, 'keelson.inference_ms': inferenceMs },
-  });
-  const to = performance.timeOrigin + performance.now();
-  const begun = to - inferenceMs;
-  addSpan('queue', { from: begun - queueMs, to: begun });
-  addSpan('model', { from: begun, to }, batch);
-}
-
-function flagged(row: PredictionRow, flags: readonly string[]): PredictionRow {
-  return flags.length === 0 ? row : { ...row, flags };
 }
 
 function versionsOf(route: Route): string[] {

@@ -1,5 +1,5 @@
 import type { DeploymentHealth, VersionHealth } from '@keelson/core';
-import type { DeploymentStatus } from './deployment-host.ts';
+import type { DeploymentStatus } from './deployment-status.ts';
 
 /** What a process says of a deployment to whoever rolls versions out; nothing while it starts or is stopped. */
 export function healthOf(

@@ -13,7 +13,8 @@ import { webHandler } from '../http/web-face.ts';
 import { type Servable, sourceOf } from '../platform-source.ts';
 import { InProcessRouter } from '../routing/in-process-router.ts';
 import type { ServingSource } from '../serving-source.ts';
-import { DeploymentHost, type DeploymentStatus } from './deployment-host.ts';
+import { DeploymentHost } from './deployment-host.ts';
+import type { DeploymentStatus } from './deployment-status.ts';
 import { healthOf } from './health-report.ts';
 import type { ReplicaSettings } from './loaded-version.ts';
 import {

@@ -1,5 +1,5 @@
 import { parametersOf } from '../checks/finding.ts';
-import type { InferResult } from '../hosting/deployment-host.ts';
+import type { InferResult } from '../hosting/infer-call.ts';
 import { encodeInferAnswer } from '../protocol/infer-answer.ts';
 import type { InferRequest } from '../protocol/infer-request.ts';
 import type { JobAnswer } from '../replicas/job.ts';

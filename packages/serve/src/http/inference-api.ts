@@ -9,7 +9,8 @@ import {
   withCorrelation,
 } from '@keelson/core';
 import { namesOf } from '../checks/finding.ts';
-import type { DeploymentHost, InferCall } from '../hosting/deployment-host.ts';
+import type { DeploymentHost } from '../hosting/deployment-host.ts';
+import type { InferCall } from '../hosting/infer-call.ts';
 import { openApiDocument } from '../openapi/openapi-document.ts';
 import { describeValue } from '../protocol/elements.ts';
 import { decodeInferRequest, type InferRequest } from '../protocol/infer-request.ts';
