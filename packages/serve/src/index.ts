@@ -13,6 +13,7 @@ export {
   platformSource,
   type Servable,
 } from './platform-source.ts';
+export { RemoteRuntime, type RemoteRuntimeName } from './remote/remote-runtime.ts';
 export type { ReplicaStatus } from './replicas/replica-pool.ts';
 export {
   InProcessRouter,

@@ -1,7 +1,10 @@
 import type { ModelSignature, RuntimeConfig } from '@keelson/core';
+import { modelRuntimeSuite, runCase } from '@keelson/core/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { RemoteRuntime } from '../src/remote/remote-runtime.ts';
 import { type InferenceServer, serve } from '../src/serve.ts';
 import { ServingBed } from '../src/testing/serving-bed.ts';
+import { remoteBackends, remoteHarness } from './remote-doubles.ts';
 import { type Answering, StandInServer } from './stand-in-server.ts';
 
 const two: ModelSignature = {
@@ -343,5 +346,23 @@ test.each([
   await expect(front(one, runtime as never, () => ({}))).rejects.toMatchObject({
     code: 'INVALID',
     message: expect.stringMatching(message),
+  });
+});
+
+describe.each(remoteBackends)('the runtime %s keeps the promises of ModelRuntime:', (backend) => {
+  for (const suiteCase of modelRuntimeSuite.cases) {
+    test(suiteCase.name, () => runCase(suiteCase, () => remoteHarness(backend)));
+  }
+});
+
+test('a remote runtime takes an endpoint, and the name of the model there', async () => {
+  const runtime = new RemoteRuntime('torchserve');
+  await expect(runtime.load({ directory: '/m' }, one, {})).rejects.toMatchObject({
+    code: 'UNSUPPORTED',
+  });
+  const nameless = runtime.load({ endpoint: stand.url }, one, {});
+  await expect(nameless).rejects.toMatchObject({
+    code: 'INVALID',
+    message: expect.stringMatching(/^Config "model"/),
   });
 });

@@ -1,7 +1,6 @@
 import { KeelsonError, type Tensor } from '@keelson/core';
-import { elementTexts } from '../protocol/json-tensors.ts';
 import { tensorsOfJson } from './answer-values.ts';
-import { nestedText, rowTexts } from './json-inputs.ts';
+import { nestedText, plainTexts, rowTexts } from './json-inputs.ts';
 import type { RemoteAnswer, RemoteCall } from './remote-http.ts';
 import type { AskServer, RemoteModel, RemoteProtocol, RemoteRequest } from './remote-protocol.ts';
 import { columnOf } from './torchserve-protocol.ts';
@@ -66,7 +65,7 @@ export class MlflowProtocol implements RemoteProtocol {
     const specs = this.#model.signature.inputs;
     const names = specs.flatMap(({ name, columns }) => columns ?? [name]);
     const columns = inputs.map((tensor) => ({
-      texts: elementTexts(tensor),
+      texts: plainTexts(tensor),
       width: rowSize(tensor.shape),
     }));
     const rows = Array.from({ length: rowCount }, (_, row) => {
@@ -74,7 +73,7 @@ export class MlflowProtocol implements RemoteProtocol {
         texts.slice(row * width, (row + 1) * width),
       );
       // Pandas reads a missing number as such.
-      return `[${cells.map((cell) => (cell === '"NaN"' ? 'null' : cell)).join(',')}]`;
+      return `[${cells.map((cell) => (cell === 'NaN' ? 'null' : cell)).join(',')}]`;
     });
     return `"dataframe_split":{"columns":${JSON.stringify(names)},"data":[${rows.join(',')}]}`;
   }

@@ -140,16 +140,36 @@ function assertKnown(
   spec: TensorSpec,
   known: readonly unknown[],
 ): void {
-  const all = known as readonly { readonly name?: unknown; readonly datatype?: unknown }[];
+  const all = known as readonly KnownTensor[];
   const there = all.find(({ name }) => name === spec.name);
   if (there === undefined && all.length === 1 && side === 'outputs') return;
-  if (there?.datatype === spec.datatype || (there !== undefined && side === 'outputs')) return;
-  const found =
-    there === undefined
-      ? `only ${all.map(({ name }) => JSON.stringify(name)).join(', ')}`
-      : `it as ${String(there.datatype)}`;
+  const hasType = there !== undefined && (side === 'outputs' || there.datatype === spec.datatype);
+  const fits = there !== undefined && fitsShape(spec, there.shape);
+  if (hasType && fits) return;
+  const [wanted, found] = hasType
+    ? [`[${spec.shape}] for`, `it as [${String(there.shape)}]`]
+    : [spec.datatype, there === undefined ? onlyOthers(all) : `it as ${String(there.datatype)}`];
   throw new KeelsonError(
     'INVALID',
-    `The signature has ${spec.datatype} ${JSON.stringify(spec.name)} among its ${side}; model ${model} of the inference server has ${found}.`,
+    `The signature has ${wanted} ${JSON.stringify(spec.name)} among its ${side}; model ${model} of the inference server has ${found}.`,
   );
+}
+
+interface KnownTensor {
+  readonly name?: unknown;
+  readonly datatype?: unknown;
+  readonly shape?: unknown;
+}
+
+function onlyOthers(all: readonly KnownTensor[]): string {
+  return `only ${all.map(({ name }) => JSON.stringify(name)).join(', ')}`;
+}
+
+/** Whether no size contradicts the other's; servers differ in how many dimensions they tell of. */
+function fitsShape({ shape }: TensorSpec, known: unknown): boolean {
+  if (!Array.isArray(known) || known.length !== shape.length) return true;
+  return shape.every((size, i) => {
+    const there = Number(known[i]);
+    return size === there || size < 0 || !(there >= 0);
+  });
 }
