@@ -4,8 +4,8 @@ import { ModelFault } from './model-fault.ts';
 /** A tensor as a model's file declares it. */
 export interface DeclaredTensor {
   readonly name: string;
-  /** As the file's runtime calls it. */
-  readonly type: string;
+  /** As the file's runtime calls it; undefined where the file does not say. */
+  readonly type: string | undefined;
   /** −1 is a free size; undefined where the file does not say. */
   readonly shape: readonly number[] | undefined;
 }
@@ -28,10 +28,10 @@ export function assertDeclared(
       `The signature contradicts ${file}: ${side} "${spec.name}" ${what}.`,
     );
   };
-  if (typeOfDatatype === undefined || typeOfDatatype !== declared.type) {
-    refuse(`has the datatype ${spec.datatype}, and the file says ${declared.type}`);
+  const { shape, type = typeOfDatatype } = declared;
+  if (typeOfDatatype === undefined || typeOfDatatype !== type) {
+    refuse(`has the datatype ${spec.datatype}, and the file says ${type ?? 'nothing of it'}`);
   }
-  const { shape } = declared;
   if (shape === undefined || spec.unranked) return;
   const fits =
     shape.length === spec.shape.length &&

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ModelSignature, Tensor } from '@keelson/core';
+import type { LoadedModel, ModelSignature, Tensor } from '@keelson/core';
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { suiteModels } from '../testing/runtime-models.ts';
@@ -159,4 +159,104 @@ describe('TensorFlow.js', () => {
     });
     await model.unload();
   });
+
+  describe('graphs whose control flow depends on values', () => {
+    const signature: ModelSignature = {
+      inputs: ['x', 'limit'].map((name) => ({ name, datatype: 'FP32', shape: [-1, 2] })),
+      outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }],
+    };
+    const ask = (model: LoadedModel, ...values: number[]) =>
+      model.predict({ inputs: [numbers('x', ...values), numbers('limit', 100, 100)] }, {});
+
+    test.each(['none', 'thread', 'process'] as const)(
+      'are awaited, each call getting its own answer, isolation %s',
+      async (isolation) => {
+        const { directory } = await bed.addModel('loop', { 'model.json': loopModel() });
+        const model = await new TfjsRuntime(isolation).load({ directory }, signature, {});
+        const answers = await Promise.all([
+          ask(model, 1, 2),
+          ask(model, 200, 300),
+          ask(model, 7, 7),
+        ]);
+        expect(answers).toEqual([
+          [numbers('y', 128, 256)],
+          [numbers('y', 200, 300)],
+          [numbers('y', 112, 112)],
+        ]);
+        await model.unload();
+      },
+    );
+
+    test('leave no tensor behind, and refuse a datatype that only the signature of the graph tells', async () => {
+      const before = tf.memory().numTensors;
+      const { directory } = await bed.addModel('loop', { 'model.json': loopModel() });
+      const model = await new TfjsRuntime('none').load({ directory }, signature, {});
+      const loaded = tf.memory().numTensors;
+      for (let i = 1; i < 20; i += 1) await ask(model, i, i);
+      expect(tf.memory().numTensors).toBe(loaded);
+      await model.unload();
+      expect(tf.memory().numTensors).toBe(before);
+      const outputs = [{ name: 'y', datatype: 'INT32', shape: [-1, 2] }] as const;
+      const wrong = new TfjsRuntime('none').load({ directory }, { ...signature, outputs }, {});
+      await expect(wrong).rejects.toMatchObject({
+        code: 'INVALID',
+        message: expect.stringMatching(/"y" has the datatype INT32, and the file says float32/),
+      });
+    });
+  });
 });
+
+/** A graph model with a loop over functions, as TensorFlow 2 writes `tf.while_loop`: doubles `x` until it is not below `limit`. */
+function loopModel(): string {
+  const float = { type: 'DT_FLOAT' };
+  const shape = { dim: [{ size: '-1' }, { size: '2' }] };
+  const T = { attr: { T: float } };
+  const tensor = (name: string) => ({ name: `${name}:0`, dtype: 'DT_FLOAT', tensorShape: shape });
+  const placeholder = (name: string) => ({
+    ...{ name, op: 'Placeholder' },
+    attr: { dtype: float, shape: { shape } },
+  });
+  const inputArg = ['v', 'l'].map((name) => ({ name, ...float }));
+  const functions = [
+    {
+      signature: { name: 'below', inputArg, outputArg: [{ name: 'is', type: 'DT_BOOL' }] },
+      nodeDef: [{ name: 'less', op: 'Less', input: ['v', 'l'], ...T }],
+      ret: { is: 'less:z:0' },
+    },
+    {
+      signature: {
+        ...{ name: 'double', inputArg },
+        outputArg: ['doubled', 'kept'].map((name) => ({ name, ...float })),
+      },
+      nodeDef: [
+        { name: 'sum', op: 'AddV2', input: ['v', 'v'], ...T },
+        { name: 'same', op: 'Identity', input: ['l'], ...T },
+      ],
+      ret: { doubled: 'sum:z:0', kept: 'same:output:0' },
+    },
+  ];
+  const loop = {
+    cond: { func: { name: 'below' } },
+    body: { func: { name: 'double' } },
+    T: { list: { type: ['DT_FLOAT', 'DT_FLOAT'] } },
+  };
+  return JSON.stringify({
+    ...{ format: 'graph-model', generatedBy: '2.15.0' },
+    convertedBy: 'TensorFlow.js Converter v4.22.0',
+    signature: {
+      inputs: { x: tensor('x'), limit: tensor('limit') },
+      outputs: { y: tensor('y') },
+    },
+    modelTopology: {
+      node: [
+        placeholder('x'),
+        placeholder('limit'),
+        { name: 'loop', op: 'StatelessWhile', input: ['x', 'limit'], attr: loop },
+        { name: 'y', op: 'Identity', input: ['loop'], ...T },
+      ],
+      library: { function: functions },
+      versions: { producer: 1 },
+    },
+    weightsManifest: [],
+  });
+}

@@ -27,6 +27,15 @@ const types: Readonly<Partial<Record<Datatype, TfType>>> = {
   BYTES: 'string',
 };
 
+/** By what a graph's signature calls them. */
+const graphTypes: Readonly<Record<string, TfType>> = {
+  DT_BOOL: 'bool',
+  DT_FLOAT: 'float32',
+  DT_INT32: 'int32',
+  DT_INT64: 'int32',
+  DT_STRING: 'string',
+};
+
 /** One model of TF.js, layers or graph, behind names. */
 interface NamedModel {
   readonly inputs: readonly DeclaredTensor[];
@@ -102,19 +111,29 @@ async function loadGraph(tf: Tfjs, files: TfjsFiles): Promise<NamedModel> {
   const model: GraphModel = await tf.loadGraphModel(files.handler);
   const declared = files.graphSignature;
   const side = (
-    nodes: readonly { name: string; dtype: string; shape?: readonly number[] | undefined }[],
+    nodes: readonly {
+      name: string;
+      // Of the node's operator: several, such as Identity, say nothing.
+      dtype: string | undefined;
+      shape?: readonly number[] | undefined;
+    }[],
     named: JsonObject | undefined,
   ): readonly DeclaredTensor[] => {
-    const plain = (node: (typeof nodes)[number], name: string): DeclaredTensor => ({
+    const plain = (
+      node: (typeof nodes)[number],
+      name: string,
+      type?: TfType | undefined,
+    ): DeclaredTensor => ({
       name,
-      type: node.dtype,
+      type: node.dtype ?? type,
       shape: node.shape,
     });
     if (named === undefined) return nodes.map((node) => plain(node, node.name));
     return Object.entries(named).flatMap(([key, value]) => {
-      const tensor = String((value as JsonObject)['name'] ?? key).replace(/:\d+$/, '');
+      const { name: given = key, dtype } = value as JsonObject;
+      const tensor = String(given).replace(/:\d+$/, '');
       const node = nodes.find(({ name }) => name.replace(/:\d+$/, '') === tensor);
-      return node === undefined ? [] : [plain(node, key)];
+      return node === undefined ? [] : [plain(node, key, graphTypes[String(dtype)])];
     });
   };
   let mustWait = false;
