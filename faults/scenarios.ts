@@ -6,6 +6,7 @@ import { outageScenarios } from './outage-scenarios.ts';
 import { pipelineKills } from './pipeline-kills.ts';
 import type { FaultScenario } from './scenario.ts';
 import { serviceLevels } from './service-levels.ts';
+import { servingSwaps } from './serving-swaps.ts';
 
 /** Every scenario of the fault bed, in the order in which they are run. */
 export const scenarios: readonly FaultScenario[] = [
@@ -17,4 +18,5 @@ export const scenarios: readonly FaultScenario[] = [
   containerKills,
   ...outageScenarios,
   serviceLevels,
+  servingSwaps,
 ];
