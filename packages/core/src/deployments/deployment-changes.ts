@@ -16,7 +16,8 @@ import {
   type DeploymentChange,
   versionsOfTraffic,
 } from './deployment-config.ts';
-import type { DeploymentRecords } from './deployment-records.ts';
+import type { BodyChange, DeploymentRecords } from './deployment-records.ts';
+import { followed } from './promotion-policy.ts';
 import { differingParts, nextRevision } from './revision.ts';
 import { moveTraffic } from './traffic-move.ts';
 
@@ -90,10 +91,10 @@ export function createDeploymentChanges(
     const { traffic, ...body } = config;
     const after = { ...config, versionId: before.versionId, version: before.version };
     const parts = differingParts(before, after);
-    const aside = asideOf(deployment, wanted);
+    const aside = asideOf(deployment, wanted, await scope.metadata.now());
     if (parts.length === 0) {
       if (aside === undefined) return [];
-      return [...aside.changes, replaceDeployment(deployment, aside.columns)];
+      return [...aside.changes, replaceDeployment(deployment, aside.columns, aside.body)];
     }
     const revision = nextRevision(scope.ids.next(), deployment, {
       ...{ before, after, strategy: 'immediate', rolloutStatus: 'COMPLETED', reason },
@@ -107,7 +108,7 @@ export function createDeploymentChanges(
       replaceDeployment(
         deployment,
         { ...aside?.columns, ...revision.columns },
-        { ...cleared, ...body, fallbackVersionId },
+        { ...cleared, ...body, ...aside?.body, fallbackVersionId },
       ),
       revision.create,
       emit('deployment.configured', name, {
@@ -196,25 +197,40 @@ export function createDeploymentChanges(
   };
 }
 
-/** The change of what is no part of a revision: tags, and where it answers. */
-function asideOf(
-  { id, tags, endpointUrl }: Deployment,
-  wanted: DeploymentChange,
-):
-  | { readonly changes: readonly Change[]; readonly columns: { readonly endpointUrl?: string } }
-  | undefined {
+/** What a change has beside a revision: columns and body of the record, and changes of its own. */
+interface Aside {
+  readonly changes: readonly Change[];
+  readonly columns: Readonly<Record<string, string | boolean | undefined>>;
+  readonly body?: BodyChange;
+}
+
+/** The change of what is no part of a revision: tags, where it answers, and what promotions start. */
+function asideOf(deployment: Deployment, wanted: DeploymentChange, now: number): Aside | undefined {
+  const { id, tags, endpointUrl, onPromotion } = deployment;
   const after = changedTags(tags, wanted.tags);
   const removed = Object.keys(tags).filter((key) => !Object.hasOwn(after, key));
   const set = Object.entries(after).filter(([key, value]) => tags[key] !== value);
+  const tagged = removed.length > 0 || set.length > 0;
   const moved = wanted.endpointUrl !== undefined && wanted.endpointUrl !== (endpointUrl ?? null);
-  if (removed.length === 0 && set.length === 0 && !moved) return undefined;
+  const follows = wanted.onPromotion;
+  if (!tagged && !moved && follows === undefined) return undefined;
   const merge: Change = {
     ...({ op: 'merge', kind: 'deployment', id } as const),
     set: { tags: Object.fromEntries(set) },
     unset: { tags: removed },
   };
-  const columns = moved ? { endpointUrl: wanted.endpointUrl ?? undefined } : {};
-  return { changes: [merge], columns: columns as { readonly endpointUrl?: string } };
+  return {
+    changes: tagged ? [merge] : [],
+    columns: {
+      ...(moved ? { endpointUrl: wanted.endpointUrl ?? undefined } : {}),
+      ...(follows === undefined ? {} : { followsPromotions: follows === null ? undefined : true }),
+    },
+    ...(follows === undefined
+      ? {}
+      : {
+          body: { onPromotion: follows === null ? undefined : followed(onPromotion, follows, now) },
+        }),
+  };
 }
 
 /** The route under another configuration of traffic; who answers stays. */

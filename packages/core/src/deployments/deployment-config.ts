@@ -12,6 +12,7 @@ import type {
 import type { Route, RouteRule } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
 import { asJson, type Json } from '../json.ts';
+import { checkPromotionPolicy, type PromotionPolicy } from './promotion-policy.ts';
 
 /** What a replica may take of its machine; nothing is limited where a figure is left out. */
 export interface DeploymentResources {
@@ -71,6 +72,11 @@ export interface DeploymentChange {
   readonly endpointUrl?: string | null;
   /** Tags that are named are set, `null` removes one. */
   readonly tags?: Readonly<Record<string, string | null>>;
+  /**
+   * What a promotion of its model to Production starts, from now on; `null`: nothing. Where the rollout fails, the
+   * registry, the route and the monitor go back together.
+   */
+  readonly onPromotion?: PromotionPolicy | null;
 }
 
 /** How many tags a deployment may have. */
@@ -228,13 +234,17 @@ const changeShape = z.strictObject({
   keptRevisions: keptFields.keptRevisions.nullable(),
   endpointUrl: url.nullable().optional(),
   tags: z.record(z.string().min(1).max(250), z.string().max(5000).nullable()).optional(),
+  onPromotion: z.unknown().optional(),
 } satisfies Record<keyof DeploymentChange, z.ZodType>);
 
 /** Refuses, as INVALID and by the field's name, a change that could not be made. */
 export function checkChange(change: DeploymentChange): DeploymentChange {
   const what = 'configure';
   asJson(change, `The change of ${what}`);
-  return checkOptions(changeShape, change, what);
+  checkOptions(changeShape, change, what);
+  if (change.onPromotion !== undefined && change.onPromotion !== null)
+    checkPromotionPolicy(change.onPromotion);
+  return change;
 }
 
 /** The configuration after a change. */

@@ -21,6 +21,7 @@ import {
   versionsOfTraffic,
 } from './deployment-config.ts';
 import type { DeploymentRecords } from './deployment-records.ts';
+import { checkPromotionPolicy, followed, type PromotionPolicy } from './promotion-policy.ts';
 import { nextRevision } from './revision.ts';
 
 /** A deployment to make. */
@@ -43,6 +44,8 @@ export interface CreateDeployment {
   /** 20 at most. */
   readonly tags?: Readonly<Record<string, string>>;
   readonly reason?: string;
+  /** As with `configure`. */
+  readonly onPromotion?: PromotionPolicy;
   readonly ifExists?: 'error' | 'reuse';
 }
 
@@ -55,6 +58,7 @@ const shape = z.strictObject({
   endpointUrl: endpointShape.optional(),
   tags: tagsShape.optional(),
   reason: z.string().min(1).max(2000).optional(),
+  onPromotion: z.unknown().optional(),
   ifExists: z.enum(['error', 'reuse']).optional(),
 } satisfies Record<keyof CreateDeployment, z.ZodType>);
 
@@ -87,6 +91,7 @@ function checkCreation(options: CreateDeployment): CreateDeployment {
   assertText(name, 'A deployment name', 255);
   assertText(versionId, 'A version id');
   if (reason !== undefined) assertText(reason, 'A reason', 2000);
+  if (options.onPromotion !== undefined) checkPromotionPolicy(options.onPromotion);
   const count = Object.keys(tags).length;
   if (count > mostTags)
     throw new KeelsonError('INVALID', `tags: ${count} are more than the ${mostTags} allowed.`);
@@ -140,6 +145,10 @@ async function decide(
     ...fallback,
   };
   const createdBy = scope.principal.id;
+  const follows =
+    options.onPromotion === undefined
+      ? {}
+      : { onPromotion: followed(undefined, options.onPromotion, await scope.metadata.now()) };
   const revision = nextRevision(
     scope.ids.next(),
     { id, lastRevision: 0 },
@@ -157,8 +166,9 @@ async function decide(
         columns: {
           ...{ name, modelName: version.model, environment, status: 'CREATING' },
           ...{ createdBy, endpointUrl, ...revision.columns },
+          ...('onPromotion' in follows ? { followsPromotions: true } : {}),
         },
-        body: asJson(bodyOf({ ...kept, warm: [], ...fallback })) as JsonObject,
+        body: asJson(bodyOf({ ...kept, ...follows, warm: [], ...fallback })) as JsonObject,
         facets: { tags },
       },
       {

@@ -32,7 +32,7 @@ export interface DeploymentRecords {
   read(records: readonly StoredRecord[]): Promise<readonly Deployment[]>;
   replaceDeployment(
     deployment: Deployment,
-    columns: Readonly<Record<string, string | number | undefined>>,
+    columns: Readonly<Record<string, string | number | boolean | undefined>>,
     body?: BodyChange,
   ): Change;
   /** The route's next generation, and the event that tells of it. */
@@ -130,7 +130,7 @@ export function createDeploymentRecords(scope: Scope): DeploymentRecords {
 
 function replaceDeployment(
   deployment: Deployment,
-  columns: Readonly<Record<string, string | number | undefined>>,
+  columns: Readonly<Record<string, string | number | boolean | undefined>>,
   body?: BodyChange,
 ): Change {
   const { id, revision: expect } = deployment;

@@ -2,6 +2,7 @@ import type { StoredRecord } from '../contracts/record.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
 import type { DeploymentConfig } from './deployment-config.ts';
+import type { FollowedPromotions } from './promotion-policy.ts';
 import type { DeploymentState } from './revision.ts';
 
 /** How a deployment is. */
@@ -41,6 +42,8 @@ export interface Deployment extends Omit<DeploymentConfig, 'traffic'> {
   readonly endpointUrl?: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly warm: readonly WarmVersion[];
+  /** How it follows promotions of its model to Production, where it does. */
+  readonly onPromotion?: FollowedPromotions;
   readonly createdBy: string;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -55,7 +58,7 @@ export interface Deployment extends Omit<DeploymentConfig, 'traffic'> {
 
 /** What the body of a deployment's record holds. */
 export type DeploymentBody = Omit<DeploymentConfig, 'traffic'> &
-  Pick<Deployment, 'warm' | 'fallbackVersionId'>;
+  Pick<Deployment, 'warm' | 'fallbackVersionId' | 'onPromotion'>;
 
 /** A deployment out of its record (with the facet `tags`), and when it was last looked at. */
 export function deploymentFromRecord(record: StoredRecord, lastHealthCheckAt?: number): Deployment {
@@ -98,6 +101,7 @@ export function bodyOf(deployment: DeploymentBody): DeploymentBody {
     warmMs,
     keptRevisions,
     fallbackVersionId: deployment.fallbackVersionId,
+    onPromotion: deployment.onPromotion,
   };
   const given = Object.entries(optional).filter(([, value]) => value !== undefined);
   return { serving, resources, healthCheck, warm, ...Object.fromEntries(given) };

@@ -17,6 +17,7 @@ import { type DeploymentFilter, type DeploymentPage, listDeployments } from './d
 import { createDeploymentRecords } from './deployment-records.ts';
 import { createUpkeepLoop } from './deployment-upkeep.ts';
 import { addFigure, type FigureQuery, type Figures, withFigures } from './figures.ts';
+import { createPromotionLoop } from './promotions.ts';
 import { createRevisions, type Revisions } from './revisions.ts';
 import { createRollbackWatches } from './rollback-watches.ts';
 import {
@@ -100,7 +101,12 @@ export function createDeployments(
     route,
     rollback: (name, options) => rollBackDeployment(scope, registry, records, name, options),
     addFigure: (name, query) => addFigure(figures, name, query),
-    loops: [loop, watches.loop, createUpkeepLoop(scope, records)],
+    loops: [
+      createPromotionLoop(scope, records, starts),
+      loop,
+      watches.loop,
+      createUpkeepLoop(scope, records),
+    ],
 
     async routeHistory(name) {
       const { id } = await records.get(name);

@@ -34,6 +34,8 @@ export {
   type Gate,
   type GateVerdict,
 } from './gate.ts';
+export type { MonitorWindow } from './monitor-window.ts';
+export type { FollowedPromotions, PromotionPolicy } from './promotion-policy.ts';
 export type {
   DeploymentState,
   Revision,
@@ -46,6 +48,7 @@ export type {
   OnInconclusive,
   Rollout,
   RolloutDecision,
+  RolloutPromotion,
   RolloutStatus,
   RolloutStep,
 } from './rollout.ts';

@@ -11,6 +11,7 @@ import type { Registry } from '../registry/registry.ts';
 import { type Deployment, mainTarget, nameOf, stateOf } from './deployment.ts';
 import type { DeploymentRecords } from './deployment-records.ts';
 import type { GateVerdict } from './gate.ts';
+import { monitorWindowMoved } from './monitor-window.ts';
 import { nextRevision } from './revision.ts';
 import { knownGood } from './rollback-targets.ts';
 import { type RollbackWatch, watchChanged, watchFromRecord } from './rollback-watch.ts';
@@ -57,14 +58,14 @@ export function createRollbackWatches(
       deployment.activeRolloutId !== undefined ||
       deployment.status === 'TERMINATING' ||
       mainTarget(route) !== watch.toVersionId;
-    if (isOver) return [watchChanged({ ...watch, status: 'SUPERSEDED' })];
+    if (isOver) return ended(watch, 'SUPERSEDED', at);
     const latest = await asked(watch, at);
     const failed = latest.filter(({ outcome }) => outcome === 'FAIL');
     if (failed.length > 0) return further({ ...watch, latest }, deployment, failed, at);
     if (at < watch.watchUntil) return [];
     const { toVersionId, fromVersionId, rolloutId, reason } = watch;
     return [
-      watchChanged({ ...watch, latest, status: 'DONE' }),
+      ...(await ended({ ...watch, latest }, 'DONE', at)),
       records.emit('deployment.rolled_back', deployment.name, {
         ...{ candidateVersionId: fromVersionId, baselineVersionId: toVersionId, reason },
         ...(rolloutId === undefined ? {} : { rolloutId }),
@@ -101,6 +102,21 @@ export function createRollbackWatches(
         ...{ ...watch, toVersionId, beganAt: at, watchUntil: at + watch.watchMs },
         tried: [...watch.tried, toVersionId],
       }),
+      ...(await monitorWindowMoved(scope, deployment.id, watch.id, at + watch.watchMs)),
+    ];
+  }
+
+  /** A watch at its end, and the rules of the monitor in force again. */
+  async function ended(
+    watch: RollbackWatch,
+    status: RollbackWatch['status'],
+    at: number,
+  ): Promise<readonly Change[]> {
+    const { deploymentId, id, watchUntil } = watch;
+    const until = Math.min(at, watchUntil);
+    return [
+      watchChanged({ ...watch, status }),
+      ...(await monitorWindowMoved(scope, deploymentId, id, until)),
     ];
   }
 
@@ -122,7 +138,7 @@ export function createRollbackWatches(
         : `${fallback.key} answers instead`;
     const summary = `${why}; ${now}`;
     return [
-      watchChanged({ ...watch, status: 'FAILED' }),
+      ...(await ended(watch, 'FAILED', at)),
       ...(fallback === undefined ? [] : await moved(deployment, fallback, { at, reason: summary })),
       ...(await emergency(deployment, watch, summary, at)),
     ];

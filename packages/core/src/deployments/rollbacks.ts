@@ -15,6 +15,7 @@ import { type Deployment, nameOf, stateOf } from './deployment.ts';
 import { assertIdle, assertPresent, assertReason } from './deployment-changes.ts';
 import { versionsOfTraffic } from './deployment-config.ts';
 import type { DeploymentRecords } from './deployment-records.ts';
+import { monitorSuspended } from './monitor-window.ts';
 import { nextRevision, type Revision, revisionFromRecord } from './revision.ts';
 import { assertNumber, findRevision } from './revisions.ts';
 import { knownGood, type RollbackTarget, verifiedTarget } from './rollback-targets.ts';
@@ -80,7 +81,7 @@ export async function rollBackDeployment(
       const at = scope.clock.now();
       const back = await goneBack(scope, registry, records, deployment, target, { at, reason });
       const breaks = await breaksBetween(scope, before.versionId, target.version.id);
-      const watch = watchBegun(scope, records, deployment, {
+      const watch = await watchBegun(scope, records, deployment, {
         ...{ fromVersionId: before.versionId, toVersionId: target.version.id, at, reason, watchMs },
         ...{ correlationId, frozen: {}, breaks },
       });
@@ -166,8 +167,8 @@ async function goneBack(
 }
 
 /** What tells that traffic has gone back: at once as done, or after the version was watched. */
-export function watchBegun(
-  scope: Pick<Scope, 'ids'>,
+export async function watchBegun(
+  scope: Pick<Scope, 'ids' | 'metadata' | 'workspace'>,
   records: DeploymentRecords,
   deployment: Pick<Deployment, 'id' | 'name'>,
   of: {
@@ -181,16 +182,26 @@ export function watchBegun(
     readonly correlationId: string;
     readonly breaks?: readonly string[];
   },
-): readonly Change[] {
+): Promise<readonly Change[]> {
   const { id: deploymentId, name } = deployment;
   const { rolloutId, fromVersionId, toVersionId, at, reason, watchMs, frozen, correlationId } = of;
   const facts = {
     ...(rolloutId === undefined ? {} : { rolloutId }),
     ...{ candidateVersionId: fromVersionId, baselineVersionId: toVersionId, reason },
   };
-  if (watchMs === 0) return [records.emit('deployment.rolled_back', name, facts)];
+  const window = { from: at, until: at + watchMs, reason, versionId: fromVersionId };
+  const suspended = (watchId?: string): Promise<readonly Change[]> =>
+    monitorSuspended(
+      scope,
+      deploymentId,
+      { ...window, ...(watchId === undefined ? {} : { watchId }) },
+      rolloutId,
+    );
+  if (watchMs === 0)
+    return [...(await suspended()), records.emit('deployment.rolled_back', name, facts)];
   const id = scope.ids.next();
   return [
+    ...(await suspended(id)),
     watchCreated({
       ...{ id, deploymentId, fromVersionId, toVersionId, status: 'WATCHING', beganAt: at },
       ...{ watchUntil: at + watchMs, watchMs, reason, frozen, correlationId },

@@ -4,7 +4,9 @@ import type { Scope } from '../contracts/scope.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { asJson, type JsonObject } from '../json.ts';
 import type { Deployment } from './deployment.ts';
-import type { DeploymentRecords } from './deployment-records.ts';
+import type { BodyChange, DeploymentRecords } from './deployment-records.ts';
+import { monitorReleased } from './monitor-window.ts';
+import { promotionTurnedBack } from './promotion-turned-back.ts';
 import type { RevisionStatus } from './revision.ts';
 import { revisionOfRollout } from './revisions.ts';
 import { watchBegun } from './rollbacks.ts';
@@ -31,7 +33,7 @@ export function rolloutSaved(
 
 /** What a decision about a rollout changes, in one commit: the rollout, its deployment, revision and route. */
 export async function rolloutChanges(
-  scope: Pick<Scope, 'metadata' | 'workspace' | 'ids'>,
+  scope: Scope,
   records: DeploymentRecords,
   rollout: Rollout,
   decision: RolloutDecision,
@@ -88,12 +90,14 @@ export async function rolloutChanges(
             ...{ status: 'COMPLETED', at, reason },
           },
         )),
+        ...(await monitorReleased(scope, deployment.id)),
         records.emit('rollout.completed', deployment.name, payload),
       ];
     }
     case 'rollback':
     case 'fail': {
       const status = action === 'fail' ? 'FAILED' : 'ROLLED_BACK';
+      const promotion = await promotionTurnedBack(scope, records, deployment, rollout, reason);
       return [
         save({ status }),
         ...(await ended(
@@ -102,15 +106,16 @@ export async function rolloutChanges(
           { rollout, deployment, record },
           {
             ...{ versionId: baselineVersionId, key: rollout.baseline, cold: [candidateVersionId] },
-            ...{ status, at, reason },
+            ...{ status, at, reason, body: promotion.body },
           },
         )),
         ...(action === 'fail' ? [records.emit('rollout.failed', deployment.name, payload)] : []),
-        ...watchBegun(scope, records, deployment, {
+        ...promotion.changes,
+        ...(await watchBegun(scope, records, deployment, {
           ...{ rolloutId: rollout.id, fromVersionId: candidateVersionId, at, reason },
           ...{ toVersionId: baselineVersionId, watchMs: rollout.rollbackWatchMs },
           ...{ frozen: rollout.frozen, correlationId: rollout.correlationId },
-        }),
+        })),
       ];
     }
   }
@@ -133,6 +138,7 @@ async function ended(
     readonly left?: readonly string[];
     readonly at: number;
     readonly reason: string;
+    readonly body?: BodyChange;
   },
 ): Promise<readonly Change[]> {
   const { rollout, deployment, record } = of;
@@ -150,7 +156,7 @@ async function ended(
         ...move.columns,
         ...(inForce ? { currentRevision: number } : {}),
       },
-      move.body,
+      { ...move.body, ...to.body },
     ),
     ...(await revisionAt(scope, rollout, to.status, to.at)),
     ...move.changes,

@@ -7,16 +7,19 @@ import { correlated } from '../events/correlation.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { columnIs } from '../operations/every-record.ts';
+import type { ModelVersion } from '../registry/model-version.ts';
 import type { Registry } from '../registry/registry.ts';
 import { deployable } from './deployable.ts';
 import { type Deployment, mainTarget, nameOf, stateOf } from './deployment.ts';
 import { assertIdle, assertPresent, assertReason } from './deployment-changes.ts';
-import type { DeploymentRecords } from './deployment-records.ts';
+import type { BodyChange, DeploymentRecords } from './deployment-records.ts';
+import { monitorHeld } from './monitor-window.ts';
 import { nextRevision, type Strategy } from './revision.ts';
 import {
   assertSteps,
   bodyOfRollout,
   type Rollout,
+  type RolloutPromotion,
   type RolloutStep,
   rolloutFromRecord,
   routeOfStep,
@@ -72,12 +75,27 @@ interface Beginning extends Omit<StrategyPlan, 'onInconclusive' | 'windowMs'> {
   readonly at: number | undefined;
   readonly windowMs?: number;
   readonly onInconclusive: Rollout['onInconclusive'];
+  readonly promotion?: RolloutPromotion;
 }
 
 /** Begins rollouts; answers their ids. */
 export interface RolloutStarts {
   start(options: StartRollout): Promise<string>;
   deploy(deployment: string, options: DeployVersion): Promise<string>;
+  /**
+   * What a promotion starts, once: by the deployment's policy, which is asked for nobody's rights. CONFLICT where the
+   * promotion was followed meanwhile, or the version has left production.
+   */
+  follow(deployment: string, options: FollowPromotion): Promise<string>;
+}
+
+/** A promotion that a deployment follows. */
+export interface FollowPromotion {
+  readonly versionId: string;
+  readonly strategy: Strategy;
+  readonly policy: RolloutPolicy;
+  readonly reason: string;
+  readonly promotion: RolloutPromotion;
 }
 
 /** {@link RolloutStarts} of a scope. */
@@ -90,8 +108,7 @@ export function createRolloutStarts(
   const { metadata, workspace } = scope;
 
   async function begin(beginning: Beginning): Promise<string> {
-    const { requestKey, deployment } = beginning;
-    await assertAllowed(scope, 'deployment.deploy', `deployment:${deployment}`);
+    const { requestKey } = beginning;
     const asked = await findByKey(requestKey);
     if (asked !== undefined) return asked;
     const id = scope.ids.next();
@@ -118,6 +135,7 @@ export function createRolloutStarts(
     assertPresent(deployment);
     assertRunning(deployment);
     const { version: candidate, changes } = await deployable(scope, registry, beginning.versionId);
+    const follows = followsNow(deployment, candidate, beginning.promotion);
     const record = await records.routeRecord(deployment.id);
     const route = record.body as unknown as Route;
     const baseline = mainTarget(route);
@@ -150,7 +168,11 @@ export function createRolloutStarts(
     return {
       changes: [
         ...changes,
-        records.replaceDeployment(deployment, { activeRolloutId: id, ...revision.columns }),
+        records.replaceDeployment(
+          deployment,
+          { activeRolloutId: id, ...revision.columns },
+          follows,
+        ),
         revision.create,
         {
           ...({ op: 'create', kind: 'rollout', id } as const),
@@ -161,6 +183,7 @@ export function createRolloutStarts(
           body: asJson(body) as JsonObject,
         },
         ...records.shift(deployment, record, first, reason),
+        ...(await monitorHeld(scope, deployment.id, id)),
         records.edge(candidate.id, id, 'candidate'),
         records.edge(id, deployment.id, 'rollout'),
         records.emit('rollout.started', deployment.name, {
@@ -185,6 +208,7 @@ export function createRolloutStarts(
       const { deployment, versionId, onInconclusive = 'pause', requestKey, at } = options;
       assertText(deployment, 'A deployment');
       assertText(versionId, 'A version id');
+      await assertAllowed(scope, 'deployment.deploy', `deployment:${deployment}`);
       return begin({
         ...{ deployment, versionId, steps, onInconclusive, requestKey, at },
         ...{ reason: assertReason(options.reason), strategy: 'canary', onComplete: 'candidate' },
@@ -204,9 +228,36 @@ export function createRolloutStarts(
       assertSteps(plan.steps, plan.onComplete);
       const { reason, requestKey, at } = options;
       assertReason(reason);
+      await assertAllowed(scope, 'deployment.deploy', `deployment:${deployment}`);
       return begin({ ...plan, deployment, versionId, strategy, reason, requestKey, at });
     },
+
+    async follow(deployment, { versionId, strategy, policy, reason, promotion }) {
+      const { id } = await records.get(deployment);
+      const plan = planOf(strategy, policy);
+      const requestKey = `promotion:${promotion.transitionId}:${id}`;
+      const facts = { deployment, versionId, strategy, reason, requestKey, at: undefined };
+      return begin({ ...plan, ...facts, promotion });
+    },
   };
+}
+
+/** That a promotion is followed: the deployment says so in the commit that begins its rollout. */
+function followsNow(
+  { name, onPromotion }: Deployment,
+  candidate: ModelVersion,
+  promotion: RolloutPromotion | undefined,
+): BodyChange | undefined {
+  if (promotion === undefined) return undefined;
+  const { transitionId } = promotion;
+  if (onPromotion === undefined || onPromotion.transitionId === transitionId) {
+    throw new KeelsonError('CONFLICT', `Deployment ${name} does not follow ${transitionId} now.`);
+  }
+  if (candidate.stage !== 'PRODUCTION') {
+    const what = `Version ${candidate.version} of ${candidate.model}`;
+    throw new KeelsonError('CONFLICT', `${what} is in production no longer.`);
+  }
+  return { onPromotion: { ...onPromotion, transitionId } };
 }
 
 function assertRunning({ name, status }: Deployment): void {

@@ -63,8 +63,20 @@ export interface Rollout {
   /** The evidence of the last evaluation. */
   readonly latest: readonly GateVerdict[];
   readonly reason: string;
+  /** The promotion that it follows, and goes back with it. */
+  readonly promotion?: RolloutPromotion;
   readonly correlationId: string;
   readonly revision: number;
+}
+
+/** The promotion to Production that a rollout follows. */
+export interface RolloutPromotion {
+  /** Of the registry's stage transition. */
+  readonly transitionId: string;
+  /** What was in production before. */
+  readonly supersededId?: string;
+  /** By a rollback of the registry: a person's word, which is not put back. */
+  readonly emergency?: true;
 }
 
 /** What becomes of a step that is still inconclusive after its longest time. */
@@ -217,16 +229,19 @@ type RolloutBody = Pick<
   | 'latest'
   | 'reason'
   | 'correlationId'
+  | 'promotion'
 >;
 
 /** What its record's body is made of. */
 export function bodyOfRollout(rollout: RolloutBody): RolloutBody {
   const { candidate, baseline, steps, onInconclusive, strategy, onComplete } = rollout;
   const { rollbackWatchMs, windowMs, frozen, decisions, latest, reason, correlationId } = rollout;
+  const { promotion } = rollout;
   return {
     ...{ candidate, baseline, steps, onInconclusive, strategy, onComplete, rollbackWatchMs },
     ...{ frozen, decisions, latest, reason, correlationId },
     ...(windowMs === undefined ? {} : { windowMs }),
+    ...(promotion === undefined ? {} : { promotion }),
   };
 }
 

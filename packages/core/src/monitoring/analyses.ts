@@ -7,7 +7,7 @@ import { decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Alerts } from './alerts.ts';
 import { readCounted, writeCounted } from './counted-requests.ts';
 import { type LabelledRequest, readLabelled } from './labels.ts';
-import { type Analysis, type Monitor, stateOf } from './monitor.ts';
+import { type Analysis, type Monitor, stateOf, windowAt } from './monitor.ts';
 import {
   countForRule,
   judgeRule,
@@ -57,15 +57,21 @@ export function createAnalyses(
     const labelled = await uncounted(monitor, at);
     const requests = labelled.map((each) => each.requestId);
     await writeCounted(scope, monitor.deploymentId, { id, at }, requests);
-    const rows = knownRows(labelled);
+    const rows = knownRows(labelled.map((each) => withoutLeft(monitor, each)));
+    const suspended = windowAt(monitor, at)?.reason;
     const counts: Record<string, RuleCounts> = {};
     const states: Record<string, RuleState> = {};
     for (const rule of monitor.rules) {
       counts[rule.name] = countForRule(rule, rows);
-      states[rule.name] = updateRule(rule, stateOf(monitor, rule), counts[rule.name] as RuleCounts);
+      const before = stateOf(monitor, rule);
+      states[rule.name] =
+        suspended === undefined
+          ? updateRule(rule, before, counts[rule.name] as RuleCounts)
+          : before;
     }
     const verdicts = monitor.rules.map((rule) => judgeRule(rule, states[rule.name] as RuleState));
-    const raised = await alerts.raiseAll(monitor, verdicts, at, correlationId);
+    const raised =
+      suspended === undefined ? await alerts.raiseAll(monitor, verdicts, at, correlationId) : [];
     const analysis: Analysis = {
       at,
       from: monitor.evaluatedAt,
@@ -75,6 +81,7 @@ export function createAnalyses(
       counts,
       verdicts,
       alertIds: raised.map((each) => each.id),
+      ...(suspended === undefined ? {} : { suspended }),
     };
     return [
       {
@@ -87,6 +94,8 @@ export function createAnalyses(
           rules: monitor.rules,
           references: monitor.references,
           states,
+          windows: monitor.windows,
+          ...(monitor.held === undefined ? {} : { held: monitor.held }),
         }) as JsonObject,
       },
       {
@@ -170,4 +179,14 @@ export function createAnalyses(
   }
 
   return { evaluate, list: listAnalyses };
+}
+
+/** Without what a version had answered before traffic left it: that says nothing of the one that answers now. */
+function withoutLeft({ windows }: Monitor, labelled: LabelledRequest): LabelledRequest {
+  const predictions = labelled.predictions.filter(
+    ({ versionId, at, role }) =>
+      role !== 'primary' ||
+      !windows.some((window) => window.versionId === versionId && at < window.until),
+  );
+  return { ...labelled, predictions };
 }

@@ -1,4 +1,5 @@
 import type { StoredRecord } from '../contracts/record.ts';
+import type { MonitorWindow } from '../deployments/monitor-window.ts';
 import { KeelsonError } from '../errors.ts';
 import type { Json } from '../json.ts';
 import {
@@ -34,6 +35,8 @@ export interface Analysis {
   readonly verdicts: readonly RuleVerdict[];
   /** Alerts that this analysis raised. */
   readonly alertIds: readonly string[];
+  /** Why the rules were suspended: what was counted is in no rule's state. */
+  readonly suspended?: string;
 }
 
 /** A monitor as it is read. */
@@ -46,6 +49,10 @@ export interface Monitor {
   readonly rules: readonly MonitorRule[];
   readonly references: Readonly<Record<string, RuleReference>>;
   readonly states: Readonly<Record<string, RuleState>>;
+  /** When the rules were suspended, since traffic went back to an earlier version; oldest first. */
+  readonly windows: readonly MonitorWindow[];
+  /** What the rules knew when the rollout began that is under way. */
+  readonly held?: Json;
   readonly revision: number;
 }
 
@@ -71,6 +78,14 @@ export function stateOf(monitor: Monitor, rule: MonitorRule): RuleState {
   );
 }
 
+/** The window that suspends the rules at a time. */
+export function windowAt(
+  { windows }: Pick<Monitor, 'windows'>,
+  at: number,
+): MonitorWindow | undefined {
+  return windows.findLast(({ from, until }) => from <= at && at < until);
+}
+
 /** A monitor out of its record. */
 export function monitorFromRecord(record: StoredRecord): Monitor {
   const c = record.columns;
@@ -84,6 +99,8 @@ export function monitorFromRecord(record: StoredRecord): Monitor {
     rules: body['rules'] as unknown as readonly MonitorRule[],
     references: body['references'] as unknown as Monitor['references'],
     states: body['states'] as unknown as Monitor['states'],
+    windows: (body['windows'] ?? []) as unknown as Monitor['windows'],
+    ...(body['held'] === undefined ? {} : { held: body['held'] }),
     revision: record.revision,
   };
 }

@@ -96,13 +96,20 @@ async function decide(
   return { changes: [...changes, ...incident.changes], result, reason };
 }
 
-function emergencyMove(
-  scope: Scope,
+/** Moves a version on a way that no policy has, without checks and approvals. */
+export function emergencyMove(
+  scope: Pick<Scope, 'clock' | 'ids' | 'principal'>,
   model: Model,
   version: ModelVersion,
-  { from, to, reason }: { readonly from: Stage; readonly to: Stage; readonly reason: string },
+  move: {
+    readonly from: Stage;
+    readonly to: Stage;
+    readonly reason: string;
+    /** Of the transition. */
+    readonly id?: string;
+  },
 ): readonly Change[] {
-  const id = scope.ids.next();
+  const { from, to, reason, id = scope.ids.next() } = move;
   const { id: versionId } = version;
   return [
     stageChanged(version, to),
@@ -179,8 +186,14 @@ async function formerIds(scope: Scope, modelId: string): Promise<readonly string
   return [...new Set(records.map((record) => transitionFromRecord(record).versionId))];
 }
 
-/** Its content is only looked for: reading all of it would take long, and who loads it verifies it. */
-async function whyNot(scope: Scope, version: ModelVersion): Promise<string | undefined> {
+/**
+ * Why a version cannot come back into production; undefined when it can. Its content is only looked for: reading all
+ * of it would take long, and who loads it verifies it.
+ */
+export async function whyNot(
+  scope: Pick<Scope, 'artifacts'>,
+  version: ModelVersion,
+): Promise<string | undefined> {
   if (version.deletedAt !== undefined) return 'was deleted';
   if (version.stage !== 'ARCHIVED') return `is in ${version.stage}`;
   if (version.status === 'FAILED') return `is damaged (${version.failure ?? 'by its content'})`;

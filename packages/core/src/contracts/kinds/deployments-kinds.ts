@@ -22,9 +22,18 @@ const deploymentKind: KindDeclaration = {
     warmUntil: { type: 'integer', optional: true },
     /** When a deployment that is TERMINATING goes for good. */
     removeAt: { type: 'integer', optional: true },
+    /** Whether promotions of its model to Production start a rollout. */
+    followsPromotions: { type: 'boolean', optional: true },
   },
   unique: [{ name: 'deployment name', columns: ['name'] }],
-  indexes: [['environment'], ['modelName'], ['status'], ['warmUntil'], ['removeAt']],
+  indexes: [
+    ['environment'],
+    ['modelName'],
+    ['status'],
+    ['warmUntil'],
+    ['removeAt'],
+    ['followsPromotions'],
+  ],
   facets: { tags: { source: 'merged' } },
   history: 'kept',
 };

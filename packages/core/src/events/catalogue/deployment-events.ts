@@ -127,6 +127,23 @@ export interface RolloutAdvanced extends RolloutDecided {
   readonly stepIndex: number;
 }
 
+/** A promotion to Production that a deployment followed came to nothing there. */
+export interface PromotionTurnedBack {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly deploymentId: string;
+  /** Left out where none could be started. */
+  readonly rolloutId?: string;
+  /** Of the promotion. */
+  readonly transitionId: string;
+  readonly versionId: string;
+  /** What is in production again. */
+  readonly reinstatedVersionId?: string;
+  /** Why the version stays in production, or nothing took its place. */
+  readonly problem?: string;
+  readonly reason: string;
+}
+
 /** A deployment has more replicas, or fewer. */
 export interface ScalingDecided {
   /** The deployment's name. */
@@ -178,6 +195,7 @@ export interface DeploymentEventPayloads {
   readonly 'rollout.failed': RolloutDecided;
   readonly 'rollout.advanced': RolloutAdvanced;
   readonly 'rollout.completed': RolloutDecided;
+  readonly 'promotion.turned_back': PromotionTurnedBack;
   readonly 'scaling.decided': ScalingDecided;
   readonly 'abtest.started': AbTestStarted;
   readonly 'abtest.decided': AbTestDecided;
@@ -357,6 +375,23 @@ export const deploymentEvents: {
     meaning: 'A rollout has ended: all requests go to the new version.',
     fields: decidedFields,
     example: { ...rollout, reason: 'every gate has passed' },
+  }),
+  'promotion.turned_back': defineEvent<PromotionTurnedBack>({
+    ...ofDeployment,
+    meaning:
+      'A promotion to Production came to nothing in a deployment that follows them; the registry goes back, unless something newer was promoted.',
+    fields: {
+      ...{ deployment: text, deploymentId: text, rolloutId: text.optional() },
+      ...{ transitionId: text, versionId: text, reinstatedVersionId: text.optional() },
+      problem: text.optional(),
+      reason: z.string(),
+    },
+    example: {
+      ...{ deployment, deploymentId, rolloutId: rollout.rolloutId, versionId },
+      transitionId: '0198c0de-0000-7000-8000-000000000014',
+      reinstatedVersionId: former,
+      reason: 'failed: error-rate',
+    },
   }),
   'scaling.decided': defineEvent<ScalingDecided>({
     ...ofDeployment,
