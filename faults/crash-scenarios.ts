@@ -64,12 +64,18 @@ export const crashScenarios: readonly FaultScenario[] = [
   {
     name: 'rollout-crashes',
     sentence:
-      'A canary to its end, and one that is turned back and watched, crashed at every point × {throw, unknown, stall}.',
+      'A canary to its end, one that is turned back and watched, and the same of a promotion to Production, crashed at every point × {throw, unknown, stall}.',
     async run({ store, extent, tell }) {
       const faults = { throw: 0, unknown: 0, stall: 0 };
       let invariants = 0;
-      for (const bad of [false, true]) {
-        const scenario = rolloutCrashes(() => store.harness(), { bad });
+      const kinds = [
+        { bad: false },
+        { bad: true },
+        { bad: false, promoted: true },
+        { bad: true, promoted: true },
+      ];
+      for (const kind of extent === 'long' ? kinds : [kinds[0], kinds[3]]) {
+        const scenario = rolloutCrashes(() => store.harness(), kind ?? { bad: false });
         tell(scenario.name);
         const { byKind } = await runEveryCrash({ ...scenario, hits: extent === 'long' ? 8 : 1 });
         for (const kind of ['throw', 'unknown', 'stall'] as const) faults[kind] += byKind[kind];

@@ -7,12 +7,13 @@ import type { MetadataStore } from '../src/contracts/metadata-store.ts';
 import type { Scope } from '../src/contracts/scope.ts';
 import type { SeriesStore } from '../src/contracts/series-store.ts';
 import type { Route } from '../src/contracts/traffic-router.ts';
-import { createDeployments } from '../src/deployments/deployments.ts';
+import { createDeployments, type Deployments } from '../src/deployments/deployments.ts';
 import type { RolloutPolicy } from '../src/deployments/strategy-policy.ts';
 import { FileArtifactStore } from '../src/embedded/file-artifact-store.ts';
 import type { Json } from '../src/json.ts';
 import { platformKinds } from '../src/platform-kinds.ts';
-import { createRegistry } from '../src/registry/registry.ts';
+import { createRegistry, type Registry } from '../src/registry/registry.ts';
+import { defaultStagePolicy, type StagePolicy } from '../src/registry/stage-policy.ts';
 import type { ProgramOptions } from '../src/testing/faults/child-of-scenario.ts';
 import { CrashPoints, withCrashPoints } from '../src/testing/faults/crash-points.ts';
 import type { CrashScenario } from '../src/testing/faults/every-crash.ts';
@@ -23,10 +24,11 @@ import { uuidV7 } from '../src/uuid.ts';
 
 type ClockedHarness = MetadataStoreHarness & Required<Pick<MetadataStoreHarness, 'clock'>>;
 
-/** Where a rollout is made, and whether its candidate is bad from the second step on. */
+/** Where a rollout is made, whether its candidate is bad from the second step on, and a promotion starts it. */
 export interface RolloutInput {
   readonly dir: string;
   readonly bad: boolean;
+  readonly promoted: boolean;
 }
 
 interface RolloutCrashWorld<H> extends AsyncDisposable {
@@ -99,15 +101,45 @@ export async function rollOut(
   const [one = '', two = ''] = ids;
   const made = { name: 'api', versionId: one, environment: 'PRODUCTION', warmMs: 0 } as const;
   await deployments.create({ ...made, ifExists: 'reuse' });
-  const { id } = await deployments.deploy('api', {
-    ...{ versionId: two, policy, reason: 'r', requestKey: 'the rollout', at: begun },
-  });
+  const id = input.promoted
+    ? await promote(registry, deployments)
+    : (
+        await deployments.deploy('api', {
+          ...{ versionId: two, policy, reason: 'r', requestKey: 'the rollout', at: begun },
+        })
+      ).id;
   for (let look = 1; look <= looks; look += 1) {
     now = begun + look * minuteMs;
     await deployments.evaluateRollout(id, { at: now });
     // Whatever else is due by then.
     for (const loop of deployments.loops) await loop.runOnce(new AbortController().signal);
   }
+}
+
+/** Versions may go on to Production, and nobody is asked. */
+const openPolicy: StagePolicy = {
+  ...defaultStagePolicy,
+  transitions: (['STAGING', 'PRODUCTION'] as const).map((to) => ({
+    ...{ from: to === 'STAGING' ? 'DEVELOPMENT' : 'STAGING', to },
+    ...{ checks: [], approvals: 0, approverRoles: [] },
+  })),
+};
+
+/** The second version is promoted, and the deployment follows; answers the rollout's id. */
+async function promote(registry: Registry, deployments: Deployments): Promise<string> {
+  await registry.setPolicy('m', openPolicy);
+  for (const version of ['1.0.0', '2.0.0']) {
+    if (version === '2.0.0') await deployments.configure('api', { onPromotion: { policy } }, 'r');
+    for (const to of ['STAGING', 'PRODUCTION'] as const) {
+      const requestKey = `${version} to ${to}`;
+      await registry.requestTransition({ model: 'm', version, to, reason: 'r', requestKey });
+    }
+  }
+  const [follow] = deployments.loops;
+  await follow?.runOnce(new AbortController().signal);
+  const [rollout] = await deployments.listRollouts('api');
+  if (rollout === undefined) throw new Error('The promotion was not followed.');
+  return rollout.id;
 }
 
 /** How `exit` is done on a store. */
@@ -120,23 +152,24 @@ export function rolloutCrashes<H extends ClockedHarness>(
   open: () => H,
   options: {
     readonly bad: boolean;
+    readonly promoted?: boolean;
     readonly process?: RolloutProcess<H>;
     wrap?(store: MetadataStore): MetadataStore;
   },
 ): CrashScenario<RolloutCrashWorld<H>> {
-  const { bad, process: program, wrap = (store) => store } = options;
+  const { bad, promoted = false, process: program, wrap = (store) => store } = options;
   const recover = async ({ harness, input }: RolloutCrashWorld<H>): Promise<void> => {
     await using store = await harness.openSecond();
     await rollOut(store, input, new CrashPoints(), wrap);
   };
   return {
-    name: bad ? 'a rollout that is turned back' : 'a rollout that goes to its end',
+    name: `a rollout that ${bad ? 'is turned back' : 'goes to its end'}${promoted ? ', with its promotion' : ''}`,
     async open() {
       const harness = open();
       const store = await harness.open(platformKinds);
       const dir = mkdtempSync(join(tmpdir(), 'keelson-rollout-'));
       return {
-        ...{ harness, store, input: { dir, bad } },
+        ...{ harness, store, input: { dir, bad, promoted } },
         async [Symbol.asyncDispose]() {
           await harness[Symbol.asyncDispose]();
           rmSync(dir, { recursive: true, force: true });
@@ -214,14 +247,16 @@ const routed: Check = {
 
 const told: Check = {
   name: 'each change is told once',
-  async violations({ store, input: { bad } }) {
-    const { events } = await store.readEvents({ workspace, limit: 1000 });
-    const types = events.map(({ type }) => type).filter((type) => !type.startsWith('model.'));
+  async violations({ store, input: { bad, promoted } }) {
+    const filter = { subjects: ['deployment:api'] };
+    const { events } = await store.readEvents({ workspace, filter, limit: 1000 });
+    const types = events.map(({ type }) => type);
     const due = bad
       ? [
           ...['deployment.started', 'traffic.shifted', 'rollout.started', 'traffic.shifted'],
-          ...['rollout.advanced', 'traffic.shifted', 'deployment.rolling_back'],
-          'deployment.rolled_back',
+          ...['rollout.advanced', 'traffic.shifted'],
+          ...(promoted ? ['promotion.turned_back'] : []),
+          ...['deployment.rolling_back', 'deployment.rolled_back'],
         ]
       : [
           ...['deployment.started', 'traffic.shifted', 'rollout.started', 'traffic.shifted'],
@@ -232,5 +267,18 @@ const told: Check = {
   },
 };
 
+const staged: Check = {
+  name: 'the registry has in production what answers',
+  async violations({ store, input: { bad, promoted } }) {
+    if (!promoted) return [];
+    const { records } = await store.query(workspace, 'model_version', {});
+    const stages = records.map(({ columns }) => `${columns['version']} ${columns['stage']}`);
+    const due = bad
+      ? ['1.0.0 PRODUCTION', '2.0.0 STAGING']
+      : ['1.0.0 ARCHIVED', '2.0.0 PRODUCTION'];
+    return `${stages.toSorted()}` === `${due}` ? [] : [`stages are ${stages}`];
+  },
+};
+
 /** What must hold after a rollout, whatever has happened on the way. */
-export const rolloutInvariants: readonly Check[] = [decided, routed, told];
+export const rolloutInvariants: readonly Check[] = [decided, routed, told, staged];

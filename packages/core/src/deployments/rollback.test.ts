@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { refusal } from '../../test/registry-world.ts';
 import { openRolloutWorld, type RolloutWorld } from '../../test/rollout-world.ts';
+import type { MonitorRule } from '../monitoring/rule.ts';
 
 const minuteMs = 60_000;
 let world: RolloutWorld;
@@ -154,5 +155,75 @@ describe('after a rollback the version is watched', () => {
     world.wait(60 * minuteMs);
     await world.round();
     expect(await world.told()).not.toContain('deployment.rolled_back');
+  });
+});
+
+describe('the monitor of a deployment', () => {
+  const rule: MonitorRule = {
+    ...{ name: 'right', rule: 'accuracy', alpha: 0.01, tolerance: 0.02, minimumTrials: 50 },
+    severity: 'CRITICAL',
+  };
+
+  async function monitored(): Promise<string> {
+    const { id, name } = await world.deployments.get('api');
+    const right = { features: {}, label: 'right', prediction: 'right' };
+    await world.platform.monitoring.watch({
+      ...{ deployment: { id, name }, versionId: world.one.id, rules: [rule], at: world.now() - 1 },
+      reference: Array.from({ length: 400 }, () => right),
+    });
+    return id;
+  }
+
+  async function evaluated(id: string): Promise<readonly string[]> {
+    const { monitoring } = world.platform;
+    const analysis = await monitoring.evaluate(id, { at: world.now() });
+    const open = await monitoring.listAlerts(id);
+    return [analysis?.suspended ?? 'in force', ...open.map((alert) => `${alert.rule} fires`)];
+  }
+
+  test('is silent, and marks why, while the version is watched; what was left counts no more', async () => {
+    const id = await monitored();
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    world.behaves(world.two.id, { accuracy: 0.3 });
+    await world.traffic(300, 10 * minuteMs);
+    await world.deployments.rollback('api', { reason: 'two is bad' });
+    const began = world.now();
+    await world.traffic(100, 10 * minuteMs, { labels: true });
+    expect(await evaluated(id)).toEqual(['two is bad']);
+    const { windows } = await world.platform.monitoring.getMonitor(id);
+    expect(windows).toEqual([
+      {
+        ...{ from: began, until: began + 30 * minuteMs, reason: 'two is bad' },
+        ...{ versionId: world.two.id, watchId: expect.any(String) },
+      },
+    ]);
+    expect(await world.platform.monitoring.report(id)).toContain('two is bad');
+    world.wait(21 * minuteMs);
+    await world.round();
+    const late = Array.from({ length: 300 }, (_, i) => ({
+      ...{ requestId: `r${i + 1}`, value: 'right', observedAt: world.now() },
+    }));
+    expect((await world.platform.monitoring.logLabels(id, late)).accepted).toBe(300);
+    world.wait(1);
+    expect(await evaluated(id)).toEqual(['in force']);
+    // It is not deaf for good.
+    world.behaves(world.one.id, { accuracy: 0.3 });
+    await world.traffic(300, 10 * minuteMs, { labels: true });
+    expect(await evaluated(id)).toEqual(['in force', 'right fires']);
+  });
+
+  test('forgets what a rollout has shown it that is turned back', async () => {
+    const id = await monitored();
+    const policy = { ready: false, comparison: false, latency: false, errors: false } as const;
+    const { id: rolloutId } = await world.deployments.deploy('api', {
+      ...{ versionId: world.two.id, policy, reason: 'r' },
+    });
+    const before = (await world.platform.monitoring.getMonitor(id)).states;
+    await world.traffic(100, 10 * minuteMs, { labels: true });
+    expect(await evaluated(id)).toEqual(['in force']);
+    expect((await world.platform.monitoring.getMonitor(id)).states).not.toEqual(before);
+    await world.deployments.abortRollout(rolloutId, 'r');
+    const after = await world.platform.monitoring.getMonitor(id);
+    expect([after.states, after.held]).toEqual([before, undefined]);
   });
 });

@@ -11,10 +11,13 @@ const open = (): SqliteMetadataHarness => new SqliteMetadataHarness();
 const long = process.env['KEELSON_FAULTS'] === 'long';
 
 describe('a rollout that is crashed everywhere', () => {
-  test.each([false, true])(
-    'ends as an undisturbed one (turned back: %s)',
-    async (bad) => {
-      const scenario = rolloutCrashes(open, { bad });
+  test.each([
+    { bad: false, promoted: false },
+    { bad: true, promoted: true },
+  ])(
+    'ends as an undisturbed one (turned back: $bad, with its promotion: $promoted)',
+    async (how) => {
+      const scenario = rolloutCrashes(open, how);
       const { byKind } = await runEveryCrash({ ...scenario, hits: long ? 8 : 1 });
       expect(Math.min(byKind.throw, byKind.unknown, byKind.stall)).toBeGreaterThan(5);
     },
@@ -44,10 +47,10 @@ describe('a rollout that is crashed everywhere', () => {
 });
 
 describe('several controllers at once', () => {
-  test.each([false, true])(
-    'decide each step once (turned back: %s)',
-    async (bad) => {
-      await using world = await rolloutCrashes(open, { bad }).open();
+  test.each([{ bad: false }, { bad: true }, { bad: true, promoted: true }])(
+    'decide each step once (turned back: $bad, with its promotion: $promoted)',
+    async (how) => {
+      await using world = await rolloutCrashes(open, how).open();
       const controllers = Array.from({ length: 4 }, async () => {
         await using store = await world.harness.openSecond();
         await rollOut(store, world.input, new CrashPoints());

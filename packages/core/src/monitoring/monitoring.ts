@@ -46,7 +46,9 @@ export interface Monitoring {
   logLabels(deploymentId: string, labels: readonly Label[]): Promise<LabelResult>;
   /**
    * Takes the labels observed up to `at` that no analysis has counted yet into every rule, and raises an
-   * alert for each that has changed. Labels that are told late count in the next one. Idempotent: an `at` that was analysed before answers that analysis.
+   * alert for each that has changed. Labels that are told late count in the next one. While the deployment's version was
+   * gone back to and is watched, rules are suspended: the analysis says so, and changes nothing of what they know.
+   * Idempotent: an `at` that was analysed before answers that analysis.
    */
   evaluate(deploymentId: string, options: { readonly at: number }): Promise<Analysis | undefined>;
   /** A new reference for all rules; open alerts are resolved. */
@@ -171,7 +173,10 @@ export function createMonitoring(
               evaluatedAt: Math.max(monitor.evaluatedAt, given.at),
               referenceSetAt: given.at,
             },
-            body: asJson(beginRules(monitor.rules, given.reference)) as JsonObject,
+            body: asJson({
+              ...beginRules(monitor.rules, given.reference),
+              windows: monitor.windows,
+            }) as JsonObject,
           },
           ...open.flatMap((alert) => alerts.resolve(alert, given.at, given.reason)),
           emit('baseline.updated', name, {

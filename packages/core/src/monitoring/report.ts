@@ -75,6 +75,7 @@ export function renderReport(parts: ReportParts): string {
       `<div class="grid" style="grid-template-columns:1fr">${charts.join('')}</div>`,
     ),
     section('Rules now', rulesNow(monitor, analyses)),
+    ...suspensions(monitor),
   ];
   return htmlPage(`${monitor.deployment} · monitoring`, body.join('\n'));
 }
@@ -130,6 +131,14 @@ function classTotals(counts: RuleCounts | undefined): Map<string, number> {
 
 function sumOf(totals: ReadonlyMap<string, number>): number {
   return [...totals.values()].reduce((sum, n) => sum + n, 0);
+}
+
+/** When the rules were suspended; no section where they never were. */
+function suspensions({ windows }: Monitor): readonly string[] {
+  if (windows.length === 0) return [];
+  const minute = (at: number): string => new Date(at).toISOString().slice(0, 16);
+  const rows = windows.map(({ from, until, reason }) => [minute(from), minute(until), reason]);
+  return [section('Suspended', table(['from', 'until', 'why'], rows))];
 }
 
 function rulesNow(monitor: Monitor, analyses: readonly Analysis[]): string {
