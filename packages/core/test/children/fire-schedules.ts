@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { openPlatform } from '../../src/open-platform.ts';
 import { scenarioProcess } from '../../src/testing/faults/scenario-process.ts';
 import { testBackends } from '../test-backends.ts';
@@ -11,6 +12,7 @@ scenarioProcess<{ readonly dir: string }>(async ({ argument: { dir }, signal, wo
   const platform = await openPlatform({ dir, ...(await testBackends(dir)) });
   working();
   platform.start();
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  // It may have been asked to end while it opened.
+  if (!signal.aborted) await once(signal, 'abort');
   await platform.close();
 });
