@@ -315,3 +315,43 @@ describe('the other strategies', () => {
     expect((await refusal(world.deployments.deploy('api', options))).code).toBe('CONFLICT');
   });
 });
+
+describe('a strategy that is suggested', () => {
+  test('is taken with its numbers, and the revision says why', async () => {
+    const suggestion = await world.deployments.suggestStrategy('api', world.two.id);
+    // Neither a metric nor a parent is known.
+    expect(suggestion).toMatchObject({ score: 25, strategy: 'blue-green', policy: {} });
+    const { id } = await world.deployments.deploy('api', {
+      ...{ versionId: world.two.id, strategy: 'suggested', reason: 'r' },
+      policy: { ready: false, rollbackWatchMs: 0 },
+    });
+    expect(await world.rollout()).toMatchObject({ strategy: 'blue-green', rollbackWatchMs: 0 });
+    const { score, reasons } = suggestion;
+    const risk = { score, reasons, suggested: 'blue-green' };
+    expect((await world.deployments.getRevision('api', 2)).risk).toEqual(risk);
+    // What was turned back is riskier from then on; and anybody may know better.
+    await world.deployments.abortRollout(id, 'r');
+    const by = { versionId: world.two.id, strategy: 'immediate', reason: 'r' } as const;
+    const again = await world.deployments.deploy('api', { ...by, policy: { ready: false } });
+    const { revisions } = await world.deployments.listRevisions('api', { limit: 1 });
+    expect(revisions[0]).toMatchObject({
+      ...{ strategy: 'immediate', risk: { score: 55, suggested: 'canary' } },
+    });
+    await world.deployments.promoteRollout(again.id, 'r');
+    await world.deployments.setVersion('api', world.one.id, 'r');
+    expect((await world.deployments.suggestStrategy('api', world.two.id)).score).toBe(0);
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    await world.deployments.rollback('api', { reason: 'r' });
+    expect((await world.deployments.suggestStrategy('api', world.two.id)).score).toBe(55);
+  });
+
+  test('takes no number that only one strategy understands', async () => {
+    const { code, message } = await refusal(
+      world.deployments.deploy('api', {
+        ...{ versionId: world.two.id, strategy: 'suggested', reason: 'r' },
+        policy: { batchPercent: 10 },
+      }),
+    );
+    expect([code, message]).toEqual(['INVALID', expect.stringContaining('batchPercent')]);
+  });
+});

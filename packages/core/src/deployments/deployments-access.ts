@@ -56,6 +56,7 @@ const rules: AccessRules<Deployments> = {
     asks('model.deploy', (args) => resourceOf('version', at(args[1], ['versionId']))),
   ),
   rollback: changes,
+  suggestStrategy: reads,
   addFigure: 'local',
   startAbTest: asksAll(
     asks('deployment.deploy', namedIn('deployment', 'deployment')),

@@ -19,6 +19,7 @@ import { createUpkeepLoop } from './deployment-upkeep.ts';
 import { addFigure, type FigureQuery, type Figures, withFigures } from './figures.ts';
 import { createPromotionLoop } from './promotions.ts';
 import { createRevisions, type Revisions } from './revisions.ts';
+import type { StrategySuggestion } from './risk.ts';
 import { createRollbackWatches } from './rollback-watches.ts';
 import {
   type DeploymentRollback,
@@ -28,6 +29,7 @@ import {
 import { RolloutEvidence } from './rollout-evidence.ts';
 import { createRolloutStarts } from './rollout-start.ts';
 import { createRollouts, type Rollouts } from './rollouts.ts';
+import { createSuggestions } from './suggestions.ts';
 
 /** From a registered version to an endpoint, and from one version to the next. */
 export interface Deployments extends Rollouts, DeploymentChanges, Revisions, AbTests {
@@ -56,6 +58,11 @@ export interface Deployments extends Rollouts, DeploymentChanges, Revisions, AbT
    */
   rollback(name: string, options: RollbackDeployment): Promise<DeploymentRollback>;
   /**
+   * How risky it is to deploy a version, from what differs between it and what answers now, part by part, and the
+   * strategy for that with its numbers. `deploy` takes it by `strategy: 'suggested'`; nothing else follows from it.
+   */
+  suggestStrategy(name: string, versionId: string): Promise<StrategySuggestion>;
+  /**
    * A figure of one's own, for gates of the kind `metric`, in this process: where rollouts are evaluated in several,
    * each needs it. CONFLICT for a name that is taken.
    */
@@ -76,7 +83,8 @@ export function createDeployments(
   const records = createDeploymentRecords(scope);
   const source = withFigures(figures, evidence);
   const asked = new RolloutEvidence(scope, source);
-  const starts = createRolloutStarts(scope, registry, records, asked);
+  const suggestions = createSuggestions(scope, registry, records);
+  const starts = createRolloutStarts(scope, registry, records, asked, suggestions);
   const { loop, ...rollouts } = createRollouts(scope, records, starts, asked);
   const watches = createRollbackWatches(scope, registry, records, asked);
   const { setVersion, ...changes } = createDeploymentChanges(scope, registry, records);
@@ -99,6 +107,7 @@ export function createDeployments(
     reportHealth: (name, health) => reportHealth(scope, records, name, health),
     reportScaling: (name, report) => reportScaling(scope, records, name, report),
     route,
+    suggestStrategy: (name, versionId) => suggestions.of(name, versionId),
     rollback: (name, options) => rollBackDeployment(scope, registry, records, name, options),
     addFigure: (name, query) => addFigure(figures, name, query),
     loops: [

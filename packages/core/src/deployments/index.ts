@@ -43,6 +43,7 @@ export type {
   Strategy,
 } from './revision.ts';
 export type { RevisionFilter, Revisions } from './revisions.ts';
+export type { Risk, RiskReason, StrategySuggestion } from './risk.ts';
 export type { DeploymentRollback, RollbackDeployment } from './rollbacks.ts';
 export type {
   OnInconclusive,

@@ -7,8 +7,8 @@ import { checkPolicy, type RolloutPolicy } from './strategy-policy.ts';
 
 /** How a deployment follows promotions of its model to Production. */
 export interface PromotionPolicy {
-  /** `canary` when left out. */
-  readonly strategy?: Strategy;
+  /** As with `deploy`; `canary` when left out. */
+  readonly strategy?: Strategy | 'suggested';
   /** As with `deploy`. */
   readonly policy?: RolloutPolicy;
 }
@@ -22,7 +22,9 @@ export interface FollowedPromotions extends PromotionPolicy {
 }
 
 const shape = z.strictObject({
-  strategy: z.enum(['canary', 'blue-green', 'rolling', 'immediate', 'shadow']).optional(),
+  strategy: z
+    .enum(['canary', 'blue-green', 'rolling', 'immediate', 'shadow', 'suggested'])
+    .optional(),
   policy: z.unknown().optional(),
 } satisfies Record<keyof PromotionPolicy, z.ZodType>);
 
@@ -31,7 +33,7 @@ export function checkPromotionPolicy(given: PromotionPolicy): PromotionPolicy {
   checkOptions(shape, given, 'onPromotion');
   const { strategy = 'canary', policy } = given;
   checkPolicy(strategy, policy ?? {});
-  if (planOf(strategy, policy).onComplete === 'candidate') return given;
+  if (strategy === 'suggested' || planOf(strategy, policy).onComplete === 'candidate') return given;
   throw new KeelsonError(
     'INVALID',
     'onPromotion: a shadow that does not take over leaves the promoted version without traffic; say policy: { promote: true }, or another strategy.',

@@ -11,6 +11,7 @@ import { newestPromotion, type Promotion, toldOf } from '../registry/newest-prom
 import { type Deployment, mainTarget, nameOf } from './deployment.ts';
 import type { DeploymentRecords } from './deployment-records.ts';
 import { promotionTurnedBack } from './promotion-turned-back.ts';
+import type { Strategy } from './revision.ts';
 import {
   hasEnded,
   type Rollout,
@@ -84,7 +85,7 @@ export function createPromotionLoop(
     { onPromotion }: Deployment,
     { emergency, versionId, reason: why }: Promotion,
   ): Promise<{
-    readonly strategy: Exclude<NonNullable<Deployment['onPromotion']>['strategy'], undefined>;
+    readonly strategy: Strategy | 'suggested';
     readonly policy: RolloutPolicy;
     readonly reason: string;
   }> {

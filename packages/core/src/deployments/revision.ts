@@ -3,6 +3,7 @@ import type { StoredRecord } from '../contracts/record.ts';
 import { asJson, type JsonObject } from '../json.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentConfig } from './deployment-config.ts';
+import type { Risk } from './risk.ts';
 import type { RolloutDecision } from './rollout.ts';
 
 /** How a version follows another. */
@@ -40,6 +41,8 @@ export interface Revision {
   readonly rolloutId?: string;
   /** The number of the revision that it goes back to. */
   readonly rollbackTo?: number;
+  /** Of a rollout by `deploy` or a promotion: how risky it looked, and what was suggested. */
+  readonly risk?: Risk & { readonly suggested: Strategy };
   readonly reason: string;
   readonly createdBy: string;
   readonly createdAt: number;
@@ -56,6 +59,7 @@ export interface RevisionFacts {
   readonly rolloutStatus: RevisionStatus;
   readonly rolloutId?: string;
   readonly rollbackTo?: number;
+  readonly risk?: Revision['risk'];
   readonly reason: string;
   readonly createdBy: string;
   readonly at: number;
@@ -77,7 +81,12 @@ export function nextRevision(
   const number = deployment.lastRevision + 1;
   const { before, after, strategy, rolloutStatus, rolloutId, rollbackTo, reason, at } = facts;
   const done = rolloutStatus === 'COMPLETED';
-  const body = { before, after, reason, ...(rollbackTo === undefined ? {} : { rollbackTo }) };
+  const { risk } = facts;
+  const body = {
+    ...{ before, after, reason },
+    ...(rollbackTo === undefined ? {} : { rollbackTo }),
+    ...(risk === undefined ? {} : { risk }),
+  };
   return {
     number,
     create: {
@@ -105,7 +114,10 @@ export function revisionFromRecord(
   { id, columns: c, body, createdAt }: StoredRecord,
   stages: readonly RolloutDecision[] = [],
 ): Revision {
-  const kept = body as unknown as Pick<Revision, 'before' | 'after' | 'reason' | 'rollbackTo'>;
+  const kept = body as unknown as Pick<
+    Revision,
+    'before' | 'after' | 'reason' | 'rollbackTo' | 'risk'
+  >;
   const rolloutId = c['rolloutId'] as string | undefined;
   const endedAt = c['endedAt'] as number | undefined;
   return {

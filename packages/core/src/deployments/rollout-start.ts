@@ -14,7 +14,7 @@ import { type Deployment, mainTarget, nameOf, stateOf } from './deployment.ts';
 import { assertIdle, assertPresent, assertReason } from './deployment-changes.ts';
 import type { BodyChange, DeploymentRecords } from './deployment-records.ts';
 import { monitorHeld } from './monitor-window.ts';
-import { nextRevision, type Strategy } from './revision.ts';
+import { nextRevision, type Revision, type Strategy } from './revision.ts';
 import {
   assertSteps,
   bodyOfRollout,
@@ -27,6 +27,7 @@ import {
 import type { RolloutEvidence } from './rollout-evidence.ts';
 import { planOf, type StrategyPlan } from './strategies.ts';
 import { checkPolicy, type RolloutPolicy } from './strategy-policy.ts';
+import type { Suggestions } from './suggestions.ts';
 
 /** A rollout of steps of one's own. */
 export interface StartRollout {
@@ -45,9 +46,12 @@ export interface StartRollout {
 /** A version to deploy, and how. */
 export interface DeployVersion {
   readonly versionId: string;
-  /** `canary` when left out. */
-  readonly strategy?: Strategy;
-  /** What the strategy leaves to it; every number has a default. */
+  /** `canary` when left out; `suggested`: what `suggestStrategy` says, with its numbers. */
+  readonly strategy?: Strategy | 'suggested';
+  /**
+   * What the strategy leaves to it; every number has a default. With `suggested`, the numbers that mean something to
+   * every strategy.
+   */
   readonly policy?: RolloutPolicy;
   readonly reason: string;
   /** Asking again under the same key answers the first rollout. */
@@ -58,7 +62,9 @@ export interface DeployVersion {
 
 const deployShape = z.strictObject({
   versionId: z.string(),
-  strategy: z.enum(['canary', 'blue-green', 'rolling', 'immediate', 'shadow']).optional(),
+  strategy: z
+    .enum(['canary', 'blue-green', 'rolling', 'immediate', 'shadow', 'suggested'])
+    .optional(),
   policy: z.unknown().optional(),
   reason: z.string(),
   requestKey: z.string().min(1).max(500).optional(),
@@ -76,6 +82,7 @@ interface Beginning extends Omit<StrategyPlan, 'onInconclusive' | 'windowMs'> {
   readonly windowMs?: number;
   readonly onInconclusive: Rollout['onInconclusive'];
   readonly promotion?: RolloutPromotion;
+  readonly risk?: Revision['risk'];
 }
 
 /** Begins rollouts; answers their ids. */
@@ -92,7 +99,7 @@ export interface RolloutStarts {
 /** A promotion that a deployment follows. */
 export interface FollowPromotion {
   readonly versionId: string;
-  readonly strategy: Strategy;
+  readonly strategy: Strategy | 'suggested';
   readonly policy: RolloutPolicy;
   readonly reason: string;
   readonly promotion: RolloutPromotion;
@@ -104,6 +111,7 @@ export function createRolloutStarts(
   registry: Registry,
   records: DeploymentRecords,
   evidence: RolloutEvidence,
+  suggestions: Suggestions,
 ): RolloutStarts {
   const { metadata, workspace } = scope;
 
@@ -158,6 +166,7 @@ export function createRolloutStarts(
       ...{ before, after: beginning.onComplete === 'candidate' ? { ...before, ...moved } : before },
       ...{ strategy: beginning.strategy, rolloutStatus: 'IN_PROGRESS', rolloutId: id },
       ...{ reason, createdBy: scope.principal.id, at },
+      ...(beginning.risk === undefined ? {} : { risk: beginning.risk }),
     });
     const gates = steps.flatMap((step) => step.gates);
     const of = { deploymentId: deployment.id, ...ids, frozen: {} };
@@ -202,6 +211,21 @@ export function createRolloutStarts(
     return found[0] && rolloutFromRecord(found[0]).id;
   }
 
+  /** The plan of a strategy, and how risky what it does looks. */
+  async function planned(
+    deployment: string,
+    versionId: string,
+    wanted: Strategy | 'suggested',
+    given: RolloutPolicy,
+  ): Promise<StrategyPlan & Required<Pick<Beginning, 'strategy' | 'risk'>>> {
+    const { score, reasons, ...suggested } = await suggestions.of(deployment, versionId);
+    const takes = wanted === 'suggested';
+    const strategy = takes ? suggested.strategy : wanted;
+    const plan = planOf(strategy, takes ? { ...suggested.policy, ...given } : given);
+    assertSteps(plan.steps, plan.onComplete);
+    return { ...plan, strategy, risk: { score, reasons, suggested: suggested.strategy } };
+  }
+
   return {
     async start(options) {
       const steps = assertSteps(assertObject(options, 'startRollout').steps);
@@ -224,19 +248,19 @@ export function createRolloutStarts(
         policy = {},
       } = checkOptions(deployShape, options, 'deploy');
       assertText(versionId, 'A version id');
-      const plan = planOf(strategy, checkPolicy(strategy, policy));
-      assertSteps(plan.steps, plan.onComplete);
+      checkPolicy(strategy, policy);
       const { reason, requestKey, at } = options;
       assertReason(reason);
       await assertAllowed(scope, 'deployment.deploy', `deployment:${deployment}`);
-      return begin({ ...plan, deployment, versionId, strategy, reason, requestKey, at });
+      const plan = await planned(deployment, versionId, strategy, policy);
+      return begin({ ...plan, deployment, versionId, reason, requestKey, at });
     },
 
     async follow(deployment, { versionId, strategy, policy, reason, promotion }) {
       const { id } = await records.get(deployment);
-      const plan = planOf(strategy, policy);
+      const plan = await planned(deployment, versionId, strategy, policy);
       const requestKey = `promotion:${promotion.transitionId}:${id}`;
-      const facts = { deployment, versionId, strategy, reason, requestKey, at: undefined };
+      const facts = { deployment, versionId, reason, requestKey, at: undefined };
       return begin({ ...plan, ...facts, promotion });
     },
   };

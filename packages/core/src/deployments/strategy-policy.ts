@@ -168,12 +168,18 @@ const onlyOf: Readonly<Record<string, readonly Strategy[]>> = {
   promote: ['shadow'],
 };
 
-/** Refuses, as INVALID and by the field's name, a policy that the strategy could not follow. */
-export function checkPolicy(strategy: Strategy, policy: RolloutPolicy): RolloutPolicy {
+/**
+ * Refuses, as INVALID and by the field's name, a policy that the strategy could not follow; with `suggested`, what only
+ * one strategy understands.
+ */
+export function checkPolicy(
+  strategy: Strategy | 'suggested',
+  policy: RolloutPolicy,
+): RolloutPolicy {
   asJson(policy ?? null, 'The policy of deploy');
   checkOptions(policyShape, policy, 'The policy of deploy');
   for (const [field, strategies] of Object.entries(onlyOf)) {
-    if (!Object.hasOwn(policy, field) || strategies.includes(strategy)) continue;
+    if (!Object.hasOwn(policy, field) || strategies.includes(strategy as Strategy)) continue;
     throw new KeelsonError(
       'INVALID',
       `${field} is only for the strategies ${strategies.join(', ')}, not for ${strategy}.`,
