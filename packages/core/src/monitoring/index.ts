@@ -1,3 +1,14 @@
+export type { ColumnFigures, ColumnHistogram } from './reports/column-figures.ts';
+export type { ColumnType, DataTable } from './reports/data-columns.ts';
+export { type DriftReport, driftReport } from './reports/drift-report.ts';
+export type {
+  ColumnDrift,
+  ColumnRole,
+  DriftReportData,
+  DriftReportOptions,
+  SegmentDrift,
+  ShareKind,
+} from './reports/drift-report-data.ts';
 export {
   countForRule,
   judgeRule,

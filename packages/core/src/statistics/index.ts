@@ -24,6 +24,7 @@ export {
 } from './descriptive/moments.ts';
 export { type NumericSample, numericSample } from './descriptive/numeric-sample.ts';
 export { median, quantile, sorted } from './descriptive/quantile.ts';
+export { sortNumbers } from './descriptive/sort-numbers.ts';
 export { distinctValues, type Summary, summarise } from './descriptive/summary.ts';
 export { trapezoidArea } from './descriptive/trapezoid-area.ts';
 export { type AdwinOptions, type AdwinRow, type AdwinState, adwin } from './detectors/adwin.ts';
@@ -85,6 +86,7 @@ export {
 } from './drift/divergence.ts';
 export { type DriftOptions, type DriftResult, minimumCounts } from './drift/drift-result.ts';
 export {
+  ascendingDrift,
   type CategoricalDrift,
   categoricalDrift,
   type FeatureDriftOptions,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { expectCloseTo } from '../fixtures/close-to.ts';
+import { seededRandom } from '../random/seeded-random.ts';
 import {
   mergeMoments,
   momentsOf,
@@ -10,6 +11,7 @@ import {
 } from './moments.ts';
 import { numericSample } from './numeric-sample.ts';
 import { median, quantile, sorted } from './quantile.ts';
+import { sortNumbers } from './sort-numbers.ts';
 import { summarise } from './summary.ts';
 import { trapezoidArea } from './trapezoid-area.ts';
 
@@ -48,6 +50,32 @@ describe('moments', () => {
     expect(populationDeviation(momentsOf([3]))).toBe(0);
     expect(() => momentsOf([1, Number.NaN])).toThrow('finite');
   });
+});
+
+describe('sortNumbers', () => {
+  it('sorts as comparing does, bit for bit, few values and many', () => {
+    const random = seededRandom('sort');
+    const draws: readonly (() => number)[] = [
+      () => random.normal(),
+      () => Math.floor(random.uniform() * 20) - 10,
+      () => Math.exp(1000 * (random.uniform() - 0.5)) * (random.uniform() < 0.5 ? -1 : 1),
+      () => (random.uniform() < 0.5 ? -0 : 0),
+      () => 7,
+    ];
+    for (const length of [0, 1, 1000, 30_000]) {
+      for (const draw of draws) {
+        const values = Float64Array.from({ length }, draw);
+        const before = values.slice();
+        const compared = values.slice().sort();
+        expect(sameBits(sortNumbers(values), compared)).toBe(true);
+        expect(sameBits(values, before)).toBe(true);
+      }
+    }
+  });
+
+  function sameBits(a: Float64Array, b: Float64Array): boolean {
+    return a.length === b.length && a.every((value, i) => Object.is(value, b[i]));
+  }
 });
 
 describe('quantiles', () => {

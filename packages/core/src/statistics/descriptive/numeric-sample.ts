@@ -1,3 +1,5 @@
+import { sortNumbers } from './sort-numbers.ts';
+
 /** The usable values of a column, with what had to be left out. */
 export interface NumericSample {
   /** Finite values, ascending. */
@@ -25,5 +27,5 @@ export function numericSample(entries: Iterable<number | null | undefined>): Num
     else if (!Number.isFinite(entry)) infinite += 1;
     else kept.push(entry);
   }
-  return { values: Float64Array.from(kept).sort(), entries: count, missing, infinite };
+  return { values: sortNumbers(kept), entries: count, missing, infinite };
 }

@@ -1,10 +1,11 @@
 import { invalid, requireWithin } from '../arguments.ts';
+import { sortNumbers } from './sort-numbers.ts';
 
 /** An ascending copy as 64-bit floats; −0 sorts before 0. NaN is INVALID. */
 export function sorted(values: Iterable<number>): Float64Array {
   const copy = Float64Array.from(values);
   for (const value of copy) if (Number.isNaN(value)) throw invalid('value', value, 'a number');
-  return copy.sort();
+  return sortNumbers(copy);
 }
 
 /**

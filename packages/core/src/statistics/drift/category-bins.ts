@@ -22,7 +22,7 @@ export function categoryBins(
   most: number = 50,
 ): CategoryBins {
   requireCount('most', most);
-  const counted = [...tally(entries).values()];
+  const counted = [...tally(entries)].map(([category, count]) => ({ category, count }));
   counted.sort((a, b) => b.count - a.count || compareText(keyOf(a.category), keyOf(b.category)));
   return { categories: counted.slice(0, most).map(({ category }) => category) };
 }
@@ -34,9 +34,11 @@ export function countCategories(
 ): CategoryCounts {
   const list = [...entries];
   const seen = tally(list);
-  const counts = categories.map((category) => seen.get(keyOf(category))?.count ?? 0);
-  const binned = new Set(categories.map(keyOf));
-  const others = [...seen].filter(([key]) => !binned.has(key)).map(([, counted]) => counted);
+  const counts = categories.map((category) => seen.get(category) ?? 0);
+  const binned = new Set(categories);
+  const others = [...seen]
+    .filter(([category]) => !binned.has(category))
+    .map(([category, count]) => ({ category, count }));
   const other = others.reduce((sum, { count }) => sum + count, 0);
   const missing = list.length - other - counts.reduce((sum, count) => sum + count, 0);
   return {
@@ -46,19 +48,12 @@ export function countCategories(
   };
 }
 
-interface Counted {
-  readonly category: Category;
-  count: number;
-}
-
-function tally(entries: Iterable<Category | null | undefined>): Map<string, Counted> {
-  const counted = new Map<string, Counted>();
+/** A map tells 1 from '1' and true from 'true' by itself. */
+function tally(entries: Iterable<Category | null | undefined>): Map<Category, number> {
+  const counted = new Map<Category, number>();
   for (const category of entries) {
     if (category === null || category === undefined || Number.isNaN(category)) continue;
-    const key = keyOf(category);
-    const known = counted.get(key);
-    if (known === undefined) counted.set(key, { category, count: 1 });
-    else known.count += 1;
+    counted.set(category, (counted.get(category) ?? 0) + 1);
   }
   return counted;
 }

@@ -120,7 +120,7 @@ describe('severity', () => {
     const n = 40_000;
     for (const [shift, severity] of [
       [0.2, 'NONE'],
-      [0.42, 'LOW'],
+      [0.36, 'LOW'],
       [0.62, 'MEDIUM'],
       [0.79, 'HIGH'],
       [1.1, 'CRITICAL'],

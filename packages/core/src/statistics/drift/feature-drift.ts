@@ -1,5 +1,4 @@
-import { type NumericSample, numericSample } from '../descriptive/numeric-sample.ts';
-import { distinctValues } from '../descriptive/summary.ts';
+import { numericSample } from '../descriptive/numeric-sample.ts';
 import { fisherTest, twoRateTest } from '../hypothesis/two-by-two.ts';
 import type { Rate } from '../intervals/rate-interval.ts';
 import { type BinnedDriftOptions, type BinnedMethod, binnedDrift } from './binned-drift.ts';
@@ -65,8 +64,6 @@ export function numericDrift(
   options: FeatureDriftOptions<SampleMethod | BinnedMethod> = {},
 ): NumericDrift {
   const [before, after] = [numericSample(reference), numericSample(current)];
-  const method = options.method ?? 'auto';
-  const chosen = method === 'auto' ? numericMethod(before, after) : method;
   const share = (of: 'missing' | 'infinite') =>
     shareDrift(
       { successes: before[of], trials: before.entries },
@@ -74,12 +71,23 @@ export function numericDrift(
       options.alpha,
     );
   return {
-    values: isSampleMethod(chosen)
-      ? sampleDrift(chosen, before.values, after.values, options)
-      : binnedNumbers(chosen, before, after, options),
+    values: ascendingDrift(before.values, after.values, options),
     missing: share('missing'),
     infinite: share('infinite'),
   };
+}
+
+/** As {@link numericDrift}, of finite values that are ascending already. */
+export function ascendingDrift(
+  reference: Float64Array,
+  current: Float64Array,
+  options: FeatureDriftOptions<SampleMethod | BinnedMethod> = {},
+): DriftResult {
+  const method = options.method ?? 'auto';
+  const chosen = method === 'auto' ? numericMethod(reference, current) : method;
+  return isSampleMethod(chosen)
+    ? sampleDrift(chosen, reference, current, options)
+    : binnedNumbers(chosen, reference, current, options);
 }
 
 /**
@@ -129,21 +137,16 @@ export function shareDrift(reference: Rate, current: Rate, alpha: number = 0.05)
 
 function binnedNumbers(
   method: BinnedMethod,
-  before: NumericSample,
-  after: NumericSample,
+  before: Float64Array,
+  after: Float64Array,
   options: FeatureDriftOptions<SampleMethod | BinnedMethod>,
 ): DriftResult {
-  if (before.values.length === 0) return binnedDrift(method, [0], [after.values.length], options);
+  if (before.length === 0) return binnedDrift(method, [0], [after.length], options);
   const bins =
-    distinctValues(before) <= valueBinsUpTo
-      ? valueBins(before.values)
-      : quantileBins(before.values, options.bins ?? 10);
-  return binnedDrift(
-    method,
-    countInBins(bins, before.values),
-    countInBins(bins, after.values),
-    options,
-  );
+    distinctUpTo(before, valueBinsUpTo) <= valueBinsUpTo
+      ? valueBins(before)
+      : quantileBins(before, options.bins ?? 10);
+  return binnedDrift(method, countInBins(bins, before), countInBins(bins, after), options);
 }
 
 function isSampleMethod(method: SampleMethod | BinnedMethod): method is SampleMethod {
@@ -155,9 +158,9 @@ function isSampleMethod(method: SampleMethod | BinnedMethod): method is SampleMe
   );
 }
 
-function numericMethod(before: NumericSample, after: NumericSample): SampleMethod | BinnedMethod {
-  const [n, m] = [before.values.length, after.values.length];
-  if (distinctValues(before) <= fewValues) return countsMethod(n, m);
+function numericMethod(before: Float64Array, after: Float64Array): SampleMethod | BinnedMethod {
+  const [n, m] = [before.length, after.length];
+  if (distinctUpTo(before, fewValues) <= fewValues) return countsMethod(n, m);
   return n > 1000 && m >= 1000 ? 'wasserstein' : 'kolmogorov-smirnov';
 }
 
@@ -167,4 +170,13 @@ function countsMethod(n: number, m: number): BinnedMethod {
 
 function presentIn(counts: readonly number[]): number {
   return counts.slice(0, -1).reduce((sum, count) => sum + count, 0);
+}
+
+/** How many different values there are, counted no further than one beyond `most`. */
+function distinctUpTo(ascending: Float64Array, most: number): number {
+  let distinct = 0;
+  for (let index = 0; index < ascending.length && distinct <= most; index += 1) {
+    if (index === 0 || ascending[index] !== ascending[index - 1]) distinct += 1;
+  }
+  return distinct;
 }

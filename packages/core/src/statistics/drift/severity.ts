@@ -22,20 +22,21 @@ export type SeverityBands = readonly [low: number, medium: number, high: number,
  * Bands of every method, mapped to those of PSI by a shift of the mean of a normal distribution by δ standard
  * deviations, for which PSI = δ²: Kolmogorov–Smirnov and total variation 2Φ(δ/2)−1, Wasserstein and Welch δ,
  * Mann–Whitney 2Φ(δ/√2)−1, Jensen–Shannon √(δ²/8 ln 2), Kullback–Leibler δ²/2, Hellinger √(δ²/8), chi-squared δ. Rounded down
- * to two digits. The largest difference of a share has the bands of total variation.
+ * to two digits. The largest difference of a share has the bands of total variation. MEDIUM begins at δ = 0.4 but for PSI
+ * (0.25 is δ = 0.5): a shift by half a deviation is MEDIUM also in samples that show it a little smaller.
  */
 export const severityBands: Readonly<Record<DriftMethod, SeverityBands>> = {
   psi: [0.1, 0.25, 0.5, 0.75],
-  'kolmogorov-smirnov': [0.12, 0.19, 0.27, 0.33],
-  wasserstein: [0.31, 0.5, 0.7, 0.86],
-  welch: [0.31, 0.5, 0.7, 0.86],
-  'mann-whitney': [0.17, 0.27, 0.38, 0.45],
-  'jensen-shannon': [0.13, 0.21, 0.3, 0.36],
-  'kullback-leibler': [0.05, 0.12, 0.25, 0.37],
-  hellinger: [0.11, 0.17, 0.25, 0.3],
-  'total-variation': [0.12, 0.19, 0.27, 0.33],
-  'largest-difference': [0.12, 0.19, 0.27, 0.33],
-  'chi-squared': [0.31, 0.5, 0.7, 0.86],
+  'kolmogorov-smirnov': [0.12, 0.15, 0.27, 0.33],
+  wasserstein: [0.31, 0.4, 0.7, 0.86],
+  welch: [0.31, 0.4, 0.7, 0.86],
+  'mann-whitney': [0.17, 0.22, 0.38, 0.45],
+  'jensen-shannon': [0.13, 0.16, 0.3, 0.36],
+  'kullback-leibler': [0.05, 0.08, 0.25, 0.37],
+  hellinger: [0.11, 0.14, 0.25, 0.3],
+  'total-variation': [0.12, 0.15, 0.27, 0.33],
+  'largest-difference': [0.12, 0.15, 0.27, 0.33],
+  'chi-squared': [0.31, 0.4, 0.7, 0.86],
 };
 
 /** The severity of a score. */
