@@ -1,6 +1,17 @@
 import { type ASTNode, Environment, ParseError } from '@marcbachmann/cel-js';
 import { KeelsonError } from '../errors.ts';
 import type { Json, JsonObject } from '../json.ts';
+import {
+  costOf,
+  type ExpressionCall,
+  ExpressionShape,
+  maxCost,
+  maxValues,
+  quoted,
+  valueAt,
+} from './expression-shape.ts';
+
+export type { ExpressionCall };
 
 /** What an expression may look at. */
 export interface ExpressionOptions {
@@ -8,12 +19,6 @@ export interface ExpressionOptions {
   readonly names?: readonly string[];
   /** Questions that it may ask, as calls with literal arguments. */
   readonly functions?: readonly string[];
-}
-
-/** A question that an expression asks: its answer is looked up before the expression is evaluated. */
-export interface ExpressionCall {
-  readonly name: string;
-  readonly args: readonly Json[];
 }
 
 /** An expression that was checked. */
@@ -24,6 +29,8 @@ export interface CompiledExpression {
   /** For each variable, the paths below it that are written out, such as `['train', 'accuracy']`. */
   readonly paths: readonly (readonly string[])[];
   readonly calls: readonly ExpressionCall[];
+  /** What must all be true for it to be: the operands of an outermost `&&`, or itself. */
+  readonly conjuncts: readonly string[];
   /**
    * Its truth over these variables and the answers to its calls, in their order. INVALID, saying why, when it
    * cannot be evaluated over them, is no boolean, or would take too long.
@@ -31,7 +38,15 @@ export interface CompiledExpression {
   test(variables: JsonObject, answers?: readonly Json[]): boolean;
   /** Its value, as JSON. */
   value(variables: JsonObject, answers?: readonly Json[]): Json;
+  /**
+   * The truth that it has whatever is not known yet: variables that are left out, `unknown` fields of those that are
+   * there, and the answers to its calls. Undefined where these decide, or where it has none.
+   */
+  settled(variables: JsonObject, unknown?: readonly UnknownField[]): boolean | undefined;
 }
+
+/** A field of a variable. */
+export type UnknownField = readonly [variable: string, field: string];
 
 const limits = {
   maxAstNodes: 500,
@@ -41,21 +56,6 @@ const limits = {
   maxCallArguments: 8,
 };
 const maxLength = 4096;
-/** Steps of evaluation, by the estimate of {@link costOf}; some millions of them take a second. */
-const maxCost = 100_000;
-/** Values within values that are looked at to estimate that; a hundred thousand take some 20 ms. */
-const maxValues = 100_000;
-
-/** What takes time in proportion to what it is given, and no more. */
-const methods = new Set([
-  ...['size', 'startsWith', 'endsWith', 'contains', 'lowerAscii', 'upperAscii', 'trim'],
-  ...['getFullYear', 'getMonth', 'getDate', 'getDayOfMonth', 'getDayOfWeek', 'getDayOfYear'],
-  ...['getHours', 'getMinutes', 'getSeconds', 'getMilliseconds'],
-]);
-const macros = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
-const functions = new Set([
-  ...['size', 'has', 'int', 'double', 'string', 'bool', 'type', 'dyn', 'timestamp', 'duration'],
-]);
 
 /** The answers for the evaluation that is going on; evaluation never pauses. */
 let answered: ReadonlyMap<string, Json> = new Map();
@@ -85,7 +85,7 @@ export function compileExpression(
   } catch (cause) {
     throw syntaxError(source, cause);
   }
-  const shape = new Shape(source, new Set(asked));
+  const shape = new ExpressionShape(source, new Set(asked));
   shape.visit(program.ast, new Set(), 0);
   const unknown = [...shape.names].filter(
     (name) => options.names !== undefined && !options.names.includes(name),
@@ -108,15 +108,28 @@ export function compileExpression(
         { details: { cost: Number.isFinite(cost) ? cost : 'unbounded', maxCost } },
       );
     }
-    answered = new Map(shape.calls.map((call, i) => [keyOf(call), answers[i] ?? null]));
     try {
-      return program(variables);
+      return run(
+        variables,
+        shape.calls.map((_, i) => answers[i] ?? null),
+      );
     } catch (cause) {
       throw new KeelsonError(
         'INVALID',
         `The condition ${quoted(source)} cannot be evaluated: ${firstLine(cause)}.`,
         { cause },
       );
+    }
+  }
+
+  function run(variables: JsonObject, answers: readonly (Json | undefined)[]): unknown {
+    const known = shape.calls.flatMap((call, i) => {
+      const answer = answers[i];
+      return answer === undefined ? [] : [[keyOf(call), answer] as const];
+    });
+    answered = new Map(known);
+    try {
+      return program(variables);
     } finally {
       answered = new Map();
     }
@@ -127,6 +140,7 @@ export function compileExpression(
     names: [...shape.names],
     paths: shape.paths,
     calls: shape.calls,
+    conjuncts: conjunctsOf(program.ast, source),
     test(variables, answers = []) {
       const truth = evaluate(variables, answers);
       if (typeof truth === 'boolean') return truth;
@@ -136,183 +150,52 @@ export function compileExpression(
       );
     },
     value: (variables, answers = []) => asPlain(evaluate(variables, answers), source),
+    settled(variables, unknown = []) {
+      const looked = shape.paths.map((path) => valueAt(variables, path));
+      if (costOf(shape, looked) > maxCost) return undefined;
+      try {
+        // What is not known throws, and && and || take that for what could be either.
+        const truth = run(withUnknown(variables, unknown), []);
+        return typeof truth === 'boolean' ? truth : undefined;
+      } catch {
+        return undefined;
+      }
+    },
   };
 }
 
-/** What an expression is made of, as far as names, questions and cost go. */
-class Shape {
-  readonly names = new Set<string>();
-  readonly paths: (readonly string[])[] = [];
-  readonly calls: ExpressionCall[] = [];
-  nodes = 0;
-  /** Loops within loops. */
-  depth = 0;
-  sums = 0;
-  comparisons = 0;
-  longestList = 0;
-  longestText = 0;
-  readonly #source: string;
-  readonly #asked: ReadonlySet<string>;
-
-  constructor(source: string, asked: ReadonlySet<string>) {
-    this.#source = source;
-    this.#asked = asked;
+/** By its text: an outermost `&&` has nothing beside it, outside of brackets, that binds less. */
+function conjunctsOf({ op }: ASTNode, source: string): readonly string[] {
+  // Raw and triple quotes and comments are not worth reading.
+  if (op !== '&&' || /'''|"""|\/\/|\b[rRbB]+['"]/.test(source)) return [source];
+  const parts: string[] = [];
+  let depth = 0;
+  let from = 0;
+  for (const { 0: token, index } of source.matchAll(
+    /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[([{]|[)\]}]|&&/g,
+  )) {
+    if (/^[([{]$/.test(token)) depth += 1;
+    if (/^[)\]}]$/.test(token)) depth -= 1;
+    if (token !== '&&' || depth > 0) continue;
+    parts.push(source.slice(from, index).trim());
+    from = index + token.length;
   }
-
-  visit(node: ASTNode, bound: ReadonlySet<string>, depth: number): void {
-    this.nodes += 1;
-    this.depth = Math.max(this.depth, depth);
-    switch (node.op) {
-      case 'value':
-        if (typeof node.args === 'string') {
-          this.longestText = Math.max(this.longestText, node.args.length);
-        }
-        return;
-      case 'id':
-        if (!bound.has(node.args)) this.#name(node.args, []);
-        return;
-      case '.':
-      case '[]':
-        this.#access(node, bound, depth);
-        return;
-      case 'call':
-        this.#call(node.args[0], node.args[1], bound, depth);
-        return;
-      case 'rcall':
-        this.#method(node.args, bound, depth);
-        return;
-      case 'in':
-        // As a loop over the list.
-        this.depth = Math.max(this.depth, depth + 1);
-        break;
-      case '+':
-        this.sums += 1;
-        break;
-      case '==':
-      case '!=':
-        this.comparisons += 1;
-        break;
-      case 'list':
-        this.longestList = Math.max(this.longestList, node.args.length);
-        break;
-      default:
-    }
-    for (const child of childrenOf(node.args)) this.visit(child, bound, depth);
-  }
-
-  #name(name: string, path: readonly string[]): void {
-    this.names.add(name);
-    this.paths.push([name, ...path]);
-  }
-
-  /** A chain of fields and literal keys, down to the variable it begins with. */
-  #access(node: ASTNode, bound: ReadonlySet<string>, depth: number): void {
-    const path: string[] = [];
-    let at: ASTNode = node;
-    for (; at.op === '.' || at.op === '[]'; at = at.args[0]) {
-      this.nodes += 1;
-      const key: string | ASTNode = at.args[1];
-      if (typeof key === 'string') path.unshift(key);
-      else if (key.op === 'value' && typeof key.args === 'string') path.unshift(key.args);
-      else {
-        path.length = 0;
-        this.visit(key, bound, depth);
-      }
-    }
-    if (at.op === 'id' && !bound.has(at.args)) this.#name(at.args, path);
-    else this.visit(at, bound, depth);
-  }
-
-  #call(name: string, args: readonly ASTNode[], bound: ReadonlySet<string>, depth: number): void {
-    if (this.#asked.has(name)) {
-      const literal = args.map((each) => literalOf(each));
-      if (literal.includes(undefined)) {
-        throw this.#refusal(`${name}(…) takes written-out texts and numbers only`);
-      }
-      this.calls.push({ name, args: literal as readonly Json[] });
-      return;
-    }
-    if (!functions.has(name)) {
-      const known = [...this.#asked, ...functions].join(', ');
-      throw this.#refusal(`there is no function ${name}; there are ${known}`);
-    }
-    for (const each of args) this.visit(each, bound, depth);
-  }
-
-  #method(
-    [name, receiver, args]: readonly [string, ASTNode, readonly ASTNode[]],
-    bound: ReadonlySet<string>,
-    depth: number,
-  ): void {
-    this.visit(receiver, bound, depth);
-    const [variable, ...body] = args;
-    if (macros.has(name) && variable?.op === 'id') {
-      const inner = new Set([...bound, variable.args]);
-      for (const each of body) this.visit(each, inner, depth + 1);
-      this.depth = Math.max(this.depth, depth + 1);
-      return;
-    }
-    if (!methods.has(name)) {
-      const why = name === 'matches' ? ': regular expressions can take for ever' : '';
-      throw this.#refusal(`there is no .${name}(…)${why}; there are ${[...methods].join(', ')}`);
-    }
-    for (const each of args) this.visit(each, bound, depth);
-  }
-
-  #refusal(why: string): KeelsonError {
-    return new KeelsonError('INVALID', `The condition ${quoted(this.#source)}: ${why}.`);
-  }
+  return [...parts, source.slice(from).trim()];
 }
 
-/**
- * An upper estimate of the steps that evaluation takes: each node once for each turn of the loops around it,
- * more where long texts or deep values are compared or joined.
- */
-function costOf(shape: Shape, given: readonly Json[]): number {
-  const size = { longestList: shape.longestList, longestText: shape.longestText, values: 0 };
-  const walks = shape.depth > 0 || shape.comparisons > 0;
-  for (const value of given) {
-    measure(value, size);
-    // Whoever does not walk through it has nothing to fear of it.
-    if (size.values > maxValues) return walks ? Number.POSITIVE_INFINITY : shape.nodes;
+function withUnknown(variables: JsonObject, unknown: readonly UnknownField[]): JsonObject {
+  const guarded = new Map<string, object>();
+  for (const [variable, field] of unknown) {
+    if (!Object.hasOwn(variables, variable)) continue;
+    const fields = guarded.get(variable) ?? { ...(variables[variable] as JsonObject) };
+    guarded.set(variable, fields);
+    Object.defineProperty(fields, field, { get: notKnown, enumerable: true });
   }
-  const growth = 1 + shape.sums;
-  const turns = Math.max(1, size.longestList * growth) ** shape.depth;
-  const texts = 1 + (size.longestText * growth) / 128;
-  return turns * (shape.nodes * texts + (shape.comparisons * size.values) / 4);
+  return { ...variables, ...Object.fromEntries(guarded) } as JsonObject;
 }
 
-function valueAt(variables: JsonObject, path: readonly string[]): Json {
-  let at: Json = variables;
-  for (const key of path) {
-    if (typeof at !== 'object' || at === null || Array.isArray(at)) break;
-    if (!Object.hasOwn(at, key)) return null;
-    at = (at as JsonObject)[key] ?? null;
-  }
-  return at;
-}
-
-interface Size {
-  longestList: number;
-  longestText: number;
-  values: number;
-}
-
-function measure(value: Json, size: Size): void {
-  const open: Json[] = [value];
-  for (let at = open.pop(); at !== undefined; at = open.pop()) {
-    size.values += 1;
-    if (size.values > maxValues) return;
-    if (typeof at === 'string') size.longestText = Math.max(size.longestText, at.length);
-    if (typeof at !== 'object' || at === null) continue;
-    const parts = Array.isArray(at) ? at : Object.values(at);
-    size.longestList = Math.max(size.longestList, parts.length);
-    if (size.values + parts.length > maxValues) {
-      size.values = maxValues + 1;
-      return;
-    }
-    for (const part of parts) if (part !== undefined) open.push(part as Json);
-  }
+function notKnown(): never {
+  throw new Error('This is not known yet.');
 }
 
 const environments = new Map<string, Environment>();
@@ -329,8 +212,10 @@ function environmentOf(asked: readonly string[]): Environment {
     }
     environment.registerOperator('double % double', arithmetic['%']);
     for (const name of asked) {
-      const answer = (...args: readonly unknown[]): Json =>
-        answered.get(keyOf({ name, args: args.map(toJson) })) ?? null;
+      const answer = (...args: readonly unknown[]): Json => {
+        const found = answered.get(keyOf({ name, args: args.map(toJson) }));
+        return found === undefined ? notKnown() : found;
+      };
       for (let count = 0; count <= 4; count += 1) {
         const types = Array.from({ length: count }, () => 'dyn').join(', ');
         environment.registerFunction(`${name}(${types}): dyn`, answer);
@@ -350,19 +235,6 @@ const arithmetic = {
   '/': (a: Operands, b: Operands): number => Number(a) / Number(b),
   '%': (a: Operands, b: Operands): number => Number(a) % Number(b),
 } as const;
-
-function childrenOf(args: unknown): readonly ASTNode[] {
-  if (Array.isArray(args)) return args.flatMap(childrenOf);
-  return typeof args === 'object' && args !== null && 'op' in args ? [args as ASTNode] : [];
-}
-
-function literalOf(node: ASTNode): Json | undefined {
-  if (node.op !== 'value') return undefined;
-  const value = node.args;
-  if (typeof value === 'bigint') return Number(value);
-  const plain = typeof value === 'string' || typeof value === 'number';
-  return plain || typeof value === 'boolean' ? value : undefined;
-}
 
 function toJson(value: unknown): Json {
   return (typeof value === 'bigint' ? Number(value) : value) as Json;
@@ -413,8 +285,4 @@ function kindOf(value: unknown): string {
 function firstLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return (message.split('\n')[0] ?? '').slice(0, 300);
-}
-
-function quoted(source: string): string {
-  return JSON.stringify(source.length > 120 ? `${source.slice(0, 117)}…` : source);
 }

@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { isKeelsonError } from '../errors.ts';
-import type { Json } from '../json.ts';
+import type { Json, JsonObject } from '../json.ts';
+import { compileExpression } from '../language/conditions.ts';
 import { checkDefinition } from './check-definition.ts';
 import { definePipeline } from './define-pipeline.ts';
 import type { Pipelines } from './pipelines-types.ts';
@@ -267,6 +269,155 @@ describe('checkDefinition', () => {
     expect(performance.now() - startedAt).toBeLessThan(3000);
     const closed = many.map((step, i) => (i === 0 ? { ...step, dependsOn: ['s9999'] } : step));
     expect(refusal(() => checkDefinition({ ...bare, steps: closed }))).toContain('circle');
+  });
+});
+
+describe('steps that can never run', () => {
+  const parameters = {
+    type: 'object',
+    properties: {
+      mode: { enum: ['slow', 'exact'] },
+      dry: { type: 'boolean', default: false },
+      rate: { type: 'number' },
+    },
+  };
+  const base = { format: 1, name: 'p', version: '1.0.0', description: '', parameters };
+  const step = (name: string, more: object = {}) => {
+    const retry = { limit: 0, delayMs: 0, factor: 1, maxDelayMs: 0, on: [] };
+    return { name, run: { type: 'function' }, inputs: {}, dependsOn: [], retry, ...more };
+  };
+  const refused = (...steps: readonly object[]): string | undefined => {
+    try {
+      checkDefinition({ ...base, steps });
+      return undefined;
+    } catch (error) {
+      if (isKeelsonError(error, 'INVALID')) return error.message;
+      throw error;
+    }
+  };
+
+  test.each([
+    ['false', 'it is never true, so that the step can never run: false'],
+    ['1 > 2', 'so that the step can never run: 1 > 2'],
+    ['1 + 1', 'The condition "1 + 1" is a number, not true or false'],
+    ['1 / 0 == 1', 'The condition "1 / 0 == 1" cannot be evaluated'],
+    ['parameters.mode == "fast"', 'never true for any parameters that the schema allows'],
+    ['parameters.mode == "slow" && parameters.mode == "exact"', 'never true'],
+    ['outputs.load > 1 && parameters.mode.startsWith("f")', 'never true'],
+    ['false && registry("m@production") != null', 'never true'],
+    ['parameters.rate > 1.0 && parameters.mode == "fast"', 'never true'],
+    ['has(parameters.rate) && parameters.dry && !parameters.dry', 'never true'],
+  ])('%s is refused, with the step named', (when, why) => {
+    const told = refused(step('load'), step('fit', { dependsOn: ['load'], when }));
+    expect(told).toContain('Pipeline "p" cannot be used: steps[1] "fit".when: ');
+    expect(told).toContain(why);
+  });
+
+  test.each([
+    'true',
+    'parameters.mode == "slow"',
+    '!has(parameters.mode)',
+    '!parameters.dry',
+    'parameters.rate > 1.0',
+    'has(parameters.rate)',
+    'outputs.load > 1',
+    '!(outputs.load > 1)',
+    'registry("m@production") != null',
+    'registry("m@production") == null',
+    'parameters == {}',
+    '"mode" in parameters',
+    'parameters.mode == "fast" || metrics.load.x > 1',
+    '[1, 2].exists(n, outputs.load == n)',
+  ])('%s may be true', (when) => {
+    expect(refused(step('load'), step('fit', { dependsOn: ['load'], when }))).toBeUndefined();
+  });
+
+  test('what depends on one is named too, unless it joins what has ended', () => {
+    const told = refused(
+      step('fit', { when: 'false' }),
+      step('test', { dependsOn: ['fit'] }),
+      step('publish', { dependsOn: ['test'] }),
+      step('tell', { dependsOn: ['publish'], join: 'ended' }),
+      step('after', { dependsOn: ['tell'] }),
+    );
+    expect(told).toContain('steps[1] "test": it can never run either, since it depends on "fit"');
+    expect(told).toContain(
+      'steps[2] "publish": it can never run either, since it depends on "test"',
+    );
+    expect(told).not.toMatch(/"tell":|"after":/);
+    // A failure that is tolerated lets others go on without its value.
+    const tolerated = { when: '1 / 0 == 1', onFailure: 'continue' };
+    expect(refused(step('fit', tolerated), step('test', { dependsOn: ['fit'] }))).not.toContain(
+      '"test"',
+    );
+  });
+
+  test('no condition that some parameters make true is refused', () => {
+    const leaf = fc.constantFrom(
+      ...['parameters.mode == "slow"', 'parameters.mode == "fast"', 'parameters.dry', 'false'],
+      ...[
+        'has(parameters.mode)',
+        'parameters.rate < 1.0',
+        'outputs.load == 1',
+        'true',
+        '1 / 0 == 1',
+      ],
+      ...[
+        'has(outputs.load.x)',
+        'registry("m@production") == null',
+        '"mode" in parameters',
+        '[1, 2].exists(n, outputs.load == n)',
+      ],
+    );
+    const { tree } = fc.letrec<{ readonly tree: string }>((tie) => ({
+      tree: fc.oneof(
+        { maxDepth: 4 },
+        leaf,
+        tie('tree').map((of) => `!(${of})`),
+        fc
+          .tuple(tie('tree'), fc.constantFrom('&&', '||', '==', '!='), tie('tree'))
+          .map(([a, operator, b]) => `(${a}) ${operator} (${b})`),
+        fc
+          .tuple(tie('tree'), tie('tree'), tie('tree'))
+          .map(([a, b, c]) => `(${a}) ? (${b}) : (${c})`),
+      ),
+    }));
+    const ways = ['slow', 'exact', undefined].flatMap((mode) =>
+      [true, false].flatMap((dry) =>
+        [0, 2, undefined].flatMap((rate) =>
+          [1, { x: 1 }].flatMap((load) =>
+            [null, 'm@3'].map((model) => {
+              const some = Object.entries({ mode, dry, rate }).filter(([, v]) => v !== undefined);
+              return {
+                variables: { parameters: Object.fromEntries(some), outputs: { load } },
+                model,
+              };
+            }),
+          ),
+        ),
+      ),
+    );
+    let told = 0;
+    fc.assert(
+      fc.property(tree, (when) => {
+        if (refused(step('load'), step('fit', { dependsOn: ['load'], when })) === undefined) return;
+        told += 1;
+        const condition = compileExpression(when, { functions: ['registry'] });
+        const isTrue = ways.some(({ variables, model }) => {
+          try {
+            return condition.test(
+              variables as JsonObject,
+              condition.calls.map(() => model),
+            );
+          } catch {
+            return false;
+          }
+        });
+        expect(isTrue).toBe(false);
+      }),
+      { numRuns: 300 },
+    );
+    expect(told).toBeGreaterThan(20);
   });
 });
 

@@ -11,6 +11,7 @@ import {
 } from './definition.ts';
 import { CronTimes } from './schedules/cron.ts';
 import { schemaMisfit } from './schema-fit.ts';
+import { unreachableFaults } from './unreachable-steps.ts';
 
 /** The questions of fact that conditions may ask. */
 const conditionFunctions: readonly string[] = ['registry'];
@@ -18,7 +19,7 @@ const conditionFunctions: readonly string[] = ['registry'];
 /** What is wrong with a definition whose names and references are sound: each with its place. */
 export function definitionFaults(definition: PipelineDefinition): readonly string[] {
   const byName = new Map(definition.steps.map((step) => [step.name, step]));
-  return [
+  const faults = [
     ...definition.steps.flatMap((step, i) => {
       const at = `steps[${i}] "${step.name}"`;
       return [
@@ -29,6 +30,8 @@ export function definitionFaults(definition: PipelineDefinition): readonly strin
     }),
     ...startFaults(definition),
   ];
+  // Whether steps can be reached is a question for conditions that are some.
+  return faults.length > 0 ? faults : unreachableFaults(definition);
 }
 
 function inputFaults(
