@@ -202,6 +202,7 @@ export function checkDefinition(value: unknown): PipelineDefinition {
   const definition = parsed.data;
   const faults = [...nameFaults(definition), ...referenceFaults(definition)];
   if (faults.length === 0) {
+    if (definition.parameters !== undefined) assertParametersSchema(definition);
     const cycle = findCycle(definition.steps);
     if (cycle !== undefined) {
       faults.push(`steps wait for one another in a circle: ${cycle.join(' → ')}`);
@@ -209,7 +210,6 @@ export function checkDefinition(value: unknown): PipelineDefinition {
     faults.push(...definitionFaults(definition));
   }
   if (faults.length > 0) throw refuse(value, faults);
-  if (definition.parameters !== undefined) assertParametersSchema(definition);
   return definition;
 }
 

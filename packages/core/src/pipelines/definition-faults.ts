@@ -1,6 +1,7 @@
 import { isKeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { compileExpression, type ExpressionOptions } from '../language/conditions.ts';
+import { someOf, undeclaredFaults, undeclaredParameter } from './declared-parameters.ts';
 import {
   type InputSource,
   type PipelineDefinition,
@@ -26,6 +27,7 @@ export function definitionFaults(definition: PipelineDefinition): readonly strin
         ...inputFaults(step, at, byName, definition.parameters),
         ...conditionFaults(step, at, byName, definition.parameters),
         ...combinationFaults(step, at),
+        ...cacheFaults(step, at, definition.parameters),
       ];
     }),
     ...startFaults(definition),
@@ -63,18 +65,11 @@ function sourceFaults(
   parameters: JsonObject | undefined,
 ): readonly string[] {
   if ('parameter' in source) {
-    const properties = parameters?.['properties'] as
-      | Readonly<Record<string, JsonObject>>
-      | undefined;
-    if (properties === undefined) return [];
-    const declared = Object.hasOwn(properties, source.parameter)
-      ? properties[source.parameter]
-      : undefined;
-    if (declared === undefined) {
-      return [
-        `there is no parameter ${source.parameter}; there are ${Object.keys(properties).join(', ') || 'none'}`,
-      ];
-    }
+    const { parameter } = source;
+    const undeclared = undeclaredParameter(parameters, parameter);
+    if (undeclared !== undefined) return [undeclared];
+    const properties = (parameters?.['properties'] ?? {}) as Readonly<Record<string, JsonObject>>;
+    const declared = Object.hasOwn(properties, parameter) ? properties[parameter] : undefined;
     return misfit(declared, port.schema);
   }
   if (!('step' in source)) return [];
@@ -161,7 +156,7 @@ function stepPathFaults(
     if ((root !== 'outputs' && root !== 'metrics') || name === undefined) return [];
     const other = byName.get(name);
     if (other === undefined) {
-      return [`there is no step "${name}"; there are ${some([...byName.keys()])}`];
+      return [`there is no step "${name}"; there are ${someOf([...byName.keys()])}`];
     }
     if (!step.dependsOn.includes(name)) {
       return [`it looks at step "${name}", which the step does not depend on; name it in after`];
@@ -170,27 +165,14 @@ function stepPathFaults(
     // What a fan-out puts out is a list.
     if (known === undefined || other.forEach !== undefined) return [];
     if (Object.hasOwn(known, field as string)) return [];
-    return [`step "${name}" puts out no ${field}; it puts out ${some(Object.keys(known))}`];
+    return [`step "${name}" puts out no ${field}; it puts out ${someOf(Object.keys(known))}`];
   });
 }
 
 function parameterPathFaults(paths: Paths, schema: JsonObject | undefined): readonly string[] {
-  const known = schema?.['properties'];
-  const open =
-    (schema?.['additionalProperties'] ?? false) !== false ||
-    schema?.['patternProperties'] !== undefined;
-  if (typeof known !== 'object' || known === null || open) return [];
   return paths.flatMap(([root, name]) =>
-    root !== 'parameters' || name === undefined || Object.hasOwn(known, name)
-      ? []
-      : [`there is no parameter ${name}; there are ${some(Object.keys(known))}`],
+    root !== 'parameters' || name === undefined ? [] : (undeclaredParameter(schema, name) ?? []),
   );
-}
-
-function some(names: readonly string[]): string {
-  if (names.length === 0) return 'none';
-  const more = names.length > 20 ? ` and ${names.length - 20} more` : '';
-  return `${names.slice(0, 20).join(', ')}${more}`;
 }
 
 function combinationFaults(step: StepDefinition, at: string): readonly string[] {
@@ -215,7 +197,24 @@ function combinationFaults(step: StepDefinition, at: string): readonly string[] 
   return faults.map((fault) => `${at}: ${fault}`);
 }
 
-function startFaults({ schedule, triggers = [] }: PipelineDefinition): readonly string[] {
+/** A name that is none would leave what matters out of the key. */
+function cacheFaults(
+  { cache }: StepDefinition,
+  at: string,
+  parameters: JsonObject | undefined,
+): readonly string[] {
+  const names = (cache !== undefined && cache !== false && cache.parameters) || [];
+  return names.flatMap((name) => {
+    const fault = undeclaredParameter(parameters, name);
+    return fault === undefined ? [] : [`${at}.cache.parameters: ${fault}`];
+  });
+}
+
+function startFaults({
+  schedule,
+  triggers = [],
+  parameters,
+}: PipelineDefinition): readonly string[] {
   const faults: string[] = [];
   if (schedule !== undefined) {
     try {
@@ -224,10 +223,14 @@ function startFaults({ schedule, triggers = [] }: PipelineDefinition): readonly 
       if (!isKeelsonError(error, 'INVALID')) throw error;
       faults.push(`schedule: ${error.message.replace(/\.$/, '')}`);
     }
+    const undeclared = undeclaredFaults(parameters, schedule.parameters);
+    faults.push(...undeclared.map((fault) => `schedule.${fault}`));
   }
   for (const [i, trigger] of triggers.entries()) {
     const options = { names: ['event'] };
     faults.push(...expressionFaults(trigger.when, `triggers[${i}].when`, options));
+    const undeclared = undeclaredFaults(parameters, trigger.parameters);
+    faults.push(...undeclared.map((fault) => `triggers[${i}].${fault}`));
     for (const [name, source] of Object.entries(trigger.parameters ?? {})) {
       faults.push(...expressionFaults(source, `triggers[${i}].parameters.${name}`, options));
     }

@@ -1,13 +1,14 @@
 import { KeelsonError } from '../errors.ts';
 import { asJson, type JsonObject } from '../json.ts';
 import { compileSchema, schemaFaults } from '../json-schema.ts';
+import { undeclaredParameter } from './declared-parameters.ts';
 import type { PipelineDefinition } from './definition.ts';
 
 /** Of their JSON: what starts an execution is told by an event, whose payload is bounded. */
 const maxBytes = 900_000;
 
 /** The part of a definition that parameters are checked by. */
-type Parametrised = Pick<PipelineDefinition, 'name' | 'version' | 'parameters'>;
+type Parametrised = Pick<PipelineDefinition, 'name' | 'version' | 'parameters' | 'steps'>;
 
 /** INVALID, saying where, for a parameter schema that is no JSON Schema of an object, or whose defaults do not fit it. */
 export function assertParametersSchema({ name, parameters }: Parametrised): void {
@@ -25,7 +26,11 @@ export function assertParametersSchema({ name, parameters }: Parametrised): void
   );
 }
 
-/** The parameters with defaults filled in. INVALID, naming each one that does not fit the schema. */
+/**
+ * The parameters with defaults filled in. INVALID, naming each one that does not fit the schema, or that it does not
+ * declare while others are not allowed, or that tasks would get by the variable of another one; without a schema
+ * anything goes.
+ */
 export function resolveParameters(definition: Parametrised, given: JsonObject): JsonObject {
   const parameters = asJson(given, 'parameters');
   if (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters)) {
@@ -34,15 +39,28 @@ export function resolveParameters(definition: Parametrised, given: JsonObject): 
       `Parameters of pipeline ${definition.name} must be an object of named values.`,
     );
   }
-  if (definition.parameters === undefined) return assertSize(definition, parameters as JsonObject);
-  const validate = compileSchema(definition.parameters, `Pipeline ${definition.name}: parameters`);
-  const faults = schemaFaults(validate, parameters, 'parameters');
-  if (faults.length === 0) return assertSize(definition, parameters as JsonObject);
+  const named = parameters as JsonObject;
+  const faults = [...schemaMisfits(definition, named)];
+  if (faults.length === 0) return assertSize(definition, named);
   throw new KeelsonError(
     'INVALID',
     `Parameters do not fit pipeline ${definition.name}@${definition.version}: ${faults.join('; ')}.`,
     { details: { faults } },
   );
+}
+
+function schemaMisfits(
+  { name, parameters: schema }: Parametrised,
+  given: JsonObject,
+): readonly string[] {
+  if (schema === undefined) return [];
+  const undeclared = Object.keys(given).flatMap((key) => undeclaredParameter(schema, key) ?? []);
+  const validate = compileSchema(schema, `Pipeline ${name}: parameters`);
+  const faults = schemaFaults(validate, given, 'parameters');
+  if (undeclared.length === 0) return faults;
+  // Of names it is said better here.
+  const others = faults.filter((fault) => !/^parameters must NOT have additional/.test(fault));
+  return [...undeclared, ...others];
 }
 
 function assertSize({ name }: Parametrised, parameters: JsonObject): JsonObject {

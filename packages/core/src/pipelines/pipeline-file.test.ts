@@ -316,13 +316,28 @@ describe('checkDefinition', () => {
       'steps[1] "fit".inputs.a: step "load" puts out no nothing; it puts out rows, n',
       '.inputs.b: it takes a model, and step "load" puts out a dataset',
       '.inputs.c: what is put out does not fit its schema: value is string, and integer is asked for',
-      '.inputs.d: there is no parameter rat; there are rate',
+      '.inputs.d: there is no parameter rat (did you mean rate?); there are rate',
       '.inputs.e: what is put out does not fit its schema: value is at most 1, and at least 2 is asked for',
       '.when: there is no step "other"; there are load, fit, odd, bad',
       'steps[2] "odd".when: The condition "params.x" looks at params, which is not there; there are parameters, outputs, metrics',
       'steps[3] "bad".when: The condition "1 +" is no CEL expression',
       'schedule: The schedule "99 * * * *" in UTC cannot be used',
       'triggers[0].when: The condition "nothing" looks at nothing, which is not there; there are event',
+    ])
+      expect(message).toContain(part);
+  });
+
+  test('parameters that are not declared are told wherever they are named', () => {
+    const parameters = { type: 'object', properties: { rate: { type: 'number' } } };
+    const message = faults([{ name: 'fit', cache: { parameters: ['rtae'] } }], {
+      parameters,
+      schedule: { cron: '0 * * * *', parameters: { ratee: 1 } },
+      triggers: [{ name: 't', on: 'x', parameters: { other: 'event.type' } }],
+    });
+    for (const part of [
+      'steps[0] "fit".cache.parameters: there is no parameter rtae (did you mean rate?); there are rate',
+      'schedule.parameters: there is no parameter ratee (did you mean rate?); there are rate',
+      'triggers[0].parameters: there is no parameter other; there are rate',
     ])
       expect(message).toContain(part);
   });
@@ -346,7 +361,7 @@ describe('checkDefinition', () => {
     const each = { outputs, forEach: { items: { value: [1] }, as: 'item' } };
     expect(of('outputs.load[0].rows == 1 && outputs.load.size() > 0', closed, each)).toBe('none');
     expect(of('parameters.rat > 0.1 && outputs.load.row == 1')).toContain(
-      'steps[1] "fit".when: step "load" puts out no row; it puts out rows; steps[1] "fit".when: there is no parameter rat; there are rate.',
+      'steps[1] "fit".when: step "load" puts out no row; it puts out rows; steps[1] "fit".when: there is no parameter rat (did you mean rate?); there are rate.',
     );
     expect(of('parameters.constructor == 1')).toMatch(/there is no parameter constructor/);
     expect(of('outputs["load"]["constructor"] == 1')).toMatch(/puts out no constructor/);

@@ -185,13 +185,65 @@ describe('starting', () => {
     const wrong = await rejection(pipelines.start('params', { trees: 'many', tress: 1 }));
     expect(wrong.code).toBe('INVALID');
     expect(wrong.message).toMatch(
-      /required property 'until'.*"tress".*parameters\.trees must be integer/,
+      /there is no parameter tress \(did you mean trees\?\); there are trees, until; .*required property 'until'.*parameters\.trees must be integer/,
     );
+    expect(wrong.message).not.toContain('additional');
     expect((await rejection(pipelines.start('nothing'))).code).toBe('NOT_FOUND');
     const typo = { idempotencykey: 'x' } as object;
     expect((await rejection(pipelines.start('params', { until: 'x' }, typo))).message).toContain(
       '"idempotencykey"',
     );
+  });
+
+  test('parameters that are not declared are refused, unless the schema says that others are taken', async () => {
+    await using t = await openTestScope({ kinds });
+    const pipelines = createPipelines(t.scope);
+    let version = 0;
+    const start = async (parameters: object | undefined, given: object): Promise<string> => {
+      version += 1;
+      const options = { version: `1.0.${version}`, ...(parameters && { parameters }) };
+      const pipeline = definePipeline('open', options as { readonly version: string }, (p) => {
+        p.step('only', {}, () => 1);
+      });
+      try {
+        return (await pipelines.start(pipeline, given as never)).status;
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    const rate = { type: 'object', properties: { rate: { type: 'number' } } };
+    for (const [name, meant] of [
+      ['rtae', ' \\(did you mean rate\\?\\)'],
+      ['Rate', ' \\(did you mean rate\\?\\)'],
+      ['learning', ''],
+    ] as const) {
+      expect(await start(rate, { [name]: 1 })).toMatch(
+        new RegExp(
+          `^Parameters do not fit pipeline open@1.0.\\d+: there is no parameter ${name}${meant}; there are rate\\.$`,
+        ),
+      );
+    }
+    expect(await start({ ...rate, properties: {} }, { rate: 1 })).toContain('there are none');
+    for (const schema of [
+      undefined,
+      { type: 'object' },
+      { ...rate, additionalProperties: true },
+      { ...rate, additionalProperties: { type: 'integer' } },
+      { ...rate, patternProperties: { '^x_': { type: 'integer' } } },
+      { ...rate, propertyNames: { maxLength: 9 } },
+      { ...rate, allOf: [{ properties: { x_1: { type: 'integer' } } }] },
+      {
+        ...rate,
+        definitions: { more: { type: 'object', properties: { x_1: {} } } },
+        $ref: '#/definitions/more',
+      },
+    ]) {
+      expect(await start(schema, { x_1: 1 }), JSON.stringify(schema)).toBe('PENDING');
+    }
+    const patterned = { ...rate, patternProperties: { '^x_': { type: 'integer' } } };
+    expect(await start(patterned, { y_1: 1 })).toContain('there is no parameter y_1');
+    const integers = { ...rate, additionalProperties: { type: 'integer' } };
+    expect(await start(integers, { x_1: 'many' })).toContain('parameters.x_1 must be integer');
   });
 
   test('the same key answers the same execution, also for many at once', async () => {

@@ -5,6 +5,7 @@ import { childFile } from '../../../test/child-program.ts';
 import type { ScheduleArgument } from '../../../test/children/fire-schedules.ts';
 import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
 import { testBackends } from '../../../test/test-backends.ts';
+import type { JsonObject } from '../../json.ts';
 import { openPlatform, type Platform } from '../../open-platform.ts';
 import { killLoop } from '../../testing/faults/kill-loop.ts';
 import { seedOf } from '../../testing/faults/seed.ts';
@@ -256,6 +257,27 @@ describe('schedules', () => {
       /Parameters do not fit pipeline report@1.0.0: parameters.who must be string/,
     );
     expect(nextAt).toBe(at('2026-05-01T09:00:00Z'));
+  });
+
+  test('parameters that the pipeline does not declare are refused when it is put, and of a backfill', async () => {
+    const { platform } = await clocked();
+    const { schedules, triggers } = platform.pipelines;
+    const put = (parameters: JsonObject) =>
+      schedules.put({ name: 's', pipeline: 'report', cron: '0 * * * *', parameters });
+    const fault =
+      /parameters: there is no parameter whom \(did you mean who\?\); there are scheduledAt, who\./;
+    await expect(put({ whom: 'me' })).rejects.toMatchObject({
+      ...{ code: 'INVALID', message: expect.stringMatching(fault) },
+    });
+    await put({ who: 'me' });
+    const day = { from: new Date('2026-04-01'), to: new Date('2026-04-02') };
+    await expect(
+      schedules.backfill('s', { ...day, parameters: () => ({ whom: 'x' }) }),
+    ).rejects.toThrow(/there is no parameter whom \(did you mean who\?\)/);
+    await expect(
+      triggers.put({ name: 't', pipeline: 'report', parameters: { whom: 'event.type' } }),
+    ).rejects.toThrow(fault);
+    expect((await platform.pipelines.list({ pipeline: 'report' })).executions).toEqual([]);
   });
 
   test('overlap skip passes a time over while the last one runs', async () => {

@@ -7,6 +7,7 @@ import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { asJson, type Json, type JsonObject } from '../../json.ts';
 import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { ownerFromText, ownerState, ownerText } from '../../process-owner.ts';
+import { undeclaredFaults } from '../declared-parameters.ts';
 import type { PipelineDefinition } from '../definition.ts';
 import { type Execution, given } from '../execution.ts';
 import { column, equals } from '../execution-records.ts';
@@ -28,7 +29,7 @@ import {
 export interface Schedules {
   /**
    * Makes a schedule or changes it; one whose times changed begins anew from now. INVALID, naming it, for a
-   * cron expression or a time zone that is none; NOT_FOUND for a pipeline that is not stored.
+   * cron expression or a time zone that is none, and for parameters that the pipeline does not declare; NOT_FOUND for a pipeline that is not stored.
    */
   put(schedule: NewSchedule): Promise<Schedule>;
   /** NOT_FOUND when there is none. */
@@ -234,7 +235,8 @@ export function createSchedules(
   const schedules: Schedules = {
     async put(asked) {
       const schedule = checked(asked);
-      await parts.definition(schedule.pipeline, schedule.version);
+      const { parameters } = await parts.definition(schedule.pipeline, schedule.version);
+      assertUsable(undeclaredFaults(parameters, schedule.parameters));
       return put(schedule, false);
     },
 
@@ -311,7 +313,12 @@ function keyAt({ id }: Schedule, at: number): string {
 function checked(asked: NewSchedule): NewSchedule {
   const parsed = shape.safeParse(assertObject(asked, 'schedules.put'));
   if (parsed.success) return asked;
-  const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`);
+  assertUsable(parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`));
+  return asked;
+}
+
+function assertUsable(faults: readonly string[]): void {
+  if (faults.length === 0) return;
   throw new KeelsonError('INVALID', `This schedule cannot be used: ${faults.join('; ')}.`, {
     details: { faults },
   });

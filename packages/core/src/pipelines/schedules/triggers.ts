@@ -9,6 +9,7 @@ import { correlated, withCorrelation } from '../../events/correlation.ts';
 import { asJson, assertText, type Json, type JsonObject } from '../../json.ts';
 import { compileExpression } from '../../language/conditions.ts';
 import { decideAndCommit } from '../../operations/decide-and-commit.ts';
+import { undeclaredFaults } from '../declared-parameters.ts';
 import type { PipelineDefinition, TriggerDefinition } from '../definition.ts';
 import { type Execution, given } from '../execution.ts';
 import { equals } from '../execution-records.ts';
@@ -47,8 +48,8 @@ export interface Trigger extends NewTrigger {
 /** Starts pipelines by events and webhooks. */
 export interface Triggers {
   /**
-   * Makes a trigger or changes it; it hears events from now on. INVALID for expressions that are none; NOT_FOUND for
-   * a pipeline that is not stored.
+   * Makes a trigger or changes it; it hears events from now on. INVALID for expressions that are none and
+   * parameters that the pipeline does not declare; NOT_FOUND for a pipeline that is not stored.
    */
   put(trigger: NewTrigger): Promise<Trigger>;
   /** NOT_FOUND when there is none. */
@@ -251,7 +252,8 @@ export function createTriggers(
     triggers: {
       async put(asked) {
         const trigger = checked(asked);
-        await parts.definition(trigger.pipeline, trigger.version);
+        const { parameters } = await parts.definition(trigger.pipeline, trigger.version);
+        assertUsable(undeclaredFaults(parameters, trigger.parameters));
         return put(trigger, false);
       },
       get: named.get,
@@ -336,7 +338,12 @@ function eventJson(event: StoredEvent): JsonObject {
 function checked(asked: NewTrigger): NewTrigger {
   const parsed = shape.safeParse(assertObject(asked, 'triggers.put'));
   if (parsed.success) return asked;
-  const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`);
+  assertUsable(parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`));
+  return asked;
+}
+
+function assertUsable(faults: readonly string[]): void {
+  if (faults.length === 0) return;
   throw new KeelsonError('INVALID', `This trigger cannot be used: ${faults.join('; ')}.`, {
     details: { faults },
   });
