@@ -13,6 +13,7 @@ import {
 import { CronTimes } from './schedules/cron.ts';
 import { schemaMisfit } from './schema-fit.ts';
 import { unreachableFaults } from './unreachable-steps.ts';
+import { variableFaults } from './variable-faults.ts';
 
 /** The questions of fact that conditions may ask. */
 const conditionFunctions: readonly string[] = ['registry'];
@@ -31,6 +32,7 @@ export function definitionFaults(definition: PipelineDefinition): readonly strin
       ];
     }),
     ...startFaults(definition),
+    ...variableFaults(definition),
   ];
   // Whether steps can be reached is a question for conditions that are some.
   return faults.length > 0 ? faults : unreachableFaults(definition);

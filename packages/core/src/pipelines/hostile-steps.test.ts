@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openTestPlatform, temporaryDirectory } from '../../test/open-test-platform.ts';
 import { isZombie, statOf } from '../embedded/processes/process-tree.ts';
-import { definePipeline } from './define-pipeline.ts';
+import { definePipeline, type PipelineBuilder } from './define-pipeline.ts';
 
 const v = { version: '1.0.0' };
 
@@ -116,6 +116,78 @@ test('variables that no system takes, or that are not the step’s to set, are r
     expect(() => command('env', { env: { [key]: 'x' } })).toThrow(why);
   }
   expect(() => command('env', { env: { A: 'x\0' } })).toThrow(/contains U\+0000/);
+});
+
+test('what would come out as one variable is refused with the definition, naming both', async () => {
+  const { platform } = await openTestPlatform();
+  const run = ['true'];
+  const faults = (build: Parameters<typeof definePipeline>[2], properties = {}): string => {
+    try {
+      definePipeline('p', { ...v, parameters: { type: 'object', properties } }, build);
+      return 'none';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const inputs =
+    (...names: readonly string[]) =>
+    (p: PipelineBuilder<unknown>) => {
+      p.command('c', Object.fromEntries(names.map((name) => [name, p.value(1)])), run);
+    };
+  expect(faults(inputs('a-b', 'a_b', 'other'))).toBe(
+    'Pipeline "p" cannot be used: steps[0] "c".inputs: "a-b" and "a_b" would both be the variable KEELSON_INPUT_A_B_PATH; rename one.',
+  );
+  expect(faults(inputs('data', 'Data'))).toContain('"data" and "Data" would both be');
+  expect(faults(inputs('data', 'data_path'))).toContain(
+    '"data" and "data_path" would both be the variable KEELSON_INPUT_DATA_PATH',
+  );
+  expect(faults(inputs('data', 'data_b'))).toBe('none');
+  const port = { type: 'model' } as const;
+  const made =
+    (outputs: Record<string, typeof port>, more: object) => (p: PipelineBuilder<unknown>) => {
+      const fit = p.command('fit', {}, run, { outputs });
+      p.command('c', { fit, ...more }, run);
+    };
+  expect(faults(made({ 'a-b': port, a_b: port }, {}))).toContain(
+    'steps[0] "fit".outputs: "a-b" and "a_b" would both be the variable KEELSON_OUTPUT_A_B_PATH',
+  );
+  expect(
+    faults((p) => {
+      const fit = p.command('fit', {}, run, { outputs: { model: port, path: port } });
+      p.command('c', { fit, fit_model: fit.pick('path') }, run);
+      // As a file it has no variable for its value.
+      p.command('d', { x: fit.pick('path'), x_path: fit.pick('model') }, run);
+    }),
+  ).toBe(
+    'Pipeline "p" cannot be used: steps[1] "c".inputs: "fit.model" and "fit_model" would both be the variable KEELSON_INPUT_FIT_MODEL_PATH; rename one.',
+  );
+  const alike = { 'a-b': {}, a_b: {} };
+  expect(faults(inputs(), alike)).toContain(
+    'parameters: "a-b" and "a_b" would both be the variable KEELSON_PARAM_A_B',
+  );
+  expect(faults((p) => p.step('c', { 'a-b': p.value(1), a_b: p.value(2) }, () => 1), alike)).toBe(
+    'none',
+  );
+  expect(
+    faults((p) => {
+      p.module(
+        'c',
+        { 'a-b': p.value(1), a_b: p.value(2) },
+        { module: './m.ts', export: 'm', isolation: 'process' },
+      );
+    }),
+  ).toContain('KEELSON_INPUT_A_B_PATH');
+
+  // Names that no schema has declared show at the start.
+  const open = definePipeline('open', v, (p) => p.command('c', {}, run));
+  await expect(platform.pipelines.start(open, { 'a-b': 1, a_b: 2 })).rejects.toMatchObject({
+    code: 'INVALID',
+    message: expect.stringContaining(
+      '"a-b" and "a_b" would both be the variable KEELSON_PARAM_A_B',
+    ),
+  });
+  const functions = definePipeline('functions', v, (p) => p.step('c', {}, () => 1));
+  expect((await platform.pipelines.start(functions, { 'a-b': 1, a_b: 2 })).status).toBe('PENDING');
 });
 
 test('a cancel ends what a command has started in sessions of its own, however deaf', async () => {

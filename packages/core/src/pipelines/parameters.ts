@@ -3,6 +3,7 @@ import { asJson, type JsonObject } from '../json.ts';
 import { compileSchema, schemaFaults } from '../json-schema.ts';
 import { undeclaredParameter } from './declared-parameters.ts';
 import type { PipelineDefinition } from './definition.ts';
+import { parameterCollisions } from './variable-faults.ts';
 
 /** Of their JSON: what starts an execution is told by an event, whose payload is bounded. */
 const maxBytes = 900_000;
@@ -40,7 +41,10 @@ export function resolveParameters(definition: Parametrised, given: JsonObject): 
     );
   }
   const named = parameters as JsonObject;
-  const faults = [...schemaMisfits(definition, named)];
+  const faults = [
+    ...schemaMisfits(definition, named),
+    ...parameterCollisions(definition, Object.keys(named)),
+  ];
   if (faults.length === 0) return assertSize(definition, named);
   throw new KeelsonError(
     'INVALID',
