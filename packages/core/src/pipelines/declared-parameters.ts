@@ -1,6 +1,6 @@
 import type { JsonObject } from '../json.ts';
-import { compileLinearPattern, type LinearPattern } from '../language/linear-pattern.ts';
 import { nearestName } from '../language/nearest-name.ts';
+import { compileLinearPattern, type LinearPattern } from '../linear-pattern.ts';
 
 /**
  * Why a name is no parameter of a pipeline with this schema, with the one that was probably meant; undefined for one

@@ -1,5 +1,6 @@
 import { isKeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
+import { assertSchema } from '../json-schema.ts';
 import { compileExpression, type ExpressionOptions } from '../language/conditions.ts';
 import { someOf, undeclaredFaults, undeclaredParameter } from './declared-parameters.ts';
 import {
@@ -25,6 +26,7 @@ export function definitionFaults(definition: PipelineDefinition): readonly strin
     ...definition.steps.flatMap((step, i) => {
       const at = `steps[${i}] "${step.name}"`;
       return [
+        ...portSchemaFaults(step, at),
         ...inputFaults(step, at, byName, definition.parameters),
         ...conditionFaults(step, at, byName, definition.parameters),
         ...combinationFaults(step, at),
@@ -36,6 +38,21 @@ export function definitionFaults(definition: PipelineDefinition): readonly strin
   ];
   // Whether steps can be reached is a question for conditions that are some.
   return faults.length > 0 ? faults : unreachableFaults(definition);
+}
+
+function portSchemaFaults({ inputs, outputs = {} }: StepDefinition, at: string): readonly string[] {
+  return Object.entries({ inputs, outputs }).flatMap(([ports, named]) =>
+    Object.entries(named).flatMap(([name, { schema }]: [string, StepInput | StepOutputPort]) => {
+      if (schema === undefined) return [];
+      try {
+        assertSchema(schema, `${at}.${ports}.${name}.schema`);
+        return [];
+      } catch (error) {
+        if (!isKeelsonError(error, 'INVALID')) throw error;
+        return [error.message.replace(/\.$/, '')];
+      }
+    }),
+  );
 }
 
 function inputFaults(

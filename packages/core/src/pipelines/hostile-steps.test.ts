@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openTestPlatform, temporaryDirectory } from '../../test/open-test-platform.ts';
 import { isZombie, statOf } from '../embedded/processes/process-tree.ts';
+import { dataValidationStep } from './data-validation/data-validation-step.ts';
 import { definePipeline, type PipelineBuilder } from './define-pipeline.ts';
 
 const v = { version: '1.0.0' };
@@ -188,6 +189,59 @@ test('what would come out as one variable is refused with the definition, naming
   });
   const functions = definePipeline('functions', v, (p) => p.step('c', {}, () => 1));
   expect((await platform.pipelines.start(functions, { 'a-b': 1, a_b: 2 })).status).toBe('PENDING');
+});
+
+test('patterns of schemas keep no thread busy, and are refused with the definition where nobody could match them so', async () => {
+  const { platform } = await openTestPlatform();
+  const name = { type: 'string', pattern: '^(a+)+$' };
+  const parameters = {
+    type: 'object',
+    properties: { name },
+    patternProperties: { '^x_(b+)+$': {} },
+  };
+  const worst = `${'a'.repeat(40)}!`;
+  const pipeline = definePipeline('slow', { ...v, parameters }, (p) => p.step('s', {}, () => 1));
+  await platform.pipelines.start(pipeline, { name: 'aaa', x_bb: 1 });
+  const startedAt = performance.now();
+  await expect(platform.pipelines.start(pipeline, { name: worst })).rejects.toThrow(
+    /parameters\.name must match pattern "\^\(a\+\)\+\$"/,
+  );
+  await expect(platform.pipelines.start(pipeline, { [`x_${'b'.repeat(40)}!`]: 1 })).rejects.toThrow(
+    /there is no parameter x_b/,
+  );
+  expect(performance.now() - startedAt).toBeLessThan(1000);
+
+  const behind = { type: 'string', pattern: '^(?=a)a' };
+  expect(() =>
+    definePipeline(
+      'ahead',
+      { ...v, parameters: { type: 'object', properties: { n: behind } } },
+      (p) => p.step('s', {}, () => 1),
+    ),
+  ).toThrow(
+    /Pipeline ahead: parameters is no valid JSON Schema: The pattern "\^\(\?=a\)a" is not taken/,
+  );
+  const port = (schema: object) => () =>
+    definePipeline('port', v, (p) => {
+      const outputs = { o: { type: 'parameter', schema: schema as never } } as const;
+      p.command('c', {}, ['true'], { outputs });
+    });
+  expect(port({ type: 'object', properties: { pattern: { type: 'string' } } })).not.toThrow();
+  expect(port({ enum: [{ pattern: '(?=a)' }] })).not.toThrow();
+  for (const schema of [
+    behind,
+    { type: 'array', items: { anyOf: [behind] } },
+    { type: 'object', properties: { enum: behind } },
+    { type: 'object', patternProperties: { '(?=a)': true } },
+  ]) {
+    expect(port(schema)).toThrow(
+      /steps\[0\] "c"\.outputs\.o\.schema is no valid JSON Schema: The pattern .* looking ahead/,
+    );
+  }
+  expect(port({ type: 'text' })).toThrow(
+    /steps\[0\] "c"\.outputs\.o\.schema is no valid JSON Schema/,
+  );
+  expect(() => dataValidationStep({ schema: behind })).toThrow(/The pattern .* looking ahead/);
 });
 
 test('a cancel ends what a command has started in sessions of its own, however deaf', async () => {
