@@ -1,3 +1,11 @@
+export {
+  type Baseline,
+  type BaselineOptions,
+  baselineOf,
+  type FeatureBaseline,
+  type FeatureBins,
+  type FeatureCounts,
+} from './baselines/baseline.ts';
 export type { ColumnFigures, ColumnHistogram } from './reports/column-figures.ts';
 export type { ColumnType, DataTable } from './reports/data-columns.ts';
 export { type DriftReport, driftReport } from './reports/drift-report.ts';
@@ -22,3 +30,14 @@ export {
   type StratumCut,
   stratumOf,
 } from './rule.ts';
+export {
+  type BaselineDrift,
+  type BaselineDriftOptions,
+  baselineDrift,
+} from './windows/baseline-drift.ts';
+export {
+  type CountedPrediction,
+  mergeWindows,
+  WindowCounter,
+  type WindowCounts,
+} from './windows/window-counts.ts';

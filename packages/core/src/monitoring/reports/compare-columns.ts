@@ -17,7 +17,7 @@ import {
   columnFigures,
   numberHistogram,
 } from './column-figures.ts';
-import { categoriesOf, type DataColumn } from './data-columns.ts';
+import { categoriesOf, type DataColumn, namesItsRows } from './data-columns.ts';
 import type { DriftReportOptions, ShareKind } from './drift-report-data.ts';
 
 /** A column compared by itself, before p is corrected for the number of columns. */
@@ -38,8 +38,6 @@ const binnedMethods: readonly string[] = [
   ...['largest-difference', 'chi-squared'],
 ];
 const shown = 20;
-/** From so many texts on, of which so large a share differs, a column names its rows. */
-const namesRows = { from: 50, share: 0.9 };
 
 /** Compares one column, or says why it is not compared. */
 export function compareColumn(
@@ -107,11 +105,6 @@ export function compareColumn(
 function kindOf({ numbers, infinite, texts }: DataColumn): 'number' | 'category' {
   const numeric = numbers.length + infinite;
   return numeric > 0 && numeric >= texts.length ? 'number' : 'category';
-}
-
-function namesItsRows({ texts }: DataColumn): boolean {
-  if (texts.length < namesRows.from) return false;
-  return new Set(texts).size >= namesRows.share * texts.length;
 }
 
 function settings(

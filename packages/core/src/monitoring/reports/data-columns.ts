@@ -88,6 +88,14 @@ export function dataColumn(table: DataTable, name: string, rows: number): DataCo
   return sorter.column();
 }
 
+/** From so many texts on, of which so large a share differs, a column names its rows. */
+const naming = { from: 50, share: 0.9 };
+
+/** Whether almost every row has a text of its own, as ids have. */
+export function namesItsRows({ texts }: DataColumn): boolean {
+  return texts.length >= naming.from && new Set(texts).size >= naming.share * texts.length;
+}
+
 /** Every value that is no list or object, for comparing as categories. */
 export function categoriesOf({ numbers, texts }: DataColumn): readonly Category[] {
   return texts.length === 0 ? [...numbers] : [...numbers, ...texts];
