@@ -24,24 +24,24 @@ const mutants: readonly EngineMutant[] = [
     name: 'fence ignored on completion',
     edits: [
       {
-        file: 'step-changes.ts',
+        file: 'changes/step-completion.ts',
         find: 'cachedFrom !== undefined;\n  return [\n    hold(claim),',
         replace: 'cachedFrom !== undefined;\n  claim.fence;\n  return [',
       },
     ],
-    test: 'step-claims.test.ts',
+    test: 'steps/step-claims.test.ts',
     cases: 'a result counts only while',
   },
   {
     name: 'attempt not raised',
     edits: [
       {
-        file: 'step-changes.ts',
+        file: 'changes/step-start.ts',
         find: 'const attempt = state.attempt + 1;\n  const lost',
         replace: 'const attempt = Math.max(1, state.attempt);\n  const lost',
       },
       {
-        file: 'step-turn.ts',
+        file: 'steps/start-attempt.ts',
         find: 'const attempt = state.attempt + 1;',
         replace: 'const attempt = Math.max(1, state.attempt);',
       },
@@ -53,7 +53,7 @@ const mutants: readonly EngineMutant[] = [
     name: 'reservations not given back',
     edits: [
       {
-        file: 'step-changes.ts',
+        file: 'changes/held-step.ts',
         find: 'return held.map((each)',
         replace: 'return held.slice(held.length).map((each)',
       },
@@ -65,11 +65,11 @@ const mutants: readonly EngineMutant[] = [
     name: 'a step waits only for the first of those that it depends on',
     edits: [
       {
-        file: 'step-changes.ts',
+        file: 'changes/step-creation.ts',
         find: '(made.waits ?? step.dependsOn.length)',
         replace: '(made.waits ?? Math.min(1, step.dependsOn.length))',
       },
-      { file: 'step-changes.ts', find: 'by: -1, min: 0 };', replace: 'by: -1 };' },
+      { file: 'changes/dependency-counts.ts', find: 'by: -1, min: 0 };', replace: 'by: -1 };' },
     ],
     test: 'shapes.test.ts',
     cases: 'diamonds',
@@ -78,11 +78,11 @@ const mutants: readonly EngineMutant[] = [
     name: 'a fan-out is joined before its last item',
     edits: [
       {
-        file: 'step-changes.ts',
+        file: 'changes/step-start.ts',
         find: 'pendingDeps: items,',
         replace: 'pendingDeps: Math.max(0, items - 1),',
       },
-      { file: 'step-changes.ts', find: 'by: -1, min: 0 };', replace: 'by: -1 };' },
+      { file: 'changes/dependency-counts.ts', find: 'by: -1, min: 0 };', replace: 'by: -1 };' },
     ],
     test: 'flow.test.ts',
     cases: 'one task for each item',

@@ -40,7 +40,7 @@ import type { AnySaga } from './operations/saga.ts';
 import { stderrLogger } from './operations/stderr-logger.ts';
 import { createExecutors, type ExecutorsHere } from './pipelines/executors/executors-here.ts';
 import type { Pipelines } from './pipelines/pipelines-types.ts';
-import { StepFunctions } from './pipelines/step-functions.ts';
+import { StepFunctions } from './pipelines/steps/step-functions.ts';
 import { platformKinds } from './platform-kinds.ts';
 import {
   type AccessOptions,

@@ -7,12 +7,12 @@ import { withCorrelation } from '../events/correlation.ts';
 import { inSpan } from '../events/tracing.ts';
 import type { Admissions } from './admission/admission.ts';
 import { column, equals } from './execution-records.ts';
-import type { StepAttempts } from './step-attempts.ts';
 import { type StepProgress, type StepState, stepFromRecord, stepLabel } from './step-execution.ts';
-import type { StepFunctions } from './step-functions.ts';
-import type { LeasedStep, StepLeases } from './step-leases.ts';
-import { progressOf } from './step-progress.ts';
-import type { StepTurns } from './step-turn.ts';
+import type { StepAttempts } from './steps/step-attempts.ts';
+import type { StepFunctions } from './steps/step-functions.ts';
+import type { LeasedStep, StepLeases } from './steps/step-leases.ts';
+import { progressOf } from './steps/step-progress.ts';
+import type { StepTurns } from './steps/step-turn.ts';
 
 /** What the engine works with. */
 export interface EngineParts {

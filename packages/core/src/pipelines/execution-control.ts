@@ -3,15 +3,15 @@ import { KeelsonError } from '../errors.ts';
 import { withCorrelation } from '../events/correlation.ts';
 import { assertText } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
+import { replaceExecution, stopExecution } from './changes/execution-changes.ts';
 import type { StepEngine } from './engine.ts';
 import type { Execution, ExecutionState } from './execution.ts';
-import { replaceExecution, stopExecution } from './execution-changes.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { assertExecutionMove, hasEnded } from './execution-state.ts';
 import type { ExternalSteps } from './executors/external-steps.ts';
 import type { Pipelines } from './pipelines-types.ts';
-import type { RunLink } from './run-link.ts';
 import type { Settling } from './settling.ts';
+import type { RunLink } from './steps/run-link.ts';
 
 /** What is done to executions that were started. */
 type ExecutionControl = Pick<Pipelines, 'cancel' | 'pause' | 'resume' | 'retry'>;

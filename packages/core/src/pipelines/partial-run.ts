@@ -1,8 +1,8 @@
 import { KeelsonError } from '../errors.ts';
+import type { NewStep } from './changes/step-creation.ts';
 import type { PipelineDefinition, StepDefinition } from './definition.ts';
 import type { PartialRun } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
-import type { NewStep } from './step-changes.ts';
 import { dependentsOf } from './step-graph.ts';
 
 /** Which part of a pipeline is to run. */

@@ -1,8 +1,8 @@
 import type { Loop } from '../contracts/loop.ts';
 import type { StepEngine } from './engine.ts';
-import type { RunLink } from './run-link.ts';
 import type { Settling } from './settling.ts';
-import type { StepLeases } from './step-leases.ts';
+import type { RunLink } from './steps/run-link.ts';
+import type { StepLeases } from './steps/step-leases.ts';
 
 const idleMs = 250;
 const sweepMs = 5000;

@@ -7,9 +7,9 @@ import { currentRun } from '../tracking/active-run.ts';
 import { createTracking, type Tracking } from '../tracking/tracking.ts';
 import { definePipeline } from './define-pipeline.ts';
 import { createPipelines } from './pipelines.ts';
-import { executionRunId } from './run-link.ts';
 import { attemptRunId } from './step-execution.ts';
 import { StepError } from './step-policy.ts';
+import { executionRunId } from './steps/run-link.ts';
 
 const kinds = [...eventKinds, ...trackingKinds, ...pipelinesKinds];
 

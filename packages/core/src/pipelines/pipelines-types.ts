@@ -11,14 +11,14 @@ import type { ExecutionStatus } from './execution-state.ts';
 import type { ExecutorsHere } from './executors/executors-here.ts';
 import type { StepLogChunk } from './executors/log-store.ts';
 import type { StepLogOptions } from './executors/step-logs.ts';
-import type { RunTracker } from './run-link.ts';
 import type { Schedules } from './schedules/schedules.ts';
 import type { Subscribe, Triggers } from './schedules/triggers.ts';
 import type { StartOptions } from './start-execution.ts';
 import type { StepArtifact } from './step-artifact.ts';
-import type { ConditionFacts } from './step-conditions.ts';
 import type { CachedFrom, StepExecution } from './step-execution.ts';
-import type { StepFunctions } from './step-functions.ts';
+import type { RunTracker } from './steps/run-link.ts';
+import type { ConditionFacts } from './steps/step-conditions.ts';
+import type { StepFunctions } from './steps/step-functions.ts';
 import type { WaitOptions } from './waiting.ts';
 
 declare const outputType: unique symbol;

@@ -23,9 +23,7 @@ import { createExecutionControl } from './execution-control.ts';
 import { column, createExecutionRecords, equals } from './execution-records.ts';
 import { createExternalSteps } from './executors/external-steps.ts';
 import { createStepLogs } from './executors/step-logs.ts';
-import type { FunctionLog } from './function-logs.ts';
 import { assertKnown } from './known-options.ts';
-import { createModuleLoader } from './module-loader.ts';
 import { createPipelineLoop } from './pipeline-loop.ts';
 import type {
   EndedExecution,
@@ -33,21 +31,23 @@ import type {
   PipelinesOptions,
   TypedExecution,
 } from './pipelines-types.ts';
-import { createRunLink } from './run-link.ts';
 import { createSchedules } from './schedules/schedules.ts';
 import { createTriggers } from './schedules/triggers.ts';
 import { createSettling } from './settling.ts';
 import { createExecution, type StartOptions } from './start-execution.ts';
 import { type ArtifactFacts, StepArtifact } from './step-artifact.ts';
-import { createStepAttempts } from './step-attempts.ts';
-import { createStepCommits } from './step-commits.ts';
-import { createStepConditions } from './step-conditions.ts';
 import type { StepExecution, StepProgress, StepState } from './step-execution.ts';
-import { StepFunctions } from './step-functions.ts';
-import { StepLeases } from './step-leases.ts';
-import { createStepTurns } from './step-turn.ts';
-import { createStepValues } from './step-values.ts';
-import { createStopSiblings } from './stop-siblings.ts';
+import type { FunctionLog } from './steps/function-logs.ts';
+import { createModuleLoader } from './steps/module-loader.ts';
+import { createRunLink } from './steps/run-link.ts';
+import { createStepAttempts } from './steps/step-attempts.ts';
+import { createStepCommits } from './steps/step-commits.ts';
+import { createStepConditions } from './steps/step-conditions.ts';
+import { StepFunctions } from './steps/step-functions.ts';
+import { StepLeases } from './steps/step-leases.ts';
+import { createStepTurns } from './steps/step-turn.ts';
+import { createStepValues } from './steps/step-values.ts';
+import { createStopSiblings } from './steps/stop-siblings.ts';
 import { type WaitOptions, waitForExecution } from './waiting.ts';
 
 /** Pipelines, bound to a workspace and a principal. */

@@ -1,7 +1,9 @@
 import type { Decision } from '../operations/decide-and-commit.ts';
+import { assertExecution, countSteps, replaceExecution } from './changes/execution-changes.ts';
+import { chunkSize } from './changes/step-creation.ts';
+import { reopenStep } from './changes/step-return.ts';
 import type { Definitions } from './definitions.ts';
 import type { ExecutionState } from './execution.ts';
-import { assertExecution, countSteps, replaceExecution } from './execution-changes.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import {
   endOf,
@@ -10,7 +12,6 @@ import {
   type StepEnd,
   stepHasEnded,
 } from './execution-state.ts';
-import { chunkSize, reopenStep } from './step-changes.ts';
 import { replaceStep, type StepState } from './step-execution.ts';
 import { topologicalOrder } from './step-graph.ts';
 

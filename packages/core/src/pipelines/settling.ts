@@ -2,31 +2,24 @@ import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { withCorrelation } from '../events/correlation.ts';
 import { type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
-import type { Definitions } from './definitions.ts';
-import type { ExecutionState, StopStatus } from './execution.ts';
+import { releaseSize, tellDependent } from './changes/dependency-counts.ts';
 import {
   assertExecution,
   countSteps,
   endExecution,
   replaceExecution,
   stopExecution,
-} from './execution-changes.ts';
+} from './changes/execution-changes.ts';
+import { chunkSize, createItems, createStep, creationOrder } from './changes/step-creation.ts';
+import { toleratedEnd } from './changes/step-failure.ts';
+import { endStep, failFanOut } from './changes/step-stop.ts';
+import type { Definitions } from './definitions.ts';
+import type { ExecutionState, StopStatus } from './execution.ts';
 import { readOutcome } from './execution-outcome.ts';
 import { column, type ExecutionRecords, equals } from './execution-records.ts';
 import { hasEnded, stepHasEnded } from './execution-state.ts';
 import { dependentsIn, newSteps } from './partial-run.ts';
 import { reopening } from './reopening.ts';
-import {
-  chunkSize,
-  createItems,
-  createStep,
-  creationOrder,
-  endStep,
-  failFanOut,
-  releaseSize,
-  tellDependent,
-  toleratedEnd,
-} from './step-changes.ts';
 import { parkedAt, replaceStep, type StepState } from './step-execution.ts';
 
 /** Brings to its end what concerns an execution as a whole and may take several commits. */

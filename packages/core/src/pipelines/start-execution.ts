@@ -4,6 +4,7 @@ import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { correlated, withCorrelation } from '../events/correlation.ts';
 import { assertText, canonicalJson, type JsonObject } from '../json.ts';
 import { commitChanges } from '../operations/decide-and-commit.ts';
+import { chunkSize, createStep, creationOrder, type NewStep } from './changes/step-creation.ts';
 import type { StepDefinition } from './definition.ts';
 import type { LoadedDefinition } from './definitions.ts';
 import {
@@ -16,7 +17,6 @@ import {
 import { type ExecutionRecords, equals } from './execution-records.ts';
 import { resolveParameters } from './parameters.ts';
 import { newSteps, type PartOptions, partOf } from './partial-run.ts';
-import { chunkSize, createStep, creationOrder, type NewStep } from './step-changes.ts';
 
 /** How an execution is started. */
 export interface StartOptions extends PartOptions {

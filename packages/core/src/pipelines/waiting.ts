@@ -7,10 +7,10 @@ import type { StepEngine, StepNews } from './engine.ts';
 import type { ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { hasEnded } from './execution-state.ts';
-import type { RunLink } from './run-link.ts';
 import { isUnsettled, type Settling } from './settling.ts';
-import type { StepFunctions } from './step-functions.ts';
-import type { StepLeases } from './step-leases.ts';
+import type { RunLink } from './steps/run-link.ts';
+import type { StepFunctions } from './steps/step-functions.ts';
+import type { StepLeases } from './steps/step-leases.ts';
 
 /** How to wait for an execution. */
 export interface WaitOptions {

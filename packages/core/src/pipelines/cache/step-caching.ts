@@ -10,7 +10,6 @@ import { canonicalJson, digestJson, type Json, type JsonObject } from '../../jso
 import type { CachePolicy, StepDefinition } from '../definition.ts';
 import { type ExecutionRecords, equals } from '../execution-records.ts';
 import type { ExecutorsHere } from '../executors/executors-here.ts';
-import { moduleLocation } from '../module-loader.ts';
 import type { ArtifactFacts } from '../step-artifact.ts';
 import {
   type CachedFrom,
@@ -18,6 +17,7 @@ import {
   type StoredOutput,
   stepLabel,
 } from '../step-execution.ts';
+import { moduleLocation } from '../steps/module-loader.ts';
 import { explainMiss, type KeyParts } from './explain-key.ts';
 import { ImportedCode } from './imported-code.ts';
 import { ModuleDigests } from './module-digest.ts';

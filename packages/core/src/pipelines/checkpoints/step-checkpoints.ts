@@ -5,9 +5,9 @@ import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { commitChanges, decideAndCommit } from '../../operations/decide-and-commit.ts';
 import { columnIs, everyRecord } from '../../operations/every-record.ts';
+import { hold } from '../changes/held-step.ts';
 import { derivedId } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
-import { hold } from '../step-changes.ts';
 import { type StepState, stepFromRecord, stepLabel } from '../step-execution.ts';
 
 /** A complete checkpoint in the artifact store. */

@@ -19,7 +19,6 @@ import type { NewCheckpoint, StepCheckpoints } from '../checkpoints/step-checkpo
 import type { StepDefinition } from '../definition.ts';
 import { type ExecutionState, given } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
-import { moduleLocation } from '../module-loader.ts';
 import type { ArtifactFacts } from '../step-artifact.ts';
 import {
   type AttemptDetails,
@@ -28,8 +27,9 @@ import {
   stepLabel,
 } from '../step-execution.ts';
 import { StepError } from '../step-policy.ts';
-import { progressOf } from '../step-progress.ts';
-import type { InputsGiven, OutputSink } from '../step-values.ts';
+import { moduleLocation } from '../steps/module-loader.ts';
+import { progressOf } from '../steps/step-progress.ts';
+import type { InputsGiven, OutputSink } from '../steps/step-values.ts';
 import { lastCheckpoint } from './checkpoint-directory.ts';
 import { collectOutputs } from './collect-outputs.ts';
 import type { ExecutorsHere } from './executors-here.ts';

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { decodeJson, type JsonObject } from '../../json.ts';
 import type { ActiveRun } from '../../tracking/active-run.ts';
 import type { StepProgress } from '../step-execution.ts';
-import { progressOf } from '../step-progress.ts';
+import { progressOf } from '../steps/step-progress.ts';
 
 /** What following needs. */
 export interface FollowOptions {

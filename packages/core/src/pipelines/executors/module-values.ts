@@ -3,7 +3,6 @@ import { join, sep } from 'node:path';
 import type { ArtifactSpace } from '../../contracts/artifact-store.ts';
 import type { ModuleTask } from '../../contracts/module-task.ts';
 import { asJson, type Json, type JsonObject } from '../../json.ts';
-import { inputFailure } from '../input-failure.ts';
 import {
   type ArtifactFacts,
   artifactsIn,
@@ -12,7 +11,8 @@ import {
   unpackValue,
 } from '../step-artifact.ts';
 import { StepError } from '../step-policy.ts';
-import type { OutputSink } from '../step-values.ts';
+import { inputFailure } from '../steps/input-failure.ts';
+import type { OutputSink } from '../steps/step-values.ts';
 import type { ExternalWork } from './external-steps.ts';
 import type { StagedFiles } from './staged-files.ts';
 import type { WorkDirectory } from './work-directory.ts';

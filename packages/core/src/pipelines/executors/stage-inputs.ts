@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { encodeJson } from '../../json.ts';
-import { inputFailure } from '../input-failure.ts';
 import { StepArtifact } from '../step-artifact.ts';
+import { inputFailure } from '../steps/input-failure.ts';
 import { directoryType, readDirectory } from './directory-artifact.ts';
 import type { StagedFiles } from './staged-files.ts';
 import { type TaskVariables, variableName } from './task-names.ts';

@@ -3,8 +3,8 @@ import { KeelsonError } from '../../errors.ts';
 import { redactText } from '../../redaction.ts';
 import { given } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
-import { attemptKey, type FunctionLog } from '../function-logs.ts';
 import { mapKeyOf, type StepState, stepExecutionId } from '../step-execution.ts';
+import { attemptKey, type FunctionLog } from '../steps/function-logs.ts';
 import type { ExternalSteps } from './external-steps.ts';
 import { readKeptLog, type StepLogChunk } from './log-store.ts';
 

@@ -1,4 +1,4 @@
-import type { StepProgress } from './step-execution.ts';
+import type { StepProgress } from '../step-execution.ts';
 
 /** What a step says of how far it has come, within bounds; what is no number counts as nothing yet. */
 export function progressOf(share: number, message?: unknown): StepProgress {

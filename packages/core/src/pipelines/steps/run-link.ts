@@ -1,15 +1,19 @@
-import type { Scope } from '../contracts/scope.ts';
-import { isKeelsonError } from '../errors.ts';
-import { decideAndCommit } from '../operations/decide-and-commit.ts';
-import { stepTags } from '../registry/step-origins.ts';
-import type { ActiveRun } from '../tracking/active-run.ts';
-import type { Runs } from '../tracking/runs.ts';
-import type { BeginningInCommit, EndInCommit, RunsInCommits } from '../tracking/runs-in-commits.ts';
-import { derivedId, type ExecutionState } from './execution.ts';
-import { replaceExecution } from './execution-changes.ts';
-import { type ExecutionRecords, equals } from './execution-records.ts';
-import { hasEnded } from './execution-state.ts';
-import { attemptRunId, type StepState, stepExecutionId, stepLabel } from './step-execution.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { isKeelsonError } from '../../errors.ts';
+import { decideAndCommit } from '../../operations/decide-and-commit.ts';
+import { stepTags } from '../../registry/step-origins.ts';
+import type { ActiveRun } from '../../tracking/active-run.ts';
+import type { Runs } from '../../tracking/runs.ts';
+import type {
+  BeginningInCommit,
+  EndInCommit,
+  RunsInCommits,
+} from '../../tracking/runs-in-commits.ts';
+import { replaceExecution } from '../changes/execution-changes.ts';
+import { derivedId, type ExecutionState } from '../execution.ts';
+import { type ExecutionRecords, equals } from '../execution-records.ts';
+import { hasEnded } from '../execution-state.ts';
+import { attemptRunId, type StepState, stepExecutionId, stepLabel } from '../step-execution.ts';
 
 /** What pipelines need of tracking; its service fits as it is. */
 export interface RunTracker extends Pick<Runs, 'startRun' | 'resumeRun' | 'findRun'> {

@@ -1,7 +1,7 @@
-import { KeelsonError } from '../errors.ts';
-import { assertFits } from '../json-schema.ts';
-import type { StepDefinition } from './definition.ts';
-import { StepArtifact } from './step-artifact.ts';
+import { KeelsonError } from '../../errors.ts';
+import { assertFits } from '../../json-schema.ts';
+import type { StepDefinition } from '../definition.ts';
+import { StepArtifact } from '../step-artifact.ts';
 
 /**
  * What a step has put out, held to the outputs that it declares. INVALID, naming the output, for one that is

@@ -1,6 +1,6 @@
 import semver from 'semver';
-import type { Pipeline } from './define-pipeline.ts';
-import { differs } from './definitions.ts';
+import type { Pipeline } from '../define-pipeline.ts';
+import { differs } from '../definitions.ts';
 
 /** The pipelines whose functions this process has. One for all services of a platform. */
 export class StepFunctions {

@@ -1,5 +1,5 @@
-import { isKeelsonError } from '../errors.ts';
-import { StepError } from './step-policy.ts';
+import { isKeelsonError } from '../../errors.ts';
+import { StepError } from '../step-policy.ts';
 
 /**
  * What a step fails with when one of its inputs cannot be had: a `data` failure that names the input for one that

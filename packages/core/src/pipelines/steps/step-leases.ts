@@ -1,12 +1,12 @@
 import { setTimeout as rest } from 'node:timers/promises';
-import type { Claimed, ClaimKey } from '../contracts/metadata-store.ts';
-import type { Predicate } from '../contracts/query.ts';
-import type { Scope } from '../contracts/scope.ts';
-import { isKeelsonError, KeelsonError } from '../errors.ts';
-import type { JsonObject } from '../json.ts';
-import { ownerFromText, ownerState, ownerText } from '../process-owner.ts';
-import { column, equals } from './execution-records.ts';
-import { type StepState, stepFromRecord } from './step-execution.ts';
+import type { Claimed, ClaimKey } from '../../contracts/metadata-store.ts';
+import type { Predicate } from '../../contracts/query.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { isKeelsonError, KeelsonError } from '../../errors.ts';
+import type { JsonObject } from '../../json.ts';
+import { ownerFromText, ownerState, ownerText } from '../../process-owner.ts';
+import { column, equals } from '../execution-records.ts';
+import { type StepState, stepFromRecord } from '../step-execution.ts';
 
 /** A step that this process has claimed. */
 export interface LeasedStep {

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { openTestScope } from '../../test/open-test-scope.ts';
-import { pipelinesKinds } from '../contracts/kinds/pipelines-kinds.ts';
-import type { MetadataStore } from '../contracts/metadata-store.ts';
-import { isKeelsonError } from '../errors.ts';
-import { definePipeline } from './define-pipeline.ts';
-import { equals } from './execution-records.ts';
-import { createPipelines } from './pipelines.ts';
+import { openTestScope } from '../../../test/open-test-scope.ts';
+import { pipelinesKinds } from '../../contracts/kinds/pipelines-kinds.ts';
+import type { MetadataStore } from '../../contracts/metadata-store.ts';
+import { isKeelsonError } from '../../errors.ts';
+import { definePipeline } from '../define-pipeline.ts';
+import { equals } from '../execution-records.ts';
+import { createPipelines } from '../pipelines.ts';
 
 const kind = 'step_execution';
 

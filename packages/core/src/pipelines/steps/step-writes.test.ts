@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { openTestScope, type TestScope } from '../../test/open-test-scope.ts';
-import { eventKinds } from '../contracts/kinds/event-kinds.ts';
-import { pipelinesKinds } from '../contracts/kinds/pipelines-kinds.ts';
-import { trackingKinds } from '../contracts/kinds/tracking-kinds.ts';
-import type { Change, Commit, MetadataStore } from '../contracts/metadata-store.ts';
-import type { Scope } from '../contracts/scope.ts';
-import { KeelsonError } from '../errors.ts';
-import { createTracking } from '../tracking/tracking.ts';
-import { definePipeline, type Pipeline } from './define-pipeline.ts';
-import { createPipelines } from './pipelines.ts';
-import type { Pipelines } from './pipelines-types.ts';
-import { attemptRunId, stepExecutionId } from './step-execution.ts';
+import { openTestScope, type TestScope } from '../../../test/open-test-scope.ts';
+import { eventKinds } from '../../contracts/kinds/event-kinds.ts';
+import { pipelinesKinds } from '../../contracts/kinds/pipelines-kinds.ts';
+import { trackingKinds } from '../../contracts/kinds/tracking-kinds.ts';
+import type { Change, Commit, MetadataStore } from '../../contracts/metadata-store.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { KeelsonError } from '../../errors.ts';
+import { createTracking } from '../../tracking/tracking.ts';
+import { definePipeline, type Pipeline } from '../define-pipeline.ts';
+import { createPipelines } from '../pipelines.ts';
+import type { Pipelines } from '../pipelines-types.ts';
+import { attemptRunId, stepExecutionId } from '../step-execution.ts';
 
 const kinds = [...eventKinds, ...trackingKinds, ...pipelinesKinds];
 const kind = 'step_execution';

@@ -1,12 +1,12 @@
-import type { Change } from '../contracts/metadata-store.ts';
-import type { Columns } from '../contracts/record.ts';
-import type { JsonObject } from '../json.ts';
-import { type ExecutionState, given, type StopStatus } from './execution.ts';
-import type { ExecutionOutcome } from './execution-outcome.ts';
-import { assertExecutionMove } from './execution-state.ts';
-import { type Author, executionEvent, toldFailure } from './pipeline-emits.ts';
-import { replaceStep, type StepState } from './step-execution.ts';
-import type { StepFailure } from './step-policy.ts';
+import type { Change } from '../../contracts/metadata-store.ts';
+import type { Columns } from '../../contracts/record.ts';
+import type { JsonObject } from '../../json.ts';
+import { type ExecutionState, given, type StopStatus } from '../execution.ts';
+import type { ExecutionOutcome } from '../execution-outcome.ts';
+import { assertExecutionMove } from '../execution-state.ts';
+import { type Author, executionEvent, toldFailure } from '../pipeline-emits.ts';
+import { replaceStep, type StepState } from '../step-execution.ts';
+import type { StepFailure } from '../step-policy.ts';
 
 /** A change of an execution's status or phase: raises the revision that every step's commit asserts. */
 export function replaceExecution(

@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openTestPlatform, temporaryDirectory } from '../../test/open-test-platform.ts';
-import { definePipeline } from './define-pipeline.ts';
-import type { StepLogChunk } from './executors/log-store.ts';
-import { continueWith } from './further-steps.ts';
-import type { StepContext } from './step-types.ts';
+import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
+import { definePipeline } from '../define-pipeline.ts';
+import type { StepLogChunk } from '../executors/log-store.ts';
+import { continueWith } from '../further-steps.ts';
+import type { StepContext } from '../step-types.ts';
 
 function said(chunks: readonly StepLogChunk[]): readonly string[] {
   return chunks.map(({ stream, text }) => {

@@ -1,6 +1,6 @@
-import { isKeelsonError, KeelsonError } from '../errors.ts';
-import { asJson } from '../json.ts';
-import type { Registry } from '../registry/registry.ts';
+import { isKeelsonError, KeelsonError } from '../../errors.ts';
+import { asJson } from '../../json.ts';
+import type { Registry } from '../../registry/registry.ts';
 import type { FactSource } from './step-conditions.ts';
 
 /**

@@ -1,12 +1,12 @@
-import type { Scope } from '../contracts/scope.ts';
-import type { Json, JsonObject } from '../json.ts';
-import { type CompiledExpression, compileExpression } from '../language/conditions.ts';
-import type { Definitions } from './definitions.ts';
-import type { ExecutionState } from './execution.ts';
-import type { ExecutionRecords } from './execution-records.ts';
-import { attemptRunId, resultRunId, type StepState, type StoredOutput } from './step-execution.ts';
-import type { Begun } from './step-turn.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import type { Json, JsonObject } from '../../json.ts';
+import { type CompiledExpression, compileExpression } from '../../language/conditions.ts';
+import type { Definitions } from '../definitions.ts';
+import type { ExecutionState } from '../execution.ts';
+import type { ExecutionRecords } from '../execution-records.ts';
+import { attemptRunId, resultRunId, type StepState, type StoredOutput } from '../step-execution.ts';
 import type { StepValues } from './step-values.ts';
+import type { Begun } from './turn.ts';
 
 /** Answers a question of fact that a condition asks, such as `registry("fraud@production")`. */
 export type FactSource = (args: readonly Json[]) => Promise<Json>;

@@ -1,8 +1,8 @@
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { KeelsonError } from '../errors.ts';
-import { ImportedCode } from './cache/imported-code.ts';
-import type { StepFunction } from './step-types.ts';
+import { KeelsonError } from '../../errors.ts';
+import { ImportedCode } from '../cache/imported-code.ts';
+import type { StepFunction } from '../step-types.ts';
 
 /** Where a module of a step lies: a URL, for a path or specifier as definitions have them. */
 export function moduleLocation(module: string, root: string = process.cwd()): string {

@@ -1,37 +1,29 @@
-import type { TaskHandle } from '../contracts/executor.ts';
-import type { Change, ClaimKey } from '../contracts/metadata-store.ts';
-import type { Scope } from '../contracts/scope.ts';
-import { KeelsonError } from '../errors.ts';
-import { decideAndCommit } from '../operations/decide-and-commit.ts';
-import type { StepCaching } from './cache/step-caching.ts';
-import type { Definitions } from './definitions.ts';
-import type { ExecutionState } from './execution.ts';
-import { isLastStep } from './execution-changes.ts';
-import { type LastStep, readOutcome } from './execution-outcome.ts';
-import type { ExecutionRecords } from './execution-records.ts';
-import { stepHasEnded } from './execution-state.ts';
-import { newEdges } from './lineage/new-edges.ts';
-import { edgesOutOf } from './lineage/step-edges.ts';
-import { dependentsIn } from './partial-run.ts';
-import type { Settling } from './settling.ts';
-import type { ArtifactFacts } from './step-artifact.ts';
-import {
-  awaitExecution,
-  completeStep,
-  type Following,
-  failStep,
-  giveBackStep,
-  type HeldStep,
-  leaveStep,
-  releaseSize,
-  repeatStep,
-  type StepResult,
-  submitStep,
-  toleratedEnd,
-} from './step-changes.ts';
-import { type AttemptDetails, type StepState, stepLabel } from './step-execution.ts';
-import { afterFailure, type StepFailure } from './step-policy.ts';
-import type { Started } from './step-turn.ts';
+import type { TaskHandle } from '../../contracts/executor.ts';
+import type { Change, ClaimKey } from '../../contracts/metadata-store.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { KeelsonError } from '../../errors.ts';
+import { decideAndCommit } from '../../operations/decide-and-commit.ts';
+import type { StepCaching } from '../cache/step-caching.ts';
+import { releaseSize } from '../changes/dependency-counts.ts';
+import { isLastStep } from '../changes/execution-changes.ts';
+import type { HeldStep } from '../changes/held-step.ts';
+import { completeStep, type Following, type StepResult } from '../changes/step-completion.ts';
+import { failStep, toleratedEnd } from '../changes/step-failure.ts';
+import { awaitExecution, giveBackStep, repeatStep } from '../changes/step-return.ts';
+import { leaveStep, submitStep } from '../changes/step-start.ts';
+import type { Definitions } from '../definitions.ts';
+import type { ExecutionState } from '../execution.ts';
+import { type LastStep, readOutcome } from '../execution-outcome.ts';
+import type { ExecutionRecords } from '../execution-records.ts';
+import { stepHasEnded } from '../execution-state.ts';
+import { newEdges } from '../lineage/new-edges.ts';
+import { edgesOutOf } from '../lineage/step-edges.ts';
+import { dependentsIn } from '../partial-run.ts';
+import type { Settling } from '../settling.ts';
+import type { ArtifactFacts } from '../step-artifact.ts';
+import { type AttemptDetails, type StepState, stepLabel } from '../step-execution.ts';
+import { afterFailure, type StepFailure } from '../step-policy.ts';
+import type { Started } from './turn.ts';
 
 /** How an attempt failed. */
 export interface FailedHow {

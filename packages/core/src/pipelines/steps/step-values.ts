@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
-import type { ByteSource } from '../contracts/artifact-store.ts';
-import type { Scope } from '../contracts/scope.ts';
-import { KeelsonError } from '../errors.ts';
-import { canonicalJson, decodeJson, encodeJson, type Json, type JsonObject } from '../json.ts';
-import { assertFits } from '../json-schema.ts';
-import { mimeTypeOf, normaliseArtifactPath } from '../tracking/artifact-path.ts';
-import { type InputSource, sourcesOf } from './definition.ts';
-import type { LoadedDefinition } from './definitions.ts';
-import type { ExecutionState } from './execution.ts';
-import type { ExecutionRecords } from './execution-records.ts';
-import { inputFailure } from './input-failure.ts';
-import { type InputOrigins, originOf } from './lineage/step-edges.ts';
+import type { ByteSource } from '../../contracts/artifact-store.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { KeelsonError } from '../../errors.ts';
+import { canonicalJson, decodeJson, encodeJson, type Json, type JsonObject } from '../../json.ts';
+import { assertFits } from '../../json-schema.ts';
+import { mimeTypeOf, normaliseArtifactPath } from '../../tracking/artifact-path.ts';
+import { maxArtifacts } from '../changes/output-records.ts';
+import { type InputSource, sourcesOf } from '../definition.ts';
+import type { LoadedDefinition } from '../definitions.ts';
+import type { ExecutionState } from '../execution.ts';
+import type { ExecutionRecords } from '../execution-records.ts';
+import { type InputOrigins, originOf } from '../lineage/step-edges.ts';
 import {
   type ArtifactFacts,
   artifactsIn,
@@ -19,9 +19,9 @@ import {
   StepArtifact,
   type StepOutputs,
   unpackValue,
-} from './step-artifact.ts';
-import { maxArtifacts } from './step-changes.ts';
-import { outputPath, type StepState, type StoredOutput, stepLabel } from './step-execution.ts';
+} from '../step-artifact.ts';
+import { outputPath, type StepState, type StoredOutput, stepLabel } from '../step-execution.ts';
+import { inputFailure } from './input-failure.ts';
 
 /** JSON outputs up to this size lie in the step's record; larger ones are content. */
 const inlineBytes = 16_384;

@@ -1,6 +1,6 @@
-import type { Logger } from '../contracts/ports.ts';
-import { type LogGiven, logGiven, logLine } from '../log-line.ts';
-import { LogGatherer, type StepLogChunk } from './executors/log-store.ts';
+import type { Logger } from '../../contracts/ports.ts';
+import { type LogGiven, logGiven, logLine } from '../../log-line.ts';
+import { LogGatherer, type StepLogChunk } from '../executors/log-store.ts';
 
 type Level = keyof Logger;
 

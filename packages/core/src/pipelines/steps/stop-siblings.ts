@@ -1,12 +1,12 @@
-import type { Change } from '../contracts/metadata-store.ts';
-import type { Scope } from '../contracts/scope.ts';
-import { decideAndCommit } from '../operations/decide-and-commit.ts';
-import { countSteps } from './execution-changes.ts';
-import { column, type ExecutionRecords, equals } from './execution-records.ts';
-import { hasEnded } from './execution-state.ts';
-import type { Settling } from './settling.ts';
-import { endStep } from './step-changes.ts';
-import { replaceStep, type StepState, stepExecutionId, stepFromRecord } from './step-execution.ts';
+import type { Change } from '../../contracts/metadata-store.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { decideAndCommit } from '../../operations/decide-and-commit.ts';
+import { countSteps } from '../changes/execution-changes.ts';
+import { endStep } from '../changes/step-stop.ts';
+import { column, type ExecutionRecords, equals } from '../execution-records.ts';
+import { hasEnded } from '../execution-state.ts';
+import type { Settling } from '../settling.ts';
+import { replaceStep, type StepState, stepExecutionId, stepFromRecord } from '../step-execution.ts';
 
 const atOnce = 200;
 

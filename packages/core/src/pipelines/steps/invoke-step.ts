@@ -1,4 +1,4 @@
-import { KeelsonError } from '../errors.ts';
+import { KeelsonError } from '../../errors.ts';
 
 /** How long a step that was told to stop may take to do so before it is left behind, when it says nothing. */
 const usualGraceMs = 2000;

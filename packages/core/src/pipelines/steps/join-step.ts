@@ -1,14 +1,14 @@
-import type { ClaimKey } from '../contracts/metadata-store.ts';
-import type { Scope } from '../contracts/scope.ts';
-import type { Json } from '../json.ts';
-import type { StepDefinition } from './definition.ts';
-import { given } from './execution.ts';
-import type { ExecutionRecords } from './execution-records.ts';
-import { originOf } from './lineage/step-edges.ts';
-import type { HeldStep } from './step-changes.ts';
+import type { ClaimKey } from '../../contracts/metadata-store.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import type { Json } from '../../json.ts';
+import type { HeldStep } from '../changes/held-step.ts';
+import type { StepDefinition } from '../definition.ts';
+import { given } from '../execution.ts';
+import type { ExecutionRecords } from '../execution-records.ts';
+import { originOf } from '../lineage/step-edges.ts';
+import { type StepState, stepLabel } from '../step-execution.ts';
+import type { StepFailure } from '../step-policy.ts';
 import type { StepCommits } from './step-commits.ts';
-import { type StepState, stepLabel } from './step-execution.ts';
-import type { StepFailure } from './step-policy.ts';
 import type { StepValues } from './step-values.ts';
 
 /** What joining needs. */
