@@ -30,6 +30,7 @@ import { RolloutEvidence } from './rollout-evidence.ts';
 import { createRolloutStarts } from './rollout-start.ts';
 import { createRollouts, type Rollouts } from './rollouts.ts';
 import { createSuggestions } from './suggestions.ts';
+import { createTargetLoop } from './target-checks.ts';
 
 /** From a registered version to an endpoint, and from one version to the next. */
 export interface Deployments extends Rollouts, DeploymentChanges, Revisions, AbTests {
@@ -115,6 +116,7 @@ export function createDeployments(
       loop,
       watches.loop,
       createUpkeepLoop(scope, records),
+      createTargetLoop(scope, registry, records),
     ],
 
     async routeHistory(name) {

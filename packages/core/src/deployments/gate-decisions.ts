@@ -76,7 +76,8 @@ export function decideLatency(gate: Of<'latency'>, inputs: JsonObject): Decision
     }),
   );
   const comparison = compared({ alpha, worse: {}, noWorse: {} }, slow);
-  const fails = rejects(absolute.above, alpha) && comparison.decision === 'worse';
+  const fails =
+    rejects(absolute.above, alpha) && (gate.alone === true || comparison.decision === 'worse');
   // Where the baseline itself is slower than it was, it is as much that counts.
   const ofBaseline = baselineShare(slower);
   const most = Math.max(allowed, ofBaseline ?? 0);
@@ -104,6 +105,20 @@ export function decideAccuracy(gate: Of<'accuracy'>, inputs: JsonObject): Decisi
   const goes = enough && difference !== null && -difference <= goMargin;
   const test = { ...(verdict as unknown as JsonObject), accuracyDifference: difference };
   return { outcome: verdict.decision === 'worse' ? 'FAIL' : passed(goes), test };
+}
+
+export function decideAccuracyLimit(gate: Of<'accuracy-limit'>, inputs: JsonObject): Decision {
+  const { goAt, backBelow, alpha, minimumLabels } = gate;
+  const { requests, bad } = totalOf(windowsOf(inputs));
+  const state = rateTest.update(rateTest.init({ limit: 1 - backBelow, alpha }), {
+    successes: bad,
+    trials: requests,
+  });
+  const verdict = rateTest.verdict(state);
+  const share = requests === 0 ? null : 1 - bad / requests;
+  const goes = requests >= Math.max(1, minimumLabels) && (share ?? 0) >= goAt;
+  const outcome = rejects(verdict.above, alpha) ? 'FAIL' : passed(goes);
+  return { outcome, test: { ...(verdict as unknown as JsonObject), share } };
 }
 
 /** How many classes are told apart: the further ones count as one. */

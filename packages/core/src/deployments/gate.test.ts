@@ -86,6 +86,31 @@ describe('latency', () => {
   });
 });
 
+test('latency alone turns back by what was before, where nobody else answers', () => {
+  const gate: Gate = {
+    ...{ gate: 'latency', quantile: 0.95, goRatio: 2, backRatio: 2, alpha, minimumRequests: 0 },
+  };
+  const inputs = { limits: [[window([200, 90, 0, 0])], [window([200, 90, 0, 0])]] };
+  expect(decideGate(gate, inputs).outcome).not.toBe('FAIL');
+  expect(decideGate({ ...gate, alone: true }, inputs).outcome).toBe('FAIL');
+});
+
+describe('the limit of accuracy', () => {
+  const gate: Gate = {
+    ...{ gate: 'accuracy-limit', goAt: 0.88, backBelow: 0.85, alpha, minimumLabels: 100 },
+  };
+
+  test.each<[string, Counts, string]>([
+    ['no label is inconclusive', [0, 0, 0, 0], 'INCONCLUSIVE'],
+    ['few are inconclusive', [50, 5, 0, 0], 'INCONCLUSIVE'],
+    ['as right as asked goes on', [200, 22, 0, 0], 'PASS'],
+    ['a little less waits', [200, 28, 0, 0], 'INCONCLUSIVE'],
+    ['far less turns back, also of few', [60, 30, 0, 0], 'FAIL'],
+  ])('%s', (_, counts, outcome) => {
+    expect(decideGate(gate, of(counts)).outcome).toBe(outcome);
+  });
+});
+
 describe('accuracy', () => {
   const gate: Gate = {
     ...{ gate: 'accuracy', goMargin: 0.02, backMargin: 0.05, alpha, minimumLabels: 100 },

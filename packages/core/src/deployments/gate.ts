@@ -4,6 +4,7 @@ import { KeelsonError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import {
   decideAccuracy,
+  decideAccuracyLimit,
   decideComparison,
   decideDrift,
   decideLatency,
@@ -75,6 +76,8 @@ export type Gate =
       readonly backRatio: number;
       readonly alpha: number;
       readonly minimumRequests: number;
+      /** By the frozen latency alone: nobody else answers meanwhile. */
+      readonly alone?: true;
     }
   /** The share of labelled requests that each of the two answered rightly. */
   | {
@@ -83,6 +86,16 @@ export type Gate =
       readonly goMargin: number;
       /** Rolled back once it is shown to be lower by more. */
       readonly backMargin: number;
+      readonly alpha: number;
+      readonly minimumLabels: number;
+    }
+  /** The share of labelled requests that the candidate answered rightly, whatever another does. */
+  | {
+      readonly gate: 'accuracy-limit';
+      /** Goes on at this share or above. */
+      readonly goAt: number;
+      /** Rolled back once it is shown to be lower. */
+      readonly backBelow: number;
       readonly alpha: number;
       readonly minimumLabels: number;
     }
@@ -128,6 +141,7 @@ export function figureOf(gate: Gate): string {
     case 'latency':
       return 'latency_counts';
     case 'accuracy':
+    case 'accuracy-limit':
       return 'accuracy_counts';
     case 'drift':
       return 'prediction_counts';
@@ -197,6 +211,8 @@ function decisionOf(
       return decideLatency(gate, inputs);
     case 'accuracy':
       return decideAccuracy(gate, inputs);
+    case 'accuracy-limit':
+      return decideAccuracyLimit(gate, inputs);
     case 'drift':
       return decideDrift(gate, inputs);
     case 'metric':

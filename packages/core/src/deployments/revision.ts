@@ -41,6 +41,8 @@ export interface Revision {
   readonly rolloutId?: string;
   /** The number of the revision that it goes back to. */
   readonly rollbackTo?: number;
+  /** When all content of its version was last read, as one that can be gone back to, and what was wrong with it. */
+  readonly verified?: { readonly at: number; readonly damage?: string };
   /** Of a rollout by `deploy` or a promotion: how risky it looked, and what was suggested. */
   readonly risk?: Risk & { readonly suggested: Strategy };
   readonly reason: string;
@@ -120,6 +122,8 @@ export function revisionFromRecord(
   >;
   const rolloutId = c['rolloutId'] as string | undefined;
   const endedAt = c['endedAt'] as number | undefined;
+  const verifiedAt = c['verifiedAt'] as number | undefined;
+  const damage = c['damage'] as string | undefined;
   return {
     ...kept,
     id,
@@ -133,6 +137,9 @@ export function revisionFromRecord(
     stages,
     ...(rolloutId === undefined ? {} : { rolloutId }),
     ...(endedAt === undefined ? {} : { endedAt }),
+    ...(verifiedAt === undefined
+      ? {}
+      : { verified: { at: verifiedAt, ...(damage === undefined ? {} : { damage }) } }),
   };
 }
 

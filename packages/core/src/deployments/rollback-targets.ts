@@ -37,13 +37,15 @@ export async function verifiedTarget(
   return { revision, version, changes };
 }
 
-/** The newest revision that came into force and whose version is whole; none of `without`. */
-export async function knownGood(
-  scope: Scope,
-  registry: Pick<Registry, 'getVersionById'>,
+/**
+ * Revisions that came into force, one for each version but those in `without`, the newest first. What was gone back
+ * from since is not among them.
+ */
+export async function* candidatesForRollback(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
   { id }: Pick<Deployment, 'id'>,
   without: ReadonlySet<string>,
-): Promise<RollbackTarget | undefined> {
+): AsyncGenerator<Revision, void, undefined> {
   const where: Predicate = {
     op: 'and',
     of: [columnIs('deploymentId', id), columnIs('rolloutStatus', 'COMPLETED')],
@@ -58,6 +60,18 @@ export async function knownGood(
       seen.add(revision.before.versionId);
     if (seen.has(revision.after.versionId)) continue;
     seen.add(revision.after.versionId);
+    yield revision;
+  }
+}
+
+/** The newest revision that came into force and whose version is whole; none of `without`. */
+export async function knownGood(
+  scope: Scope,
+  registry: Pick<Registry, 'getVersionById'>,
+  deployment: Pick<Deployment, 'id'>,
+  without: ReadonlySet<string>,
+): Promise<RollbackTarget | undefined> {
+  for await (const revision of candidatesForRollback(scope, deployment, without)) {
     try {
       return await verifiedTarget(scope, registry, revision);
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { Change } from '../contracts/metadata-store.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import { asJson, type JsonObject } from '../json.ts';
+import { wilsonInterval } from '../statistics/index.ts';
 import type { Gate, GateVerdict } from './gate.ts';
 import type { Rollout } from './rollout.ts';
 
@@ -22,13 +23,15 @@ export interface RollbackWatch {
   /** Versions that must not be gone back to any more: none is tried twice. */
   readonly tried: readonly string[];
   readonly latest: readonly GateVerdict[];
+  /** What the version did before is known, as far as it can be, and callers that it refuses are named. */
+  readonly prepared?: true;
   readonly correlationId: string;
   readonly revision: number;
 }
 
 type WatchBody = Pick<
   RollbackWatch,
-  'watchMs' | 'reason' | 'gates' | 'frozen' | 'tried' | 'latest' | 'correlationId'
+  'watchMs' | 'reason' | 'gates' | 'frozen' | 'tried' | 'latest' | 'prepared' | 'correlationId'
 >;
 
 /** What a version that was gone back to must not do while it is watched. */
@@ -37,9 +40,30 @@ export const watchGates: readonly Gate[] = [
   { gate: 'error-limit', goAt: 0.05, backAbove: 0.05, alpha: 0.01, minimumRequests: 0 },
   {
     ...{ gate: 'latency', quantile: 0.95, goRatio: 2, backRatio: 2 },
-    ...{ alpha: 0.01, minimumRequests: 0 },
+    ...{ alpha: 0.01, minimumRequests: 0, alone: true },
   },
 ];
+
+/** How much lower than before the accuracy may be, and how many labels of before it takes to say so. */
+const accuracyMargin = 0.05;
+const enoughLabels = 50;
+
+/** The gates of a version that had answered `right` of `labels` rightly before: none on accuracy without labels. */
+export function watchGatesFor(before: {
+  readonly right: number;
+  readonly labels: number;
+}): readonly Gate[] {
+  const { right: successes, labels: trials } = before;
+  if (trials < enoughLabels) return watchGates;
+  // What it was may have been luck: the least that it is likely to have been.
+  const { low } = wilsonInterval({ successes, trials }, 0.01);
+  const backBelow = low - accuracyMargin;
+  if (backBelow <= 0) return watchGates;
+  return [
+    ...watchGates,
+    { gate: 'accuracy-limit', goAt: backBelow, backBelow, alpha: 0.01, minimumLabels: 0 },
+  ];
+}
 
 /** A watch out of its record. */
 export function watchFromRecord({ id, columns: c, body, revision }: StoredRecord): RollbackWatch {
@@ -86,6 +110,9 @@ function changing(watch: Omit<RollbackWatch, 'revision'>): {
 }
 
 function bodyOf(watch: WatchBody): JsonObject {
-  const { watchMs, reason, gates, frozen, tried, latest, correlationId } = watch;
-  return asJson({ watchMs, reason, gates, frozen, tried, latest, correlationId }) as JsonObject;
+  const { watchMs, reason, gates, frozen, tried, latest, prepared, correlationId } = watch;
+  return asJson({
+    ...{ watchMs, reason, gates, frozen, tried, latest, correlationId },
+    ...(prepared === undefined ? {} : { prepared }),
+  }) as JsonObject;
 }

@@ -3,18 +3,25 @@ import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Route } from '../contracts/traffic-router.ts';
 import { withCorrelation } from '../events/correlation.ts';
-import { draftEvent } from '../events/draft-event.ts';
 import { type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { columnIs, everyRecord } from '../operations/every-record.ts';
 import { readVersionById } from '../registry/model-records.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type Deployment, mainTarget, nameOf, stateOf } from './deployment.ts';
+import { alertRaised } from './deployment-alerts.ts';
 import type { DeploymentRecords } from './deployment-records.ts';
 import type { GateVerdict } from './gate.ts';
 import { monitorWindowMoved } from './monitor-window.ts';
 import { nextRevision } from './revision.ts';
 import { knownGood } from './rollback-targets.ts';
-import { type RollbackWatch, watchChanged, watchFromRecord } from './rollback-watch.ts';
+import {
+  type RollbackWatch,
+  watchChanged,
+  watchFromRecord,
+  watchGates,
+  watchGatesFor,
+} from './rollback-watch.ts';
+import { breaksBetween } from './rollbacks.ts';
 import type { RolloutEvidence } from './rollout-evidence.ts';
 import { moveTraffic } from './traffic-move.ts';
 
@@ -24,6 +31,8 @@ export interface RollbackWatches {
   evaluateWatch(id: string, at: number): Promise<void>;
   readonly loop: Loop;
 }
+
+const dayMs = 86_400_000;
 
 /** {@link RollbackWatches} of a scope. */
 export function createRollbackWatches(
@@ -59,6 +68,57 @@ export function createRollbackWatches(
       deployment.status === 'TERMINATING' ||
       mainTarget(route) !== watch.toVersionId;
     if (isOver) return ended(watch, 'SUPERSEDED', at);
+    return watch.prepared === true ? looked(watch, deployment, at) : prepare(watch, deployment, at);
+  }
+
+  /**
+   * Before the first look: what the version did before, and which callers it refuses. The rollback itself does not wait
+   * for that.
+   */
+  async function prepare(
+    watch: RollbackWatch,
+    deployment: Deployment,
+    at: number,
+  ): Promise<readonly Change[]> {
+    const { deploymentId, toVersionId, beganAt } = watch;
+    const of = { deploymentId, candidateVersionId: toVersionId, baselineVersionId: toVersionId };
+    const [known, before, callers] = await Promise.all([
+      evidence.frozen({ ...of, frozen: watch.frozen }, watch.gates, beganAt, dayMs),
+      evidence.accuracyBefore(deploymentId, toVersionId, beganAt, 7 * dayMs),
+      refused(watch, deployment),
+    ]);
+    const prepared: RollbackWatch = {
+      ...{ ...watch, prepared: true, gates: watchGatesFor(before) },
+      frozen: { ...watch.frozen, ...known },
+    };
+    const [change, ...rest] = await looked(prepared, deployment, at);
+    return [change ?? watchChanged(prepared), ...rest, ...callers];
+  }
+
+  /** Names the callers whom the version that is gone back to refuses. */
+  async function refused(
+    { id: rollbackId, fromVersionId: leftId, toVersionId: versionId, beganAt }: RollbackWatch,
+    { id: deploymentId, name }: Deployment,
+  ): Promise<readonly Change[]> {
+    if ((await breaksBetween(scope, leftId, versionId)).length === 0) return [];
+    const found = await evidence.refusedCallers({ deploymentId, leftId, versionId }, beganAt);
+    if (found === undefined || found.refused === 0) return [];
+    const { requests, refused: count, callers, unnamed } = found;
+    const why = [...callers, unnamed].map((each) => each.why).filter((each) => each !== '');
+    return [
+      records.emit('deployment.callers_refused', name, {
+        ...{ deploymentId, rollbackId, versionId, requests, refused: count },
+        ...{ callers: callers.map(({ key }) => key), unnamed: unnamed.refused },
+        reasons: [...new Set(why)].slice(0, 20),
+      }),
+    ];
+  }
+
+  async function looked(
+    watch: RollbackWatch,
+    deployment: Deployment,
+    at: number,
+  ): Promise<readonly Change[]> {
     const latest = await asked(watch, at);
     const failed = latest.filter(({ outcome }) => outcome === 'FAIL');
     if (failed.length > 0) return further({ ...watch, latest }, deployment, failed, at);
@@ -94,12 +154,14 @@ export function createRollbackWatches(
     const target = await knownGood(scope, registry, deployment, new Set(watch.tried));
     if (target === undefined) return givenUp(watch, deployment, why, at);
     const toVersionId = target.version.id;
+    const { prepared: _, ...forgotten } = watch;
     const to = { versionId: toVersionId, key: nameOf(target.version) };
     return [
       ...target.changes,
       ...(await moved(deployment, to, { at, reason: why, rollbackTo: target.revision.number })),
       watchChanged({
-        ...{ ...watch, toVersionId, beganAt: at, watchUntil: at + watch.watchMs },
+        ...{ ...forgotten, toVersionId, beganAt: at, watchUntil: at + watch.watchMs },
+        ...{ gates: watchGates, frozen: {} },
         tried: [...watch.tried, toVersionId],
       }),
       ...(await monitorWindowMoved(scope, deployment.id, watch.id, at + watch.watchMs)),
@@ -168,39 +230,15 @@ export function createRollbackWatches(
   }
 
   /** An alert, unless one of the kind is open. */
-  async function emergency(
-    { id: deploymentId, name: deployment }: Deployment,
+  function emergency(
+    deployment: Deployment,
     { latest, correlationId, id: watchId }: RollbackWatch,
     summary: string,
     at: number,
   ): Promise<readonly Change[]> {
-    const fingerprint = `${deploymentId}:rollback`;
-    const where = columnIs('openKey', fingerprint);
-    if ((await metadata.query(workspace, 'alert', { where, limit: 1 })).records.length > 0)
-      return [];
-    const id = scope.ids.next();
-    const rule = 'rollback';
-    const severity = 'EMERGENCY';
-    const event = draftEvent(scope, {
-      type: 'alert.triggered',
-      subject: `deployment:${deployment}`,
-      source: 'deployments',
-      payload: { alertId: id, deploymentId, deployment, rule, severity, summary, at },
-    });
-    return [
-      {
-        ...({ op: 'create', kind: 'alert', id } as const),
-        columns: {
-          ...{ deploymentId, rule, fingerprint, openKey: fingerprint, severity },
-          ...{ state: 'FIRING', firstAt: at, lastAt: at },
-        },
-        body: {
-          ...{ deployment, summary, eventId: event.id, correlationId },
-          evidence: JSON.parse(JSON.stringify({ watchId, verdicts: latest })),
-        },
-      },
-      { op: 'emit', event },
-    ];
+    const evidence = JSON.parse(JSON.stringify({ watchId, verdicts: latest }));
+    const about = { rule: 'rollback', severity: 'EMERGENCY', summary, at } as const;
+    return alertRaised(scope, deployment, { ...about, evidence, correlationId });
   }
 
   async function nameOfVersion(versionId: string): Promise<string> {

@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { refusal } from '../../test/registry-world.ts';
+import { refusal, worldSignature } from '../../test/registry-world.ts';
 import { openRolloutWorld, type RolloutWorld } from '../../test/rollout-world.ts';
+import { FileArtifactStore } from '../embedded/file-artifact-store.ts';
+import type { JsonObject } from '../json.ts';
 import type { MonitorRule } from '../monitoring/rule.ts';
+import type { ModelVersion } from '../registry/model-version.ts';
 
 const minuteMs = 60_000;
 let world: RolloutWorld;
@@ -135,6 +138,69 @@ describe('after a rollback the version is watched', () => {
     expect(await world.told()).not.toContain('deployment.rolled_back');
   });
 
+  test.each([
+    ['as right as it was before', { accuracy: 0.4 }, 'accuracy-limit'],
+    ['as fast as it was before', { latencyMs: 50 }, 'latency'],
+  ])('where it is not %s, the next one follows', async (_, how, gate) => {
+    const three = await world.register('three');
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    await world.traffic(200, 20 * minuteMs, { labels: true });
+    await world.deployments.setVersion('api', three.id, 'r');
+    await world.traffic(200, 20 * minuteMs, { labels: true });
+    await world.deployments.rollback('api', { reason: 'three is bad' });
+    await world.round();
+    expect(await answering()).toBe('m@1.1.0');
+    world.behaves(world.two.id, how);
+    await world.traffic(200, minuteMs, { labels: true });
+    await world.round();
+    expect(await answering()).toBe('m@1.0.0');
+    const { revisions } = await world.deployments.listRevisions('api', { limit: 1 });
+    expect(revisions[0]?.reason).toBe(`m@1.1.0 failed: ${gate}`);
+    // What the next one did before is another matter.
+    await world.traffic(200, 31 * minuteMs, { labels: true });
+    await world.round();
+    expect((await world.told()).at(-1)).toBe('deployment.rolled_back');
+  });
+
+  test('callers are named whom it refuses, by what they sent to the version that was left', async () => {
+    const wider = {
+      inputs: [...worldSignature.inputs, { name: 'y', datatype: 'FP64', shape: [-1, 1] }],
+      outputs: worldSignature.outputs,
+    } as const;
+    const three = await world.register('three', { signature: wider, bump: 'major' });
+    await world.deployments.setVersion('api', three.id, 'r');
+    const { id: deploymentId } = await world.deployments.get('api');
+    const asks = (requestId: string, features: JsonObject, key?: string): void =>
+      world.platform.monitoring.predictions.record({
+        ...{ deploymentId, versionId: three.id, requestId, role: 'primary', at: world.now() },
+        ...{ features, prediction: 'a', latencyMs: 1, ...(key === undefined ? {} : { key }) },
+      });
+    asks('a', { x: [1, 2], y: 1 }, 'shop-7');
+    asks('b', { x: [1, 2] }, 'shop-7');
+    asks('c', { x: [1, 2, 3] }, 'shop-8');
+    asks('d', { x: [1, 2] }, 'shop-9');
+    asks('e', { x: ['no', 'number'] });
+    await world.platform.monitoring.predictions.flush();
+    world.wait(1);
+    await world.deployments.rollback('api', { to: 1, reason: 'r' });
+    await world.round();
+    await world.round();
+    const types = ['deployment.callers_refused'];
+    const told = await Array.fromAsync(world.platform.events.each({ types }));
+    expect(told.map(({ payload }) => payload)).toEqual([
+      {
+        ...{ deployment: 'api', deploymentId, rollbackId: expect.any(String) },
+        ...{ versionId: world.one.id, requests: 5, refused: 3, unnamed: 1 },
+        callers: ['shop-7', 'shop-8'],
+        reasons: [
+          'it sends y, which the version does not take',
+          expect.stringMatching(/3 values for input x/),
+          expect.stringMatching(/input x: "no" is not a number/),
+        ],
+      },
+    ]);
+  });
+
   test('where none is left, the configured fallback answers', async () => {
     const three = await world.register('three');
     const traffic = { fallbackVersionId: three.id };
@@ -225,5 +291,71 @@ describe('the monitor of a deployment', () => {
     await world.deployments.abortRollout(rolloutId, 'r');
     const after = await world.platform.monitoring.getMonitor(id);
     expect([after.states, after.held]).toEqual([before, undefined]);
+  });
+});
+
+describe('what can be gone back to', () => {
+  const hourMs = 60 * minuteMs;
+
+  /** A version whose content is lost behind the platform's back. */
+  async function losesContent(version: ModelVersion): Promise<void> {
+    await using store = await FileArtifactStore.open({ dir: `${world.dir}/artifacts` });
+    await store.space('default').remove(version.files[0]?.sha256 ?? '');
+  }
+
+  async function verified(number: number): Promise<readonly [number | undefined, boolean]> {
+    const revision = await world.deployments.getRevision('api', number);
+    return [revision.verified?.at, revision.verified?.damage !== undefined];
+  }
+
+  async function alerts(): Promise<readonly string[]> {
+    const { id } = await world.deployments.get('api');
+    const all = await world.platform.monitoring.listAlerts(id);
+    return all.map(({ severity, rule, state }) => `${severity} ${rule} ${state}`);
+  }
+
+  test('is verified, two versions of it, every six hours; what is damaged is passed over', async () => {
+    const three = await world.register('three');
+    const four = await world.register('four');
+    for (const { id } of [world.two, three, four])
+      await world.deployments.setVersion('api', id, 'r');
+    await world.round();
+    const first = world.now();
+    // The two newest; what answers is none, and what is older is not needed.
+    const found = async () => Promise.all([1, 2, 3, 4].map(verified));
+    const [never, whole] = [[undefined, false] as const, [first, false] as const];
+    expect(await found()).toEqual([never, whole, whole, never]);
+    world.wait(5 * hourMs);
+    await losesContent(three);
+    await world.round();
+    expect(await found()).toEqual([never, whole, whole, never]);
+    world.wait(2 * hourMs);
+    await world.round();
+    const at = world.now();
+    expect(await found()).toEqual([[at, false], [at, false], [at, true], never]);
+    const { revision } = await world.deployments.rollback('api', { reason: 'four is bad' });
+    expect(revision.after.version).toBe('m@1.1.0');
+    expect(await alerts()).toEqual([]);
+  });
+
+  test('where nothing is left, somebody is called once, until there is something again', async () => {
+    await world.deployments.setVersion('api', world.two.id, 'r');
+    await losesContent(world.one);
+    await world.round();
+    await world.round();
+    expect(await alerts()).toEqual(['EMERGENCY rollback-targets FIRING']);
+    await world.platform.tracking.withRun({ experiment: 'heal' }, (run) =>
+      run.logArtifact('model.json', Buffer.from('one')),
+    );
+    await world.platform.registry.verify(world.one.id);
+    await world.round();
+    expect(await alerts()).toEqual(['EMERGENCY rollback-targets RESOLVED']);
+    const told = (await world.told()).filter((type) => type.startsWith('alert.'));
+    expect(told).toEqual(['alert.triggered', 'alert.resolved']);
+  });
+
+  test('of a deployment that had no other version nobody is called', async () => {
+    await world.round();
+    expect(await alerts()).toEqual([]);
   });
 });

@@ -216,8 +216,8 @@ export async function watchBegun(
 }
 
 /** Why callers of one version may be refused by another. */
-async function breaksBetween(
-  scope: Scope,
+export async function breaksBetween(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
   fromId: string,
   toId: string,
 ): Promise<readonly string[]> {

@@ -19,6 +19,25 @@ export interface Findings {
   readonly frozen: Rollout['frozen'];
 }
 
+interface RefusedCounts {
+  /** Requests that would be refused. */
+  readonly refused: number;
+  /** By the sticky keys of their requests, the ones with most refused first. */
+  readonly callers: readonly {
+    readonly key: string;
+    readonly requests: number;
+    readonly refused: number;
+    readonly why: string;
+  }[];
+  /** Requests that came without a key. */
+  readonly unnamed: { readonly requests: number; readonly refused: number; readonly why: string };
+}
+
+/** Callers whom a version would refuse, by their recent requests. */
+export interface RefusedCallers extends RefusedCounts {
+  readonly requests: number;
+}
+
 /** How far back the baseline's latency is looked at, and how many of its answers are enough. */
 const lookBackMs = 3_600_000;
 const enoughLatencies = 100;
@@ -59,6 +78,7 @@ export class RolloutEvidence {
     of: Compared & Pick<Rollout, 'frozen'>,
     gates: readonly Gate[],
     at: number,
+    backMs: number = lookBackMs,
   ): Promise<Rollout['frozen']> {
     const frozen: Record<string, FrozenLatency> = {};
     for (const gate of gates) {
@@ -67,13 +87,47 @@ export class RolloutEvidence {
       if (of.frozen[key] !== undefined || frozen[key] !== undefined) continue;
       const { deploymentId, baselineVersionId } = of;
       const about = { deploymentId, baselineVersionId, quantile: gate.quantile };
-      const query = { figure: 'latency_quantile', ...about, from: at - lookBackMs, to: at };
+      const query = { figure: 'latency_quantile', ...about, from: at - backMs, to: at };
       const answer = await this.#asked(query);
       if (typeof answer === 'string' || answer.estimate === undefined) continue;
       const { estimate: valueMs, samples } = answer;
       if (samples >= enoughLatencies) frozen[key] = { valueMs, samples, at };
     }
     return frozen;
+  }
+
+  /** Labelled answers of a version before a time, and those that were right. */
+  async accuracyBefore(
+    deploymentId: string,
+    candidateVersionId: string,
+    at: number,
+    backMs: number,
+  ): Promise<{ readonly right: number; readonly labels: number }> {
+    const about = { figure: 'accuracy_counts', deploymentId, candidateVersionId };
+    const answer = await this.#asked({ ...about, from: at - backMs, to: at });
+    if (typeof answer === 'string') return { right: 0, labels: 0 };
+    const windows = (answer.inputs['windows'] ?? []) as unknown as readonly {
+      readonly canaryRequests: number;
+      readonly canaryBad: number;
+    }[];
+    const sum = (of: (each: (typeof windows)[number]) => number): number =>
+      windows.reduce((total, each) => total + of(each), 0);
+    const labels = sum(({ canaryRequests }) => canaryRequests);
+    return { labels, right: labels - sum(({ canaryBad }) => canaryBad) };
+  }
+
+  /** Callers of one version whom another would refuse; undefined where nothing is known. */
+  async refusedCallers(
+    of: { readonly deploymentId: string; readonly leftId: string; readonly versionId: string },
+    at: number,
+  ): Promise<RefusedCallers | undefined> {
+    const answer = await this.#asked({
+      ...{ figure: 'refused_callers', deploymentId: of.deploymentId },
+      ...{ candidateVersionId: of.leftId, baselineVersionId: of.versionId },
+      ...{ from: at - lookBackMs, to: at },
+    });
+    if (typeof answer === 'string' || answer.inputs['refused'] === undefined) return undefined;
+    return { requests: answer.samples, ...(answer.inputs as unknown as RefusedCounts) };
   }
 
   /** What a gate says; one whose source fails is inconclusive. */

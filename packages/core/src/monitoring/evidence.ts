@@ -8,6 +8,7 @@ import { armsByWindow, windowCounts } from './evidence-windows.ts';
 import { type LabelledRequest, readLabelled } from './labels.ts';
 import { outcomes } from './outcome-figure.ts';
 import { readPredictions, type StoredPrediction } from './prediction-log.ts';
+import { refusedCallers } from './refused-callers.ts';
 
 interface Range {
   readonly from: number;
@@ -33,6 +34,7 @@ const figures: Readonly<Record<string, Figure>> = {
   accuracy_counts: accuracyCounts,
   prediction_counts: predictionCounts,
   agreement,
+  refused_callers: ({ query, scope, predictions }) => refusedCallers(query, scope, predictions),
   outcomes: ({ query, scope, ...rows }) => outcomes(query, scope, rows),
 };
 

@@ -66,6 +66,9 @@ const deploymentRevisionKind: KindDeclaration = {
     rolloutId: { type: 'text', optional: true, immutable: true },
     createdBy: { type: 'text', immutable: true },
     endedAt: { type: 'integer', optional: true },
+    /** When the content of its version was last verified, and what was wrong with it. */
+    verifiedAt: { type: 'integer', optional: true },
+    damage: { type: 'text', optional: true },
   },
   unique: [{ name: 'revision of a deployment', columns: ['deploymentId', 'number'] }],
   indexes: [['rolloutId'], ['versionId']],

@@ -127,6 +127,25 @@ export interface RolloutAdvanced extends RolloutDecided {
   readonly stepIndex: number;
 }
 
+/** Callers whom the version that was gone back to refuses, by what they sent within an hour before. */
+export interface CallersRefused {
+  /** The deployment's name. */
+  readonly deployment: string;
+  readonly deploymentId: string;
+  /** Of the watch. */
+  readonly rollbackId: string;
+  /** What answers now. */
+  readonly versionId: string;
+  /** Requests that were looked at. */
+  readonly requests: number;
+  readonly refused: number;
+  /** The sticky keys of their requests; 100 at most. */
+  readonly callers: readonly string[];
+  /** Refused requests that came without a key. */
+  readonly unnamed: number;
+  readonly reasons: readonly string[];
+}
+
 /** A promotion to Production that a deployment followed came to nothing there. */
 export interface PromotionTurnedBack {
   /** The deployment's name. */
@@ -195,6 +214,7 @@ export interface DeploymentEventPayloads {
   readonly 'rollout.failed': RolloutDecided;
   readonly 'rollout.advanced': RolloutAdvanced;
   readonly 'rollout.completed': RolloutDecided;
+  readonly 'deployment.callers_refused': CallersRefused;
   readonly 'promotion.turned_back': PromotionTurnedBack;
   readonly 'scaling.decided': ScalingDecided;
   readonly 'abtest.started': AbTestStarted;
@@ -375,6 +395,24 @@ export const deploymentEvents: {
     meaning: 'A rollout has ended: all requests go to the new version.',
     fields: decidedFields,
     example: { ...rollout, reason: 'every gate has passed' },
+  }),
+  'deployment.callers_refused': defineEvent<CallersRefused>({
+    ...ofDeployment,
+    meaning:
+      'Callers send what the version refuses that was gone back to; they are known by their sticky keys.',
+    fields: {
+      ...{ deployment: text, deploymentId: text, rollbackId: text, versionId: text },
+      ...{ requests: count, refused: count, callers: texts, unnamed: count, reasons: texts },
+    },
+    example: {
+      ...{ deployment, deploymentId, versionId: former, requests: 5000, refused: 12 },
+      rollbackId: '0198c0de-0000-7000-8000-000000000033',
+      ...{
+        callers: ['shop-7'],
+        unnamed: 0,
+        reasons: ['it sends age, which the version does not take'],
+      },
+    },
   }),
   'promotion.turned_back': defineEvent<PromotionTurnedBack>({
     ...ofDeployment,
