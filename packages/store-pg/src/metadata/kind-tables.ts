@@ -13,6 +13,7 @@ import {
 import type { PgDatabase } from '../connection/pg-database.ts';
 import { isTakenKey } from '../connection/pg-error.ts';
 import type { PgTransaction } from '../connection/pg-server.ts';
+import type { PgRow } from '../connection/pg-session.ts';
 import {
   declaredColumns,
   dispatchFunction,
@@ -63,13 +64,38 @@ export async function prepareKinds(
   transaction: PgTransaction,
   kinds: readonly KindDeclaration[],
 ): Promise<void> {
-  let changed = false;
+  const known = await transaction.query('SELECT name, declaration, functions FROM kind');
+  const stored = new Map(known.map((row) => [String(row['name']), row]));
+  const fresh = kinds.filter((kind) => !stored.has(kind.name));
+  let changed = fresh.length > 0;
+  if (changed) await createKinds(transaction, fresh);
   for (const kind of kinds) {
-    if (await prepareKind(transaction, kind)) changed = true;
+    const row = stored.get(kind.name);
+    if (row !== undefined && (await prepareKind(transaction, kind, row))) changed = true;
   }
   if (!changed) return;
   const rows = await transaction.query('SELECT name FROM kind ORDER BY name');
   await transaction.query(dispatchFunction(rows.map((row) => String(row['name']))));
+}
+
+/** Hundreds of statements for tables that are not there yet, in one go: each on its own would be a way to the server. */
+async function createKinds(
+  transaction: PgTransaction,
+  kinds: readonly KindDeclaration[],
+): Promise<void> {
+  const wholes = kinds.map((kind) => joined({ ...kind, columns: {} }, kind));
+  const statements = wholes.flatMap((kind) => [
+    tableStatement(kind),
+    ...recordIndexes(kind).map((index) => indexStatement(kind, index)),
+    triggerStatement(kind),
+    ...kindFunctions(kind),
+  ]);
+  await transaction.query(statements.join(';\n'));
+  await transaction.query(
+    `INSERT INTO kind (name, declaration, functions)
+     SELECT name, declaration, $3 FROM unnest($1::text[], $2::text[]) AS made (name, declaration)`,
+    [wholes.map(({ name }) => name), wholes.map((kind) => canonicalJson(kind)), functionsVersion],
+  );
 }
 
 /** What is declared, and what only another version of the program has declared: that stays. */
@@ -88,31 +114,25 @@ function joined(stored: KindDeclaration, kind: KindDeclaration): KindDeclaration
   };
 }
 
-async function prepareKind(transaction: PgTransaction, kind: KindDeclaration): Promise<boolean> {
-  const [row] = await transaction.query('SELECT declaration, functions FROM kind WHERE name = $1', [
-    kind.name,
-  ]);
-  const stored =
-    row === undefined ? undefined : (JSON.parse(String(row['declaration'])) as KindDeclaration);
-  const whole = joined(stored ?? { ...kind, columns: {} }, kind);
-  const functions = Number(row?.['functions'] ?? 0);
-  if (stored === undefined) {
-    await createTable(transaction, kind);
-  } else {
-    const fits = canonicalJson(whole) === canonicalJson(stored);
-    if (fits && functions >= functionsVersion) return false;
-    await assertCompatible(transaction, stored, kind);
-    await addColumns(transaction, kind);
-  }
+async function prepareKind(
+  transaction: PgTransaction,
+  kind: KindDeclaration,
+  row: PgRow,
+): Promise<boolean> {
+  const stored = JSON.parse(String(row['declaration'])) as KindDeclaration;
+  const whole = joined(stored, kind);
+  const functions = Number(row['functions']);
+  const fits = canonicalJson(whole) === canonicalJson(stored);
+  if (fits && functions >= functionsVersion) return false;
+  await assertCompatible(transaction, stored, kind);
+  await addColumns(transaction, kind);
   for (const index of recordIndexes(kind)) await createIndex(transaction, kind, index);
-  await createTrigger(transaction, whole);
+  await transaction.query(triggerStatement(whole));
   for (const statement of kindFunctions(whole)) await transaction.query(statement);
-  await transaction.query(
-    `INSERT INTO kind (name, declaration, functions) VALUES ($1, $2, $3)
-     ON CONFLICT (name) DO UPDATE
-     SET declaration = excluded.declaration, functions = excluded.functions`,
-    [kind.name, canonicalJson(whole), Math.max(functions, functionsVersion)],
-  );
+  await transaction.query('UPDATE kind SET declaration = $2, functions = $3 WHERE name = $1', [
+    ...[kind.name, canonicalJson(whole)],
+    Math.max(functions, functionsVersion),
+  ]);
   return true;
 }
 
@@ -130,7 +150,7 @@ function definitions(kind: KindDeclaration): readonly (readonly [column: string,
 }
 
 // The store, not the schema, demands required columns: so that one may become optional later.
-async function createTable(transaction: PgTransaction, kind: KindDeclaration): Promise<void> {
+function tableStatement(kind: KindDeclaration): string {
   const columns = [
     'rid bigint PRIMARY KEY',
     'ws text COLLATE "C" NOT NULL',
@@ -141,7 +161,7 @@ async function createTable(transaction: PgTransaction, kind: KindDeclaration): P
     ...definitions(kind).map(([, sql]) => sql),
     'body jsonb NOT NULL',
   ];
-  await transaction.query(`CREATE TABLE ${recordTable(kind.name)} (${columns.join(', ')})`);
+  return `CREATE TABLE ${recordTable(kind.name)} (${columns.join(', ')})`;
 }
 
 async function addColumns(transaction: PgTransaction, kind: KindDeclaration): Promise<void> {
@@ -193,11 +213,7 @@ async function assertCompatible(
   }
 }
 
-async function createIndex(
-  transaction: PgTransaction,
-  kind: KindDeclaration,
-  index: RecordIndex,
-): Promise<void> {
+function indexStatement(kind: KindDeclaration, index: RecordIndex): string {
   const isText = (name: string): boolean => name !== 'id' && columnOf(kind, name)?.type === 'text';
   const columns = [
     'ws',
@@ -210,10 +226,16 @@ async function createIndex(
       .map((name) => `rest_of(${recordColumn(name)})`),
   ].join(', ');
   const what = index.unique ? 'UNIQUE INDEX' : 'INDEX';
+  return `CREATE ${what} IF NOT EXISTS ${indexName(index)} ON ${recordTable(kind.name)} (${columns})`;
+}
+
+async function createIndex(
+  transaction: PgTransaction,
+  kind: KindDeclaration,
+  index: RecordIndex,
+): Promise<void> {
   try {
-    await transaction.query(
-      `CREATE ${what} IF NOT EXISTS ${indexName(index)} ON ${recordTable(kind.name)} (${columns})`,
-    );
+    await transaction.query(indexStatement(kind, index));
   } catch (error) {
     if (!isTakenKey(error)) throw error;
     throw new KeelsonError(
@@ -233,7 +255,7 @@ function indexName({ name }: RecordIndex): string {
 }
 
 /** So that a statement which goes past the store cannot change what never changes either. */
-async function createTrigger(transaction: PgTransaction, kind: KindDeclaration): Promise<void> {
+function triggerStatement(kind: KindDeclaration): string {
   const table = recordTable(kind.name);
   const fixed = declaredColumns(kind)
     .filter(({ immutable }) => immutable)
@@ -241,10 +263,8 @@ async function createTrigger(transaction: PgTransaction, kind: KindDeclaration):
   const columns = ['rid', 'ws', 'id', 'created_at', ...fixed];
   if (kind.immutableBody === true) columns.push('body');
   const changed = columns.map((column) => `OLD.${column} IS DISTINCT FROM NEW.${column}`);
-  await transaction.query(
-    `CREATE OR REPLACE TRIGGER ${table}_immutable BEFORE UPDATE ON ${table} FOR EACH ROW
-     WHEN (${changed.join(' OR ')}) EXECUTE FUNCTION refuse_change('a part of ${kind.name}')`,
-  );
+  return `CREATE OR REPLACE TRIGGER ${table}_immutable BEFORE UPDATE ON ${table} FOR EACH ROW
+     WHEN (${changed.join(' OR ')}) EXECUTE FUNCTION refuse_change('a part of ${kind.name}')`;
 }
 
 function incompatible(kind: KindDeclaration, column: string, what: string): KeelsonError {

@@ -126,7 +126,7 @@ async function migratePart(
   assertKnown(database, part, stored);
   for (const migration of part.migrations) {
     if (migration.version <= stored) continue;
-    for (const statement of migration.statements) await transaction.query(statement);
+    await transaction.query(migration.statements.join(';\n'));
     await transaction.query('INSERT INTO migration (part, version) VALUES ($1, $2)', [
       part.part,
       migration.version,
