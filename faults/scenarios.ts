@@ -5,6 +5,7 @@ import { killScenarios } from './kill-scenarios.ts';
 import { outageScenarios } from './outage-scenarios.ts';
 import { pipelineKills } from './pipeline-kills.ts';
 import type { FaultScenario } from './scenario.ts';
+import { servedRoutes } from './served-routes.ts';
 import { serviceLevels } from './service-levels.ts';
 import { servingSwaps } from './serving-swaps.ts';
 
@@ -19,4 +20,5 @@ export const scenarios: readonly FaultScenario[] = [
   ...outageScenarios,
   serviceLevels,
   servingSwaps,
+  servedRoutes,
 ];
