@@ -168,8 +168,14 @@ export const benchmarks: readonly Benchmark[] = [
   },
   {
     name: 'serving',
-    sentence: 'The CPU of a served request, beside a bare HTTP echo; replicas, codec, routing.',
+    sentence:
+      'The CPU of a served request, beside a bare HTTP echo; replicas, batching, log, cache, codec, routing.',
     run: async (context) => (await import('./serving.ts')).benchServing(context),
+  },
+  {
+    name: 'serving-servers',
+    sentence: 'One model served here, by MLServer and by MLflow: requests a second and p99.',
+    run: async (context) => (await import('./serving-servers.ts')).benchServingServers(context),
   },
   {
     name: 'false-alarms',

@@ -6,6 +6,8 @@ export class HttpCaller {
   readonly #request: Buffer;
   #text = '';
   #left = 0;
+  #sentAt = 0;
+  #tookMs: number[] | undefined;
   #settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
 
   /** Posts a JSON text to a path of a server on this machine. */
@@ -20,17 +22,23 @@ export class HttpCaller {
     );
   }
 
-  /** Asks `count` times; rejects at the first answer that is not 200. */
-  run(count: number): Promise<void> {
+  /** Asks `count` times, and adds what each took to `tookMs`; rejects at the first answer that is not 200. */
+  run(count: number, tookMs?: number[]): Promise<void> {
     this.#left = count;
+    this.#tookMs = tookMs;
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
-      this.#socket.write(this.#request);
+      this.#send();
     });
   }
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  #send(): void {
+    this.#sentAt = performance.now();
+    this.#socket.write(this.#request);
   }
 
   #read(chunk: string): void {
@@ -44,8 +52,9 @@ export class HttpCaller {
       return;
     }
     this.#text = '';
+    this.#tookMs?.push(performance.now() - this.#sentAt);
     this.#left -= 1;
     if (this.#left === 0) this.#settle?.resolve();
-    else this.#socket.write(this.#request);
+    else this.#send();
   }
 }

@@ -4,13 +4,29 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { ModelSignature, PredictionRow } from '@keelson/core';
+import {
+  type ModelSignature,
+  openPlatform,
+  type PredictionRow,
+  type PredictionSink,
+} from '@keelson/core';
 import { InProcessRouter, JavaScriptRuntime, LocalServingSource, serve } from '@keelson/serve';
+import { noSink } from '../packages/serve/src/serving-source.ts';
 
 // A process of the benchmark with one server, so that its CPU time is that server's alone, and its compiled code too.
 
 /** What can be put under load; the name is the process's argument. */
-export type ServerName = 'echo' | 'thread' | 'none' | 'together' | 'singly';
+export type ServerName =
+  | 'echo'
+  | 'thread'
+  | 'none'
+  | 'cached'
+  | 'together'
+  | 'singly'
+  | 'unlogged'
+  | 'tenth'
+  | 'logged'
+  | 'regression';
 
 /** What is measured without HTTP. */
 export interface Figures {
@@ -21,6 +37,9 @@ export interface Figures {
   readonly jsonMicros: number;
   readonly pickMicros: number;
   readonly loopDelayMs: number;
+  /** With an input of 1,024 numbers. */
+  readonly hitMicros: number;
+  readonly missMicros: number;
 }
 
 const model = `
@@ -45,10 +64,41 @@ function signature(width: number): ModelSignature {
   };
 }
 
-const widths = [4, 480];
+const widths = [4, 490];
+const name = process.argv[2] as ServerName;
+
 /** As bounded as a prediction log: the last thousand. */
 const kept: PredictionRow[] = [];
 let recorded = 0;
+const inMemory: PredictionSink = {
+  record(row) {
+    kept[recorded % 1000] = row;
+    recorded += 1;
+  },
+  flush: () => Promise.resolve(),
+  health: () => ({ pending: 0, dropped: 0 }),
+};
+const platform =
+  name === 'tenth' || name === 'logged'
+    ? await openPlatform({ dir: join(directory, '.keelson') })
+    : undefined;
+
+/** Where predictions go: the embedded store's log, all of them or one in ten; memory; nowhere. */
+function sinkOf(): PredictionSink {
+  if (name === 'unlogged') return noSink;
+  const log = platform?.monitoring.predictions;
+  if (log === undefined) return inMemory;
+  if (name === 'logged') return log;
+  return {
+    record(row) {
+      recorded += 1;
+      if (recorded % 10 === 0) log.record(row);
+    },
+    flush: (options) => log.flush(options),
+    health: () => log.health(),
+  };
+}
+
 const source = new LocalServingSource({
   models: widths.map((width) => ({
     versionId: `v${width}`,
@@ -58,19 +108,13 @@ const source = new LocalServingSource({
     signature: signature(width),
     directory,
   })),
-  sink: {
-    record(row) {
-      kept[recorded % 1000] = row;
-      recorded += 1;
-    },
-    flush: () => Promise.resolve(),
-    health: () => ({ pending: 0, dropped: 0 }),
-  },
+  sink: sinkOf(),
 });
 for (const width of widths) {
   source.setRoute(`width-${width}`, {
     generation: 1,
     environment: 'PRODUCTION',
+    ...(name === 'cached' ? { serving: { cache: { maxBytes: 2 ** 24 } } } : {}),
     route: {
       deploymentId: `d${width}`,
       targets: [{ versionId: `v${width}`, weightPercent: 100 }],
@@ -79,8 +123,6 @@ for (const width of widths) {
     },
   });
 }
-
-const name = process.argv[2] as ServerName;
 
 const mlpWidths = [128, 512, 512, 10] as const;
 
@@ -161,9 +203,20 @@ async function openServer(): Promise<Opened> {
     const server = await serve(source, { deployments: ['network'], replicas: 1 });
     return { port: server.port, close: () => server.close({ timeoutMs: 1000 }) };
   }
+  if (name === 'regression') {
+    const { addRegression } = await import('./serving-servers.ts');
+    await addRegression(source, directory);
+    const server = await serve(source, { deployments: ['rain'], replicas: 1 });
+    return { port: server.port, close: () => server.close({ timeoutMs: 1000 }) };
+  }
   const deployments = widths.map((width) => `width-${width}`);
-  const server = await serve(source, { deployments, replicas: 1, isolation: name });
-  return { port: server.port, close: () => server.close({ timeoutMs: 1000 }) };
+  const isolation = name === 'none' ? 'none' : 'thread';
+  const server = await serve(source, { deployments, replicas: 1, isolation });
+  const close = async (): Promise<unknown> => {
+    await server.close({ timeoutMs: 1000 });
+    return platform?.close();
+  };
+  return { port: server.port, close };
 }
 
 const opened = await openServer();
@@ -244,6 +297,8 @@ async function figures(share: number): Promise<Figures> {
     return router.pick('d', asked, alive);
   }, 20_000 * share);
 
+  const cacheMicros = await cacheFigures(share);
+
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
   const parameters = { spin: 200 * share };
@@ -255,6 +310,7 @@ async function figures(share: number): Promise<Figures> {
     processMicros,
     inlineMicros,
     pickMicros,
+    ...cacheMicros,
     binaryMicros: repeatMicros(() => decodeInferRequest(binary, header.length), 2000 * share),
     jsonMicros: repeatMicros(() => decodeInferRequest(json), 500 * share),
     // The histogram counts the resolution itself as delay.
@@ -262,13 +318,39 @@ async function figures(share: number): Promise<Figures> {
   };
 }
 
+/** What the result cache adds to a call that it does not know, and what one takes that it knows. */
+async function cacheFigures(share: number): Promise<Pick<Figures, 'hitMicros' | 'missMicros'>> {
+  const { ResultCache } = await import('../packages/serve/src/caching/result-cache.ts');
+  const cache = new ResultCache({ maxBytes: 2 ** 24 });
+  const data = Float64Array.from({ length: 1024 }, (_, i) => Math.sin(i));
+  const inputs = [{ name: 'x', datatype: 'FP64', shape: [1, 1024], data }] as const;
+  const outputs = [
+    { name: 'sum', datatype: 'FP64', shape: [1], data: new Float64Array(1) },
+  ] as const;
+  const facts = { replica: 'r', queueMs: 0, inferenceMs: 0, attempts: 1, batchRows: 1 };
+  const run = () => Promise.resolve({ outputs, ...facts });
+  const ask = () => cache.predict({ inputs, parameters: {}, timeoutMs: 30_000 }, run);
+  let asked = 0;
+  const missMicros = await callMicros(() => {
+    asked += 1;
+    data[0] = asked;
+    return ask();
+  }, 4000 * share);
+  const hitMicros = await callMicros(ask, 4000 * share);
+  return { hitMicros, missMicros };
+}
+
 type Question =
-  | { readonly ask: 'port' | 'cpu' }
+  | { readonly ask: 'port' | 'cpu' | 'threadCpu' }
   | { readonly ask: 'figures'; readonly share: number };
 
 process.on('message', async (question: Question) => {
   if (question.ask === 'port') process.send?.(opened.port);
   if (question.ask === 'figures') process.send?.(await figures(question.share));
+  if (question.ask === 'threadCpu') {
+    const { user, system } = process.threadCpuUsage();
+    process.send?.(user + system);
+  }
   if (question.ask === 'cpu') {
     const { user, system } = process.cpuUsage();
     process.send?.(user + system);

@@ -8,6 +8,13 @@ import type {
   VersionedRoute,
 } from '@keelson/core';
 
+/** Keeps nothing; no rows are made for it. */
+export const noSink: PredictionSink = {
+  record: () => undefined,
+  flush: () => Promise.resolve(),
+  health: () => ({ pending: 0, dropped: 0 }),
+};
+
 /** The route of a deployment, with what serving says about it. */
 export interface ServedRoute extends VersionedRoute {
   /** Such as `PRODUCTION`. */

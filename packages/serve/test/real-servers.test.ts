@@ -1,20 +1,21 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
 import type { ModelSignature, RuntimeConfig } from '@keelson/core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type InferenceServer, serve } from '../src/serve.ts';
 import { ServingBed } from '../src/testing/serving-bed.ts';
 import { findPython } from './python/interpreter.ts';
+import {
+  makeModels,
+  mlflow,
+  mlserver,
+  type PythonServer,
+  slowMs,
+  waitFor,
+} from './python/python-server.ts';
 
 const python = findPython();
-const slowMs = 90_000;
 
 const signature: ModelSignature = {
   inputs: [{ name: 'x', datatype: 'FP64', shape: [-1, 2], columns: ['wind', 'cloud'] }],
@@ -22,70 +23,6 @@ const signature: ModelSignature = {
 };
 const fallbackModel =
   'export const load = () => ({ predict: (_, { rowCount }) => ({ predict: new Array(rowCount).fill(-1) }) });';
-
-/** A server in Python, which a test kills and brings back. */
-class PythonServer {
-  readonly port: number;
-  readonly #start: (port: number) => ChildProcess;
-  #child: ChildProcess | undefined;
-  said = '';
-
-  private constructor(port: number, start: (port: number) => ChildProcess) {
-    this.port = port;
-    this.#start = start;
-  }
-
-  static async at(start: (port: number) => ChildProcess): Promise<PythonServer> {
-    return new PythonServer(await freePort(), start);
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.port}`;
-  }
-
-  /** Resolves when `path` is answered with 200. */
-  async up(path: string): Promise<void> {
-    const child = this.#start(this.port);
-    this.#child = child;
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk) => {
-        this.said = (this.said + String(chunk)).slice(-5_000);
-      });
-    }
-    await waitFor(`${this.url}${path}`, async () => {
-      if (child.exitCode !== null) throw new Error(`The server did not start:\n${this.said}`);
-      const answer = await fetch(`${this.url}${path}`).catch(() => undefined);
-      return answer?.status === 200;
-    });
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    if (child === undefined || child.exitCode !== null || child.pid === undefined) return;
-    const gone = once(child, 'exit');
-    // The group: servers have workers.
-    process.kill(-child.pid, 'SIGKILL');
-    await gone;
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function waitFor(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + slowMs;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`Waited in vain for ${what}.`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 describe.skipIf(python === undefined)('real inference servers', () => {
   let models: string;
@@ -95,8 +32,7 @@ describe.skipIf(python === undefined)('real inference servers', () => {
 
   beforeAll(async () => {
     models = await mkdtemp(join(tmpdir(), 'keelson-remote-'));
-    const script = fileURLToPath(new URL('python/make_models.py', import.meta.url));
-    await promisify(execFile)(python as string, [script, models], { timeout: slowMs });
+    await makeModels(python as string, models);
   }, slowMs);
   afterAll(() => rm(models, { recursive: true, force: true }));
 
@@ -110,74 +46,6 @@ describe.skipIf(python === undefined)('real inference servers', () => {
     await behind?.kill();
     await bed[Symbol.asyncDispose]();
   });
-
-  /** MLflow starts uvicorn by its name. */
-  function pathOf(): string {
-    return [dirname(python as string), process.env['PATH']].join(delimiter);
-  }
-
-  function spawnPython(args: readonly string[], cwd: string): ChildProcess {
-    return spawn(python as string, args, {
-      cwd,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, MLFLOW_DISABLE_TELEMETRY: 'true', PATH: pathOf() },
-    });
-  }
-
-  async function mlserver(): Promise<PythonServer> {
-    const [grpcPort, metricsPort] = [await freePort(), await freePort()];
-    const directory = join(models, 'mlserver');
-    return PythonServer.at((port) => spawnMlserver(directory, port, grpcPort, metricsPort));
-  }
-
-  function spawnMlserver(
-    directory: string,
-    port: number,
-    grpc: number,
-    metrics: number,
-  ): ChildProcess {
-    const script = join(dirname(python as string), 'mlserver');
-    const child = spawn(python as string, [script, 'start', directory], {
-      cwd: directory,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        MLSERVER_HOST: '127.0.0.1',
-        MLSERVER_HTTP_PORT: String(port),
-        MLSERVER_GRPC_PORT: String(grpc),
-        MLSERVER_METRICS_PORT: String(metrics),
-        MLSERVER_PARALLEL_WORKERS: '0',
-      },
-    });
-    return child;
-  }
-
-  function mlflow(): Promise<PythonServer> {
-    const path = join(models, 'mlflow');
-    return PythonServer.at((port) =>
-      spawnPython(
-        [
-          '-m',
-          'mlflow',
-          'models',
-          'serve',
-          '-m',
-          path,
-          '--env-manager',
-          'local',
-          '--host',
-          '127.0.0.1',
-          '--port',
-          String(port),
-          '--workers',
-          '1',
-        ],
-        models,
-      ),
-    );
-  }
 
   async function front(runtime: RuntimeConfig): Promise<void> {
     bed.setRoute({ remote: 100 }, { fallbackVersionId: 'local' });
@@ -243,7 +111,7 @@ describe.skipIf(python === undefined)('real inference servers', () => {
   test(
     'MLServer: answers, refuses, is killed and brought back under load',
     async () => {
-      behind = await mlserver();
+      behind = await mlserver(python as string, join(models, 'mlserver'));
       await behind.up('/v2/models/rain/ready');
       await front({ name: 'v2', endpoint: behind.url, model: 'rain', options: { load: true } });
       expect(
@@ -261,7 +129,7 @@ describe.skipIf(python === undefined)('real inference servers', () => {
   test(
     "MLflow's scoring server: answers, is killed and brought back under load",
     async () => {
-      behind = await mlflow();
+      behind = await mlflow(python as string, join(models, 'mlflow'));
       await behind.up('/ping');
       await front({ name: 'mlflow', endpoint: behind.url });
       expect(

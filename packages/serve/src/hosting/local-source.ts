@@ -1,5 +1,10 @@
 import { KeelsonError, type PredictionSink } from '@keelson/core';
-import type { ServedModel, ServedRoute, ServingSource } from '../serving-source.ts';
+import {
+  noSink,
+  type ServedModel,
+  type ServedRoute,
+  type ServingSource,
+} from '../serving-source.ts';
 
 /**
  * A source without a platform: model directories on this machine, and routes that the program sets. For a model behind
@@ -17,7 +22,7 @@ export class LocalServingSource implements ServingSource {
     readonly sink?: PredictionSink;
   }) {
     this.#models = new Map(options.models.map((model) => [model.versionId, model]));
-    this.sink = options.sink ?? nowhere;
+    this.sink = options.sink ?? noSink;
   }
 
   /** Adds or replaces a version; one that is being served is not loaded again. */
@@ -55,9 +60,3 @@ export class LocalServingSource implements ServingSource {
     return model;
   }
 }
-
-const nowhere: PredictionSink = {
-  record: () => undefined,
-  flush: () => Promise.resolve(),
-  health: () => ({ pending: 0, dropped: 0 }),
-};

@@ -2,6 +2,7 @@ import type { PredictionRow, PredictionSink, Route } from '@keelson/core';
 import { type Finding, namesOfRow } from '../checks/finding.ts';
 import type { CheckedInputs } from '../protocol/signature-check.ts';
 import type { JobAnswer } from '../replicas/job.ts';
+import { noSink } from '../serving-source.ts';
 import type { InferCall } from './infer-call.ts';
 import type { LoadedVersion } from './loaded-version.ts';
 
@@ -27,6 +28,7 @@ export class PredictionLog {
       readonly findings?: readonly Finding[] | undefined;
     },
   ): void {
+    if (this.#sink === noSink) return;
     const { answer, error, findings, ...facts } = result;
     const sticky = this.#sticky();
     const key = sticky === undefined ? undefined : call.header(sticky.header.toLowerCase());
