@@ -5,6 +5,7 @@ import {
   isKeelsonError,
   KeelsonError,
   type Logger,
+  type ModelSignature,
   metricsContentType,
   withCorrelation,
 } from '@keelson/core';
@@ -13,13 +14,14 @@ import type { DeploymentHost } from '../hosting/deployment-host.ts';
 import type { InferCall } from '../hosting/infer-call.ts';
 import { openApiDocument } from '../openapi/openapi-document.ts';
 import { describeValue } from '../protocol/elements.ts';
-import { decodeInferRequest, type InferRequest } from '../protocol/infer-request.ts';
-import { decodePredictRequest, encodePredictAnswer } from '../protocol/predict-v1.ts';
+import type { InferRequest } from '../protocol/infer-request.ts';
+import { encodePredictAnswer } from '../protocol/predict-v1.ts';
 import { malformed, refusal, statusOf } from '../protocol/refusal.ts';
 import { encodeAnswer } from './answer-encoding.ts';
 import { answer, answerInfer, answerJson, type Context, json, requestIdOf } from './answers.ts';
 import { callerDeadline } from './caller-deadline.ts';
-import { type HttpAnswer, type HttpRequest, headerOf, type RequestHeaders } from './exchange.ts';
+import { type HttpAnswer, type HttpRequest, headerOf } from './exchange.ts';
+import { assertRows, readInference } from './inference-body.ts';
 import { describeTensor, v1Status } from './model-descriptions.ts';
 import {
   controlModel,
@@ -310,11 +312,8 @@ export class InferenceApi {
     assertContentType(headers);
     const unpacked = unpackBody(headers, context.request.bytes, maxBodyBytes);
     const body = unpacked instanceof Uint8Array ? unpacked : await unpacked;
-    const headerLength = headerLengthOf(headers);
-    const request =
-      protocol === 'v2'
-        ? decodeInferRequest(body, headerLength)
-        : decodePredictRequest(body, host.versions[0]?.model.signature);
+    const signature = (): ModelSignature | undefined => signatureOf(host, version);
+    const request = readInference(protocol, body, headers, signature);
     context.requestId = request.id ?? context.headerId ?? this.#options.ids.next();
     assertRows(request, this.#options.maxRows);
     const result = await host.infer(this.#call(host, request, version, context));
@@ -390,17 +389,13 @@ export class InferenceApi {
 
 const stays = (): boolean => false;
 
-function headerLengthOf(headers: RequestHeaders): number | undefined {
-  const text = headerOf(headers, 'inference-header-content-length');
-  if (text === undefined) return undefined;
-  if (!/^\d{1,15}$/.test(text)) {
-    throw malformed(
-      'header Inference-Header-Content-Length',
-      'a number of bytes',
-      JSON.stringify(text.slice(0, 60)),
-    );
-  }
-  return Number(text);
+/** By which a body is read that does not say itself what it is. */
+function signatureOf(
+  host: DeploymentHost,
+  version: string | undefined,
+): ModelSignature | undefined {
+  const asked = version === undefined ? host.versions[0] : host.getVersion(version);
+  return asked?.model.signature;
 }
 
 function callerTime(at: unknown): number | undefined {
@@ -409,18 +404,6 @@ function callerTime(at: unknown): number | undefined {
     throw malformed('parameters.at', 'the time of the request in epoch ms', describeValue(at));
   }
   return at;
-}
-
-function assertRows(request: InferRequest, maxRows: number): void {
-  for (const { name, shape } of request.inputs) {
-    if ((shape[0] ?? 0) > maxRows) {
-      throw refusal(
-        413,
-        'EXHAUSTED',
-        `Input ${JSON.stringify(name.slice(0, 60))} has ${shape[0]} rows; a request may have ${maxRows}. Send several.`,
-      );
-    }
-  }
 }
 
 function wrongMethod(request: HttpRequest, endpoint: Endpoint): KeelsonError {

@@ -235,6 +235,26 @@ describe('the Open Inference Protocol', () => {
     expect(values[0]).toBeCloseTo(0.982, 3);
   });
 
+  test('takes a body that is the data of the only input, and answers in binary', async () => {
+    const response = await fetch(`${server.url}/v2/models/weather/versions/1.0.1/infer`, {
+      method: 'POST',
+      body: new Float64Array([2, 2, -3, 0]),
+      headers: {
+        'inference-header-content-length': '0',
+        'content-type': 'application/octet-stream',
+      },
+    });
+    expect(response.status).toBe(200);
+    const bytes = Buffer.from(await response.arrayBuffer());
+    const length = Number(response.headers.get('inference-header-content-length'));
+    const { outputs } = JSON.parse(bytes.subarray(0, length).toString());
+    expect(outputs).toMatchObject([
+      { name: 'label', shape: [2], parameters: { binary_data_size: 15 } },
+      { name: 'probabilities', shape: [2, 2], parameters: { binary_data_size: 32 } },
+    ]);
+    expect(bytes.subarray(length + 4, length + 8).toString()).toBe('rain');
+  });
+
   test.each(['', '/'])('describes the server and the model, with "%s" at the end', async (end) => {
     expect((await send(`/v2${end}`)).json).toMatchObject({
       name: 'keelson',
@@ -609,6 +629,17 @@ describe('what is wrong with a request is said', () => {
       { method: 'POST', body: '{}', headers: { 'inference-header-content-length': '-1' } },
       400,
       /a number of bytes/,
+    ],
+    [
+      'raw data that is no whole number of rows',
+      inferPath,
+      {
+        method: 'POST',
+        body: new Uint8Array(24),
+        headers: { 'inference-header-content-length': '0' },
+      },
+      400,
+      /^body: expected a multiple of 16 bytes for FP64 "x" of shape \[-1,2\], not 24/,
     ],
     [
       'a hanging model',

@@ -146,8 +146,9 @@ function inferOperation(version: DescribedVersion, id: string, isPinned: boolean
       {
         name: 'inference-header-content-length',
         in: 'header',
-        description: 'Length of the JSON where binary tensors follow it, before any compression',
-        schema: { type: 'integer', minimum: 1 },
+        description:
+          'Length of the JSON where binary tensors follow it, before any compression; 0 where the body is the data of the only input',
+        schema: { type: 'integer', minimum: 0 },
       },
     ],
     requestBody: {

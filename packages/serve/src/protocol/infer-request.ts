@@ -50,13 +50,6 @@ export function decodeInferRequest(body: Uint8Array, headerLength?: number): Inf
 
 function headerOf(body: Uint8Array, headerLength: number | undefined): Uint8Array {
   if (headerLength === undefined) return body;
-  if (headerLength === 0) {
-    throw malformed(
-      'header Inference-Header-Content-Length',
-      'the length of a JSON header (raw bodies are not supported)',
-      '0',
-    );
-  }
   if (!Number.isSafeInteger(headerLength) || headerLength < 0 || headerLength > body.byteLength) {
     throw malformed(
       'header Inference-Header-Content-Length',

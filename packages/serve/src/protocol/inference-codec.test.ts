@@ -6,6 +6,7 @@ import { type EncodedAnswer, encodeInferAnswer } from './infer-answer.ts';
 import { decodeInferRequest, type InferRequest } from './infer-request.ts';
 import { hasJsonForm } from './json-tensors.ts';
 import { decodePredictRequest, encodePredictAnswer } from './predict-v1.ts';
+import { rawInferRequest } from './raw-request.ts';
 
 const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 4 });
 
@@ -297,3 +298,67 @@ const noRequest: InferRequest = {
   outputs: undefined,
   binaryOutputs: false,
 };
+
+describe('a body that is the data of the only input', () => {
+  const signature = (...inputs: ModelSignature['inputs']): ModelSignature => ({
+    ...{ inputs, outputs: [{ name: 'y', datatype: 'FP32', shape: [-1] }] },
+  });
+  const read = (bytes: Uint8Array, ...inputs: ModelSignature['inputs']) =>
+    rawInferRequest(bytes, signature(...inputs)).inputs[0];
+
+  test.each<[ModelSignature['inputs'][number], Uint8Array, readonly number[], unknown]>([
+    [{ name: 'x', datatype: 'FP32', shape: [-1] }, new Uint8Array(12), [3], new Float32Array(3)],
+    [
+      { name: 'x', datatype: 'BOOL', shape: [2, -1] },
+      Buffer.from([1, 0]),
+      [2, 1],
+      new Uint8Array([1, 0]),
+    ],
+    [
+      { name: 'x', datatype: 'FP16', shape: [1, 2] },
+      Buffer.from([0, 0x3c, 0, 0]),
+      [1, 2],
+      new Uint16Array([0x3c00, 0]),
+    ],
+    [
+      { name: 'x', datatype: 'BYTES', shape: [-1, 1] },
+      Buffer.from('a text'),
+      [1, 1],
+      [new Uint8Array(Buffer.from('a text'))],
+    ],
+    [{ name: 'x', datatype: 'BYTES', shape: [-1] }, Buffer.of(), [1], [new Uint8Array()]],
+  ])('has its one free size by its length: %j', (input, bytes, shape, data) => {
+    expect(read(bytes, input)).toEqual({ name: 'x', datatype: input.datatype, shape, data });
+  });
+
+  const x = { name: 'x', datatype: 'FP32', shape: [-1, 2] } as const;
+  test.each<[string, ModelSignature['inputs'], number, RegExp]>([
+    ['two inputs', [x, { ...x, name: 'z' }], 8, /0 needs a model with one input, not "x", "z"/],
+    ['none', [], 8, /0 needs a model with one input, not none/],
+    [
+      'two free sizes',
+      [{ ...x, shape: [-1, -1] }],
+      8,
+      /an input with one free size, not "x" of shape \[-1,-1\]/,
+    ],
+    [
+      'any number of sizes',
+      [{ ...x, shape: [], unranked: true }],
+      8,
+      /an input with one free size/,
+    ],
+    [
+      'half a row',
+      [x],
+      12,
+      /^body: expected a multiple of 8 bytes for FP32 "x" of shape \[-1,2\], not 12/,
+    ],
+    ['no row', [x], 0, /a multiple of 8 bytes/],
+    ['another size than the only one', [{ ...x, shape: [1, 2] }], 16, /expected 8 bytes for FP32/],
+    ['several texts', [{ ...x, datatype: 'BYTES' }], 8, /an input of one BYTES element, not "x"/],
+  ])('is refused for %s', (_, inputs, size, message) => {
+    expect(() => read(new Uint8Array(size), ...inputs)).toThrow(
+      expect.objectContaining({ code: 'INVALID', message: expect.stringMatching(message) }),
+    );
+  });
+});
