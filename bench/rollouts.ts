@@ -1,7 +1,9 @@
 import { clopperPearsonInterval, median, quantile, sorted } from '@keelson/core/statistics';
 import {
   failingCanary,
+  failingCanaryOfUsers,
   nullCanary,
+  nullCanaryOfUsers,
   type SimulatedEnd,
 } from '../packages/core/test/rollout-simulation.ts';
 import type { BenchContext } from './benchmark.ts';
@@ -24,6 +26,11 @@ export async function benchRollouts(context: BenchContext): Promise<Row[]> {
     });
   const alike = simulate('as good', nullCanary);
   const failing = simulate('failing', failingCanary);
+  const ofUsers = simulate('as good, of users', (seed) => nullCanaryOfUsers(seed, true));
+  const failingOfUsers = simulate('failing, of users', failingCanaryOfUsers);
+  const turnedBackOfUsers = ofUsers.filter(({ action }) => action === 'rollback').length;
+  const unendedOfUsers = ofUsers.filter(({ action }) => action === 'fail').length;
+  const foundOfUsers = failingOfUsers.filter(({ action }) => action !== 'complete').length;
   const turnedBack = alike.filter(({ action }) => action === 'rollback').length;
   const found = failing.filter(({ action }) => action === 'rollback');
   const requests = sorted(found.map(({ canaryRequests }) => canaryRequests));
@@ -50,6 +57,23 @@ export async function benchRollouts(context: BenchContext): Promise<Row[]> {
       name: 'errors 1 % → 20 %: canaries that were turned back',
       ...{ value: (100 * found.length) / count, unit: '%' },
       spread: shareOf(found.length, count),
+      goal: { least: 100 },
+    },
+    {
+      name: `users who come twenty times: canaries as good, turned back (of ${count})`,
+      ...{ value: (100 * turnedBackOfUsers) / count, unit: '%' },
+      spread: shareOf(turnedBackOfUsers, count),
+      goal: { most: 130 * alpha },
+    },
+    {
+      name: 'users who come twenty times: canaries as good, not at their end in time',
+      ...{ value: (100 * unendedOfUsers) / count, unit: '%' },
+      spread: shareOf(unendedOfUsers, count),
+    },
+    {
+      name: 'users who come twenty times, errors 1 % → 20 %: not let through',
+      ...{ value: (100 * foundOfUsers) / count, unit: '%' },
+      spread: shareOf(foundOfUsers, count),
       goal: { least: 100 },
     },
   ];

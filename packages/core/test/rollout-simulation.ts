@@ -21,6 +21,26 @@ export interface SimulatedCanary {
   readonly candidate: SimulatedVersion;
   readonly requestsPerLook: number;
   readonly lookMs: number;
+  /** Users who are dealt out by a sticky key and come again; each request is another's when left out. */
+  readonly users?: SimulatedUsers;
+}
+
+/** Users whose own requests resemble each other. */
+export interface SimulatedUsers {
+  readonly count: number;
+  /** The standard deviation of the logarithm of their failures and latencies. */
+  readonly spread: number;
+  /** Whether tests are told of them; `false` counts requests, as if they were independent. */
+  readonly counted: boolean;
+}
+
+interface User {
+  readonly key: number;
+  /** Below the candidate's weight it is the candidate's. */
+  readonly place: number;
+  readonly failing: number;
+  readonly slowness: number;
+  readonly busy: number;
 }
 
 /** How it ended. */
@@ -39,6 +59,12 @@ interface Window {
   baselineBad: number;
 }
 
+/** What counts once for a user, in which stage: windows of them. */
+interface Units {
+  readonly seen: Set<string>;
+  readonly windows: Map<Counted, Window[][]>;
+}
+
 /** What is counted: failures, wrong answers, and for each latency gate answers above its two limits. */
 type Counted = 'errors' | 'accuracy' | `${number}:${number}`;
 
@@ -53,13 +79,18 @@ export function simulateCanary(canary: SimulatedCanary): SimulatedEnd {
   latencies.sort((a, b) => a - b);
   const limits = latencyLimits(gates, latencies);
   const windows = new Map<Counted, Window[]>();
+  const users = usersOf(random, canary.users);
+  const units: Units = { seen: new Set(), windows: new Map() };
   let [stepIndex, stepBeganAt, at, canaryRequests] = [0, 0, 0, 0];
   for (let looks = 1; looks < 100_000; looks += 1) {
     const step = steps[stepIndex];
     if (step === undefined) throw new Error('It stands behind its last step.');
     at += canary.lookMs;
-    canaryRequests += draw(random, canary, step.weightPercent / 100, limits, windows);
-    const verdicts = step.gates.map((gate) => decided(gate, windows));
+    const weight = step.weightPercent / 100;
+    const to = { windows, units, stage: stepIndex, users };
+    canaryRequests += draw(random, canary, weight, limits, to);
+    const known = canary.users?.counted === true ? units.windows : undefined;
+    const verdicts = step.gates.map((gate) => decided(gate, windows, known));
     const rollout: Pick<Rollout, 'steps' | 'stepIndex' | 'stepBeganAt' | 'onInconclusive'> = {
       ...{ steps, stepIndex, stepBeganAt, onInconclusive },
     };
@@ -87,49 +118,107 @@ function latencyLimits(
   return limits;
 }
 
+function usersOf(random: SeededRandom, users: SimulatedUsers | undefined): readonly User[] {
+  if (users === undefined) return [];
+  const { count, spread } = users;
+  // Their mean is one.
+  const effect = (): number => Math.exp(spread * random.normal() - spread ** 2 / 2);
+  return Array.from({ length: count }, (_, key) => ({
+    ...{ key, place: random.uniform(), failing: effect(), slowness: effect() ** 0.5 },
+    busy: effect(),
+  }));
+}
+
+/** Somebody, the busy ones oftener. */
+function somebody(random: SeededRandom, users: readonly User[]): User | undefined {
+  for (let tries = 0; users.length > 0 && tries < 1000; tries += 1) {
+    const user = users[Math.floor(random.uniform() * users.length)];
+    if (user !== undefined && random.uniform() * 5 < user.busy) return user;
+  }
+  return users[0];
+}
+
 /** The requests of one look; answers how many of them the candidate got. */
 function draw(
   random: SeededRandom,
   { baseline, candidate, requestsPerLook }: SimulatedCanary,
   weight: number,
   limits: ReadonlyMap<Counted, number>,
-  windows: Map<Counted, Window[]>,
+  to: {
+    readonly windows: Map<Counted, Window[]>;
+    readonly units: Units;
+    readonly stage: number;
+    readonly users: readonly User[];
+  },
 ): number {
+  const { windows, units, stage, users } = to;
   const empty = (): Window => ({
     ...{ canaryRequests: 0, canaryBad: 0, baselineRequests: 0, baselineBad: 0 },
   });
   const fresh = new Map<Counted, Window>();
-  const count = (what: Counted, isCanary: boolean, isBad: boolean): void => {
-    const window = fresh.get(what) ?? empty();
-    fresh.set(what, window);
+  const freshUnits = new Map<Counted, Window>();
+  const add = (all: Map<Counted, Window>, what: Counted, isCanary: boolean, isBad: boolean) => {
+    const window = all.get(what) ?? empty();
+    all.set(what, window);
     window[isCanary ? 'canaryRequests' : 'baselineRequests'] += 1;
     if (isBad) window[isCanary ? 'canaryBad' : 'baselineBad'] += 1;
   };
+  const count = (what: Counted, isCanary: boolean, isBad: boolean, user?: User): void => {
+    add(fresh, what, isCanary, isBad);
+    if (user === undefined) return;
+    const kind = what === 'errors' || what === 'accuracy' ? what : 'latency';
+    const unit = `${kind}:${stage}:${isCanary}:${user.key}`;
+    if (units.seen.has(unit)) return;
+    add(freshUnits, what, isCanary, isBad);
+  };
   let canaries = 0;
   for (let i = 0; i < requestsPerLook; i += 1) {
-    const isCanary = random.chance(weight);
+    const user = somebody(random, users);
+    const isCanary = user === undefined ? random.chance(weight) : user.place < weight;
     const version = isCanary ? candidate : baseline;
     if (isCanary) canaries += 1;
-    const failed = random.chance(version.errors);
-    count('errors', isCanary, failed);
-    count('accuracy', isCanary, failed || !random.chance(version.accuracy));
-    const latency = version.slowness * Math.exp(0.5 * random.normal());
-    if (failed) continue;
-    for (const [what, limit] of limits) count(what, isCanary, latency > limit);
+    const failed = random.chance(Math.min(1, version.errors * (user?.failing ?? 1)));
+    count('errors', isCanary, failed, user);
+    const right = random.chance(version.accuracy ** (user?.failing ?? 1));
+    count('accuracy', isCanary, failed || !right, user);
+    const latency = version.slowness * (user?.slowness ?? 1) * Math.exp(0.5 * random.normal());
+    for (const [what, limit] of failed ? [] : limits) count(what, isCanary, latency > limit, user);
+    if (user === undefined) continue;
+    const met = ['errors', 'accuracy', ...(failed ? [] : ['latency'])];
+    for (const kind of met) units.seen.add(`${kind}:${stage}:${isCanary}:${user.key}`);
+  }
+  for (const [what, window] of freshUnits) {
+    const stages = units.windows.get(what) ?? [];
+    const upTo = Array.from(
+      { length: Math.max(stages.length, stage + 1) },
+      (_, i) => stages[i] ?? [],
+    );
+    upTo[stage] = [...(upTo[stage] ?? []), window];
+    units.windows.set(what, upTo);
   }
   for (const [what, window] of fresh) windows.set(what, [...(windows.get(what) ?? []), window]);
   return canaries;
 }
 
-function decided(gate: Gate, windows: ReadonlyMap<Counted, readonly Window[]>): GateVerdict {
+function decided(
+  gate: Gate,
+  windows: ReadonlyMap<Counted, readonly Window[]>,
+  units: ReadonlyMap<Counted, readonly (readonly Window[])[]> | undefined,
+): GateVerdict {
+  const unitsOf = (what: Counted): JsonObject =>
+    units === undefined ? {} : ({ units: units.get(what) ?? [[]] } as unknown as JsonObject);
   const of = (what: Counted): JsonObject[] => [
     ...((windows.get(what) ?? []) as unknown as readonly JsonObject[]),
   ];
   if (gate.gate === 'latency') {
     const { quantile: share, goRatio, backRatio } = gate;
-    return decideGate(gate, { limits: [of(`${share}:${goRatio}`), of(`${share}:${backRatio}`)] });
+    const whats = [`${share}:${goRatio}`, `${share}:${backRatio}`] as const;
+    const stages = { units: whats.map((what) => unitsOf(what)['units'] ?? [[]]) };
+    const known = units === undefined ? {} : stages;
+    return decideGate(gate, { limits: whats.map(of), ...known });
   }
-  return decideGate(gate, { windows: of(gate.gate === 'accuracy' ? 'accuracy' : 'errors') });
+  const what = gate.gate === 'accuracy' ? 'accuracy' : 'errors';
+  return decideGate(gate, { windows: of(what), ...unitsOf(what) });
 }
 
 const well: SimulatedVersion = { errors: 0.01, slowness: 1, accuracy: 0.9 };
@@ -149,6 +238,22 @@ export function nullCanary(seed: number): SimulatedEnd {
   return simulateCanary({
     ...{ seed, policy: simulatedPolicy, baseline: well, candidate: well },
     ...{ requestsPerLook: 300, lookMs: 150_000 },
+  });
+}
+
+/** A candidate that is exactly as good, for users who come twenty times and differ by a lot. */
+export function nullCanaryOfUsers(seed: number, counted: boolean): SimulatedEnd {
+  return simulateCanary({
+    ...{ seed, policy: simulatedPolicy, baseline: well, candidate: well },
+    ...{ requestsPerLook: 300, lookMs: 150_000, users: { count: 780, spread: 1.2, counted } },
+  });
+}
+
+/** {@link failingCanary} for such users. */
+export function failingCanaryOfUsers(seed: number): SimulatedEnd {
+  return simulateCanary({
+    ...{ seed, policy: simulatedPolicy, baseline: well, candidate: { ...well, errors: 0.2 } },
+    ...{ requestsPerLook: 20, lookMs: 5_000, users: { count: 780, spread: 1.2, counted: true } },
   });
 }
 

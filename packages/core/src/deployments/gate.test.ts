@@ -86,6 +86,43 @@ describe('latency', () => {
   });
 });
 
+describe('where requests come from users who are known', () => {
+  const compared: Gate = {
+    ...{ gate: 'error-rate', worse: { ratio: 1, margin: 0 }, noWorse: { ratio: 1.25, margin: 0 } },
+    ...{ alpha, minimumCanaryRequests: 100, passes: 'not-worse' },
+  };
+  const limit: Gate = {
+    ...{ gate: 'error-limit', goAt: 0.02, backAbove: 0.05, alpha, minimumRequests: 100 },
+  };
+  const bad: Counts = [200, 60, 800, 8];
+  const well: Counts = [200, 2, 800, 8];
+  const many: Counts = [100, 40, 400, 4];
+  const few: Counts = [4, 2, 16, 0];
+  const inputs = (requests: Counts, ...stages: readonly Counts[]): JsonObject => ({
+    windows: [window(requests)],
+    units: stages.map((counts) => [window(counts)]),
+  });
+
+  test.each<[string, Gate, JsonObject, string]>([
+    ['one who fails again and again shows nothing', compared, inputs(bad, few), 'PASS'],
+    ['nor of a limit, though it holds', limit, inputs(bad, few), 'INCONCLUSIVE'],
+    ['many who fail turn back', compared, inputs(bad, many), 'FAIL'],
+    ['so they do of a limit', limit, inputs(bad, many), 'FAIL'],
+    ['in a later stage too', limit, inputs(bad, [0, 0, 0, 0], few, many), 'FAIL'],
+    ['what goes on is counted in requests', limit, inputs(well, few), 'PASS'],
+  ])('%s', (_, gate, given, outcome) => {
+    expect(decideGate(gate, given).outcome).toBe(outcome);
+  });
+
+  test('the stages share the level', () => {
+    // Enough in the first stage, where half of the level is; not in the fourth.
+    const just: Counts = [30, 7, 0, 0];
+    const none: Counts = [0, 0, 0, 0];
+    expect(decideGate(limit, inputs(bad, just)).outcome).toBe('FAIL');
+    expect(decideGate(limit, inputs(bad, none, none, none, just)).outcome).toBe('INCONCLUSIVE');
+  });
+});
+
 test('latency alone turns back by what was before, where nobody else answers', () => {
   const gate: Gate = {
     ...{ gate: 'latency', quantile: 0.95, goRatio: 2, backRatio: 2, alpha, minimumRequests: 0 },

@@ -86,7 +86,7 @@ export function suggestStrategy(inputs: RiskInputs): StrategySuggestion {
 }
 
 /** The score of what changes between two versions, with each part of it. */
-export function riskOf(inputs: RiskInputs): Risk {
+function riskOf(inputs: RiskInputs): Risk {
   const { candidate, baseline } = inputs;
   const all: readonly RiskReason[] = [
     ofSignature(candidate.signature, baseline.signature),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { failingCanary, nullCanary } from '../../test/rollout-simulation.ts';
+import { failingCanary, nullCanary, nullCanaryOfUsers } from '../../test/rollout-simulation.ts';
 import { median, sorted } from '../statistics/index.ts';
 
 // `npm run bench -- rollouts` has the long form: 1,000 canaries, and the figures of docs/rollouts.md.
@@ -17,4 +17,12 @@ test('errors of 20 % after 1 % are found within 30 requests, in the median', () 
   expect(ends.map(({ action }) => action)).toEqual(ends.map(() => 'rollback'));
   const requests = ends.map(({ canaryRequests }) => canaryRequests);
   expect(median(sorted(requests))).toBeLessThanOrEqual(30);
+}, 120_000);
+
+test('what chance gives a version of busy users that differ turns it back only where requests are counted', () => {
+  // Of the seeds below 60, some of those on which counting requests is wrong.
+  const seeds = [13, 16, 19, 21];
+  const ends = (counted: boolean) => seeds.map((seed) => nullCanaryOfUsers(seed, counted).action);
+  expect(ends(false)).toEqual(seeds.map(() => 'rollback'));
+  expect(ends(true)).not.toContain('rollback');
 }, 120_000);

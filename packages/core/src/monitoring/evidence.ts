@@ -4,7 +4,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import type { Json, JsonObject } from '../json.ts';
 import { quantile, rateTest } from '../statistics/index.ts';
-import { armsByWindow, windowCounts } from './evidence-windows.ts';
+import { type Arms, armsByWindow, armsOfUnits, windowCounts } from './evidence-windows.ts';
 import { type LabelledRequest, readLabelled } from './labels.ts';
 import { outcomes } from './outcome-figure.ts';
 import { readPredictions, type StoredPrediction } from './prediction-log.ts';
@@ -67,14 +67,19 @@ export function createEvidenceSource(
 
 /**
  * Counts the labelled requests that both versions scored, by who was right. Only requests made at or
- * after `from`: before it the candidate had no say. A failed answer is a wrong one.
+ * after `from`: before it the candidate had no say. A failed answer is a wrong one. A user whose requests are dealt
+ * out by a key counts once.
  */
 async function pairedAccuracy({ query, range, labelled }: Asked): ReturnType<Figure> {
   const counts = { bothRight: 0, candidateOnly: 0, baselineOnly: 0, bothWrong: 0 };
+  const seen = new Set<string>();
   for (const { label, predictions } of await labelled()) {
     const candidate = answerOf(predictions, query.candidateVersionId, range.from);
     const baseline = answerOf(predictions, query.baselineVersionId, range.from);
     if (candidate === undefined || baseline === undefined) continue;
+    const { key } = candidate;
+    if (key !== undefined && seen.has(key)) continue;
+    if (key !== undefined) seen.add(key);
     const candidateRight = isRight(candidate, label);
     const baselineRight = isRight(baseline, label);
     if (candidateRight && baselineRight) counts.bothRight += 1;
@@ -93,8 +98,8 @@ async function pairedAccuracy({ query, range, labelled }: Asked): ReturnType<Fig
 
 /** Requests and errors of both versions, window by window. */
 async function errorCounts({ query, predictions }: Asked): ReturnType<Figure> {
-  const windows = windowCounts(query, await predictions(), (row) => row.error !== undefined);
-  return { samples: samplesOf(windows), inputs: { windows } };
+  const counts = windowCounts(query, await predictions(), (row) => row.error !== undefined);
+  return { samples: samplesOf(counts.windows), inputs: counts };
 }
 
 /** The baseline's latency at a quantile, of answers that did not fail. */
@@ -116,7 +121,11 @@ async function latencyCounts({ query, predictions }: Asked): ReturnType<Figure> 
   const limits = (query.limits ?? []).map((limit) =>
     windowCounts(query, answered, (row) => row.latencyMs > limit),
   );
-  return { samples: samplesOf(limits[0] ?? []), inputs: { limits } };
+  const inputs = {
+    limits: limits.map(({ windows }) => windows),
+    ...(limits[0]?.units === undefined ? {} : { units: limits.map(({ units = [] }) => units) }),
+  };
+  return { samples: samplesOf(inputs.limits[0] ?? []), inputs };
 }
 
 /** Labelled requests that each version answered, and those that it answered wrongly, window by window. */
@@ -127,27 +136,30 @@ async function accuracyCounts({ query, range, labelled }: Asked): ReturnType<Fig
     return predictions.filter((row) => row.at >= range.from);
   });
   rows.sort((a, b) => a.at - b.at);
-  const windows = windowCounts(
+  const counts = windowCounts(
     query,
     rows,
     (row) => !isRight(row, labels.get(row.requestId) ?? null),
   );
-  return { samples: samplesOf(windows), inputs: { windows } };
+  return { samples: samplesOf(counts.windows), inputs: counts };
 }
 
 /** How often each version answered each class, or a number of that size, window by window. */
 async function predictionCounts({ query, predictions }: Asked): ReturnType<Figure> {
   const answered = (await predictions()).filter((row) => row.error === undefined);
-  const windows = armsByWindow(query, answered).map(({ candidate, baseline }) => ({
-    candidate: classCounts(candidate),
-    baseline: classCounts(baseline),
-  }));
+  const counted = ({ candidate, baseline }: Arms): ClassWindow => ({
+    ...{ candidate: classCounts(candidate), baseline: classCounts(baseline) },
+  });
+  const windows = armsByWindow(query, answered).map(counted);
+  const units = armsOfUnits(query, answered)?.map((stage) => stage.map(counted));
   const samples = windows.reduce(
     (sum, { candidate }) => sum + Object.values(candidate).reduce((a, b) => a + b, 0),
     0,
   );
-  return { samples, inputs: { windows } };
+  return { samples, inputs: { windows, ...(units === undefined ? {} : { units }) } };
 }
+
+type ClassWindow = Readonly<Record<'candidate' | 'baseline', Readonly<Record<string, number>>>>;
 
 /** The share of requests to which both versions gave the same answer. */
 async function agreement({ query, predictions }: Asked): ReturnType<Figure> {
