@@ -46,6 +46,46 @@ test('a result counts only while its process holds the step', async () => {
   expect((await pipelines.steps(execution.id))[0]?.attempt).toBe(1);
 });
 
+test('what a look at the records saw before the start is nothing against the attempt', async () => {
+  await using t = await openTestScope({ kinds: pipelinesKinds });
+  const looked = Promise.withResolvers<void>();
+  const runs = Promise.withResolvers<void>();
+  const told = Promise.withResolvers<void>();
+  const metadata: MetadataStore = new Proxy(t.scope.metadata, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      // The start is committed after the look, whose answer comes when the function runs.
+      if (name === 'commit') {
+        return async (...args: Parameters<MetadataStore['commit']>) => {
+          const starts = args[0].changes.some(({ op }) => op === 'hold');
+          if (starts) await looked.promise;
+          return target.commit(...args);
+        };
+      }
+      if (name !== 'findMany') return value.bind(target);
+      return async (...args: Parameters<MetadataStore['findMany']>) => {
+        const found = await target.findMany(...args);
+        looked.resolve();
+        await runs.promise;
+        setImmediate(told.resolve);
+        return found;
+      };
+    },
+  });
+  const pipelines = createPipelines({ ...t.scope, metadata }, { leaseMs: 900 });
+  const pipeline = definePipeline('p', { version: '1.0.0' }, (p) =>
+    p.step('work', {}, async ({ signal }) => {
+      runs.resolve();
+      await told.promise;
+      return signal.aborted;
+    }),
+  );
+  const { id } = await pipelines.start(pipeline);
+  expect(await pipelines.wait(id)).toMatchObject({ status: 'COMPLETED', output: false });
+  expect((await pipelines.steps(id))[0]?.attempt).toBe(1);
+});
+
 /** The store, telling when a commit is refused because a claim is not held. */
 function told(store: MetadataStore, tell: (what: 'refused') => void): MetadataStore {
   return new Proxy(store, {

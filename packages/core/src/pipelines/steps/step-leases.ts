@@ -225,14 +225,15 @@ export class StepLeases {
   /** What another process has ended, a cancel say, shows in the record of the step. */
   async #abortEnded(): Promise<void> {
     const { metadata, workspace } = this.#scope;
-    const begun = [...this].slice(0, 1000);
+    // An attempt that begins while the records are read does not show in them.
+    const begun = [...this].slice(0, 1000).map((each) => ({ each, attempt: each.attempt }));
     if (begun.length === 0) return;
-    const ids = begun.map((each) => each.state.id);
+    const ids = begun.map(({ each }) => each.state.id);
     const states = (await metadata.findMany(workspace, kind, ids)).map(stepFromRecord);
     const byId = new Map(states.map((state) => [state.id, state]));
-    for (const each of begun) {
+    for (const { each, attempt } of begun) {
       const state = byId.get(each.state.id);
-      const ours = each.attempt === undefined || state?.attempt === each.attempt;
+      const ours = attempt === undefined || state?.attempt === attempt;
       // Completed, or waiting for another attempt: that was ourselves, a moment ago.
       if (ours && state?.status !== 'CANCELLED' && state?.status !== 'SKIPPED') continue;
       if (!this.#isLeased(each)) continue;
