@@ -5,7 +5,7 @@ import { decodeJson, type Json } from '../../json.ts';
 import type { StepDefinition, StepOutputPort } from '../definition.ts';
 import type { StepArtifact } from '../step-artifact.ts';
 import { StepError } from '../step-policy.ts';
-import type { OutputSink } from '../steps/step-values.ts';
+import type { OutputSink } from '../steps/output-sink.ts';
 import { directoryType } from './directory-artifact.ts';
 
 const maxJsonBytes = 16 * 2 ** 20;

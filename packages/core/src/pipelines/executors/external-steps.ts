@@ -28,8 +28,9 @@ import {
 } from '../step-execution.ts';
 import { StepError } from '../step-policy.ts';
 import { moduleLocation } from '../steps/module-loader.ts';
+import type { OutputSink } from '../steps/output-sink.ts';
 import { progressOf } from '../steps/step-progress.ts';
-import type { InputsGiven, OutputSink } from '../steps/step-values.ts';
+import type { InputsGiven } from '../steps/step-values.ts';
 import { lastCheckpoint } from './checkpoint-directory.ts';
 import { collectOutputs } from './collect-outputs.ts';
 import type { ExecutorsHere } from './executors-here.ts';

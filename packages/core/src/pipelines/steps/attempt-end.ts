@@ -16,8 +16,8 @@ import { type AttemptDetails, type StepState, stepLabel } from '../step-executio
 import { artifactsOfFailure, classifyFailure, describeFailure } from '../step-policy.ts';
 import type { AttemptParts, AttemptRun } from './attempt-parts.ts';
 import type { AttemptWork } from './attempt-work.ts';
+import type { OutputSink } from './output-sink.ts';
 import type { LeasedStep } from './step-leases.ts';
-import type { OutputSink } from './step-values.ts';
 import { type Begun, isExternal } from './turn.ts';
 
 /** What attempts end in, each as a commit under the step's claim and what follows from it. */

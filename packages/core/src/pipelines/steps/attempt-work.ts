@@ -11,9 +11,9 @@ import type { StepContext, StepFunction } from '../step-types.ts';
 import type { AttemptParts, AttemptRun, Outcome, Siblings } from './attempt-parts.ts';
 import { attemptKey, FunctionLog } from './function-logs.ts';
 import { invokeStep } from './invoke-step.ts';
+import type { OutputSink } from './output-sink.ts';
 import type { LeasedStep } from './step-leases.ts';
 import { progressOf } from './step-progress.ts';
-import type { OutputSink } from './step-values.ts';
 import { type Begun, isExternal } from './turn.ts';
 
 /** The work of attempts: a function that is called here, or a task of an executor that is watched. */

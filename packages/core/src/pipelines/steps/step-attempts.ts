@@ -9,8 +9,8 @@ import { type AttemptParts, type AttemptRun, type Outcome, Siblings } from './at
 import { createAttemptWork } from './attempt-work.ts';
 import { attemptKey } from './function-logs.ts';
 import { checkOutputs } from './output-ports.ts';
+import type { Finished } from './output-sink.ts';
 import type { LeasedStep } from './step-leases.ts';
-import type { Finished } from './step-values.ts';
 import { type Begun, isExternal } from './turn.ts';
 
 /** Runs attempts that have begun to their end, and commits that. */

@@ -1,58 +1,16 @@
-import { createHash } from 'node:crypto';
-import type { ByteSource } from '../../contracts/artifact-store.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
-import { canonicalJson, decodeJson, encodeJson, type Json, type JsonObject } from '../../json.ts';
+import { canonicalJson, decodeJson, type Json, type JsonObject } from '../../json.ts';
 import { assertFits } from '../../json-schema.ts';
-import { mimeTypeOf, normaliseArtifactPath } from '../../tracking/artifact-path.ts';
-import { maxArtifacts } from '../changes/output-records.ts';
 import { type InputSource, sourcesOf } from '../definition.ts';
 import type { LoadedDefinition } from '../definitions.ts';
 import type { ExecutionState } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
 import { type InputOrigins, originOf } from '../lineage/step-edges.ts';
-import {
-  type ArtifactFacts,
-  artifactsIn,
-  type OutputOptions,
-  packValue,
-  StepArtifact,
-  type StepOutputs,
-  unpackValue,
-} from '../step-artifact.ts';
-import { outputPath, type StepState, type StoredOutput, stepLabel } from '../step-execution.ts';
+import { type ArtifactFacts, artifactsIn, StepArtifact, unpackValue } from '../step-artifact.ts';
+import { type StepState, type StoredOutput, stepLabel } from '../step-execution.ts';
 import { inputFailure } from './input-failure.ts';
-
-/** JSON outputs up to this size lie in the step's record; larger ones are content. */
-const inlineBytes = 16_384;
-/** So long after its put no collection takes content that nothing refers to. */
-const unguardedMs = 60_000;
-/** The name of the content that holds a large JSON output; no artifact may take it. */
-const valueName = 'output.json';
-
-type Where = Pick<StepState, 'pipeline' | 'executionId' | 'step' | 'mapKey'>;
-
-/** All that a step has put out. */
-export interface Finished {
-  readonly output: StoredOutput;
-  readonly artifacts: readonly ArtifactFacts[];
-}
-
-/** What a step has put out so far, and its end. */
-export interface OutputSink extends StepOutputs {
-  /** Stores what the step returned. INVALID, naming the place, for what is no JSON. */
-  finish(value: unknown): Promise<Finished>;
-  /** The same for a value whose artifacts are references already. */
-  finishPacked(value: Json): Promise<Finished>;
-  /**
-   * What is kept of an attempt that failed: those of `wanted` that it has put out and that are still there, as
-   * `failed/a<attempt>/<name>`, so that no later attempt is in their way.
-   */
-  kept(
-    attempt: number,
-    wanted: readonly { readonly name: string }[],
-  ): Promise<readonly ArtifactFacts[]>;
-}
+import { createOutputSinks, digestOf, type OutputOf, type OutputSink } from './output-sink.ts';
 
 /** What a step gets for its inputs. */
 export interface InputsGiven {
@@ -73,7 +31,7 @@ export interface InputsFor {
 
 /** Carries values from step to step through the artifact store. */
 export interface StepValues {
-  sink(where: Where, signal: AbortSignal): OutputSink;
+  sink(where: OutputOf, signal: AbortSignal): OutputSink;
   /**
    * The inputs of a step, once all of it exists and matches its digests: a `data` failure, naming the input, if
    * not, INVALID for a value that does not fit the input's schema.
@@ -89,7 +47,7 @@ export interface StepValues {
   /** The same, as it is stored. */
   readPacked(state: StepState): Promise<Json>;
   /** Stores a value that is packed already. */
-  store(where: Where, value: Json): Promise<StoredOutput>;
+  store(where: OutputOf, value: Json): Promise<StoredOutput>;
 }
 
 /** Step values of the scope's workspace. */
@@ -97,110 +55,13 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
   const space = scope.artifacts;
   // What this process has written or read through needs no second reading of all its bytes.
   const verified = new Set<string>();
-
-  async function put(source: ByteSource, signal: AbortSignal) {
-    const content = await space.put(source, { signal });
-    remember(content.sha256);
-    return content;
-  }
+  const sink = createOutputSinks(space, remember);
+  // What fan-outs go over, by step, digest and field: each item would read and prove the whole of it.
+  const lists = new Map<string, Json>();
 
   function remember(sha256: string): void {
     if (verified.size > 100_000) verified.clear();
     verified.add(sha256);
-  }
-
-  function sink(where: Where, signal: AbortSignal): OutputSink {
-    const artifacts = new Map<string, ArtifactFacts>();
-    const begunAt = performance.now();
-
-    async function store(
-      name: string,
-      source: ByteSource,
-      mimeType: string,
-    ): Promise<StepArtifact> {
-      if (artifacts.has(name)) {
-        throw new KeelsonError(
-          'CONFLICT',
-          `Step ${stepLabel(where)} has already put out an artifact ${name}; give each its own name.`,
-        );
-      }
-      if (artifacts.size >= maxArtifacts) {
-        throw new KeelsonError(
-          'INVALID',
-          `Step ${where.step} puts out more than ${maxArtifacts} artifacts; pack them into fewer.`,
-        );
-      }
-      const path = outputPath(where, name);
-      // Taken before the bytes are, so that two calls at once cannot both have the name.
-      artifacts.set(name, { name, path, sha256: '', sizeBytes: 0, mimeType });
-      try {
-        const { sha256, sizeBytes } = await put(source, signal);
-        const artifact = new StepArtifact({ name, path, sha256, sizeBytes, mimeType }, space);
-        artifacts.set(name, artifact.toJSON());
-        return artifact;
-      } catch (error) {
-        artifacts.delete(name);
-        throw error;
-      }
-    }
-
-    function named(name: string): string {
-      const normal = normaliseArtifactPath(name);
-      if (normal !== valueName) return normal;
-      throw new KeelsonError(
-        'INVALID',
-        `Step ${where.step}: the name ${valueName} is kept for what the step returns.`,
-      );
-    }
-
-    return {
-      artifact: async (name: string, source: ByteSource, options: OutputOptions = {}) => {
-        const normal = named(name);
-        return store(normal, source, options.mimeType ?? mimeTypeOf(normal));
-      },
-      json: async (name: string, value: unknown) =>
-        store(named(name), Buffer.from(encodeJson(value, name)), 'application/json'),
-
-      finish: (value) => finishPacked((packValue(value) ?? null) as Json),
-      finishPacked,
-
-      async kept(attempt, wanted) {
-        const found: ArtifactFacts[] = [];
-        for (const name of new Set(wanted.map((each) => String(each?.name)))) {
-          const own = artifacts.get(name);
-          // What the step answers with is its failure: content that is gone must not hide that.
-          if (own === undefined || own.sha256 === '' || !(await space.keep(own.sha256))) continue;
-          const keptAs = `failed/a${attempt}/${name}`;
-          found.push({ ...own, name: keptAs, path: outputPath(where, keptAs) });
-        }
-        return found;
-      },
-    };
-
-    async function finishPacked(value: Json): Promise<Finished> {
-      const text = canonicalJson(value, 'output');
-      const bytes = Buffer.from(text);
-      const digest = digestOf(text);
-      if (performance.now() - begunAt > unguardedMs) await keepAll(artifacts.values());
-      const complete = () => [...artifacts.values()].filter((each) => each.sha256 !== '');
-      if (bytes.length <= inlineBytes) {
-        return { output: { digest, value: decodeJson(text) }, artifacts: complete() };
-      }
-      const content = await store(valueName, bytes, 'application/json');
-      return { output: { digest, content: content.toJSON() }, artifacts: complete() };
-    }
-  }
-
-  /** What a long step put out at its beginning may have been garbage to others until now. */
-  async function keepAll(artifacts: Iterable<ArtifactFacts>): Promise<void> {
-    for (const { path, sha256 } of artifacts) {
-      if (sha256 === '' || (await space.keep(sha256))) continue;
-      throw new KeelsonError(
-        'FAILED',
-        `The content of ${path} was collected as garbage before its step ended; let gc wait longer than steps take (graceMs).`,
-        { details: { path, sha256 } },
-      );
-    }
   }
 
   /** The packed output, proved to be what was stored. */
@@ -253,6 +114,25 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     }
   }
 
+  /** The same for what a fan-out goes over, which is asked for again with each item. */
+  async function verifiedList(
+    from: StepState,
+    forStep: string,
+    input: string,
+    field: string | undefined,
+  ): Promise<Json | undefined> {
+    const key = JSON.stringify([from.id, from.output?.digest, field]);
+    const known = lists.get(key);
+    if (known !== undefined) return known;
+    const list = await verifiedOutput(from, forStep, input, field);
+    const sizeBytes = from.output?.content?.sizeBytes ?? 0;
+    if (list === undefined || sizeBytes > maxListBytes) return list;
+    const [oldest] = lists.keys();
+    if (lists.size >= maxLists && oldest !== undefined) lists.delete(oldest);
+    lists.set(key, list);
+    return list;
+  }
+
   async function sourceReader({ state, loaded, execution }: InputsFor) {
     const step = loaded.steps.get(state.step);
     const ports = Object.entries(step?.inputs ?? {});
@@ -267,34 +147,42 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     const read = async (source: InputSource, input: string): Promise<Json | undefined> => {
       if ('value' in source) return used.given(source.value);
       if ('parameter' in source) return used.given(execution.parameters[source.parameter]);
-      const from = byName.get(source.step);
-      if (from === undefined) {
-        throw new KeelsonError('NOT_FOUND', `Step ${source.step} of this execution has no record.`);
-      }
-      // Skipped, or failed and tolerated: there is nothing, and the step knows that.
-      if (from.status === 'SKIPPED' || from.tolerated === true) return undefined;
-      return used.of(from, await verifiedOutput(from, state.step, input, source.output));
+      const from = stepRead(source.step);
+      return from && used.of(from, await verifiedOutput(from, state.step, input, source.output));
     };
-    return { step, ports, read, used };
-  }
-
-  async function itemsOf(
-    of: InputsFor,
-  ): Promise<{ readonly list: readonly Json[]; readonly origins: InputOrigins }> {
-    const { step, read, used } = await sourceReader(of);
-    const forEach = step?.forEach;
-    const list = forEach === undefined ? [] : await read(forEach.items, forEach.as);
-    if (Array.isArray(list) && list.length <= maxItems) return { list, origins: used };
-    const what = Array.isArray(list) ? `a list of ${list.length}` : typeof list;
-    throw new KeelsonError(
-      'INVALID',
-      `Step ${of.state.step} runs for each item of a list of at most ${maxItems}, not of ${what}.`,
-    );
+    /** What a fan-out goes over; what it refers to concerns each item alone. */
+    const readList = async (source: InputSource, input: string): Promise<Json | undefined> => {
+      if ('value' in source) return source.value;
+      if ('parameter' in source) return execution.parameters[source.parameter];
+      const from = stepRead(source.step);
+      if (from === undefined) return undefined;
+      used.of(from, undefined);
+      return verifiedList(from, state.step, input, source.output);
+    };
+    /** Undefined for one that was skipped, or failed and is tolerated: there is nothing, and the step knows that. */
+    const stepRead = (name: string): StepState | undefined => {
+      const from = byName.get(name);
+      if (from === undefined) {
+        throw new KeelsonError('NOT_FOUND', `Step ${name} of this execution has no record.`);
+      }
+      return from.status === 'SKIPPED' || from.tolerated === true ? undefined : from;
+    };
+    const items = async (): Promise<readonly Json[]> => {
+      const forEach = step?.forEach;
+      const list = forEach === undefined ? [] : await readList(forEach.items, forEach.as);
+      if (Array.isArray(list) && list.length <= maxItems) return list;
+      const what = Array.isArray(list) ? `a list of ${list.length}` : typeof list;
+      throw new KeelsonError(
+        'INVALID',
+        `Step ${state.step} runs for each item of a list of at most ${maxItems}, not of ${what}.`,
+      );
+    };
+    return { step, ports, read, items, used };
   }
 
   async function inputs(of: InputsFor): Promise<InputsGiven> {
     const { state } = of;
-    const { step, ports, read, used } = await sourceReader(of);
+    const { step, ports, read, items, used } = await sourceReader(of);
     const found: Record<string, Json> = {};
     for (const [input, port] of ports) {
       const { from } = port;
@@ -310,9 +198,7 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
       if (filled !== undefined) found[input] = filled;
     }
     if (step?.forEach !== undefined && state.mapKey !== '') {
-      const { list, origins } = await itemsOf(of);
-      const item = list[Number(state.mapKey)];
-      for (const id of origins.steps) used.step(id);
+      const item = (await items())[Number(state.mapKey)];
       used.given(item);
       try {
         for (const artifact of item === undefined ? [] : artifactsIn(item)) await verify(artifact);
@@ -330,8 +216,8 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
     sink,
     inputs,
     items: async (of) => {
-      const { list, origins } = await itemsOf(of);
-      return { count: list.length, origins };
+      const { items, used } = await sourceReader(of);
+      return { count: (await items()).length, origins: used };
     },
     read: async (state) => unpackValue(await packed(state), space),
     readPacked: packed,
@@ -341,6 +227,9 @@ export function createStepValues(scope: Scope, records: ExecutionRecords): StepV
 }
 
 const maxItems = 10_000;
+/** Lists of fan-outs that are kept in memory, and up to which size. */
+const maxLists = 4;
+const maxListBytes = 16 * 2 ** 20;
 
 /** What values come from, gathered as they are read. */
 class Origins implements InputOrigins {
@@ -353,10 +242,6 @@ class Origins implements InputOrigins {
 
   get contents(): readonly string[] {
     return [...this.#contents];
-  }
-
-  step(id: string): void {
-    this.#steps.add(id);
   }
 
   /** Answers the value that a step has put out. */
@@ -388,8 +273,4 @@ function fieldOf(
     `Input "${input}" of step ${forStep} takes ${field} of step ${state.step}, which has put out no such field.`,
     { details: { step: forStep, input, from: state.step, field } },
   );
-}
-
-function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
