@@ -6,6 +6,7 @@ import { isKeelsonError } from '../errors.ts';
 import { withCorrelation } from '../events/correlation.ts';
 import { inSpan } from '../events/tracing.ts';
 import type { Admissions } from './admission/admission.ts';
+import { DueSteps } from './due-steps.ts';
 import { column, equals } from './execution-records.ts';
 import { type StepProgress, type StepState, stepFromRecord, stepLabel } from './step-execution.ts';
 import type { StepAttempts } from './steps/step-attempts.ts';
@@ -42,6 +43,7 @@ export class StepEngine {
   readonly #scope: Scope;
   readonly #parts: EngineParts;
   readonly #leases: StepLeases;
+  readonly #dueSteps: DueSteps;
   readonly #queue: PQueue;
   readonly #listeners = new Set<(what: StepNews) => void>();
   /** Steps that found no room: id → why, and until when they are left alone. */
@@ -53,6 +55,7 @@ export class StepEngine {
     this.#scope = scope;
     this.#parts = parts;
     this.#leases = parts.leases;
+    this.#dueSteps = new DueSteps(scope, parts.leases);
     this.#queue = new PQueue({ concurrency: parts.concurrency + parts.supervised });
   }
 
@@ -123,8 +126,9 @@ export class StepEngine {
     this.#reserved += limit;
     try {
       const due = this.#due(runsOn, executions);
-      const where = ordered ? await this.#next(due, limit) : due;
-      const taken = where === undefined ? [] : await this.#leases.take(where, limit);
+      const taken = ordered
+        ? await this.#takeFitting(due, limit)
+        : await this.#dueSteps.take(due, limit, JSON.stringify([runsOn, executions]));
       for (const each of taken) {
         // Taken while this was closing: it is given back by the run that sees it aborted.
         if (this.#closing.signal.aborted) each.controller.abort(this.#parts.attempts.closing());
@@ -137,9 +141,9 @@ export class StepEngine {
   }
 
   /** Of steps that ask for room on a machine, those that come first and fit. */
-  async #next(due: readonly Predicate[], limit: number): Promise<readonly Predicate[] | undefined> {
+  async #takeFitting(due: readonly Predicate[], limit: number): Promise<readonly LeasedStep[]> {
     const { admissions } = this.#parts;
-    if (admissions === undefined) return due;
+    if (admissions === undefined) return this.#leases.take(due, limit);
     const { records } = await this.#scope.metadata.query(this.#scope.workspace, 'step_execution', {
       where: { op: 'and', of: due },
       orderBy: [
@@ -148,12 +152,12 @@ export class StepEngine {
       ],
       limit: 200,
     });
-    if (records.length === 0) return undefined;
+    if (records.length === 0) return [];
     const states = records.map(stepFromRecord);
     const order = await admissions.order(states.map((state) => ({ id: state.id, state })));
     const ids = order.slice(0, limit).map(({ id }) => id);
-    if (ids.length === 0) return undefined;
-    return [...due, { op: 'in', left: column('id'), values: ids }];
+    if (ids.length === 0) return [];
+    return this.#leases.take([...due, { op: 'in', left: column('id'), values: ids }], limit);
   }
 
   #due(runsOn: readonly string[], executions: readonly string[] | undefined): readonly Predicate[] {

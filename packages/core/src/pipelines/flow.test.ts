@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { openTestScope } from '../../test/open-test-scope.ts';
 import type { StoredEvent } from '../contracts/event.ts';
 import { pipelinesKinds } from '../contracts/kinds/pipelines-kinds.ts';
+import type { MetadataStore } from '../contracts/metadata-store.ts';
+import type { Scope } from '../contracts/scope.ts';
 import { definePipeline } from './define-pipeline.ts';
 import { continueWith } from './further-steps.ts';
 import { createPipelines } from './pipelines.ts';
@@ -205,6 +207,66 @@ describe('fan-out', () => {
     for (const [item, times] of before) expect(ran.get(item)).toBe(item === 450 ? 2 : times);
     expect(ran.size).toBe(900);
   }, 60_000);
+
+  test('its list is read once by each process, and not each claim looks through all that is due', async () => {
+    await using t = await openTestScope({ kinds: pipelinesKinds });
+    let opened = 0;
+    let claims = 0;
+    let lookedThrough = 0;
+    const scope: Scope = {
+      ...t.scope,
+      artifacts: {
+        ...t.scope.artifacts,
+        put: (...args) => t.scope.artifacts.put(...args),
+        open: (...args) => {
+          opened += 1;
+          return t.scope.artifacts.open(...args);
+        },
+      },
+      metadata: new Proxy(t.scope.metadata, {
+        get(store, name) {
+          const value: unknown = Reflect.get(store, name);
+          if (typeof value !== 'function') return value;
+          if (name !== 'claim') return value.bind(store);
+          return async (...[kind, claim]: Parameters<MetadataStore['claim']>) => {
+            const taken = await store.claim(kind, claim);
+            const byId = JSON.stringify(claim.where).includes('"name":"id"');
+            if (taken.length > 0) claims += 1;
+            if (taken.length > 0 && !byId) lookedThrough += 1;
+            return taken;
+          };
+        },
+      }),
+    };
+    const ran = new Map<number, number>();
+    const by = [0, 0];
+    const here = [0, 1].map((process) => {
+      const pipeline = definePipeline('far', v, (p) => {
+        const text = 'x'.repeat(200);
+        const list = p.step('list', {}, () => Array.from({ length: 200 }, (_, i) => ({ i, text })));
+        const each = p.forEach('each', list, {}, ({ inputs }) => {
+          ran.set(inputs.item.i, (ran.get(inputs.item.i) ?? 0) + 1);
+          by[process] = (by[process] ?? 0) + 1;
+          return inputs.item.i;
+        });
+        return p.step('count', { each }, ({ inputs }) => inputs.each.length);
+      });
+      return { pipeline, pipelines: createPipelines(scope, { concurrency: 2 }) };
+    });
+    const [one, other] = here;
+    const { id } = (await one?.pipelines.start(one.pipeline)) ?? { id: '' };
+    await other?.pipelines.add(other.pipeline);
+    const done = await Promise.all(here.map(({ pipelines }) => pipelines.wait(id)));
+    for (const execution of done) {
+      expect(execution).toMatchObject({ status: 'COMPLETED', output: 200 });
+    }
+    expect(new Set(ran.values())).toEqual(new Set([1]));
+    expect(ran.size).toBe(200);
+    for (const items of by) expect(items).toBeGreaterThan(0);
+    expect(opened).toBeLessThanOrEqual(3);
+    expect(lookedThrough).toBeLessThan(claims / 2);
+    for (const { pipelines } of here) await pipelines.close();
+  });
 
   test('stopWhen ends the others once one is good enough; so does stopSiblings', async () => {
     await using w = await opened({ concurrency: 2 });

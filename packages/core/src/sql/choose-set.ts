@@ -15,13 +15,18 @@ export function split(context: SearchContext, where: Predicate | undefined): rea
 /** Sets up to this many take part in the counting. */
 const maxCounted = 20;
 
-/** The smallest set of at most `bound` records; 'empty' when one of them has none. */
+/** A set that is known to be so small is read without counting it or others. */
+const fewRecords = 100;
+
+/** The smallest set of at most `bound` records, or one that is small enough; 'empty' when one of them has none. */
 export function* smallestSet(
   conjuncts: readonly Conjunct[],
   context: SearchContext,
   bound: number,
 ): SearchSteps<RecordSet | 'empty' | undefined> {
   const sets = conjuncts.flatMap(({ set }) => (set?.ranged ? [set] : [])).slice(0, maxCounted);
+  const few = sets.find(({ atMost = Infinity }) => atMost <= Math.min(fewRecords, bound));
+  if (few !== undefined) return few;
   const counted = yield* countSets(context, sets, bound + 1);
   const [least] = counted.toSorted((a, b) => a.size - b.size);
   if (least === undefined || least.size > bound) return undefined;

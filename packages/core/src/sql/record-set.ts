@@ -27,6 +27,8 @@ export interface RecordSet {
   readonly of?: { readonly facet: string; readonly key: string };
   /** Through an index that narrows it to the predicate: fit for small sets. */
   readonly ranged: boolean;
+  /** It has no more records than that, whatever there is: of ids that are named. */
+  readonly atMost?: number;
   rows(builder: SqlBuilder): RowSource;
   /** Rows as many as those, or more: for counting, where repeated ones do no harm. */
   atLeast(builder: SqlBuilder): RowSource;
@@ -107,7 +109,17 @@ function columnSet(context: SearchContext, leaf: Leaf, name: string): RecordSet 
       ...beginningSql(context, builder, leaf, name),
       valueAt(context, builder, names, leaf.left)((value) => leafSql(builder, value, leaf)),
     ]);
-  return { exact: true, alias: 'r', ranged: true, rows, atLeast: rows, inOrder: rows };
+  const atMost = name === 'id' ? namedIds(leaf) : undefined;
+  return {
+    ...{ exact: true, alias: 'r', ranged: true, rows, atLeast: rows, inOrder: rows },
+    ...(atMost === undefined ? {} : { atMost }),
+  };
+}
+
+/** How many ids a leaf names. */
+function namedIds(leaf: Leaf): number | undefined {
+  if (leaf.op === 'in') return leaf.values.length;
+  return leaf.op === 'compare' && leaf.cmp === '=' ? 1 : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { setTimeout as rest } from 'node:timers/promises';
 import type { Claimed, ClaimKey } from '../../contracts/metadata-store.ts';
-import type { Predicate } from '../../contracts/query.ts';
+import type { Order, Predicate } from '../../contracts/query.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import type { JsonObject } from '../../json.ts';
@@ -31,6 +31,13 @@ export interface LeaseOptions {
 }
 
 const kind = 'step_execution';
+
+/** What of the steps that are due comes first. */
+export const dueOrder: readonly Order[] = [
+  { by: column('priority'), direction: 'desc' },
+  { by: column('readyAt'), direction: 'asc' },
+  { by: column('mapKey'), direction: 'asc' },
+];
 
 /**
  * The leases of this process on steps. They are renewed by a timer; a step whose lease another process has
@@ -120,11 +127,7 @@ export class StepLeases {
     return this.#scope.metadata.claim(kind, {
       workspace: this.#scope.workspace,
       where,
-      orderBy: [
-        { by: column('priority'), direction: 'desc' },
-        { by: column('readyAt'), direction: 'asc' },
-        { by: column('mapKey'), direction: 'asc' },
-      ],
+      orderBy: dueOrder,
       limit,
       owner: this.#owner,
       leaseMs: this.#options.leaseMs,
