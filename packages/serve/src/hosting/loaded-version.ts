@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Isolation, Logger, ServingConfig } from '@keelson/core';
 import { compileBatching } from '../batching/batching.ts';
 import { ResultCache } from '../caching/result-cache.ts';
@@ -13,6 +14,8 @@ import { LoadMeter } from '../scaling/load-meter.ts';
 import { VersionScaler } from '../scaling/version-scaler.ts';
 import type { ServedModel } from '../serving-source.ts';
 import { compilePredictionRows, type PredictionRows } from './prediction-rows.ts';
+
+const unbounded = Number.POSITIVE_INFINITY;
 
 /** How versions are run: by a deployment's own configuration, and where that is silent, by the process's. */
 export interface ReplicaSettings
@@ -82,7 +85,7 @@ export async function loadVersion(
     replicas: settings.isolation === 'none' || remote !== undefined ? 1 : settings.replicas,
     maxQueue: settings.maxQueue,
     start,
-    isScalable: settings.isolation !== 'none',
+    isScalable: remote !== undefined || settings.isolation !== 'none',
     ...(batching === undefined ? {} : { batching }),
     ...(logger === undefined ? {} : { logger }),
   });
@@ -90,7 +93,12 @@ export async function loadVersion(
   return {
     model,
     meter,
-    scaler: new VersionScaler(pool, meter),
+    // Clients of a server elsewhere take no cores here.
+    scaler: new VersionScaler(
+      pool,
+      meter,
+      remote === undefined ? availableParallelism() : unbounded,
+    ),
     settingsKey: settingsKey(settings),
     pool,
     cache: settings.cache && new ResultCache(settings.cache),

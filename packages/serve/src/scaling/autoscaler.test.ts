@@ -7,6 +7,8 @@ import {
   type ScalingDecision,
   type ScalingSample,
 } from './autoscaler.ts';
+import { LoadMeter } from './load-meter.ts';
+import { VersionScaler } from './version-scaler.ts';
 
 /** A deployment whose replicas come `startMs` after they were asked for, under a load that is given. */
 class Simulation {
@@ -176,4 +178,20 @@ describe('the autoscaler', () => {
       ),
     );
   });
+});
+
+test('the cores of this machine bound replicas on it, and none elsewhere', () => {
+  const scaling = { min: 1, max: 40, targetOutstanding: 1 };
+  const wanted = (cores: number): number => {
+    let at = 0;
+    const pool = { readyCount: 1, wanted: 1, unsettled: 100, resize: async () => undefined };
+    const scaler = new VersionScaler(pool, new LoadMeter(0), cores, () => at);
+    let replicas = 1;
+    for (; at < 10_000; at += 250) {
+      replicas = scaler.tick(scaling)?.replicas ?? replicas;
+    }
+    return replicas;
+  };
+  expect(wanted(2)).toBe(2);
+  expect(wanted(Number.POSITIVE_INFINITY)).toBe(40);
 });

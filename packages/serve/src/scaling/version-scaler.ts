@@ -1,4 +1,4 @@
-import { availableParallelism, cpus } from 'node:os';
+import { cpus } from 'node:os';
 import type { ScalingConfig } from '@keelson/core';
 import type { ReplicaPool } from '../replicas/replica-pool.ts';
 import {
@@ -16,19 +16,19 @@ export interface ScalingChange extends ScalingDecision {
 
 /** Keeps the replicas of one version at what the autoscaler decides. */
 export class VersionScaler {
-  readonly #pool: ReplicaPool;
+  readonly #pool: Pick<ReplicaPool, 'readyCount' | 'wanted' | 'unsettled' | 'resize'>;
   readonly #meter: LoadMeter;
   readonly #now: () => number;
   readonly #cores: number;
   #state: ScalingState;
   #cpu = cpuTimes();
 
-  /** Replicas on this machine share its cores; `cores` is their bound. */
+  /** Replicas on this machine share its cores; `cores` is their bound, Infinity that of replicas elsewhere. */
   constructor(
-    pool: ReplicaPool,
+    pool: Pick<ReplicaPool, 'readyCount' | 'wanted' | 'unsettled' | 'resize'>,
     meter: LoadMeter,
+    cores: number,
     now: () => number = () => performance.now(),
-    cores: number = availableParallelism(),
   ) {
     this.#pool = pool;
     this.#meter = meter;
