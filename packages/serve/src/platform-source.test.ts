@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPlatform, secretKeys } from '@keelson/core';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openServing } from './hosting/serving.ts';
 import { platformSource } from './platform-source.ts';
 
@@ -102,4 +102,55 @@ test('a stopped deployment answers nobody and holds nothing, until it is started
   await platform.deployments.start('same', 'needed after all');
   await expect.poll(async () => (await ask())[0], { timeout: 10_000 }).toBe(200);
   expect(serving.status()[0]?.state).toBe('HEALTHY');
+});
+
+describe('a candidate that sleeps because nobody asks', () => {
+  async function rollOut(broken: boolean) {
+    const { platform } = await openWorld();
+    const place = await mkdtemp(join(tmpdir(), 'keelson-sleepers-'));
+    onTestFinished(() => rm(place, { recursive: true, force: true }));
+    const flag = join(place, 'broken');
+    const register = (version: string) =>
+      platform.registry.register({
+        from: {
+          files: {
+            'model.mjs': Buffer.from(`// ${version}
+              import { existsSync } from 'node:fs';
+              if (${version !== '1.0.0'} && existsSync(${JSON.stringify(flag)})) throw new Error('weights are gone');
+              export const load = () => ({ predict: ({ x }) => ({ y: x.data }) });`),
+          },
+        },
+        ...{ model: 'sleeper', version, format: 'JS', signature },
+      });
+    const [first, second] = [await register('1.0.0'), await register('2.0.0')];
+    const { deployments } = platform;
+    await deployments.create({
+      ...{ name: 'sleeper', versionId: first.id, environment: 'DEVELOPMENT' },
+      scaling: { min: 0, max: 1, scaleToZeroAfterMs: 300 },
+    });
+    await using serving = await openServing(platform, { deployments: ['sleeper'], pollMs: 20 });
+    const off = { errors: false, comparison: false, latency: false, accuracy: false } as const;
+    const rollout = await deployments.deploy('sleeper', {
+      ...{ versionId: second.id, strategy: 'blue-green', reason: 'a better one' },
+      policy: { ...off, drift: false, durationMs: 86_400_000 },
+    });
+    const sleeping = () =>
+      serving.status()[0]?.versions.filter(({ isDormant }) => isDormant).length;
+    await expect.poll(sleeping).toBe(2);
+    const evaluate = async () => (await deployments.evaluateRollout(rollout.id)).status;
+    if (broken) {
+      await writeFile(flag, '');
+      await deployments.promoteRollout(rollout.id, 'on with it');
+      await expect.poll(evaluate).toBe('ROLLED_BACK');
+      return;
+    }
+    const before = rollout.stepIndex;
+    await expect
+      .poll(async () => (await deployments.evaluateRollout(rollout.id)).stepIndex)
+      .toBeGreaterThan(before);
+  }
+
+  test('is ready: it has been started before', () => rollOut(false));
+
+  test('is started when it gets traffic, and turned back where that fails', () => rollOut(true));
 });

@@ -126,6 +126,8 @@ export class DeploymentHost {
         version: model.version,
         replicas: pool.status(),
         wanted: pool.wanted,
+        isDormant: pool.isDormant,
+        failure: pool.failure,
         queued: pool.queued,
         crashes: pool.crashes,
         batches: pool.batches,
@@ -270,12 +272,20 @@ export class DeploymentHost {
     const failed = results.find((result) => result.status === 'rejected');
     this.#error = failed === undefined ? undefined : asKeelsonError(failed.reason);
     if (failed === undefined || this.#isBetterThanNothing(served.route)) {
+      const isNewRoute = this.#inForce?.generation !== served.generation;
       this.#options.router.applyNow({ generation: served.generation, route: served.route });
       this.#inForce = served;
       this.#follower.follow(served.scaling, settings.replicas);
+      if (isNewRoute) this.#wakeNamed(served.route);
     }
     if (this.#error !== undefined) this.#report(served, this.#error);
     this.#retireUnnamed();
+  }
+
+  /** Who sleeps and is to answer, or be ready to, by a new route shows first that it can be started. */
+  #wakeNamed({ targets, warmVersionIds = [] }: Route): void {
+    const named = [...targets.map(({ versionId }) => versionId), ...warmVersionIds];
+    for (const id of named) this.#versions.get(id)?.pool.wake();
   }
 
   /** With no route in force yet, one of which only a part can be loaded is better than none. */

@@ -18,6 +18,10 @@ export interface DeploymentStatus {
     readonly replicas: readonly ReplicaStatus[];
     /** How many there are meant to be. */
     readonly wanted: number;
+    /** None until somebody asks: the last one has gone because nobody did. */
+    readonly isDormant: boolean;
+    /** Why no replica is there although one is meant to be. */
+    readonly failure: KeelsonError | undefined;
     readonly queued: number;
     readonly crashes: number;
     /** What came of sharing calls; undefined where each request is a call of its own. */

@@ -7,7 +7,10 @@ export function healthOf(
   reporter: string,
 ): DeploymentHealth | undefined {
   if (state === 'STARTING' || state === 'STOPPED') return undefined;
-  const loaded = versions.map(({ versionId, replicas }): VersionHealth => {
+  const loaded = versions.map(({ versionId, replicas, isDormant, failure }): VersionHealth => {
+    // It has been started before, and starts again when somebody asks.
+    if (isDormant) return { versionId, liveReplicas: 1, replicas: 1 };
+    if (failure !== undefined) return { versionId, liveReplicas: 0, replicas: 1 };
     const count = (...states: readonly string[]): number =>
       replicas.filter((replica) => states.includes(replica.state)).length;
     // Those that start are neither: a pool that grows does not fail.

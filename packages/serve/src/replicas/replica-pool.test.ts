@@ -341,3 +341,16 @@ test('frames carry tensors of all kinds as they are', () => {
     expect(reader.done).toBe(true);
   }
 });
+
+test('a replica that does not start when somebody asks is tried again, and who asks then is answered', async () => {
+  const pool = await openPool();
+  await pool.resize(0);
+  const { directory } = await bed.addModel('v', { 'model.mjs': 'export const load = 1;' });
+  expect(await outcome(labelOf(pool, 3))).toBe('UNAVAILABLE');
+  expect(pool.failure).toMatchObject({ code: 'FAILED' });
+  expect(directory).toContain(bed.dir);
+  await bed.addModel('v');
+  await until('a replica', () => pool.readyCount === 1);
+  expect(pool.failure).toBe(undefined);
+  expect(await labelOf(pool, 3)).toBe('rain');
+});

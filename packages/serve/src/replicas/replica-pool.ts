@@ -150,6 +150,11 @@ export class ReplicaPool {
     return this.#options.isScalable ?? true;
   }
 
+  /** Why no replica is there although one is meant to be; undefined while one is, or may come. */
+  get failure(): KeelsonError | undefined {
+    return this.#wanted > 0 && this.#replicas.length === 0 ? this.#startFailure : undefined;
+  }
+
   /** No replica is meant to be there until somebody asks. */
   get isDormant(): boolean {
     return this.#wanted === 0 && this.#closing === undefined;
@@ -178,8 +183,8 @@ export class ReplicaPool {
   ): Promise<JobAnswer> {
     const refused = this.#refusal();
     if (refused !== undefined) return Promise.reject(refused);
-    // The first request wakes it; one that does not start is tried again, and tells those who wait.
-    if (this.#wanted === 0) this.resize(1).catch(() => undefined);
+    // The first request wakes it.
+    this.wake();
     return this.#dispatcher.predict(inputs, rowCount, options);
   }
 
@@ -193,8 +198,15 @@ export class ReplicaPool {
     this.#wanted = count;
     const more = count - this.#replicas.length - this.#starting;
     if (more < 0) this.#drain(-more);
-    else await Promise.all(Array.from({ length: more }, () => this.#startOne()));
+    else await Promise.all(Array.from({ length: more }, () => this.#startOrRetry()));
     this.#dispatcher.dispatch();
+  }
+
+  /** Starts a replica where none is meant to be until somebody asks, to see that it can be started. */
+  wake(): void {
+    if (!this.isDormant) return;
+    // One that does not start is tried again, and is in the status meanwhile.
+    this.resize(1).catch(() => undefined);
   }
 
   /** Takes no more jobs, finishes those it has (within `timeoutMs`), then stops the replicas. Twice is fine. */
@@ -304,6 +316,15 @@ export class ReplicaPool {
     this.#backOffMs = isLoop ? Math.min(maxBackOffMs, this.#backOffMs * 2) : firstBackOffMs;
     // The first one is replaced at once: what crashed after a long life will hardly crash at once again.
     this.#after(isStable ? 0 : this.#backOffMs, () => void this.#replace());
+  }
+
+  async #startOrRetry(): Promise<void> {
+    try {
+      await this.#startOne();
+    } catch (error) {
+      this.#replaceLater(false);
+      throw error;
+    }
   }
 
   async #replace(): Promise<void> {
