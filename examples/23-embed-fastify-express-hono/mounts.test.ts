@@ -3,7 +3,13 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { openServing, type Serving, serve } from '@keelson/serve';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Mounted, mountInExpress, mountInFastify, mountInHono } from './mounts.ts';
+import {
+  type Mounted,
+  mountInExpress,
+  mountInFastify,
+  mountInHono,
+  mountNextRoute,
+} from './mounts.ts';
 import { weatherSource } from './weather-model.ts';
 
 interface Ask {
@@ -151,6 +157,12 @@ beforeAll(async () => {
     open.push(service, serving);
     urls[name] = service.url;
   }
+  const { runtime, ...handlers } = await import('./next/app/api/[...path]/route.ts');
+  expect(runtime).toBe('nodejs');
+  const next = await mountNextRoute(handlers);
+  const held = globalThis as { keelsonServing?: Promise<Serving> };
+  open.push(next, { close: async () => (await held.keelsonServing)?.close() });
+  urls.next = `${next.url}/api`;
 });
 
 afterAll(async () => {
@@ -163,6 +175,9 @@ test.each(Object.keys(asks))(
     const expected = await ask(urls.alone ?? '', asks[name] as Ask);
     for (const mount of ['fastify', 'express', 'hono'])
       expect([mount, await ask(urls[mount] ?? '', asks[name] as Ask)]).toEqual([mount, expected]);
+    // Methods are Next's own affair.
+    if (name === 'the wrong method') return;
+    expect(await ask(urls.next ?? '', asks[name] as Ask)).toEqual(expected);
   },
 );
 

@@ -60,6 +60,27 @@ export async function mountInHono(serving: Serving): Promise<Mounted> {
   return mounted(server);
 }
 
+/** What a file `route.ts` of Next.js exports, by method. */
+export type RouteHandlers = Readonly<
+  Record<string, (request: Request, context: { params: Promise<object> }) => Promise<Response>>
+>;
+
+/** A route file of Next.js, called as Next calls it: by method, with the rest of the path, below `/api`. */
+export async function mountNextRoute(handlers: RouteHandlers): Promise<Mounted> {
+  const fetch = async (request: Request): Promise<Response> => {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/hello') return Response.json({ hello: 'next' });
+    const path = pathname.split('/').slice(2);
+    const handler = handlers[request.method];
+    // Next itself refuses methods that a route does not export.
+    if (handler === undefined) return new Response(null, { status: 405 });
+    return handler(request, { params: Promise.resolve({ path }) });
+  };
+  const server = serveHono({ fetch, port: 0, hostname: '127.0.0.1' }) as Server;
+  await once(server, 'listening');
+  return mounted(server);
+}
+
 async function listen(server: Server): Promise<Mounted> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -74,7 +74,7 @@ export async function serve(given: Servable, options: ServeOptions): Promise<Inf
     listener: open.listener,
     router: open.router,
     handle: (request) => open.handle(request),
-    fetch: (request) => open.fetch(request),
+    fetch: open.fetch,
     status: () => open.status(),
     metrics: () => open.metrics(),
     outcomes: (deployment, windowMs) => open.outcomes(deployment, windowMs),

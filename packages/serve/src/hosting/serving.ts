@@ -9,7 +9,7 @@ import {
 import type { HttpAnswer, HttpRequest } from '../http/exchange.ts';
 import { InferenceApi } from '../http/inference-api.ts';
 import { nodeListener } from '../http/node-face.ts';
-import { webHandler } from '../http/web-face.ts';
+import { type WebHandler, webHandler } from '../http/web-face.ts';
 import { type Servable, sourceOf } from '../platform-source.ts';
 import { InProcessRouter } from '../routing/in-process-router.ts';
 import type { ServingSource } from '../serving-source.ts';
@@ -27,8 +27,8 @@ import {
 export interface Serving extends AsyncDisposable {
   /** Answers a request; never rejects. */
   handle(request: HttpRequest): Promise<HttpAnswer>;
-  /** The same for frameworks that speak `Request` and `Response`. */
-  fetch(request: Request): Promise<Response>;
+  /** The same for frameworks that speak `Request` and `Response`; `prefix` stands before the paths, such as `/api`. */
+  fetch(request: Request, options?: { readonly prefix?: string }): Promise<Response>;
   /** The same for `node:http`, Express and the like. */
   readonly listener: RequestListener;
   /** What is in force, and what came of it. */
@@ -88,7 +88,7 @@ const sayAgainMs = 30_000;
 class OpenServing implements DrainableServing {
   readonly router: InProcessRouter = new InProcessRouter();
   readonly listener: RequestListener;
-  readonly fetch: (request: Request) => Promise<Response>;
+  readonly fetch: WebHandler;
   readonly #source: ServingSource;
   readonly #options: ResolvedServingOptions;
   readonly #hosts: ReadonlyMap<string, DeploymentHost>;

@@ -2,16 +2,25 @@ import type { HttpRequest } from './exchange.ts';
 import type { InferenceApi } from './inference-api.ts';
 import { bodyTooLarge } from './request-body.ts';
 
-/** The Web face of the inference API, for frameworks that speak `Request` and `Response`. Never rejects. */
+/** Answers a `Request`; never rejects. */
+export type WebHandler = (
+  request: Request,
+  /** `prefix` is what stands before the paths of serving, such as `/api`. */
+  options?: { readonly prefix?: string },
+) => Promise<Response>;
+
+/** The Web face of the inference API, for frameworks that speak `Request` and `Response`. */
 export function webHandler(
   api: InferenceApi,
   options: { readonly maxBodyBytes: number },
-): (request: Request) => Promise<Response> {
-  return async (request) => {
+): WebHandler {
+  return async (request, { prefix = '' } = {}) => {
     const { pathname, search } = new URL(request.url);
+    // Of another place: left as it is, and so found nowhere.
+    const isBelow = pathname === prefix || pathname.startsWith(`${prefix}/`);
     const facts: Omit<HttpRequest, 'bytes'> = {
       method: request.method,
-      url: pathname + search,
+      url: (isBelow ? pathname.slice(prefix.length) : pathname) + search,
       headers: Object.fromEntries(request.headers),
       isGone: () => request.signal.aborted,
     };
