@@ -99,9 +99,11 @@ export {
   type JsonObject,
 } from './json.ts';
 export type { Alert } from './monitoring/alert.ts';
+export type { SetBaselineOptions } from './monitoring/baselines/baselines.ts';
+export type { StoredBaseline } from './monitoring/baselines/stored-baseline.ts';
 export type { Label, LabelResult } from './monitoring/labels.ts';
 export type { Analysis, Monitor, WatchOptions } from './monitoring/monitor.ts';
-export type { Monitoring } from './monitoring/monitoring.ts';
+export type { DriftAnalysis, DriftOptions, Monitoring } from './monitoring/monitoring.ts';
 export type { Accuracy, Performance } from './monitoring/performance.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export type { SampleOptions } from './monitoring/sampled-requests.ts';

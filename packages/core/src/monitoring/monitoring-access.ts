@@ -1,7 +1,10 @@
 import type { Scope } from '../contracts/scope.ts';
 import { type AccessRules, asks, guard, named, namedIn } from '../operations/access-guard.ts';
+import type { Permission } from '../operations/permissions.ts';
 import type { SampledRequest } from '../registry/validation/test-context.ts';
-import type { Monitoring } from './monitoring.ts';
+import type { FeatureBaseline } from './baselines/baseline.ts';
+import type { StoredBaseline } from './baselines/stored-baseline.ts';
+import type { DriftAnalysis, Monitoring } from './monitoring.ts';
 import type { KnownRow } from './rule.ts';
 
 const reads = asks('monitor.read', named('deployment-id'));
@@ -17,6 +20,21 @@ const rules: AccessRules<Monitoring> = {
   getMonitor: reads,
   logLabels: asks('label.write', named('deployment-id')),
   evaluate: asks('monitor.manage', named('deployment-id')),
+  setBaseline: manages,
+  getBaseline: { ...reads, redact: withoutValues },
+  listBaselines: {
+    ...reads,
+    redact: (all: readonly StoredBaseline[], may) =>
+      Promise.all(all.map((each) => withoutValues(each, may))),
+  },
+  drift: {
+    ...reads,
+    async redact(analysis: DriftAnalysis, may) {
+      const { drift, ...rest } = analysis;
+      if (drift === undefined || (await may('prediction.read.features'))) return analysis;
+      return { ...rest, drift: { ...drift, strangers: [] } };
+    },
+  },
   listAnalyses: reads,
   listAlerts: reads,
   getAlert: asks('monitor.read', named('alert')),
@@ -38,6 +56,25 @@ const rules: AccessRules<Monitoring> = {
   report: reads,
   close: 'local',
 };
+
+/** Bins and counts without values that single requests had. */
+async function withoutValues(
+  stored: StoredBaseline,
+  may: (permission: Permission) => Promise<boolean>,
+): Promise<StoredBaseline> {
+  if (await may('prediction.read.features')) return stored;
+  const bare = ({ sample: _, strangers: __, ...rest }: FeatureBaseline): FeatureBaseline =>
+    rest as FeatureBaseline;
+  const { features, prediction, ...baseline } = stored.baseline;
+  return {
+    ...stored,
+    baseline: {
+      ...baseline,
+      features: features.map(bare),
+      ...(prediction === undefined ? {} : { prediction: bare(prediction) }),
+    },
+  };
+}
 
 /** Monitoring, asking the scope's authorizer before every call. */
 export function guardMonitoring(scope: Scope, monitoring: Monitoring): Monitoring {

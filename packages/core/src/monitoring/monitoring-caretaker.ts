@@ -7,6 +7,8 @@ const references: readonly Reference[] = [
   { kind: 'monitor', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
   { kind: 'monitor', column: 'versionId', to: ['model_version'] },
   { kind: 'alert', column: 'deploymentId', to: ['deployment'] },
+  { kind: 'baseline', column: 'deploymentId', to: ['deployment'] },
+  { kind: 'baseline', column: 'versionId', to: ['model_version'] },
 ];
 
 /** What monitoring hands to operations. */

@@ -9,6 +9,8 @@ import type { SampledRequest } from '../registry/validation/test-context.ts';
 import type { Alert } from './alert.ts';
 import { createAlerts } from './alerts.ts';
 import { createAnalyses } from './analyses.ts';
+import { createBaselines, type SetBaselineOptions } from './baselines/baselines.ts';
+import type { StoredBaseline } from './baselines/stored-baseline.ts';
 import { createEvidenceSource } from './evidence.ts';
 import {
   appendLabels,
@@ -29,6 +31,13 @@ import { PredictionLog, type PredictionLogOptions } from './prediction-log.ts';
 import { type ReportParts, renderReport } from './report.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
 import { type SampleOptions, sampleRequests } from './sampled-requests.ts';
+import {
+  type BaselineDrift,
+  type BaselineDriftOptions,
+  baselineDrift,
+  checkDriftOptions,
+} from './windows/baseline-drift.ts';
+import { CountedWindows, readWindows } from './windows/counted-windows.ts';
 
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
 export interface Monitoring {
@@ -53,6 +62,23 @@ export interface Monitoring {
   evaluate(deploymentId: string, options: { readonly at: number }): Promise<Analysis | undefined>;
   /** A new reference for all rules; open alerts are resolved. */
   rebaseline(options: Omit<WatchOptions, 'rules'> & { readonly reason: string }): Promise<Monitor>;
+  /**
+   * What a version's features and answers are compared with from now on; its predictions are counted in the bins of it,
+   * within about ten seconds in every process that serves it. INVALID where nothing in it can be watched, or too much.
+   */
+  setBaseline(options: SetBaselineOptions): Promise<StoredBaseline>;
+  /** The one in force: of a version, or the one that was set last. NOT_FOUND where there is none. */
+  getBaseline(
+    deploymentId: string,
+    options?: { readonly versionId?: string },
+  ): Promise<StoredBaseline>;
+  /** Newest first, those that are no longer in force too; 100 at most. */
+  listBaselines(deploymentId: string): Promise<readonly StoredBaseline[]>;
+  /**
+   * Compares what was predicted from `from` on and before `to` (whole minutes) with the baseline in force: computed
+   * from counts of all predictions, whatever of them is kept as rows. NOT_FOUND where there is no baseline.
+   */
+  drift(deploymentId: string, options: DriftOptions): Promise<DriftAnalysis>;
   /** Oldest first. */
   listAnalyses(deploymentId: string): Promise<readonly Analysis[]>;
   listAlerts(deploymentId: string): Promise<readonly Alert[]>;
@@ -81,6 +107,25 @@ export interface Monitoring {
   close(): Promise<void>;
 }
 
+/** Over which predictions drift is measured, and how. */
+export interface DriftOptions extends BaselineDriftOptions {
+  readonly from: number;
+  readonly to: number;
+  /** The version whose baseline was set last when left out. */
+  readonly versionId?: string;
+}
+
+/** How predictions differ from their baseline. Plain JSON. */
+export type DriftAnalysis = {
+  readonly deploymentId: string;
+  readonly versionId: string;
+  readonly baselineId: string;
+  readonly from: number;
+  readonly to: number;
+  /** Missing where nothing was predicted, or nothing counted yet. */
+  readonly drift?: BaselineDrift;
+};
+
 const dayMs = 86_400_000;
 
 /** Monitoring, bound to a scope. */
@@ -97,7 +142,9 @@ export function createMonitoring(
   const alerts = createAlerts(scope);
   const { emit } = alerts;
   const analyses = createAnalyses(scope, alerts, getMonitor, maxDelayMs);
-  const predictions = new PredictionLog(scope, options.predictionLog);
+  const baselines = createBaselines(scope, (name, told) => emit('baseline.updated', name, told));
+  const windows = new CountedWindows(scope, baselines.find);
+  const predictions = new PredictionLog(scope, options.predictionLog, windows);
   const labelNumbers = new LabelNumbers();
 
   async function findMonitor(deploymentId: string): Promise<Monitor | undefined> {
@@ -111,6 +158,21 @@ export function createMonitoring(
     throw new KeelsonError(
       'NOT_FOUND',
       `Deployment ${deploymentId} is not watched; call monitoring.watch first.`,
+    );
+  }
+
+  async function getBaseline(
+    deploymentId: string,
+    options: { readonly versionId?: string } = {},
+  ): Promise<StoredBaseline> {
+    assertText(deploymentId, 'A deployment id');
+    const { versionId } = assertObject(options, 'monitoring.getBaseline');
+    const found = await baselines.find(deploymentId, versionId);
+    if (found !== undefined) return found;
+    const which = versionId === undefined ? '' : ` for version ${versionId}`;
+    throw new KeelsonError(
+      'NOT_FOUND',
+      `Deployment ${deploymentId} has no baseline${which}; give it one with monitoring.setBaseline.`,
     );
   }
 
@@ -234,6 +296,28 @@ export function createMonitoring(
       for (const label of labels) assertObject(label, 'A label');
       await predictions.flush();
       return appendLabels(scope, deploymentId, labels, maxDelayMs, labelNumbers);
+    },
+
+    setBaseline: baselines.set,
+    getBaseline,
+
+    async listBaselines(deploymentId) {
+      assertText(deploymentId, 'A deployment id');
+      return baselines.list(deploymentId);
+    },
+
+    async drift(deploymentId, options) {
+      assertRange(options, 'monitoring.drift');
+      const { from, to, versionId, ...how } = options;
+      checkDriftOptions(how);
+      await predictions.flush();
+      const stored = await getBaseline(deploymentId, versionId === undefined ? {} : { versionId });
+      const counts = await readWindows(scope, stored, { from, to });
+      const { id: baselineId } = stored;
+      const of = { deploymentId, versionId: stored.versionId, baselineId, from, to };
+      return counts === undefined
+        ? of
+        : { ...of, drift: baselineDrift(stored.baseline, counts, how) };
     },
 
     listAnalyses: (deploymentId) => analyses.list(deploymentId),

@@ -1,11 +1,13 @@
 import { assertObject } from '../check-options.ts';
 import type { PredictionRow, PredictionSink } from '../contracts/prediction-sink.ts';
 import type { Scope } from '../contracts/scope.ts';
-import type { RowColumn, RowColumns, StreamKey } from '../contracts/series-store.ts';
+import type { RowColumn, RowColumns } from '../contracts/series-store.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { decodeJson, encodeJson, type Json, type JsonObject } from '../json.ts';
 import { assertAllowed } from '../operations/decide-and-commit.ts';
 import { uuidV7 } from '../uuid.ts';
+import { predictionStream } from './prediction-stream.ts';
+import type { CountedWindows } from './windows/counted-windows.ts';
 
 /** How predictions are buffered. */
 export interface PredictionLogOptions {
@@ -15,11 +17,6 @@ export interface PredictionLogOptions {
   readonly flushMs?: number;
   /** More than this many rows waiting: the oldest are dropped and counted. 100,000 when left out. */
   readonly maxRows?: number;
-}
-
-/** The stream of a deployment's predictions. */
-export function predictionStream(workspace: string, deploymentId: string): StreamKey {
-  return { workspace, stream: 'predictions', owner: deploymentId };
 }
 
 const lookEveryMs = 1000;
@@ -36,6 +33,7 @@ type LogScope = Pick<
 export class PredictionLog implements PredictionSink {
   readonly #scope: LogScope;
   readonly #options: Required<PredictionLogOptions>;
+  readonly #windows: CountedWindows | undefined;
   readonly #writer = uuidV7();
   readonly #sequences = new Map<string, number>();
   #waiting: PredictionRow[] = [];
@@ -46,14 +44,15 @@ export class PredictionLog implements PredictionSink {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #lastError: string | undefined;
 
-  constructor(scope: LogScope, options: PredictionLogOptions = {}) {
+  constructor(scope: LogScope, options: PredictionLogOptions = {}, windows?: CountedWindows) {
     this.#scope = scope;
+    this.#windows = windows;
     this.#options = { flushRows: 1_000, flushMs: 1_000, maxRows: 100_000, ...options };
   }
 
   record(row: PredictionRow): void {
-    // It never throws; a row of no deployment would keep the others from being stored.
-    if (typeof row?.deploymentId !== 'string') {
+    // It never throws; a row of no deployment or no time would keep the others from being stored.
+    if (typeof row?.deploymentId !== 'string' || !Number.isFinite(row.at)) {
       this.#dropped += 1;
       return;
     }
@@ -68,7 +67,7 @@ export class PredictionLog implements PredictionSink {
 
   async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     const { timeoutMs } = assertObject(options, 'predictions.flush');
-    const work = this.#flushAll();
+    const work = this.#flushAll().then(() => this.#windows?.put({ all: true }));
     if (timeoutMs === undefined) return work;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_, reject) => {
@@ -147,6 +146,8 @@ export class PredictionLog implements PredictionSink {
         });
         byDeployment.delete(deploymentId);
         this.#lastError = undefined;
+        // Stored rows alone: one that is tried again would be counted twice.
+        await this.#countStored(deploymentId, part);
         const answered = part.filter(({ role }) => role === 'primary').length;
         await this.#scope.quotas?.count('requests', answered);
       } catch (error) {
@@ -162,6 +163,17 @@ export class PredictionLog implements PredictionSink {
       }
     }
     await this.#lookForRoom();
+  }
+
+  /** Counts are advice beside the rows, which are stored: a fault of theirs is told and stops nothing. */
+  async #countStored(deploymentId: string, rows: readonly PredictionRow[]): Promise<void> {
+    try {
+      await this.#windows?.count(deploymentId, rows);
+      await this.#windows?.put({ all: false });
+    } catch (error) {
+      const fields = { component: 'monitoring', deploymentId, error };
+      this.#scope.logger.warn(fields, 'Predictions could not be counted for drift.');
+    }
   }
 }
 

@@ -202,6 +202,10 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'monitoring.rebaseline': [
       [{ deployment, versionId: w.versionId, reference: [], at: 1, reason: 'x' }],
     ],
+    'monitoring.setBaseline': [
+      [{ deployment, versionId: w.versionId, reference: [{ x: 1 }, { x: 2 }] }],
+    ],
+    'monitoring.drift': [[w.deploymentId, range]],
     'monitoring.logLabels': [
       [w.deploymentId, [{ requestId: w.requestId, value: 'x', observedAt: 1 }]],
     ],

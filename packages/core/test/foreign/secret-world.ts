@@ -156,6 +156,10 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
     })),
     at: begin,
   });
+  await monitoring.setBaseline({
+    ...{ deployment, versionId: one.id, prediction: 'answer', reason: secret },
+    reference: Array.from({ length: 100 }, () => ({ note: secret, answer: secret })),
+  });
   for (let i = 0; i < 60; i += 1) {
     monitoring.predictions.record({
       deploymentId: deployment.id,

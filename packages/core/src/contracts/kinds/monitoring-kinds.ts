@@ -50,5 +50,28 @@ const alertKind: KindDeclaration = {
   history: 'kept',
 };
 
+/**
+ * Baselines of the versions that a deployment serves. What is counted is counted in the bins of one baseline, so that each
+ * is a record of its own; `currentKey` is deployment and version while it is the one in force.
+ */
+const baselineKind: KindDeclaration = {
+  name: 'baseline',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    versionId: { type: 'text', immutable: true },
+    setAt: { type: 'integer', immutable: true },
+    currentKey: { type: 'text', optional: true },
+  },
+  unique: [{ name: 'current baseline', columns: ['currentKey'] }],
+  indexes: [['deploymentId', 'setAt']],
+  history: 'kept',
+  immutableBody: true,
+};
+
 /** The kinds that monitoring keeps. */
-export const monitoringKinds: readonly KindDeclaration[] = [monitorKind, analysisKind, alertKind];
+export const monitoringKinds: readonly KindDeclaration[] = [
+  monitorKind,
+  analysisKind,
+  alertKind,
+  baselineKind,
+];

@@ -65,6 +65,11 @@ const optionsShape = z.strictObject({
   importances: z.record(z.string(), z.number().min(0)).optional(),
 } satisfies Record<keyof BaselineDriftOptions, z.ZodType>);
 
+/** INVALID, naming the option. */
+export function checkDriftOptions(options: BaselineDriftOptions): void {
+  checkOptions(optionsShape, options, 'Comparing with a baseline');
+}
+
 /** PSI needs so many entries on each side. */
 const psiFrom = 500;
 
@@ -77,7 +82,7 @@ export function baselineDrift(
   window: WindowCounts,
   options: BaselineDriftOptions = {},
 ): BaselineDrift {
-  checkOptions(optionsShape, options, 'Comparing with a baseline');
+  checkDriftOptions(options);
   const { alpha = 0.05, importances = {} } = options;
   assertFits(baseline, window);
   const pairs = baseline.features.map((was, i) => ({

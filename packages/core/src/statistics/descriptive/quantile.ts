@@ -21,6 +21,8 @@ export function quantile(ascending: ArrayLike<number>, share: number): number {
   const high = ascending[Math.min(index + 1, ascending.length - 1)] as number;
   const part = position - index;
   const gap = high - low;
+  // Beyond what a number holds.
+  if (!Number.isFinite(gap)) return low * (1 - part) + high * part;
   return part >= 0.5 ? high - gap * (1 - part) : low + gap * part;
 }
 
