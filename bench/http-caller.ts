@@ -28,7 +28,8 @@ export class HttpCaller {
     this.#tookMs = tookMs;
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
-      this.#send();
+      if (this.#socket.destroyed) reject(new Error('The server closed a connection.'));
+      else this.#send();
     });
   }
 

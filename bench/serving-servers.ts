@@ -50,17 +50,20 @@ export async function benchServingServers(context: BenchContext): Promise<Row[]>
   const ours = new ServerProcess('regression');
   try {
     await Promise.all([first.up('/v2/models/rain/ready'), second.up('/ping')]);
-    const callers: Readonly<Record<Contender, readonly HttpCaller[]>> = {
+    // Opened anew for each turn: uvicorn closes connections that are idle for five seconds.
+    const callersOf: Readonly<Record<Contender, () => readonly HttpCaller[]>> = {
       ours: open(await ours.ask<number>({ ask: 'port' }), '/v2/models/rain/infer', tensors('FP32')),
       mlserver: open(first.port, '/v2/models/rain/infer', tensors('FP64')),
       mlflow: open(second.port, '/invocations', table),
     };
     const measure = async (name: Contender, count: number): Promise<Measured> => {
       const tookMs: number[] = [];
+      const callers = callersOf[name]();
       const each = Math.ceil(count / connections);
       const startedAt = performance.now();
-      await Promise.all(callers[name].map((caller) => caller.run(each, tookMs)));
+      await Promise.all(callers.map((caller) => caller.run(each, tookMs)));
       const seconds = (performance.now() - startedAt) / 1000;
+      for (const caller of callers) caller.close();
       return { rate: (each * connections) / seconds, p99Ms: quantile(sorted(tookMs), 0.99) };
     };
     for (const name of ['ours', 'mlserver', 'mlflow'] as const) {
@@ -76,7 +79,6 @@ export async function benchServingServers(context: BenchContext): Promise<Row[]>
       },
       (round) => context.tell(`serving-servers: round ${round} of ${rounds}`),
     );
-    for (const caller of Object.values(callers).flat()) caller.close();
     return rows(measured);
   } finally {
     await Promise.all([ours.close(), ...behind.map((server) => server.kill())]);
@@ -107,8 +109,8 @@ function rows(measured: Readonly<Record<Contender, readonly Measured[]>>): Row[]
   });
 }
 
-function open(port: number, path: string, body: string): readonly HttpCaller[] {
-  return Array.from({ length: connections }, () => new HttpCaller(port, path, body));
+function open(port: number, path: string, body: string): () => readonly HttpCaller[] {
+  return () => Array.from({ length: connections }, () => new HttpCaller(port, path, body));
 }
 
 function tensors(datatype: string): string {

@@ -29,5 +29,6 @@ export type {
 } from './runtimes/javascript-model.ts';
 export type { ModelManifest } from './runtimes/model-manifest.ts';
 export { JavaScriptRuntime, OnnxRuntime, TfjsRuntime } from './runtimes/replica-runtime.ts';
+export type { ScalingSignals } from './scaling/version-scaler.ts';
 export { type InferenceServer, type ServeOptions, serve } from './serve.ts';
 export type { ServedModel, ServedRoute, ServingSource } from './serving-source.ts';

@@ -108,6 +108,8 @@ export interface ScalingConfig {
   readonly targetRequestsPerSecond?: number;
   /** Of all cores of the machine, 0 to 100. */
   readonly targetCpuPercent?: number;
+  /** Of the GPU memory, as the serving process's `signals.gpuMemoryPercent` tells it, 0 to 100. */
+  readonly targetGpuMemoryPercent?: number;
   /** Replicas kept warm beyond those needed; 0. */
   readonly spares?: number;
   /** How long without a request before the last replica goes. */

@@ -163,6 +163,7 @@ const scalingShape = z
     latencyTargetMs: duration.min(1).optional(),
     targetRequestsPerSecond: z.number().positive().optional(),
     targetCpuPercent: z.number().positive().max(100).optional(),
+    targetGpuMemoryPercent: z.number().positive().max(100).optional(),
     spares: whole.max(10_000).optional(),
     scaleToZeroAfterMs: duration.min(1).optional(),
     downAfterMs: duration.optional(),

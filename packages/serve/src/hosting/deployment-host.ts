@@ -1,6 +1,7 @@
 import { type Clock, KeelsonError, type Logger, type Route } from '@keelson/core';
 import { FindingCounts } from '../checks/finding-counts.ts';
 import type { InProcessRouter } from '../routing/in-process-router.ts';
+import type { ScalingSignals } from '../scaling/version-scaler.ts';
 import type { ServedRoute, ServingSource } from '../serving-source.ts';
 import { type ChosenVersion, DeploymentInference } from './deployment-inference.ts';
 import type { DeploymentStatus } from './deployment-status.ts';
@@ -23,6 +24,7 @@ export interface DeploymentHostOptions {
   readonly maxShadows: number;
   readonly clock: Clock;
   readonly logger: Logger | undefined;
+  readonly signals?: ScalingSignals | undefined;
 }
 
 /**

@@ -11,7 +11,7 @@ import { ReplicaPool } from '../replicas/replica-pool.ts';
 import { replicaStarter } from '../replicas/start-replica.ts';
 import { chooseRuntime } from '../runtimes/choose-runtime.ts';
 import { LoadMeter } from '../scaling/load-meter.ts';
-import { VersionScaler } from '../scaling/version-scaler.ts';
+import { type ScalingSignals, VersionScaler } from '../scaling/version-scaler.ts';
 import type { ServedModel } from '../serving-source.ts';
 import { compilePredictionRows, type PredictionRows } from './prediction-rows.ts';
 
@@ -61,6 +61,7 @@ export async function loadVersion(
   model: ServedModel,
   settings: ReplicaSettings,
   logger: Logger | undefined,
+  signals: ScalingSignals = {},
 ): Promise<LoadedVersion> {
   const { directory, signature } = model;
   const baseline = await readBaseline(directory);
@@ -98,6 +99,7 @@ export async function loadVersion(
       pool,
       meter,
       remote === undefined ? availableParallelism() : unbounded,
+      signals,
     ),
     settingsKey: settingsKey(settings),
     pool,

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { BatchingConfig, Clock, Ids, Isolation, Logger } from '@keelson/core';
 import { correlatedLogger, KeelsonError } from '@keelson/core';
 import type { RateLimitOptions } from '../http/rate-limit.ts';
+import type { ScalingSignals } from '../scaling/version-scaler.ts';
 
 /** How models are served; every value has a default. What a deployment says of itself (`serving`) goes before it. */
 export interface ServingOptions {
@@ -48,6 +49,8 @@ export interface ServingOptions {
   readonly modelControl?: 'none' | 'explicit';
   /** Answers from so many bytes on are compressed for callers that accept gzip or deflate; 16,384. */
   readonly compressFromBytes?: number;
+  /** What the autoscaler cannot see itself, such as the memory of GPUs. */
+  readonly signals?: ScalingSignals;
   readonly logger?: Logger;
   readonly clock?: Clock;
   readonly ids?: Ids;
@@ -57,12 +60,26 @@ export interface ServingOptions {
 export type ResolvedServingOptions = Required<
   Omit<
     ServingOptions,
-    'batching' | 'memoryBytes' | 'rateLimit' | 'maxConcurrent' | 'logger' | 'clock' | 'ids'
+    | 'batching'
+    | 'memoryBytes'
+    | 'rateLimit'
+    | 'maxConcurrent'
+    | 'signals'
+    | 'logger'
+    | 'clock'
+    | 'ids'
   >
 > &
   Pick<
     ServingOptions,
-    'batching' | 'memoryBytes' | 'rateLimit' | 'maxConcurrent' | 'logger' | 'clock' | 'ids'
+    | 'batching'
+    | 'memoryBytes'
+    | 'rateLimit'
+    | 'maxConcurrent'
+    | 'signals'
+    | 'logger'
+    | 'clock'
+    | 'ids'
   >;
 
 /** 16 MiB. */
@@ -91,6 +108,7 @@ const known: readonly string[] = [
   'memoryBytes',
   'rateLimit',
   'maxConcurrent',
+  'signals',
   'logger',
   'clock',
   'ids',

@@ -117,6 +117,7 @@ class OpenServing implements DrainableServing {
           maxShadows: options.maxShadows,
           clock,
           logger: options.logger,
+          signals: options.signals,
         }),
       ]),
     );

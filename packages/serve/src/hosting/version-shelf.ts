@@ -1,4 +1,5 @@
 import { isKeelsonError, KeelsonError, type Logger } from '@keelson/core';
+import type { ScalingSignals } from '../scaling/version-scaler.ts';
 import type { ServingSource } from '../serving-source.ts';
 import {
   type LoadedVersion,
@@ -14,6 +15,7 @@ export interface VersionShelfOptions {
   /** How long a version that leaves may take to finish what it has. */
   readonly drainMs: number;
   readonly logger: Logger | undefined;
+  readonly signals?: ScalingSignals | undefined;
 }
 
 interface Failure {
@@ -104,10 +106,10 @@ export class VersionShelf {
     settings: ReplicaSettings,
     place: string,
   ): Promise<LoadedVersion> {
-    const { deployment, source, logger, drainMs } = this.#options;
+    const { deployment, source, logger, drainMs, signals } = this.#options;
     try {
       const model = await source.model(versionId, { signal: this.#stopping.signal });
-      const version = await loadVersion(deployment, model, settings, logger);
+      const version = await loadVersion(deployment, model, settings, logger, signals);
       const before = this.#versions.get(versionId);
       this.#versions.set(versionId, version);
       if (before !== undefined) this.#drain(before, drainMs);

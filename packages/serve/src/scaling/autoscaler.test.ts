@@ -185,7 +185,7 @@ test('the cores of this machine bound replicas on it, and none elsewhere', () =>
   const wanted = (cores: number): number => {
     let at = 0;
     const pool = { readyCount: 1, wanted: 1, unsettled: 100, resize: async () => undefined };
-    const scaler = new VersionScaler(pool, new LoadMeter(0), cores, () => at);
+    const scaler = new VersionScaler(pool, new LoadMeter(0), cores, {}, () => at);
     let replicas = 1;
     for (; at < 10_000; at += 250) {
       replicas = scaler.tick(scaling)?.replicas ?? replicas;
@@ -194,4 +194,25 @@ test('the cores of this machine bound replicas on it, and none elsewhere', () =>
   };
   expect(wanted(2)).toBe(2);
   expect(wanted(Number.POSITIVE_INFINITY)).toBe(40);
+});
+
+test('what a program tells of the memory of its GPUs asks for more replicas', () => {
+  const tell = (percent: number | undefined, target?: number) => {
+    let at = 0;
+    const pool = { readyCount: 2, wanted: 2, unsettled: 4, resize: async () => undefined };
+    const signals = { gpuMemoryPercent: () => percent };
+    const scaler = new VersionScaler(pool, new LoadMeter(0), 64, signals, () => at);
+    at = 250;
+    return scaler.tick({
+      ...{ min: 1, max: 40 },
+      ...(target === undefined ? {} : { targetGpuMemoryPercent: target }),
+    });
+  };
+  expect(tell(90, 60)).toMatchObject({
+    replicas: 3,
+    reason: 'GPU memory is at 90 % instead of 60',
+  });
+  expect(tell(62, 60)).toBe(undefined);
+  expect(tell(undefined, 60)).toBe(undefined);
+  expect(tell(90)).toBe(undefined);
 });

@@ -18,6 +18,8 @@ export interface ScalingSample {
   readonly queueP95Ms?: number;
   /** Of all cores, 0 to 100. */
   readonly cpuPercent?: number;
+  /** Of the GPU memory, 0 to 100; undefined where nothing tells it. */
+  readonly gpuMemoryPercent?: number;
 }
 
 /** What to do, and why. */
@@ -88,7 +90,8 @@ export function decideScaling(
     byOutstanding(config, seen, current),
     byRate(config, seen),
     slow,
-    byCpu(config, sample, current),
+    byShare('CPU', config.targetCpuPercent, sample.cpuPercent, current),
+    byShare('GPU memory', config.targetGpuMemoryPercent, sample.gpuMemoryPercent, current),
   ].filter((demand) => demand !== undefined);
   const largest = demands.reduce((a, b) => (b.replicas > a.replicas ? b : a));
   if (isDormant(config, seen, sample)) {
@@ -251,15 +254,16 @@ function byLatency(
   return { replicas, reason };
 }
 
-function byCpu(
-  { targetCpuPercent: wanted }: ScalingConfig,
-  { cpuPercent: percent }: ScalingSample,
+function byShare(
+  what: string,
+  wanted: number | undefined,
+  percent: number | undefined,
   current: number,
 ): Demand | undefined {
   if (wanted === undefined || percent === undefined || current === 0) return undefined;
   const isNear = Math.abs(percent / wanted - 1) <= tolerance;
   const replicas = isNear ? current : Math.ceil((current * percent) / wanted - 1e-9);
-  return { replicas, reason: `CPU is at ${percent.toFixed(0)} % instead of ${wanted}` };
+  return { replicas, reason: `${what} is at ${percent.toFixed(0)} % instead of ${wanted}` };
 }
 
 function isDormant(

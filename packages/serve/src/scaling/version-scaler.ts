@@ -14,12 +14,22 @@ export interface ScalingChange extends ScalingDecision {
   readonly oldReplicas: number;
 }
 
+/** What a program tells the autoscaler that serving cannot see itself. */
+export interface ScalingSignals {
+  /**
+   * How much of the GPU memory is used, 0 to 100, such as by a server's metrics (`nv_gpu_memory_used_bytes` of Triton);
+   * undefined where that is not known now. Called several times a second.
+   */
+  readonly gpuMemoryPercent?: () => number | undefined;
+}
+
 /** Keeps the replicas of one version at what the autoscaler decides. */
 export class VersionScaler {
   readonly #pool: Pick<ReplicaPool, 'readyCount' | 'wanted' | 'unsettled' | 'resize'>;
   readonly #meter: LoadMeter;
   readonly #now: () => number;
   readonly #cores: number;
+  readonly #signals: ScalingSignals;
   #state: ScalingState;
   #cpu = cpuTimes();
 
@@ -28,12 +38,14 @@ export class VersionScaler {
     pool: Pick<ReplicaPool, 'readyCount' | 'wanted' | 'unsettled' | 'resize'>,
     meter: LoadMeter,
     cores: number,
+    signals: ScalingSignals = {},
     now: () => number = () => performance.now(),
   ) {
     this.#pool = pool;
     this.#meter = meter;
     this.#now = now;
     this.#cores = cores;
+    this.#signals = signals;
     this.#state = noScalingState(now());
   }
 
@@ -43,12 +55,15 @@ export class VersionScaler {
     const { requestsPerSecond, p95Ms, queueP95Ms } = this.#meter.read(at);
     const { readyCount: ready, wanted, unsettled } = this.#pool;
     const cpuPercent = config.targetCpuPercent === undefined ? undefined : this.#readCpu();
+    const gpuMemoryPercent =
+      config.targetGpuMemoryPercent === undefined ? undefined : this.#signals.gpuMemoryPercent?.();
     const sample = {
       ...{ at, outstanding: unsettled, ready, starting: Math.max(0, wanted - ready) },
       requestsPerSecond,
       ...(p95Ms === undefined ? {} : { p95Ms }),
       ...(queueP95Ms === undefined ? {} : { queueP95Ms }),
       ...(cpuPercent === undefined ? {} : { cpuPercent }),
+      ...(gpuMemoryPercent === undefined ? {} : { gpuMemoryPercent }),
     };
     const { state, decision } = decideScaling(config, this.#state, sample, this.#cores);
     this.#state = state;
