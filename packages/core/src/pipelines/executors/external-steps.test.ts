@@ -383,7 +383,7 @@ describe('cancel of an execution whose supervisor has died', () => {
       p.command('work', {}, [
         '/bin/sh',
         '-c',
-        `echo $$ > ${at}/new; mv ${at}/new ${at}/pid; sleep 600`,
+        `echo said; echo $$ > ${at}/new; mv ${at}/new ${at}/pid; sleep 600`,
       ]);
     });
     const definition = join(at, 'definition.json');
@@ -401,6 +401,11 @@ describe('cancel of an execution whose supervisor has died', () => {
     expect(await lives(pid)).toBe(true);
     expect(await platform.pipelines.cancel(id)).toMatchObject({ status: 'CANCELLED' });
     await expect.poll(() => lives(pid), { timeout: 2000 }).toBe(false);
+    // What it had written is kept all the same.
+    const logs = () => Array.fromAsync(platform.pipelines.logs(id, 'work'));
+    await expect
+      .poll(logs, { timeout: 15_000 })
+      .toMatchObject([{ stream: 'stdout', text: 'said\n' }]);
   });
 
   test('is not over at a close before the command has ended', async () => {

@@ -11,8 +11,10 @@ import type {
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { encodeJson, type JsonObject } from '../../json.ts';
+import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { ownerState } from '../../process-owner.ts';
 import type { ActiveRun } from '../../tracking/active-run.ts';
+import { recordLog } from '../changes/output-records.ts';
 import { packCheckpoint, unpackCheckpoint } from '../checkpoints/checkpoint-pack.ts';
 import { CheckpointUploader } from '../checkpoints/checkpoint-uploader.ts';
 import type { NewCheckpoint, StepCheckpoints } from '../checkpoints/step-checkpoints.ts';
@@ -69,6 +71,8 @@ export interface ExternalWork {
   readonly handle?: TaskHandle;
   /** Commits the handle, so that whoever comes next finds the task. */
   readonly submitted: (handle: TaskHandle) => Promise<void>;
+  /** Told what is known of an attempt that was ended from outside, before `run` rejects with the signal's reason. */
+  readonly stopped: (details: AttemptDetails) => void;
   /** Commits a checkpoint, under the claim. */
   readonly saveCheckpoint: (made: NewCheckpoint) => Promise<unknown>;
 }
@@ -260,6 +264,13 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       const stop = step.run.type === 'module' ? end.output?.['stopSiblings'] : undefined;
       succeeded = true;
       return { value, details, ...(typeof stop === 'string' ? { stopSiblings: stop } : {}) };
+    } catch (error) {
+      if (signal.aborted && !isKeelsonError(signal.reason, 'CLOSED', 'LOST')) {
+        await gathering;
+        const details = await stoppedDetails(executor, handle, gatherer, state, attempt);
+        if (details !== undefined) work.stopped(details);
+      }
+      throw error;
     } finally {
       await follower.end();
       // What completed needs none; whoever closes or cancels does not wait for one.
@@ -386,11 +397,30 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
   ): Promise<void> {
     try {
       for await (const chunk of executor.logs(handle, { follow: true, signal }))
-        gatherer.add(chunk);
+        gatherer.add(chunk, chunk.cursor);
     } catch (error) {
       if (signal.aborted) return;
       const fields = { component: 'pipelines', error };
       scope.logger.warn(fields, `The log of task ${handle.id} could not be read to its end.`);
+    }
+  }
+
+  /** Of a task that was ended: what it had written until then, the last words included. */
+  async function stoppedDetails(
+    executor: Executor,
+    handle: TaskHandle,
+    gatherer: LogGatherer,
+    state: StepState,
+    attempt: number,
+  ): Promise<AttemptDetails | undefined> {
+    try {
+      const rest = executor.logs(handle, given('after', gatherer.cursor));
+      for await (const chunk of rest) gatherer.add(chunk, chunk.cursor);
+      const end = await executor.attach(handle);
+      return await detailsOf(executor, handle, end ?? { state: 'lost' }, gatherer, state, attempt);
+    } catch (error) {
+      warn(state, 'The log of its task could not be kept.', error);
+      return undefined;
     }
   }
 
@@ -443,6 +473,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
         if (goesOn || handles.has(`${state?.id}:${attempt}`)) continue;
         if (only !== undefined && isSupervised(state)) continue;
         await executor.cancel(task, { graceMs });
+        if (state?.attempt === attempt) await keepLeftLog(executor, task, state);
         await executor.release(task);
         const where = state ?? { executionId, step, mapKey };
         const root = executor.workRoot ?? workRoot;
@@ -452,6 +483,24 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       }
     }
     return collected;
+  }
+
+  /** What a task has written whose supervisor died before it was ended; nothing where that is kept already. */
+  async function keepLeftLog(
+    executor: Executor,
+    task: TaskHandle,
+    state: StepState,
+  ): Promise<void> {
+    const gatherer = new LogGatherer();
+    const { attempt } = state;
+    const details = await stoppedDetails(executor, task, gatherer, state, attempt);
+    const changes = recordLog(state, details);
+    if (changes.length === 0) return;
+    try {
+      await commitChanges(scope, changes);
+    } catch (error) {
+      if (!isKeelsonError(error, 'CONFLICT')) warn(state, 'Its log could not be kept.', error);
+    }
   }
 
   function warn(state: StepState, message: string, error?: unknown): void {

@@ -20,8 +20,15 @@ export class LogGatherer {
   #bytes = 0;
   #cut = 0;
   #tail = '';
+  #cursor: string | undefined;
 
-  add({ stream, at, text }: StepLogChunk): void {
+  /** Where to read on. */
+  get cursor(): string | undefined {
+    return this.#cursor;
+  }
+
+  add({ stream, at, text }: StepLogChunk, cursor?: string): void {
+    this.#cursor = cursor;
     const clean = redactText(text);
     this.#tail = `${this.#tail}${stream === 'stderr' ? clean : ''}`.slice(-8192);
     const line = JSON.stringify({ stream, at, text: clean });

@@ -6,7 +6,7 @@ import type { KeptCheckpoint, NewCheckpoint } from '../checkpoints/step-checkpoi
 import { given } from '../execution.ts';
 import { AttemptFailed } from '../executors/external-steps.ts';
 import { keepLog } from '../executors/log-store.ts';
-import { stepLabel } from '../step-execution.ts';
+import { type AttemptDetails, stepLabel } from '../step-execution.ts';
 import type { StepContext, StepFunction } from '../step-types.ts';
 import type { AttemptParts, AttemptRun, Outcome, Siblings } from './attempt-parts.ts';
 import { attemptKey, FunctionLog } from './function-logs.ts';
@@ -63,6 +63,7 @@ export function createAttemptWork(scope: Scope, parts: AttemptParts): AttemptWor
       throw new KeelsonError('UNSUPPORTED', 'This process has no executors.');
     }
     const { devices } = begun.allocated;
+    let stopped: AttemptDetails | undefined;
     const bounded = invokeStep(
       (signal) =>
         external.run({
@@ -73,6 +74,9 @@ export function createAttemptWork(scope: Scope, parts: AttemptParts): AttemptWor
           adopted: begun.adopted,
           ...given('handle', begun.adopted ? state.task : undefined),
           saveCheckpoint: (made) => save(leased, begun, made),
+          stopped: (details) => {
+            stopped = details;
+          },
           submitted: (handle) =>
             leases.held(leased, () => commits.submitted(() => leased.claim, begun.attempt, handle)),
         }),
@@ -83,7 +87,9 @@ export function createAttemptWork(scope: Scope, parts: AttemptParts): AttemptWor
         ...given('timeoutMs', timeLeft(begun)),
       },
     );
-    const { stopSiblings, ...outcome } = await bounded;
+    const { stopSiblings, ...outcome } = await bounded.catch((error: unknown) => {
+      throw stopped === undefined ? error : new AttemptFailed(error, stopped);
+    });
     if (stopSiblings !== undefined) siblings.stop(stopSiblings);
     return outcome;
   }

@@ -192,3 +192,37 @@ test('what a function has logged is kept when it is cancelled, timed out or left
   expect(await saidBy(next.pipelines, given.id)).toEqual(all);
   expect(await saidBy(next.pipelines, id)).toEqual(all);
 });
+
+test('what a command wrote until it was cancelled or its time was over is kept, its last words too', async () => {
+  const { platform } = await openTestPlatform();
+  const { pipelines } = platform;
+  const run = [
+    '/bin/sh',
+    '-c',
+    'trap "echo bye; exit 0" TERM; echo said; echo more >&2; sleep 60 & wait',
+  ];
+  const pipeline = definePipeline('ended', { version: '1.0.0' }, (p) => {
+    p.command('timed', {}, run, { timeoutMs: 3000, onFailure: 'continue' });
+    p.command('cut', {}, run);
+  });
+  const { id } = await pipelines.start(pipeline);
+  const waiting = pipelines.wait(id);
+  for await (const { text } of pipelines.logs(id, 'cut', { follow: true })) {
+    if (text.includes('said')) break;
+  }
+  await expect
+    .poll(async () => (await pipelines.steps(id))[0]?.status, { timeout: 30_000 })
+    .toBe('FAILED');
+  await pipelines.cancel(id);
+  expect((await waiting).status).toBe('CANCELLED');
+  const kept = async (step: string) => {
+    const chunks = await Array.fromAsync(pipelines.logs(id, step));
+    const of = (which: string) => chunks.filter(({ stream }) => stream === which);
+    return [of('stdout'), of('stderr')].map((all) => all.map(({ text }) => text).join(''));
+  };
+  for (const step of ['timed', 'cut']) {
+    await expect.poll(() => kept(step), { timeout: 15_000 }).toEqual(['said\nbye\n', 'more\n']);
+  }
+  const [timed] = await pipelines.steps(id);
+  expect(timed).toMatchObject({ log: { name: 'logs/a1.jsonl' }, failure: { code: 'TIMEOUT' } });
+});
