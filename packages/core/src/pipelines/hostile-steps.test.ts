@@ -280,6 +280,43 @@ test('a cancel ends what a command has started in sessions of its own, however d
   }
 });
 
+test('what a command leaves running in sessions of its own is ended when it has ended, and its log says so', async () => {
+  const { platform } = await openTestPlatform();
+  const { pipelines } = platform;
+  const at = await temporaryDirectory();
+  const leave = (file: string, end: string) => [
+    ...['/bin/sh', '-c'],
+    `setsid -f sh -c 'echo $$ > ${at}/${file}.new; mv ${at}/${file}.new ${at}/${file}; trap "" TERM; exec sleep 300'; while [ ! -e ${at}/${file} ]; do sleep 0.02; done; ${end}`,
+  ];
+  const pipeline = definePipeline('leaves', v, (p) => {
+    p.command('well', {}, leave('well', 'echo done'));
+    p.command('badly', {}, leave('badly', 'exit 3'), { onFailure: 'continue' });
+    // Whoever means it takes the mark off.
+    p.command('meant', {}, [
+      ...['/bin/sh', '-c'],
+      `env -u KEELSON_TASK_DIR setsid -f sh -c 'echo $$ > ${at}/meant.new; mv ${at}/meant.new ${at}/meant; exec sleep 300'; while [ ! -e ${at}/meant ]; do sleep 0.02; done`,
+    ]);
+  });
+  const { id } = await pipelines.start(pipeline);
+  expect((await pipelines.wait(id)).status).toBe('COMPLETED');
+  const pidOf = async (file: string) => Number(await readFile(join(at, file), 'utf8'));
+  const isLiving = async (file: string): Promise<boolean> => {
+    const stat = await statOf(await pidOf(file));
+    return stat !== undefined && !isZombie(stat);
+  };
+  for (const step of ['well', 'badly'] as const) {
+    expect(await isLiving(step)).toBe(false);
+    const chunks = await Array.fromAsync(pipelines.logs(id, step));
+    const told = chunks.filter(({ stream }) => stream === 'stderr').map(({ text }) => text);
+    expect(told.join('')).toBe(
+      `[keelson] The command has ended and left processes in sessions of their own, which were ended too: sleep (pid ${await pidOf(step)})\n`,
+    );
+  }
+  expect(await isLiving('meant')).toBe(true);
+  process.kill(await pidOf('meant'), 'SIGKILL');
+  expect(await Array.fromAsync(pipelines.logs(id, 'meant'))).toEqual([]);
+});
+
 test('a command that names a file of this directory is told that it runs in another one', async () => {
   const { platform } = await openTestPlatform();
   const { pipelines } = platform;

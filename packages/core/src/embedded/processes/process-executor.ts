@@ -76,8 +76,8 @@ interface TaskFile {
  * Runs commands and modules as processes of this machine, each the leader of a process group. They live on
  * when the process that submitted them dies; any other process of the machine with the same state directory
  * finds, watches and ends them. Memory is looked at four times a second: a group that uses more than it was
- * given is killed. Deadlines are kept while somebody watches. Processes that leave their group (setsid) are
- * not followed. Linux.
+ * given is killed. Deadlines are kept while somebody watches. What leaves its group (setsid) is found by the
+ * variable KEELSON_TASK_DIR that all of a task's processes have, and is ended with the task. Linux.
  */
 export class ProcessExecutor implements Executor {
   readonly name: string;
@@ -246,7 +246,10 @@ export class ProcessExecutor implements Executor {
     for (;;) {
       const observed = await this.attach(handle);
       if (observed === undefined) throw this.#unknown(handle);
-      if (isFinal(observed)) return observed;
+      if (isFinal(observed)) {
+        await this.#endLeftovers(handle.id);
+        return observed;
+      }
       if (this.#closed.signal.aborted) throw new KeelsonError('CLOSED', this.#closedText());
       if (signal.aborted) {
         throw new KeelsonError('ABORTED', 'The waiting was aborted; the task goes on.', {
@@ -273,7 +276,12 @@ export class ProcessExecutor implements Executor {
       {
         ...(after === undefined ? {} : { after }),
         // Read once more after it has ended: nothing is missed.
-        ended: async () => !follow || isFinal(await this.#observe(handle.id, file)),
+        ended: async () => {
+          if (!follow) return true;
+          if (!isFinal(await this.#observe(handle.id, file))) return false;
+          await this.#endLeftovers(handle.id);
+          return true;
+        },
         rest: () => this.#turn(handle.id, signal ?? this.#closed.signal, 100),
         signal: signal ?? this.#closed.signal,
       },
@@ -367,6 +375,12 @@ export class ProcessExecutor implements Executor {
       clearTimeout(timer);
       timers.abort();
     }
+  }
+
+  async #endLeftovers(id: string): Promise<void> {
+    const file = await this.#read(id);
+    if (file === undefined) return;
+    await Promise.all(this.#unitsOf(id, file).map((unit) => unit.endLeftovers()));
   }
 
   async #end(

@@ -53,17 +53,21 @@ export async function groupLives(group: number): Promise<boolean> {
   }
   const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const stats = await Promise.all(names.map((name) => readProc(Number(name), 'stat')));
-  return stats.some(
-    (stat) => stat !== undefined && Number(fieldsOf(stat)[2]) === group && !isZombie(stat),
-  );
+  return stats.some((stat) => stat !== undefined && groupIn(stat) === group && !isZombie(stat));
 }
 
 /**
  * The processes that have this variable of their first environment, as all have that come from one that had it,
- * whatever session or group they have moved to. Of others than this user nothing is known.
+ * whatever session or group they have moved to. Of others than this user nothing is known. `among` bounds whose
+ * environments are read.
  */
-export async function processesWith(variable: string, value: string): Promise<readonly number[]> {
-  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+export async function processesWith(
+  variable: string,
+  value: string,
+  among: (pid: number) => boolean = () => true,
+): Promise<readonly number[]> {
+  const all = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const names = all.filter((name) => among(Number(name)));
   const entry = Buffer.from(`\0${variable}=${value}\0`).toString('latin1');
   const found = await Promise.all(
     names.map(async (name) => {
@@ -72,6 +76,22 @@ export async function processesWith(variable: string, value: string): Promise<re
     }),
   );
   return names.filter((_, i) => found[i] === true).map(Number);
+}
+
+/** Whether a process may have begun after the one with this pid, by their numbers: good until these come round. */
+export async function beganAfter(pid: number): Promise<(other: number) => boolean> {
+  const last = Number((await readFile('/proc/loadavg', 'latin1')).trim().split(' ').at(-1));
+  return (other) => (last >= pid ? other > pid && other <= last : other > pid || other <= last);
+}
+
+/** The name of its program, as the system has it. */
+export function programIn(stat: string): string {
+  return stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+}
+
+/** The process group of a line. */
+export function groupIn(stat: string): number {
+  return Number(fieldsOf(stat)[2]);
 }
 
 /** Whether the process of a line is one that has ended and was not waited for. */

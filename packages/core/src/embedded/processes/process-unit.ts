@@ -1,15 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { watch } from 'node:fs';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { TaskObservation, TaskUsage } from '../../contracts/executor.ts';
 import { KeelsonError } from '../../errors.ts';
 import { processShim } from './process-shim.ts';
 import {
+  beganAfter,
+  groupIn,
   groupLives,
   isZombie,
   processesWith,
+  programIn,
   sampleTree,
   startTimeIn,
   statOf,
@@ -28,6 +31,8 @@ export interface UnitSpec {
 }
 
 const sampleMs = 250;
+/** No system gives out all of its process numbers in so short a time. */
+const shortMs = 5000;
 const pollMs = 250;
 
 /**
@@ -39,6 +44,7 @@ export class ProcessUnit {
   readonly #memoryBytes: number | undefined;
   #exited: Promise<void> | undefined;
   #sampling: Promise<void> | undefined;
+  #sweeping: Promise<void> | undefined;
   #peak = { memoryBytes: 0, memorySum: 0, samples: 0, cpuCores: 0, readBytes: 0, writtenBytes: 0 };
 
   constructor(dir: string, memoryBytes: number | undefined) {
@@ -177,6 +183,51 @@ export class ProcessUnit {
       if (strays.length === 0) return;
       for (const pid of strays) killOne(pid);
     }
+  }
+
+  /**
+   * Ends what the command has left behind outside of its group, once it has ended by itself, and says so at the end of
+   * its stderr.
+   */
+  endLeftovers(): Promise<void> {
+    this.#sweeping ??= this.#endLeftovers().catch((error: unknown) => {
+      this.#sweeping = undefined;
+      throw error;
+    });
+    return this.#sweeping;
+  }
+
+  async #endLeftovers(): Promise<void> {
+    const [begun, exit] = await Promise.all([this.#begun(), this.#exit()]);
+    if (begun === undefined) return;
+    // Most commands are short, and so is the list of what has begun since.
+    const isShort = (exit?.at ?? Date.now()) - begun.at < shortMs;
+    const among = isShort ? await beganAfter(begun.pid) : undefined;
+    const ended: string[] = [];
+    // One that is being killed may start another one.
+    for (let round = 0; round < 5; round += 1) {
+      const found = await processesWith(dirVariable, this.dir, among);
+      let left = 0;
+      for (const pid of found) {
+        const line = await statOf(pid);
+        // The group is killed by the shell that leads it, which may be about to.
+        if (line === undefined || isZombie(line) || groupIn(line) === begun.pid) continue;
+        left += 1;
+        ended.push(`${programIn(line)} (pid ${pid})`);
+        killOne(pid);
+      }
+      if (left === 0) break;
+    }
+    if (ended.length > 0) await this.#tellOfLeftovers([...new Set(ended)]);
+  }
+
+  async #tellOfLeftovers(ended: readonly string[]): Promise<void> {
+    const more = ended.length > 10 ? ` and ${ended.length - 10} more` : '';
+    const shown = `${ended.slice(0, 10).join(', ')}${more}`;
+    await appendFile(
+      join(this.dir, 'stderr'),
+      `[keelson] The command has ended and left processes in sessions of their own, which were ended too: ${shown}\n`,
+    );
   }
 
   async usage(): Promise<TaskUsage | undefined> {
