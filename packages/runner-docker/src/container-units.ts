@@ -69,6 +69,8 @@ export class ContainerUnits implements TaskUnits {
   readonly #options: RunnerOptions;
   /** The containers that were made here and have not begun yet, by name. */
   readonly #made = new Map<string, string>();
+  /** The digests of the images that tasks are made of, by the task's id, where these are not their names'. */
+  readonly #chosen = new Map<string, string>();
   readonly #samplers = new Map<string, UsageSampler>();
   #info: EngineInfo | undefined;
 
@@ -95,12 +97,21 @@ export class ContainerUnits implements TaskUnits {
     return { pool: `host:${info.Name}`, machines: [machine] };
   }
 
-  async prepare({ id, facts, spec }: UnitSpec): Promise<void> {
+  async prepare(unit: UnitSpec): Promise<void> {
+    await this.#chooseImage(unit);
+    const { id, facts, spec } = unit;
     if (facts.units === 1 || (await this.#networks(id)).length > 0) return;
     const open = spec.entry.type === 'image' && spec.entry.network === 'bridge';
     await this.#api.json('POST', '/networks/create', {
       body: { Name: unitName(id, 0), Internal: !open, Labels: labelsOf(id, 0, facts) },
     });
+  }
+
+  /** Of a task that is there, the image is what its containers have. */
+  async #chooseImage({ id, spec: { entry }, options = {} }: UnitSpec): Promise<void> {
+    if (entry.type !== 'image' || this.#options.pull !== 'always') return;
+    if ((await this.#inspect(id, 0)) !== undefined) return;
+    this.#chosen.set(id, await this.#images.toRun(entry.image, options));
   }
 
   async make(unit: UnitSpec): Promise<void> {
@@ -110,19 +121,19 @@ export class ContainerUnits implements TaskUnits {
       ...(networks[0] === undefined ? {} : { networkId: networks[0] }),
       master: { address: unitName(id, 0), port: spec.gang?.masterPort ?? masterPort },
     });
-    const create = async (): Promise<void> => {
-      const query = { name: unitName(id, rank) };
+    const create = async (image = this.#chosen.get(id)): Promise<void> => {
       const made = await this.#api.json<{ Id: string }>('POST', '/containers/create', {
-        query,
-        body,
+        query: { name: unitName(id, rank) },
+        body: image === undefined ? body : { ...body, Image: image },
       });
       this.#made.set(unitName(id, rank), made.Id);
     };
     try {
       await create().catch(async (error: unknown) => {
         if (!isFault(error, 404) || spec.entry.type !== 'image') throw error;
-        await this.#images.pull(spec.entry.image, unit.options);
-        await create();
+        const { image } = spec.entry;
+        await this.#images.pull(image, unit.options);
+        await create(image);
       });
     } catch (error) {
       // Somebody else has made it.
@@ -295,6 +306,7 @@ export class ContainerUnits implements TaskUnits {
   }
 
   async forget(id: string, units: number): Promise<void> {
+    this.#chosen.delete(id);
     for (let rank = 0; rank < units; rank += 1) {
       await this.#remove(unitName(id, rank));
       this.#samplers.delete(`${id}-${rank}`);

@@ -2,7 +2,7 @@ import { type ErrorCode, isKeelsonError, KeelsonError, type SubmitOptions } from
 import { type EngineApi, isFault } from './engine-api.ts';
 import { PullProgress, pullLines } from './pull-progress.ts';
 import { registryHeader, registryOf } from './registry-auth.ts';
-import type { RunnerOptions } from './runner-options.ts';
+import type { PullPolicy, RunnerOptions } from './runner-options.ts';
 
 /** A pull that goes on as long as somebody waits for it. */
 interface Pulling {
@@ -11,26 +11,58 @@ interface Pulling {
   readonly stop: AbortController;
 }
 
-/** The images of an engine, pulled where they are missing and may be. */
+const policies: readonly PullPolicy[] = ['missing', 'always', 'never'];
+/** So long what was pulled to know its digest is what a task runs that is made of it. */
+const freshMs = 2000;
+
+/** The images of an engine, pulled as the options say. */
 export class EngineImages {
   readonly #api: EngineApi;
   readonly #options: RunnerOptions;
   readonly #pulling = new Map<string, Pulling>();
+  /** Digests of what was pulled a moment ago, by the image's name; each good for one task. */
+  readonly #fresh = new Map<string, { readonly digest: string; readonly at: number }>();
 
+  /** INVALID for a policy that is none. */
   constructor(api: EngineApi, options: RunnerOptions) {
+    const { pull = 'missing' } = options;
+    if (!policies.includes(pull)) {
+      throw new KeelsonError(
+        'INVALID',
+        `pull must be one of ${policies.join(', ')}, not ${String(pull)}.`,
+      );
+    }
     this.#api = api;
     this.#options = options;
   }
 
   /** The digest of what the image is now; rejects as {@link pull}, and UNAVAILABLE at once where no engine answers. */
   async digest(image: string, options: SubmitOptions = {}): Promise<string> {
-    let found = await this.#find(image);
+    const always = this.#options.pull === 'always';
+    let found = always ? undefined : await this.#find(image);
     if (found === undefined) {
       await this.pull(image, options);
       found = await this.#find(image);
     }
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      if (always) this.#fresh.set(image, { digest: found, at: performance.now() });
+      return found;
+    }
     throw new KeelsonError('NOT_FOUND', `There is no image ${image} at ${this.#api.name}.`);
+  }
+
+  /**
+   * What a task is made of: the name, of which a missing image is pulled then; with `always` the digest of what the
+   * registry has now, so that all processes of a gang run the same. Rejects as {@link pull}.
+   */
+  async toRun(image: string, options: SubmitOptions): Promise<string> {
+    if (this.#options.pull !== 'always') return image;
+    const known = this.#fresh.get(image);
+    this.#fresh.delete(image);
+    if (known !== undefined && performance.now() - known.at < freshMs) return known.digest;
+    const digest = await this.digest(image, options);
+    this.#fresh.delete(image);
+    return digest;
   }
 
   async #find(image: string): Promise<string | undefined> {
@@ -133,10 +165,11 @@ export class EngineImages {
       : auth === undefined
         ? ` \`registryAuth\` says who one is at ${registry}.`
         : ` ${registry} does not take the name and password of \`registryAuth\`, or does not let them have it.`;
-    return new KeelsonError(
-      code,
-      `The image ${image} is not at ${this.#api.name} and could not be pulled: ${why}.${remedy}`,
-    );
+    const what =
+      this.#options.pull === 'always'
+        ? `could not be pulled to ${this.#api.name} for this task (\`pull: 'always'\`)`
+        : `is not at ${this.#api.name} and could not be pulled`;
+    return new KeelsonError(code, `The image ${image} ${what}: ${why}.${remedy}`);
   }
 }
 

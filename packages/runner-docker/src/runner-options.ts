@@ -1,6 +1,9 @@
 import type { EngineTls } from './engine-place.ts';
 import type { RegistryAuth } from './registry-auth.ts';
 
+/** When images are pulled, in the words of `docker run --pull`. */
+export type PullPolicy = 'missing' | 'always' | 'never';
+
 /** How an executor finds its engine, and how it treats containers there. */
 export interface RunnerOptions {
   /** What steps call it; `docker` and `swarm` when left out. */
@@ -13,8 +16,8 @@ export interface RunnerOptions {
    * engine is on another machine; this platform's own when left out.
    */
   readonly workRoot?: string;
-  /** Whether images are pulled that the engine does not have; `missing` when left out. */
-  readonly pull?: 'missing' | 'never';
+  /** When images are pulled: where the engine has none (`missing`, when left out), for each task, or never. */
+  readonly pull?: PullPolicy;
   /** For registries that ask who one is; one for each registry, where there are several. */
   readonly registryAuth?: RegistryAuth | readonly RegistryAuth[];
   /**

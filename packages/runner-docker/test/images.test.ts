@@ -31,8 +31,10 @@ afterAll(async () => {
 }, 60_000);
 afterEach(async () => {
   for (const each of [registry, other]) each.reset();
-  const left = await engine.docker('images', '-q', `${registry.address}/*/*`);
-  if (left !== '') await engine.docker('rmi', '-f', ...left.split('\n'));
+  for (const { address } of [registry, other]) {
+    const left = await engine.docker('images', '-q', `${address}/*/*`);
+    if (left !== '') await engine.docker('rmi', '-f', ...new Set(left.split('\n')));
+  }
 });
 
 async function openWith(options: RunnerOptions = {}): Promise<Platform> {
@@ -183,6 +185,45 @@ test('`never` asks no registry, whatever it has', async () => {
   });
   expect(registry.asked).toEqual([]);
 });
+
+test('`always` runs what the registry has for each task, and records its digest', async () => {
+  await bigImage(engine, 'moved:1', randomBytes(mebibyte));
+  const moving = await other.add(engine, 'moved:1', 'team/moving', '1');
+  const first = await engine.docker('inspect', '--format', '{{.Id}}', 'moved:1');
+  await bigImage(engine, 'moved:2', randomBytes(2 * mebibyte));
+  const second = await engine.docker('inspect', '--format', '{{.Id}}', 'moved:2');
+  const always = await openWith({ pull: 'always' });
+  const missing = await openWith();
+  const run = async (platform: Platform, more: object, names = ['work']) => {
+    const { id } = await platform.pipelines.start(steps(names, moving, more));
+    expect((await platform.pipelines.wait(id)).failure).toBeUndefined();
+    const all = await platform.pipelines.steps(id);
+    const { value } = await platform.pipelines.outputs(id, 'work');
+    return { images: [...new Set(all.map(({ image }) => image))], value };
+  };
+  for (const more of [{}, { cache: false }]) {
+    await other.add(engine, first, 'team/moving', '1');
+    expect(await run(always, more)).toEqual({ images: [first], value: { bytes: mebibyte } });
+    // Under the same name.
+    await other.add(engine, 'moved:2', 'team/moving', '1');
+    expect((await run(missing, more)).images).toEqual([first]);
+    const gang = { ...more, distributed: { nodes: 1, processesPerNode: 2, strategy: 'data' } };
+    expect((await run(always, 'cache' in more ? gang : more)).images).toEqual([second]);
+    expect((await run(always, more, ['a', 'work'])).images).toEqual([second]);
+  }
+  // The registry has the last word, also where the engine has the image.
+  other.faults = { status: 503 };
+  expect(await failureOf(always, moving)).toMatchObject({
+    ...{ class: 'transient', code: 'UNAVAILABLE' },
+    message: expect.stringMatching(
+      /could not be pulled to unix:.* for this task \(`pull: 'always'`\)/,
+    ),
+  });
+  other.faults = {};
+  expect(() => dockerExecutor({ host: engine.host, pull: 'allways' as 'always' })).toThrow(
+    'pull must be one of missing, always, never, not allways.',
+  );
+}, 120_000);
 
 test('a private registry is told the name and password for it, and nobody else is', async () => {
   registry.credentials = { username: 'anna', password: 'pässword~?' };
