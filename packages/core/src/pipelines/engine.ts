@@ -106,6 +106,7 @@ export class StepEngine {
   /** Stops running steps here and gives them back; another process may go on at once. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#leases.close();
     for (const each of this.#leases) each.controller.abort(this.#parts.attempts.closing());
     await this.#queue.onIdle();
     this.#leases.stop();

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { openTestScope } from '../../../test/open-test-scope.ts';
 import { pipelinesKinds } from '../../contracts/kinds/pipelines-kinds.ts';
 import type { MetadataStore } from '../../contracts/metadata-store.ts';
-import { isKeelsonError } from '../../errors.ts';
+import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { definePipeline } from '../define-pipeline.ts';
 import { equals } from '../execution-records.ts';
 import { createPipelines } from '../pipelines.ts';
@@ -86,8 +86,52 @@ test('what a look at the records saw before the start is nothing against the att
   expect((await pipelines.steps(id))[0]?.attempt).toBe(1);
 });
 
-/** The store, telling when a commit is refused because a claim is not held. */
-function told(store: MetadataStore, tell: (what: 'refused') => void): MetadataStore {
+test('a close waits neither for a lease that others keep nor for a store that does not answer', async () => {
+  for (const trouble of ['taken', 'unavailable'] as const) {
+    await using t = await openTestScope({ kinds: pipelinesKinds });
+    const { metadata } = t.scope;
+    const refused = Promise.withResolvers<'refused'>();
+    let answers = true;
+    const store = told(metadata, refused.resolve, () => answers);
+    const pipelines = createPipelines({ ...t.scope, metadata: store });
+    const pipeline = definePipeline('p', { version: '1.0.0' }, (p) =>
+      p.step('work', {}, async ({ executionId }) => {
+        const [step] = await pipelines.steps(executionId);
+        if (trouble === 'unavailable') answers = false;
+        else {
+          await metadata.claim(kind, {
+            workspace: 'default',
+            where: equals('id', step?.id ?? ''),
+            limit: 1,
+            owner: 'somebody else',
+            leaseMs: 600_000,
+            takeFrom: await metadata.claimOwners(kind, 'default'),
+          });
+        }
+        return 'a result';
+      }),
+    );
+    const execution = await pipelines.start(pipeline);
+    const stop = new AbortController();
+    const waiting = pipelines.wait(execution, { signal: stop.signal }).catch(() => 'stopped');
+    expect(await refused.promise).toBe('refused');
+    const startedAt = performance.now();
+    await pipelines.close();
+    expect(performance.now() - startedAt).toBeLessThan(2500);
+    stop.abort();
+    expect(await waiting).toBe('stopped');
+    // Whoever takes it over begins it again.
+    const [state] = (await metadata.query('default', kind, { limit: 1 })).records;
+    expect(state?.columns).toMatchObject({ status: 'RUNNING', attempt: 1 });
+  }
+});
+
+/** The store, telling when a commit is refused because a claim is not held, or because it does not answer. */
+function told(
+  store: MetadataStore,
+  tell: (what: 'refused') => void,
+  answers = (): boolean => true,
+): MetadataStore {
   return new Proxy(store, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name);
@@ -95,9 +139,10 @@ function told(store: MetadataStore, tell: (what: 'refused') => void): MetadataSt
       if (name !== 'commit') return value.bind(target);
       return async (...args: Parameters<MetadataStore['commit']>) => {
         try {
+          if (!answers()) throw new KeelsonError('UNAVAILABLE', 'It does not answer.');
           return await target.commit(...args);
         } catch (error) {
-          if (isKeelsonError(error, 'LOST')) tell('refused');
+          if (isKeelsonError(error, 'LOST', 'UNAVAILABLE')) tell('refused');
           throw error;
         }
       };

@@ -55,6 +55,7 @@ export class StepLeases {
   #timer: NodeJS.Timeout | undefined;
   #renewedAt = 0;
   #ticking = false;
+  readonly #closing = new AbortController();
 
   constructor(scope: Scope, options: LeaseOptions) {
     this.#scope = scope;
@@ -93,18 +94,22 @@ export class StepLeases {
     return found;
   }
 
-  /** Commits under the claim; LOST when another process has it or has moved the step on. */
+  /**
+   * Commits under the claim; LOST when another process has it or has moved the step on. What has to be waited for is
+   * not, once this closes: it is tried once more, and rejects as it does.
+   */
   async held<T>(leased: LeasedStep, work: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries += 1) {
+      const isLast = this.#closing.signal.aborted;
       try {
         return await work();
       } catch (error) {
-        if (tries >= 8) throw error;
+        if (isLast || tries >= 8) throw error;
         if (isKeelsonError(error, 'LOST')) {
           if (!(await this.#retake(leased))) throw error;
         } else if (isKeelsonError(error, 'UNAVAILABLE', 'TIMEOUT')) {
           // The work reads before it writes, so that one whose outcome is unknown is not done twice.
-          await rest(50 * 2 ** tries);
+          await this.#rest(50 * 2 ** tries);
         } else throw error;
       }
     }
@@ -115,6 +120,11 @@ export class StepLeases {
     this.#leased.delete(leased.state.id);
     if (this.#leased.size === 0) this.stop();
     if (!leased.completed) await this.#scope.metadata.release([leased.claim]);
+  }
+
+  /** From now on nothing is waited for: neither a store that does not answer nor a lease that others have. */
+  close(): void {
+    this.#closing.abort();
   }
 
   /** Ends the timer. */
@@ -198,8 +208,17 @@ export class StepLeases {
       const record = await metadata.find(workspace, kind, leased.state.id);
       const state = record && stepFromRecord(record);
       const ours = state?.status === 'RUNNING' && state.attempt === leased.attempt;
-      if (!ours || Date.now() > until) return false;
-      await rest(20 + 60 * Math.random());
+      if (!ours || Date.now() > until || this.#closing.signal.aborted) return false;
+      await this.#rest(20 + 60 * Math.random());
+    }
+  }
+
+  /** Until the time is up or this closes. */
+  async #rest(ms: number): Promise<void> {
+    try {
+      await rest(ms, undefined, { signal: this.#closing.signal });
+    } catch (error) {
+      if (!this.#closing.signal.aborted) throw error;
     }
   }
 
