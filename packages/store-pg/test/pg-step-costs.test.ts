@@ -6,7 +6,7 @@ import { pgBackend } from '../src/index.ts';
 import { describeOnPg } from './server/test-database.ts';
 
 await describeOnPg('what a step of a pipeline asks of PostgreSQL', ({ url, freshSchema }) => {
-  test('is at most 18 statements, two of which commit its changes', async () => {
+  test('is fewer than 16 statements, two of which commit its changes', async () => {
     const backend = pgBackend({ url, schema: freshSchema(), listen: false });
     const dir = await temporaryDirectory();
     await using platform = await openPlatform({ dir, metadata: backend, series: backend });
@@ -34,7 +34,7 @@ await describeOnPg('what a step of a pipeline asks of PostgreSQL', ({ url, fresh
     for (const pipeline of [few, many]) await count(pipeline);
     const [before, after] = [await count(few), await count(many)];
     expect((after.commits - before.commits) / 50).toBeCloseTo(2, 1);
-    expect((after.all - before.all) / 50).toBeLessThan(18);
+    expect((after.all - before.all) / 50).toBeLessThan(16);
   });
 });
 

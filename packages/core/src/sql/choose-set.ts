@@ -15,7 +15,7 @@ export function split(context: SearchContext, where: Predicate | undefined): rea
 /** Sets up to this many take part in the counting. */
 const maxCounted = 20;
 
-/** A set that is known to be so small is read without counting it or others. */
+/** A set that is as small as this is read without counting the others any further. */
 const fewRecords = 100;
 
 /** The smallest set of at most `bound` records, or one that is small enough; 'empty' when one of them has none. */
@@ -27,10 +27,14 @@ export function* smallestSet(
   const sets = conjuncts.flatMap(({ set }) => (set?.ranged ? [set] : [])).slice(0, maxCounted);
   const few = sets.find(({ atMost = Infinity }) => atMost <= Math.min(fewRecords, bound));
   if (few !== undefined) return few;
-  const counted = yield* countSets(context, sets, bound + 1);
-  const [least] = counted.toSorted((a, b) => a.size - b.size);
-  if (least === undefined || least.size > bound) return undefined;
-  return least.size === 0 ? 'empty' : least.set;
+  // To know that a set is large takes as long as reading so much of it: whether one is small is asked first.
+  for (const most of bound > fewRecords ? [fewRecords, bound] : [bound]) {
+    const counted = yield* countSets(context, sets, most + 1);
+    const [least] = counted.toSorted((a, b) => a.size - b.size);
+    if (least === undefined) return undefined;
+    if (least.size <= most) return least.size === 0 ? 'empty' : least.set;
+  }
+  return undefined;
 }
 
 /** The set to read when all are large, and how: the smallest as far as counting is cheap. */
