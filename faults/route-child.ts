@@ -26,7 +26,10 @@ export type RouteWord =
     };
 
 const { url, schema, dir } = JSON.parse(process.argv[2] ?? '') as ServeRouteArgument;
-const say = (word: RouteWord): void => void process.send?.(word);
+const say = (word: RouteWord): void => {
+  // Nobody listens any more to one that is closing.
+  if (process.connected) process.send?.(word);
+};
 const silent = (): void => undefined;
 const warn: Logger['warn'] = (facts) => say({ refused: JSON.stringify(facts) });
 const logger: Logger = { debug: silent, info: silent, warn, error: warn };

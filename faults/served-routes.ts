@@ -31,8 +31,15 @@ async function deploy({ registry, deployments }: Platform): Promise<ReadonlyMap<
     ...{ name: 'weather', versionId, environment: 'DEVELOPMENT' },
     sticky: { header: 'x-user', salt: 's' },
   });
+  // Each has answered, and stays warm: what takes time from here on is hearing of a route, not loading a version.
+  for (const id of [...versions.keys()].slice(1))
+    await deployments.setVersion('weather', id, 'a test');
+  await deployments.setVersion('weather', versionId, 'a test');
   return versions;
 }
+
+/** Routes that there were before the weights are changed: that of the deployment, and one for each version. */
+const before = 4;
 
 /** Changes the weights from both processes in turns: 20 %, 60 %, all of the traffic, and the end of each rollout. */
 async function changeWeights(
@@ -44,7 +51,7 @@ async function changeWeights(
   const order = async (what: RouteOrder): Promise<{ rollout: string; ended: boolean }> => {
     const server = servers[decided.length % servers.length] as RouteServer;
     const { ordered, at } = await server.order(what);
-    decided.push({ generation: decided.length + 2, at });
+    decided.push({ generation: before + decided.length + 1, at });
     return ordered;
   };
   for (let rollout = 1; decided.length < changes; rollout += 1) {
@@ -96,6 +103,8 @@ export interface ServedRoutesPlan {
   readonly schema: string;
   /** Four for each rollout. */
   readonly changes: number;
+  /** How many may take longer than a second, on a machine that has other things to do; none when left out. */
+  readonly mayBeLate?: number;
   /** Done at the end, while both still serve the last route under load. */
   readonly last?: (
     servers: readonly RouteServer[],
@@ -109,7 +118,7 @@ export interface ServedRoutesPlan {
  * how many answers there were; throws where it does not hold.
  */
 export async function changeServedRoutes(plan: ServedRoutesPlan): Promise<number> {
-  const { url, schema, changes } = plan;
+  const { url, schema, changes, mayBeLate = 0 } = plan;
   const parent = mkdtempSync(join(tmpdir(), 'keelson-routes-'));
   const dir = join(parent, '.keelson');
   const backend = pgBackend({ url, schema });
@@ -125,9 +134,9 @@ export async function changeServedRoutes(plan: ServedRoutesPlan): Promise<number
     const generations = history.map(({ generation }) => generation);
     deepEqual(
       generations,
-      Array.from({ length: changes + 1 }, (_, i) => i + 1),
+      Array.from({ length: before + changes }, (_, i) => i + 1),
     );
-    for (const server of servers) await assertFollowed(server, decided, history);
+    for (const server of servers) await assertFollowed(server, decided, history, mayBeLate);
     await plan.last?.(servers, (history.at(-1) as VersionedRoute).route);
     await load.stop();
     deepEqual(strays(load.answers, history, versions), []);
@@ -141,13 +150,15 @@ async function assertFollowed(
   server: RouteServer,
   decided: readonly { readonly generation: number; readonly at: number }[],
   history: readonly VersionedRoute[],
+  mayBeLate: number,
 ): Promise<void> {
   await server.until('the last route', () => server.inForce.at(-1)?.inForce === history.length);
-  for (const { generation, at } of decided) {
+  const late = decided.flatMap(({ generation, at }) => {
     const had = server.inForce.find(({ inForce }) => inForce >= generation);
     const tookMs = (had?.at ?? Number.POSITIVE_INFINITY) - at;
-    ok(tookMs < 1_000, `Route ${generation} was in force after ${tookMs} ms.`);
-  }
+    return tookMs < 1_000 ? [] : [`route ${generation} after ${tookMs} ms`];
+  });
+  ok(late.length <= mayBeLate, `Came into force late: ${late.join(', ')}.`);
   for (const { inForce, route } of server.inForce) deepEqual(route, history[inForce - 1]?.route);
 }
 
