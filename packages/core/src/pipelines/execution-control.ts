@@ -8,7 +8,7 @@ import type { StepEngine } from './engine.ts';
 import type { Execution, ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { assertExecutionMove, hasEnded } from './execution-state.ts';
-import type { ExternalSteps } from './executors/external-steps.ts';
+import type { ExternalSteps } from './executors/external-work.ts';
 import type { Pipelines } from './pipelines-types.ts';
 import type { Settling } from './settling.ts';
 import type { RunLink } from './steps/run-link.ts';

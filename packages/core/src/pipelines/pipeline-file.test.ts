@@ -6,7 +6,8 @@ import { openTestPlatform } from '../../test/open-test-platform.ts';
 import { isKeelsonError } from '../errors.ts';
 import { checkDefinition } from './check-definition.ts';
 import { definePipeline } from './define-pipeline.ts';
-import { formatPipeline, parsePipeline, pipelineFileSchema } from './pipeline-file.ts';
+import { formatPipeline } from './format-pipeline.ts';
+import { parsePipeline, pipelineFileSchema } from './pipeline-file.ts';
 
 const train = `
 name: train

@@ -1,22 +1,12 @@
-import {
-  isScalar,
-  LineCounter,
-  type Pair,
-  parseDocument,
-  type Scalar,
-  stringify,
-  visit,
-} from 'yaml';
 import { z } from 'zod';
 import { KeelsonError } from '../errors.ts';
 import { asJson, type Json, type JsonObject } from '../json.ts';
 import { checkDefinition } from './check-definition.ts';
-import type { InputSource, PipelineDefinition, StepDefinition, StepInput } from './definition.ts';
+import type { InputSource, PipelineDefinition, StepInput } from './definition.ts';
 import { faultText } from './pipeline-file-faults.ts';
+import { readYaml } from './read-yaml.ts';
 import { retryPolicy } from './retry-options.ts';
 import { definedFields } from './step-options.ts';
-
-const maxCharacters = 8 * 2 ** 20;
 
 const text = z.string();
 const json = z.json();
@@ -201,100 +191,6 @@ export function parsePipeline(source: string): PipelineDefinition {
   return checkDefinition(storedForm(parsed.data));
 }
 
-/** A definition as YAML that {@link parsePipeline} reads back. INVALID for what is none. */
-export function formatPipeline(definition: PipelineDefinition): string {
-  const { format: _, steps, description, ...rest } = checkDefinition(definition);
-  const file = {
-    ...rest,
-    ...(description === '' ? {} : { description }),
-    steps: Object.fromEntries(steps.map((each) => [each.name, fileForm(each)])),
-  };
-  return stringify(file, { aliasDuplicateObjects: false });
-}
-
-/** What is read, and where the parts of it stand. */
-interface ReadYaml {
-  readonly value: unknown;
-  readonly lineOf: (path: readonly PropertyKey[]) => number | undefined;
-}
-
-function readYaml(source: string): ReadYaml {
-  if (typeof source !== 'string' || source.length > maxCharacters) {
-    const what = typeof source === 'string' ? `${source.length} characters` : typeof source;
-    throw new KeelsonError(
-      'INVALID',
-      `A pipeline is text of at most ${maxCharacters} characters, not ${what}.`,
-    );
-  }
-  const lines = new LineCounter();
-  try {
-    const document = parseDocument(source, {
-      lineCounter: lines,
-      // Looked for below: the parser compares each key with each other one.
-      uniqueKeys: false,
-      version: '1.2',
-    });
-    const [fault] = [...document.errors, ...document.warnings];
-    if (fault !== undefined) {
-      const { line, col } = fault.linePos?.[0] ?? { line: 1, col: 1 };
-      throw new KeelsonError(
-        'SYNTAX',
-        `Line ${line}, column ${col}: ${fault.message.split('\n')[0]}`,
-        { details: { line, column: col } },
-      );
-    }
-    visit(document, {
-      Map: (_, { items }) => assertUnique(items, lines),
-      Alias: (_, { range }) => refuseAt('an alias', range?.[0] ?? 0, lines),
-      Node: (_, node) => {
-        const { anchor, range } = node as {
-          readonly anchor?: string;
-          readonly range?: readonly number[];
-        };
-        if (anchor !== undefined) refuseAt('an anchor', range?.[0] ?? 0, lines);
-      },
-    });
-    return {
-      value: document.toJS({ maxAliasCount: 0 }),
-      lineOf: (path) => {
-        const node = document.getIn(path, true) as Partial<Scalar> | undefined;
-        const at = node?.range?.[0];
-        return at === undefined ? undefined : lines.linePos(at).line;
-      },
-    };
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new KeelsonError('INVALID', 'This text is nested too deeply to be a pipeline.', {
-      cause: error,
-    });
-  }
-}
-
-function assertUnique(pairs: readonly Pair[], lines: LineCounter): void {
-  const seen = new Set<string>();
-  for (const { key } of pairs) {
-    const name = String(isScalar(key) ? key.value : key);
-    if (seen.has(name)) {
-      const { line, col } = lines.linePos((key as Partial<Scalar>).range?.[0] ?? 0);
-      throw new KeelsonError(
-        'SYNTAX',
-        `Line ${line}, column ${col}: Map keys must be unique; ${JSON.stringify(name.slice(0, 100))} is there twice.`,
-        { details: { line, column: col } },
-      );
-    }
-    seen.add(name);
-  }
-}
-
-function refuseAt(what: string, offset: number, lines: LineCounter): never {
-  const { line, col } = lines.linePos(offset);
-  throw new KeelsonError(
-    'INVALID',
-    `Line ${line}, column ${col}: ${what} of YAML is not taken; write the value out.`,
-    { details: { line, column: col } },
-  );
-}
-
 function storedForm({ name, version, description, steps, ...rest }: PipelineFile): unknown {
   return {
     format: 1,
@@ -418,53 +314,4 @@ function sourceOf(file: SourceFile): InputSource {
   if ('parameter' in file) return { parameter: file.parameter };
   if ('value' in file) return { value: asJson(file.value) as Json };
   return { step: file.from, ...(file.output === undefined ? {} : { output: file.output }) };
-}
-
-function fileForm(step: StepDefinition): JsonObject {
-  const { name: _, run, inputs, dependsOn, retry, forEach, ...rest } = step;
-  const ports = Object.entries(inputs).map(([name, { from, ...port }]) => {
-    const sources = Array.isArray(from) ? from.map(sourceForm) : undefined;
-    const plain = Object.keys(port).length === 0;
-    if (sources !== undefined) return [name, plain ? sources : { sources, ...port }];
-    const single = sourceForm(from as InputSource);
-    if (plain) return [name, single];
-    return [
-      name,
-      { ...(typeof single === 'string' ? { from: single } : (single as object)), ...port },
-    ];
-  });
-  const all = [
-    ...Object.values(inputs).flatMap(({ from }) => from),
-    ...(forEach === undefined ? [] : [forEach.items]),
-  ];
-  const taken = new Set(all.flatMap((from) => ('step' in from ? [from.step] : [])));
-  const after = dependsOn.filter((other) => !taken.has(other));
-  return {
-    ...runForm(run),
-    ...(ports.length === 0 ? {} : { inputs: Object.fromEntries(ports) }),
-    ...(after.length === 0 ? {} : { after }),
-    retries: { ...retry },
-    ...(rest as unknown as JsonObject),
-    ...(forEach === undefined ? {} : { forEach: { ...forEach, items: sourceForm(forEach.items) } }),
-  } as JsonObject;
-}
-
-function runForm(run: StepDefinition['run']): object {
-  switch (run.type) {
-    case 'function':
-      return { function: true, ...(run.version === undefined ? {} : { version: run.version }) };
-    case 'module':
-      return { module: `${run.module}#${run.export}`, isolation: run.isolation };
-    case 'command':
-    case 'image': {
-      const { type: _, ...rest } = run;
-      return rest;
-    }
-  }
-}
-
-function sourceForm(source: InputSource): Json {
-  if ('parameter' in source) return { parameter: source.parameter };
-  if ('value' in source) return { value: source.value };
-  return source.output === undefined ? source.step : { from: source.step, output: source.output };
 }

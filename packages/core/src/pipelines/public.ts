@@ -40,9 +40,10 @@ export type { Execution, ExecutionTrigger, PartialRun } from './execution.ts';
 export type { ExecutionStatus, StepStatus } from './execution-state.ts';
 export type { StepLogChunk } from './executors/log-store.ts';
 export type { StepLogOptions } from './executors/step-logs.ts';
+export { formatPipeline } from './format-pipeline.ts';
 export { continueWith, type FurtherSteps } from './further-steps.ts';
 export type { PartOptions } from './partial-run.ts';
-export { formatPipeline, parsePipeline } from './pipeline-file.ts';
+export { parsePipeline } from './pipeline-file.ts';
 export type {
   CacheExplanation,
   EndedExecution,

@@ -1,8 +1,6 @@
 import { basename, join } from 'node:path';
-import type { DownloadCache } from '../../contracts/download-cache.ts';
 import type {
   Executor,
-  Resources,
   TaskHandle,
   TaskObservation,
   TaskProgress,
@@ -10,39 +8,33 @@ import type {
 } from '../../contracts/executor.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
-import { encodeJson, type JsonObject } from '../../json.ts';
+import type { JsonObject } from '../../json.ts';
 import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { ownerState } from '../../process-owner.ts';
-import type { ActiveRun } from '../../tracking/active-run.ts';
 import { recordLog } from '../changes/output-records.ts';
 import { packCheckpoint, unpackCheckpoint } from '../checkpoints/checkpoint-pack.ts';
 import { CheckpointUploader } from '../checkpoints/checkpoint-uploader.ts';
-import type { NewCheckpoint, StepCheckpoints } from '../checkpoints/step-checkpoints.ts';
 import type { StepDefinition } from '../definition.ts';
-import { type ExecutionState, given } from '../execution.ts';
-import type { ExecutionRecords } from '../execution-records.ts';
+import { given } from '../execution.ts';
 import type { ArtifactFacts } from '../step-artifact.ts';
-import {
-  type AttemptDetails,
-  type StepProgress,
-  type StepState,
-  stepLabel,
-} from '../step-execution.ts';
+import { type AttemptDetails, type StepState, stepLabel } from '../step-execution.ts';
 import { StepError } from '../step-policy.ts';
-import { moduleLocation } from '../steps/module-loader.ts';
-import type { OutputSink } from '../steps/output-sink.ts';
 import { progressOf } from '../steps/step-progress.ts';
-import type { InputsGiven } from '../steps/step-values.ts';
 import { lastCheckpoint } from './checkpoint-directory.ts';
 import { collectOutputs } from './collect-outputs.ts';
-import type { ExecutorsHere } from './executors-here.ts';
 import { exitFailure } from './exit-failure.ts';
-import { keepLog, LogGatherer, type StepLogChunk } from './log-store.ts';
+import {
+  AttemptFailed,
+  AttemptLost,
+  type ExternalParts,
+  type ExternalResult,
+  type ExternalSteps,
+  type ExternalWork,
+} from './external-work.ts';
+import { keepLog, LogGatherer } from './log-store.ts';
 import { MetricsFollower } from './metrics-follower.ts';
-import { moduleArtifacts, moduleTask, moduleValue } from './module-values.ts';
-import { stageInputs } from './stage-inputs.ts';
-import { StagedFiles } from './staged-files.ts';
-import { TaskVariables, variableName } from './task-names.ts';
+import { moduleArtifacts, moduleValue } from './module-values.ts';
+import { createTaskSpecs, graceMs, taskKey } from './task-spec.ts';
 import {
   makeWorkDirectory,
   removeWorkDirectory,
@@ -50,113 +42,12 @@ import {
   workDirectory,
 } from './work-directory.ts';
 
-/** An attempt whose work an executor does. */
-export interface ExternalWork {
-  readonly execution: ExecutionState;
-  readonly state: StepState;
-  readonly step: StepDefinition;
-  readonly attempt: number;
-  /** JSON values and artifacts; asked for when a task is to be made. */
-  readonly inputs: () => Promise<Pick<InputsGiven, 'values'>>;
-  readonly outputs: OutputSink;
-  /** The attempt's run of tracking. */
-  readonly run?: ActiveRun;
-  /** Aborted by a cancel, a timeout, a close (CLOSED) or when another supervisor has the step (LOST). */
-  readonly signal: AbortSignal;
-  readonly resources: Resources;
-  readonly devices?: readonly string[];
-  /** Whether its task may be there already, though no handle is known. */
-  readonly adopted: boolean;
-  /** Of an attempt that is adopted. */
-  readonly handle?: TaskHandle;
-  /** Commits the handle, so that whoever comes next finds the task. */
-  readonly submitted: (handle: TaskHandle) => Promise<void>;
-  /** Told what is known of an attempt that was ended from outside, before `run` rejects with the signal's reason. */
-  readonly stopped: (details: AttemptDetails) => void;
-  /** Commits a checkpoint, under the claim. */
-  readonly saveCheckpoint: (made: NewCheckpoint) => Promise<unknown>;
-}
-
-/** What an executor's attempt has come to. */
-export interface ExternalResult {
-  /** An object of the declared outputs, or what a module's function returned. */
-  readonly value: unknown;
-  readonly details: AttemptDetails;
-  /** Why a module's function wants the other items of its fan-out to end. */
-  readonly stopSiblings?: string;
-}
-
-/** The executor has no record of the attempt any more, or its machine is gone: another one must begin. */
-export class AttemptLost extends Error {
-  override readonly name = 'AttemptLost';
-}
-
-/** An attempt that failed, with what its executor tells of it. */
-export class AttemptFailed extends Error {
-  override readonly name = 'AttemptFailed';
-  readonly details: AttemptDetails;
-
-  /** `cause` says how it failed. */
-  constructor(cause: unknown, details: AttemptDetails) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
-    this.details = details;
-  }
-}
-
-/** Runs attempts through executors. */
-export interface ExternalSteps {
-  /** The names of the executors that this process has. */
-  readonly executors: readonly string[];
-  /**
-   * Runs or adopts the attempt. Rejects with a StepError by class (in an {@link AttemptFailed} where there is
-   * more to tell), with {@link AttemptLost}, or with the signal's reason.
-   */
-  run(work: ExternalWork): Promise<ExternalResult>;
-  /**
-   * After the commit of the end: the executor's record and the work directory go; with `whole` the step's
-   * checkpoints too.
-   */
-  release(state: StepState, attempt: number, whole: boolean): Promise<void>;
-  /** What is written by an attempt that runs, by any process that has its executor. */
-  logs(
-    state: StepState,
-    options: { readonly follow: boolean; readonly signal?: AbortSignal },
-  ): AsyncIterable<StepLogChunk> | undefined;
-  /**
-   * Ends and forgets tasks whose attempt is over; answers how many. Of one execution, where it is named, only those
-   * that nobody alive supervises: others end theirs themselves.
-   */
-  collectLeftovers(of: {
-    readonly executionId?: string;
-    readonly signal?: AbortSignal;
-  }): Promise<number>;
-}
-
-/** What running through executors needs. */
-export interface ExternalParts {
-  readonly executors: ExecutorsHere;
-  readonly records: Pick<ExecutionRecords, 'step'>;
-  /** What inputs are staged through; they come out of the store each time when left out. */
-  readonly downloads?: DownloadCache;
-  readonly checkpoints: StepCheckpoints;
-  /** Where work directories and staged inputs lie, unless an executor says otherwise. */
-  readonly workRoot: string;
-  /** Where relative paths of modules begin. */
-  readonly modulesRoot?: string;
-  /** How far the attempts that this process watches say that they have come, by the step's id. */
-  readonly progress: Map<string, StepProgress>;
-  /** Where a server answers, for tasks that want to call it. */
-  readonly url?: string;
-}
-
-const graceMs = 10_000;
-
 /** External steps of the scope's workspace. */
 export function createExternalSteps(scope: Scope, parts: ExternalParts): ExternalSteps {
   const { executors, workRoot } = parts;
-  const source = { artifacts: scope.artifacts, ...given('downloads', parts.downloads) };
   const handles = new Map<string, TaskHandle>();
   const { progress } = parts;
+  const specOf = createTaskSpecs(scope, parts);
 
   function executorOf(state: Pick<StepState, 'runsOn' | 'step'>): Executor {
     const name = state.runsOn.slice('executor:'.length);
@@ -166,64 +57,6 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
       'NOT_FOUND',
       `Step ${state.step} runs on the executor ${name}, which this process does not have; it has ${executors.names.join(', ')}.`,
     );
-  }
-
-  async function specOf(work: ExternalWork, dirs: WorkDirectory): Promise<TaskSpec> {
-    const { step, state, execution, attempt } = work;
-    const variables = new TaskVariables(step.name);
-    const { values } = await work.inputs();
-    // A directory of its own: what another staging of the attempt has left may be in use.
-    const files = new StagedFiles(join(dirs.inputs, scope.ids.next()), source, work.signal);
-    const inputs = await stageInputs(values, step.name, files, variables);
-    for (const name of Object.keys(step.outputs ?? {})) {
-      variables.setPath(`KEELSON_OUTPUT_${variableName(name)}_PATH`, join(dirs.outputs, name));
-    }
-    for (const [name, value] of Object.entries(execution.parameters)) {
-      const text = typeof value === 'string' ? value : encodeJson(value, name);
-      variables.set(`KEELSON_PARAM_${variableName(name)}`, text);
-    }
-    variables.set('KEELSON_EXECUTION_ID', state.executionId);
-    variables.set('KEELSON_PIPELINE', state.pipeline);
-    variables.set('KEELSON_STEP', state.step);
-    if (state.mapKey !== '') variables.set('KEELSON_ITEM', String(Number(state.mapKey)));
-    variables.set('KEELSON_ATTEMPT', String(attempt));
-    variables.set('KEELSON_CORRELATION_ID', state.correlationId);
-    if (work.run !== undefined) variables.set('KEELSON_RUN_ID', work.run.id);
-    if (parts.url !== undefined) variables.set('KEELSON_URL', parts.url);
-    variables.setPath('KEELSON_WORK_DIR', dirs.dir);
-    variables.setPath('KEELSON_METRICS_PATH', dirs.metricsPath);
-    variables.setPath('KEELSON_CHECKPOINT_DIR', dirs.checkpoints);
-    const checkpoint = await lastCheckpoint(dirs.checkpoints);
-    if (checkpoint !== undefined) variables.setPath('KEELSON_CHECKPOINT_PATH', checkpoint);
-    const { distributed } = step;
-    return {
-      key: keyOf(scope.workspace, state, attempt),
-      entry: entryOf(step, parts.modulesRoot),
-      env: { ...variables.values, ...step.env },
-      pathEnv: variables.paths,
-      files: { workDir: dirs.dir, inputs, checkpointDir: dirs.checkpoints },
-      input:
-        step.run.type === 'module'
-          ? ({
-              ...(await moduleTask(work, values, dirs, await made(work, checkpoint), files)),
-            } as unknown as JsonObject)
-          : {},
-      resources: work.resources,
-      ...(work.devices === undefined ? {} : { devices: work.devices }),
-      ...(distributed === undefined
-        ? {}
-        : { gang: { nodes: distributed.nodes, processesPerNode: distributed.processesPerNode } }),
-      graceMs,
-      labels: { 'keelson.pipeline': state.pipeline },
-    };
-  }
-
-  /** The checkpoint, with which attempt made it where the store knows. */
-  async function made({ state, attempt }: ExternalWork, path: string | undefined) {
-    if (path === undefined) return undefined;
-    const kept = attempt === 1 ? [] : await parts.checkpoints.list(state.id);
-    const known = kept.find(({ sequence }) => basename(path) === `v${sequence}`);
-    return { path, ...given('attempt', known?.attempt) };
   }
 
   async function run(work: ExternalWork): Promise<ExternalResult> {
@@ -360,7 +193,7 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
     { state, attempt }: ExternalWork,
     executor: Executor,
   ): Promise<TaskHandle | undefined> {
-    const { workspace, executionId, stepId } = keyOf(scope.workspace, state, attempt);
+    const { workspace, executionId, stepId } = taskKey(scope.workspace, state, attempt);
     for await (const { key, ...handle } of executor.list({ workspace, executionId })) {
       if (key.stepId !== stepId || key.attempt !== attempt) continue;
       // One that never began is made anew, out of its inputs.
@@ -527,30 +360,6 @@ export function createExternalSteps(scope: Scope, parts: ExternalParts): Externa
 /** Whether somebody else may still be with the step; nobody is where the last one has left it to others. */
 function isSupervised(state: StepState | undefined): boolean {
   return state?.owner !== undefined && ownerState(state.owner) !== 'dead';
-}
-
-function keyOf(workspace: string, state: StepState, attempt: number): TaskSpec['key'] {
-  const { executionId, step, mapKey } = state;
-  return { workspace, executionId, stepId: mapKey === '' ? step : `${step}/${mapKey}`, attempt };
-}
-
-function entryOf({ run }: StepDefinition, modulesRoot: string | undefined): TaskSpec['entry'] {
-  switch (run.type) {
-    case 'command':
-      return { type: 'command', command: run.command, ...given('cwd', run.cwd) };
-    case 'image': {
-      const { image, command, network } = run;
-      return { type: 'image', image, ...given('command', command), ...given('network', network) };
-    }
-    case 'module':
-      return {
-        type: 'module',
-        module: moduleLocation(run.module, modulesRoot),
-        export: run.export,
-      };
-    case 'function':
-      throw new KeelsonError('UNSUPPORTED', 'Functions of this process need no executor.');
-  }
 }
 
 function failureOf(

@@ -13,7 +13,7 @@ import {
 import { StepError } from '../step-policy.ts';
 import { inputFailure } from '../steps/input-failure.ts';
 import type { OutputSink } from '../steps/output-sink.ts';
-import type { ExternalWork } from './external-steps.ts';
+import type { ExternalWork } from './external-work.ts';
 import type { StagedFiles } from './staged-files.ts';
 import type { WorkDirectory } from './work-directory.ts';
 

@@ -5,7 +5,7 @@ import { given } from '../execution.ts';
 import type { ExecutionRecords } from '../execution-records.ts';
 import { mapKeyOf, type StepState, stepExecutionId } from '../step-execution.ts';
 import { attemptKey, type FunctionLog } from '../steps/function-logs.ts';
-import type { ExternalSteps } from './external-steps.ts';
+import type { ExternalSteps } from './external-work.ts';
 import { readKeptLog, type StepLogChunk } from './log-store.ts';
 
 /** Which log, and how much of it. */

@@ -6,7 +6,7 @@ import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { recordLog } from '../changes/output-records.ts';
 import type { StepResult } from '../changes/step-completion.ts';
 import { derivedId, given } from '../execution.ts';
-import { AttemptFailed, AttemptLost } from '../executors/external-steps.ts';
+import { AttemptFailed, AttemptLost } from '../executors/external-work.ts';
 import type { FurtherSteps } from '../further-steps.ts';
 import { contentsTaken, newEdges } from '../lineage/new-edges.ts';
 import { edgesIntoChild, edgesOfKept } from '../lineage/step-edges.ts';

@@ -1,6 +1,6 @@
 import type { StepCheckpoints } from '../checkpoints/step-checkpoints.ts';
 import type { Definitions } from '../definitions.ts';
-import type { ExternalSteps } from '../executors/external-steps.ts';
+import type { ExternalSteps } from '../executors/external-work.ts';
 import type { AttemptDetails, StepProgress, StepState } from '../step-execution.ts';
 import type { StepContext, StepFunction } from '../step-types.ts';
 import type { FunctionLog } from './function-logs.ts';

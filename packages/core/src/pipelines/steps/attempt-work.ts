@@ -4,7 +4,7 @@ import { enterRun } from '../../tracking/active-run.ts';
 import { openCheckpoint } from '../checkpoints/checkpoint.ts';
 import type { KeptCheckpoint, NewCheckpoint } from '../checkpoints/step-checkpoints.ts';
 import { given } from '../execution.ts';
-import { AttemptFailed } from '../executors/external-steps.ts';
+import { AttemptFailed } from '../executors/external-work.ts';
 import { keepLog } from '../executors/log-store.ts';
 import { type AttemptDetails, stepLabel } from '../step-execution.ts';
 import type { StepContext, StepFunction } from '../step-types.ts';
