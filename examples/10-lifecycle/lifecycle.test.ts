@@ -91,7 +91,11 @@ describe('verdicts', () => {
       expect(decideGate(verdict.gate, verdict.inputs)).toEqual(verdict);
       const { deploymentId, candidateVersionId, baselineVersionId, beganAt: from } = rollout;
       const figure = verdict.gate.gate === 'paired-accuracy' ? 'paired_accuracy' : 'error_counts';
-      const query = { figure, deploymentId, candidateVersionId, baselineVersionId, from, to: at };
+      const splitAt = rollout.decisions
+        .filter((decision) => decision.action === 'advance' && decision.at < at)
+        .map((decision) => decision.at);
+      const about = { figure, deploymentId, candidateVersionId, baselineVersionId };
+      const query = { ...about, from, to: at, splitAt };
       const evidence = await platform.monitoring.evidence.ask(query);
       expect(evidence.inputs).toEqual(verdict.inputs);
     }
