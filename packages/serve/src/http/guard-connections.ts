@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 /** What went wrong on a connection before there was a request to answer, by Node's codes. */
@@ -45,12 +46,29 @@ export function guardConnections(server: Server, options: { readonly maxBodyByte
     const head = `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
     socket.end(`${head}\r\n\r\n${body}`);
     socket.resume();
-    const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
-    socket.on('close', () => clearTimeout(timer));
+    destroyLater(socket);
   });
   server.on('checkContinue', (request, response) => {
     const length = Number(request.headers['content-length'] ?? 0);
     if (length <= options.maxBodyBytes) response.writeContinue();
     server.emit('request', request, response);
   });
+}
+
+/**
+ * Has the connection end, once what is being answered has gone out, without a reset: one that is closed while the
+ * caller still sends is reset, and then the caller may lose the answer. What it sends for a moment longer is read and
+ * thrown away.
+ */
+export function endWithoutReset(socket: Socket): void {
+  // Node calls this once the last response of a connection is out.
+  socket.destroySoon = () => {
+    socket.end();
+    destroyLater(socket);
+  };
+}
+
+function destroyLater(socket: Duplex): void {
+  const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
+  socket.on('close', () => clearTimeout(timer));
 }

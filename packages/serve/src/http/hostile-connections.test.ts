@@ -137,7 +137,8 @@ test('a caller that asks before it sends is told to, or refused before it has se
   expect(statuses(await talk((socket) => socket.write(asking(100_000_000))))).toEqual(['413']);
 });
 
-test('100 MB are not read, announced or not', async () => {
+// Several times: an answer that a reset overtakes is lost at times only.
+test.each([1, 2, 3, 4, 5])('100 MB are not read, announced or not (%i)', async () => {
   const chunk = Buffer.alloc(1_000_000, 32);
   const pour = (socket: Socket, begin: string, frame: (chunk: Buffer) => Buffer): void => {
     socket.write(begin);

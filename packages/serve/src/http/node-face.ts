@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { refusal } from '../protocol/refusal.ts';
 import type { HttpAnswer, HttpRequest } from './exchange.ts';
+import { endWithoutReset } from './guard-connections.ts';
 import type { InferenceApi } from './inference-api.ts';
 import { bodyTooLarge } from './request-body.ts';
 
@@ -102,6 +103,7 @@ class Exchange {
   #tooLarge(): void {
     // The rest of the body is not read, so the connection cannot be used again.
     this.#response.shouldKeepAlive = false;
+    endWithoutReset(this.#request.socket);
     this.#send(this.#api.refuse(bodyTooLarge(this.#options.maxBodyBytes), this.#facts()));
     this.#request.resume();
   }
