@@ -255,7 +255,7 @@ const told: Check = {
       ? [
           ...['deployment.started', 'traffic.shifted', 'rollout.started', 'traffic.shifted'],
           ...['rollout.advanced', 'traffic.shifted'],
-          ...(promoted ? ['promotion.turned_back'] : []),
+          ...(promoted ? ['deployment.promotion_turned_back'] : []),
           ...['deployment.rolling_back', 'deployment.rolled_back'],
         ]
       : [

@@ -38,7 +38,7 @@ export async function promotionTurnedBack(
   return {
     changes: [
       ...changes,
-      records.emit('promotion.turned_back', deployment.name, {
+      records.emit('deployment.promotion_turned_back', deployment.name, {
         ...{ deploymentId: deployment.id, transitionId, versionId, reason },
         ...(rolloutId === undefined ? {} : { rolloutId }),
         ...(reinstated === undefined ? {} : { reinstatedVersionId: reinstated.versionId }),

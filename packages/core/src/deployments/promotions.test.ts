@@ -86,11 +86,11 @@ describe('a promotion to Production', () => {
     await world.round();
     expect(await rollouts()).toHaveLength(1);
     const told = await Array.fromAsync(
-      world.platform.events.each({ types: ['promotion.turned_back', 'model.promoted'] }),
+      world.platform.events.each({ types: ['deployment.promotion_turned_back', 'model.promoted'] }),
     );
     const { correlationId } = await world.rollout();
     expect(told.slice(-3).map((event) => [event.type, event.correlationId])).toEqual(
-      ['model.promoted', 'model.promoted', 'promotion.turned_back'].map((type) => [
+      ['model.promoted', 'model.promoted', 'deployment.promotion_turned_back'].map((type) => [
         type,
         correlationId,
       ]),
@@ -151,7 +151,9 @@ describe('a promotion to Production', () => {
     const [back] = await world.platform.registry.listTransitions(world.one.id);
     expect(back?.reason).toMatch(/damaged/);
     await world.round();
-    expect((await world.told()).filter((type) => type === 'promotion.turned_back')).toHaveLength(1);
+    expect(
+      (await world.told()).filter((type) => type === 'deployment.promotion_turned_back'),
+    ).toHaveLength(1);
   });
 
   test('by a rollback of the registry is followed at once, and is not put back', async () => {

@@ -215,7 +215,7 @@ export interface DeploymentEventPayloads {
   readonly 'rollout.advanced': RolloutAdvanced;
   readonly 'rollout.completed': RolloutDecided;
   readonly 'deployment.callers_refused': CallersRefused;
-  readonly 'promotion.turned_back': PromotionTurnedBack;
+  readonly 'deployment.promotion_turned_back': PromotionTurnedBack;
   readonly 'scaling.decided': ScalingDecided;
   readonly 'abtest.started': AbTestStarted;
   readonly 'abtest.decided': AbTestDecided;
@@ -414,7 +414,7 @@ export const deploymentEvents: {
       },
     },
   }),
-  'promotion.turned_back': defineEvent<PromotionTurnedBack>({
+  'deployment.promotion_turned_back': defineEvent<PromotionTurnedBack>({
     ...ofDeployment,
     meaning:
       'A promotion to Production came to nothing in a deployment that follows them; the registry goes back, unless something newer was promoted.',
