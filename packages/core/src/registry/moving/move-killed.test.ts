@@ -33,7 +33,8 @@ test('an import that is killed anywhere is completed by another; no model is eve
     await child.line(/^begins$/);
     // At any time, or among the commits of a model.
     if (attempt % 3 === 0) await rest(Math.random() * ms, never);
-    else await child.line(new RegExp(`^records ${1 + (attempt % 4)}$`));
+    // The one before may have left little or nothing to do.
+    else await child.line(new RegExp(`^(records ${1 + (attempt % 4)}$|imported)`));
     await child.kill();
     expect(child.errors).toBe('');
     const { platform } = await openTestPlatform({ dir: home });
