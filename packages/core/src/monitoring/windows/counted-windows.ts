@@ -8,7 +8,7 @@ import { predictionStream } from '../prediction-stream.ts';
 import { mergeWindows, WindowCounter, type WindowCounts } from './window-counts.ts';
 
 /** Predictions are counted by the minute. */
-export const windowMs = 60_000;
+const windowMs = 60_000;
 
 /** What is counted is stored at the latest so long after, by a process that goes on. */
 const putEveryMs = 5000;
