@@ -24,7 +24,8 @@ export interface TestPlatform {
 /** A new directory that is removed when the test ends. */
 export async function temporaryDirectory(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
-  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  // What was ended may have a file under way still.
+  onTestFinished(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
   return dir;
 }
 
@@ -68,7 +69,7 @@ export function sharePlatform(): {
   });
   afterAll(async () => {
     await platform?.close();
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   });
   return {
     fresh() {
