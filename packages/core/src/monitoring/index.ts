@@ -1,3 +1,4 @@
+export type { ColumnType } from '../pipelines/data-validation/data-profile.ts';
 export {
   type Baseline,
   type BaselineOptions,
@@ -6,8 +7,8 @@ export {
   type FeatureBins,
   type FeatureCounts,
 } from './baselines/baseline.ts';
+export type { DataTable } from './data-columns.ts';
 export type { ColumnFigures, ColumnHistogram } from './reports/column-figures.ts';
-export type { ColumnType, DataTable } from './reports/data-columns.ts';
 export { type DriftReport, driftReport } from './reports/drift-report.ts';
 export type {
   ColumnDrift,

@@ -20,6 +20,7 @@ export {
   momentsOf,
   noMoments,
   populationDeviation,
+  RunningMoments,
   sampleVariance,
 } from './descriptive/moments.ts';
 export { type NumericSample, numericSample } from './descriptive/numeric-sample.ts';
@@ -97,6 +98,7 @@ export {
 } from './drift/feature-drift.ts';
 export {
   binOf,
+  binsFor,
   countInBins,
   type NumericBins,
   quantileBins,

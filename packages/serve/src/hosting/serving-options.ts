@@ -56,31 +56,14 @@ export interface ServingOptions {
   readonly ids?: Ids;
 }
 
-/** Options with their defaults; the parts that come from outside stay optional. */
-export type ResolvedServingOptions = Required<
-  Omit<
-    ServingOptions,
-    | 'batching'
-    | 'memoryBytes'
-    | 'rateLimit'
-    | 'maxConcurrent'
-    | 'signals'
-    | 'logger'
-    | 'clock'
-    | 'ids'
-  >
-> &
-  Pick<
-    ServingOptions,
-    | 'batching'
-    | 'memoryBytes'
-    | 'rateLimit'
-    | 'maxConcurrent'
-    | 'signals'
-    | 'logger'
-    | 'clock'
-    | 'ids'
-  >;
+/** What has no default: it comes from outside, or is off. */
+type WithoutDefault =
+  | ('batching' | 'memoryBytes' | 'rateLimit' | 'maxConcurrent')
+  | ('signals' | 'logger' | 'clock' | 'ids');
+
+/** Options with their defaults. */
+export type ResolvedServingOptions = Required<Omit<ServingOptions, WithoutDefault>> &
+  Pick<ServingOptions, WithoutDefault>;
 
 /** 16 MiB. */
 export const defaultMaxBodyBytes: number = 16 * 1024 * 1024;

@@ -1,15 +1,14 @@
 import { z } from 'zod';
 import { checkOptions } from '../../check-options.ts';
 import {
-  binOf,
+  binsFor,
   type Category,
   categoryBins,
+  countInBins,
   type Moments,
   momentsOf,
-  quantileBins,
   Reservoir,
   sortNumbers,
-  valueBins,
 } from '../../statistics/index.ts';
 import {
   assertTable,
@@ -20,7 +19,7 @@ import {
   dataColumn,
   namesItsRows,
   rowCount,
-} from '../reports/data-columns.ts';
+} from '../data-columns.ts';
 
 /** How the values of a feature are told apart: by ranges, or one by one. Plain JSON. */
 export type FeatureBins =
@@ -98,9 +97,6 @@ const optionsShape = z.strictObject({
   sample: z.number().int().min(0).max(100_000).optional(),
 } satisfies Record<keyof BaselineOptions, z.ZodType>);
 
-/** Numbers with at most so many different values are told apart one by one. */
-const valueBinsUpTo = 20;
-
 /**
  * The baseline of rows, such as a training set. Columns of lists, ids and dates are set aside. INVALID for what is no
  * table.
@@ -148,12 +144,12 @@ function featureBaseline(
   const numeric = column.numbers.length + infinite;
   if (numeric > 0 && numeric >= texts.length) {
     const ascending = sortNumbers(column.numbers);
-    const { edges } = numberBins(ascending, bins);
+    const of = ascending.length === 0 ? { edges: [] } : binsFor(ascending, bins);
     return {
       feature,
       type: 'number',
-      edges,
-      counts: countAscending(edges, ascending),
+      ...of,
+      counts: countInBins(of, ascending),
       ...{ missing, infinite, mistyped: others + texts.length },
       moments: momentsOf(ascending),
       sample: sampleOf(ascending, sample, feature),
@@ -191,24 +187,6 @@ export function mostFrequent(
     .map(([category, count]) => ({ category, count }))
     .sort((a, b) => b.count - a.count || (key(a.category) < key(b.category) ? -1 : 1))
     .slice(0, maxStrangers);
-}
-
-function numberBins(ascending: Float64Array, bins: number): { readonly edges: readonly number[] } {
-  if (ascending.length === 0) return { edges: [] };
-  let distinct = 0;
-  for (let i = 0; i < ascending.length && distinct <= valueBinsUpTo; i += 1) {
-    if (i === 0 || ascending[i] !== ascending[i - 1]) distinct += 1;
-  }
-  return distinct <= valueBinsUpTo ? valueBins(ascending) : quantileBins(ascending, bins);
-}
-
-function countAscending(edges: readonly number[], ascending: Float64Array): readonly number[] {
-  const counts = new Array<number>(edges.length + 1).fill(0);
-  for (const value of ascending) {
-    const bin = binOf(edges, value);
-    counts[bin] = (counts[bin] as number) + 1;
-  }
-  return counts;
 }
 
 /** Seeded by the feature's name, of values in order: equal data give an equal sample. */

@@ -6,7 +6,7 @@ import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { asJson, assertText, encodeJson, type JsonObject } from '../../json.ts';
 import { assertAllowed, decideAndCommit } from '../../operations/decide-and-commit.ts';
-import type { DataTable } from '../reports/data-columns.ts';
+import type { DataTable } from '../data-columns.ts';
 import { type Baseline, type BaselineOptions, baselineOf } from './baseline.ts';
 import { baselineFromRecord, type StoredBaseline } from './stored-baseline.ts';
 

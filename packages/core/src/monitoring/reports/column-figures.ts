@@ -1,3 +1,4 @@
+import type { ColumnType } from '../../pipelines/data-validation/data-profile.ts';
 import {
   type Category,
   momentsOf,
@@ -5,7 +6,7 @@ import {
   sampleVariance,
   sortNumbers,
 } from '../../statistics/index.ts';
-import type { ColumnType, DataColumn } from './data-columns.ts';
+import type { DataColumn } from '../data-columns.ts';
 
 /** What there is to know of one side of a column. Plain JSON; null where there are no numbers. */
 export type ColumnFigures = {

@@ -9,6 +9,7 @@ import {
   type ShareDrift,
   shareDrift,
 } from '../../statistics/index.ts';
+import { categoriesOf, type DataColumn, namesItsRows } from '../data-columns.ts';
 import {
   ascendingNumbers,
   type ColumnFigures,
@@ -17,7 +18,6 @@ import {
   columnFigures,
   numberHistogram,
 } from './column-figures.ts';
-import { categoriesOf, type DataColumn, namesItsRows } from './data-columns.ts';
 import type { DriftReportOptions, ShareKind } from './drift-report-data.ts';
 
 /** A column compared by itself, before p is corrected for the number of columns. */

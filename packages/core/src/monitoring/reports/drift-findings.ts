@@ -1,3 +1,4 @@
+import { percent } from '../../pipelines/data-validation/finding.ts';
 import { formatNumber } from '../../tracking/format-figures.ts';
 import type { ColumnDrift, DriftReportData, ShareKind } from './drift-report-data.ts';
 
@@ -68,10 +69,4 @@ function mostMoved({ histogram }: ColumnDrift): string {
 
 function formatP(p: number): string {
   return p < 1e-300 ? '< 1e-300' : formatNumber(p, 2);
-}
-
-/** A share as people read it. */
-export function percent(share: number): string {
-  const value = 100 * share;
-  return `${value !== 0 && value < 0.1 ? value.toPrecision(1) : value.toFixed(value < 10 ? 1 : 0)} %`;
 }

@@ -1,8 +1,9 @@
+import { distributionFigure } from '../../pipelines/data-validation/distribution-figure.ts';
+import { percent } from '../../pipelines/data-validation/finding.ts';
 import type { PageBlock, PageDocument } from '../../registry/page-document.ts';
 import { barChart } from '../../registry/validation/bar-chart.ts';
 import { formatNumber } from '../../tracking/format-figures.ts';
-import { columnPlot } from './column-plot.ts';
-import { driftFindings, percent } from './drift-findings.ts';
+import { driftFindings } from './drift-findings.ts';
 import { type ColumnDrift, type DriftReportData, hasDrifted } from './drift-report-data.ts';
 
 /** Plots beyond so many make no page better. */
@@ -85,10 +86,14 @@ function columnBlocks(columns: readonly ColumnDrift[], alpha: number): readonly 
     const { histogram } = column;
     if (histogram === undefined) return [];
     return [
-      columnPlot({
+      distributionFigure({
+        ...histogram,
         title: column.feature,
         caption: captionOf(column),
-        histogram,
+        ends: [
+          histogram.bins[0] ?? '',
+          histogram.bins.length > 1 ? (histogram.bins.at(-1) ?? '') : '',
+        ],
         bad: hasDrifted(column),
       }),
     ];

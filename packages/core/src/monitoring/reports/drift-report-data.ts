@@ -7,8 +7,8 @@ import type {
   Severity,
   ShareDrift,
 } from '../../statistics/index.ts';
+import type { DataTable } from '../data-columns.ts';
 import type { ColumnFigures, ColumnHistogram } from './column-figures.ts';
-import type { DataTable } from './data-columns.ts';
 
 /** How two sets of data are compared. */
 export interface DriftReportOptions {

@@ -9,7 +9,6 @@ import {
   datasetDrift,
   type Severity,
 } from '../../statistics/index.ts';
-import { type ColumnComparison, compareColumn } from './compare-columns.ts';
 import {
   assertTable,
   columnNames,
@@ -17,7 +16,8 @@ import {
   type DataTable,
   dataColumn,
   rowCount,
-} from './data-columns.ts';
+} from '../data-columns.ts';
+import { type ColumnComparison, compareColumn } from './compare-columns.ts';
 import { driftPage } from './drift-page.ts';
 import {
   type ColumnDrift,

@@ -1,6 +1,6 @@
 import { type Category, datasetDrift } from '../../statistics/index.ts';
+import { type DataColumn, type DataTable, dataColumn } from '../data-columns.ts';
 import { type ColumnComparison, compareColumn } from './compare-columns.ts';
-import { type DataColumn, type DataTable, dataColumn } from './data-columns.ts';
 import {
   type DriftReportOptions,
   type ReportSide,

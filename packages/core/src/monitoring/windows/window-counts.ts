@@ -2,9 +2,9 @@ import {
   binOf,
   type Category,
   LogLinearHistogram,
-  type Moments,
   mergeMoments,
   noMoments,
+  RunningMoments,
   type StoredHistogram,
 } from '../../statistics/index.ts';
 import {
@@ -147,11 +147,7 @@ class FeatureCounter {
   #missing = 0;
   #infinite = 0;
   #mistyped = 0;
-  #count = 0;
-  #mean = 0;
-  #squares = 0;
-  #low = Infinity;
-  #high = -Infinity;
+  readonly #running = new RunningMoments();
 
   constructor(bins: FeatureBins) {
     const isNumber = bins.type === 'number';
@@ -174,13 +170,7 @@ class FeatureCounter {
     }
     const bin = binOf(edges, value);
     this.#counts[bin] = (this.#counts[bin] as number) + 1;
-    // Welford's recurrence, as in `momentsOf`.
-    this.#count += 1;
-    const gap = value - this.#mean;
-    this.#mean += gap / this.#count;
-    this.#squares += gap * (value - this.#mean);
-    if (value < this.#low) this.#low = value;
-    if (value > this.#high) this.#high = value;
+    this.#running.add(value);
   }
 
   #addCategory(value: unknown): void {
@@ -208,13 +198,7 @@ class FeatureCounter {
     const common = { counts: [...this.#counts], missing, infinite, mistyped };
     return this.#edges === undefined
       ? { ...common, strangers: mostFrequent(this.#strangers) }
-      : { ...common, moments: this.#moments() };
-  }
-
-  #moments(): Moments {
-    if (this.#count === 0) return noMoments;
-    const [mean, squares] = [this.#mean, this.#squares];
-    return { count: this.#count, mean, squares, low: this.#low, high: this.#high };
+      : { ...common, moments: this.#running.moments };
   }
 }
 

@@ -1,8 +1,7 @@
 import { type Category, countInBins } from '../../statistics/index.ts';
-import { escapeHtml } from '../../tracking/html-page.ts';
+import { distributionFigure } from './distribution-figure.ts';
 import { figure } from './finding.ts';
 
-const [width, height, base] = [320, 120, 96] as const;
 const maxBars = 24;
 const maxCategories = 8;
 
@@ -24,20 +23,11 @@ export function columnChart(chart: ColumnChart): string {
   const numbers = all.filter((value) => typeof value === 'number').length;
   const { shares, outlines, labels } =
     numbers * 2 >= all.length ? ofNumbers(current, baseline) : ofCategories(current, baseline);
-  const top = Math.max(...shares, ...outlines, 1e-9);
-  const step = width / shares.length;
-  const tall = (share: number): number => (share / top) * (base - 8);
-  const bars = shares.map((share, i) => {
-    const [x, y] = [n(i * step + 1), n(base - tall(share))];
-    return `<rect${chart.bad ? ' class="bad"' : ''} x="${x}" y="${y}" width="${n(Math.max(1, step - 2))}" height="${n(tall(share))}"><title>${escapeHtml(labels.bars[i] ?? '')}: ${(100 * share).toFixed(1)} %</title></rect>`;
+  return distributionFigure({
+    ...{ title: chart.column, caption: chart.caption, bad: chart.bad },
+    ...{ bins: labels.bars, current: shares, reference: outlines },
+    ends: [labels.low, labels.high],
   });
-  const outline = outlines.map((share, i) => {
-    const y = n(base - tall(share));
-    return `<line class="whisker" x1="${n(i * step)}" x2="${n((i + 1) * step)}" y1="${y}" y2="${y}"/>`;
-  });
-  const ends = `<text x="0" y="${base + 14}">${escapeHtml(labels.low)}</text><text x="${width}" y="${base + 14}" text-anchor="end">${escapeHtml(labels.high)}</text>`;
-  const axis = `<line x1="0" x2="${width}" y1="${base}" y2="${base}"/>`;
-  return `<figure class="bars"><figcaption><b>${escapeHtml(chart.column)}</b> ${escapeHtml(chart.caption)}</figcaption><svg viewBox="0 0 ${width} ${height}" role="img">${[...bars, ...outline, axis, ends].join('')}</svg></figure>`;
 }
 
 interface Bars {
@@ -102,8 +92,4 @@ function tally(values: readonly Category[]): ReadonlyMap<string, number> {
 function sharesIn(counts: readonly number[]): number[] {
   const total = counts.reduce((sum, count) => sum + count, 0);
   return counts.map((count) => (total === 0 ? 0 : count / total));
-}
-
-function n(value: number): string {
-  return value.toFixed(1);
 }

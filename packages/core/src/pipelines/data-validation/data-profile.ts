@@ -6,6 +6,8 @@ import {
   FrequentValues,
   quantile,
   Reservoir,
+  RunningMoments,
+  sampleVariance,
 } from '../../statistics/index.ts';
 
 /** What a column is made of. `other`: lists and objects. */
@@ -116,10 +118,7 @@ class ColumnProfiler {
   #texts = 0;
   #others = 0;
   #infinite = 0;
-  #mean = 0;
-  #squares = 0;
-  #min = Number.POSITIVE_INFINITY;
-  #max = Number.NEGATIVE_INFINITY;
+  readonly #running = new RunningMoments();
 
   constructor(name: string) {
     this.#sample = new Reservoir(sampleSize, name);
@@ -155,20 +154,21 @@ class ColumnProfiler {
   profile(column: string, rows: number): ColumnProfile {
     const [numbers, texts, others] = [this.#numbers, this.#texts, this.#others];
     const count = numbers + this.#infinite + texts + others;
+    const { moments } = this.#running;
     const some = numbers > 0;
-    const deviation = numbers > 1 ? Math.sqrt(this.#squares / (numbers - 1)) : null;
+    const deviation = numbers > 1 ? Math.sqrt(sampleVariance(moments)) : null;
     const exact = this.#frequent.undercount === 0;
     return {
       column,
-      type: typeOf(numbers + this.#infinite, texts, others),
+      type: columnTypeOf(numbers + this.#infinite, texts, others),
       count,
       missing: rows - count,
       infinite: this.#infinite,
       texts,
       distinct: exact ? this.#frequent.kept : this.#distinct.estimate,
-      min: some ? this.#min : null,
-      max: some ? this.#max : null,
-      mean: some ? this.#mean : null,
+      min: moments.low,
+      max: moments.high,
+      mean: some ? moments.mean : null,
       deviation,
       quantiles: some ? this.#quantiles() : null,
       top: this.#frequent.top(topSize),
@@ -176,14 +176,9 @@ class ColumnProfiler {
     };
   }
 
-  /** Welford's recurrence, as in `momentsOf`, a value at a time. */
   #addNumber(value: number): void {
     this.#numbers += 1;
-    const gap = value - this.#mean;
-    this.#mean += gap / this.#numbers;
-    this.#squares += gap * (value - this.#mean);
-    if (value < this.#min) this.#min = value;
-    if (value > this.#max) this.#max = value;
+    this.#running.add(value);
     this.#distinct.add(value);
     this.#see(value);
   }
@@ -202,7 +197,8 @@ class ColumnProfiler {
   }
 }
 
-function typeOf(numbers: number, texts: number, others: number): ColumnType {
+/** What a column with so many entries of each kind is made of. */
+export function columnTypeOf(numbers: number, texts: number, others: number): ColumnType {
   const kinds = [numbers, texts, others].filter((count) => count > 0).length;
   if (kinds === 0) return 'empty';
   if (kinds > 1) return 'mixed';

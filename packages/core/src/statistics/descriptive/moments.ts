@@ -13,26 +13,42 @@ export type Moments = {
 /** The moments of no values. */
 export const noMoments: Moments = { count: 0, mean: 0, squares: 0, low: null, high: null };
 
+/** Moments of values as they come, by Welford's recurrence; values are taken as finite. */
+export class RunningMoments {
+  #count = 0;
+  #mean = 0;
+  #squares = 0;
+  #low = Infinity;
+  #high = -Infinity;
+
+  add(value: number): void {
+    this.#count += 1;
+    const gap = value - this.#mean;
+    this.#mean += gap / this.#count;
+    this.#squares += gap * (value - this.#mean);
+    if (value < this.#low) this.#low = value;
+    if (value > this.#high) this.#high = value;
+  }
+
+  /** Of what has come. */
+  get moments(): Moments {
+    if (this.#count === 0) return noMoments;
+    const [count, mean, squares] = [this.#count, this.#mean, this.#squares];
+    return { count, mean, squares, low: this.#low, high: this.#high };
+  }
+}
+
 /**
  * Count, mean and sum of squares in one pass (Welford 1962): stable where the mean is large beside the spread.
  * A value that is not finite is INVALID.
  */
 export function momentsOf(values: Iterable<number>): Moments {
-  let count = 0;
-  let mean = 0;
-  let squares = 0;
-  let low = Infinity;
-  let high = -Infinity;
+  const running = new RunningMoments();
   for (const value of values) {
     requireFinite('value', value);
-    count += 1;
-    const gap = value - mean;
-    mean += gap / count;
-    squares += gap * (value - mean);
-    if (value < low) low = value;
-    if (value > high) high = value;
+    running.add(value);
   }
-  return count === 0 ? noMoments : { count, mean, squares, low, high };
+  return running.moments;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Rate } from '../intervals/rate-interval.ts';
 import { type BinnedDriftOptions, type BinnedMethod, binnedDrift } from './binned-drift.ts';
 import { type Category, categoryBins, countCategories } from './category-bins.ts';
 import type { DriftResult } from './drift-result.ts';
-import { countInBins, quantileBins, valueBins } from './numeric-bins.ts';
+import { binsFor, countInBins, distinctUpTo } from './numeric-bins.ts';
 import { type SampleMethod, sampleDrift } from './sample-drift.ts';
 
 /** What can be set for a feature. */
@@ -44,9 +44,6 @@ export type CategoricalDrift = {
 
 /** Reference values with at most so many distinct ones are compared value by value. */
 const fewValues = 5;
-
-/** Binned distances use a bin a value up to here. */
-const valueBinsUpTo = 20;
 
 /** Change of a share of missing or infinite entries that matters. */
 const shareThreshold = 0.02;
@@ -142,10 +139,7 @@ function binnedNumbers(
   options: FeatureDriftOptions<SampleMethod | BinnedMethod>,
 ): DriftResult {
   if (before.length === 0) return binnedDrift(method, [0], [after.length], options);
-  const bins =
-    distinctUpTo(before, valueBinsUpTo) <= valueBinsUpTo
-      ? valueBins(before)
-      : quantileBins(before, options.bins ?? 10);
+  const bins = binsFor(before, options.bins);
   return binnedDrift(method, countInBins(bins, before), countInBins(bins, after), options);
 }
 
@@ -170,13 +164,4 @@ function countsMethod(n: number, m: number): BinnedMethod {
 
 function presentIn(counts: readonly number[]): number {
   return counts.slice(0, -1).reduce((sum, count) => sum + count, 0);
-}
-
-/** How many different values there are, counted no further than one beyond `most`. */
-function distinctUpTo(ascending: Float64Array, most: number): number {
-  let distinct = 0;
-  for (let index = 0; index < ascending.length && distinct <= most; index += 1) {
-    if (index === 0 || ascending[index] !== ascending[index - 1]) distinct += 1;
-  }
-  return distinct;
 }

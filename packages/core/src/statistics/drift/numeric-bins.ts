@@ -31,6 +31,24 @@ export function valueBins(ascending: ArrayLike<number>): NumericBins {
   return { edges: edges.reduce<number[]>(withDistinct, []) };
 }
 
+/** Numbers with at most so many different values are told apart one by one. */
+const valueBinsUpTo = 20;
+
+/** Bins of a reference as it asks for: {@link valueBins} for up to 20 different values, else {@link quantileBins}. */
+export function binsFor(ascending: ArrayLike<number>, bins: number = 10): NumericBins {
+  const isFew = distinctUpTo(ascending, valueBinsUpTo) <= valueBinsUpTo;
+  return isFew ? valueBins(ascending) : quantileBins(ascending, bins);
+}
+
+/** How many different values there are, counted no further than one beyond `most`. */
+export function distinctUpTo(ascending: ArrayLike<number>, most: number): number {
+  let distinct = 0;
+  for (let index = 0; index < ascending.length && distinct <= most; index += 1) {
+    if (index === 0 || ascending[index] !== ascending[index - 1]) distinct += 1;
+  }
+  return distinct;
+}
+
 /** How many values fall into each bin, open ends included: always one more count than edges. */
 export function countInBins({ edges }: NumericBins, values: Iterable<number>): number[] {
   const counts = new Array<number>(edges.length + 1).fill(0);

@@ -1,13 +1,11 @@
-import { KeelsonError } from '../../errors.ts';
-import type { Category } from '../../statistics/index.ts';
+import { KeelsonError } from '../errors.ts';
+import { type ColumnType, columnTypeOf } from '../pipelines/data-validation/data-profile.ts';
+import type { Category } from '../statistics/index.ts';
 
 /** Data as rows, or as columns of equal length. */
 export type DataTable =
   | readonly Readonly<Record<string, unknown>>[]
   | Readonly<Record<string, ArrayLike<unknown>>>;
-
-/** What a column is made of; `mixed` is numbers beside text, `other` lists and objects. */
-export type ColumnType = 'number' | 'category' | 'mixed' | 'other' | 'empty';
 
 /** A column, sorted out: what can be counted with, and how much cannot. */
 export interface DataColumn {
@@ -152,7 +150,7 @@ class ColumnSorter {
       this.#texts,
     ];
     const numbers = this.#numbers.subarray(0, this.#count);
-    const type = typeOf(this.#count + infinite, texts.length, others);
+    const type = columnTypeOf(this.#count + infinite, texts.length, others);
     const isTime = this.#dates > 0 && this.#dates >= this.#count;
     return { type, rows: this.#rows, numbers, texts, missing, infinite, others, isTime };
   }
@@ -162,14 +160,6 @@ function ofFloats(values: Float64Array | Float32Array): DataColumn {
   const sorter = new ColumnSorter(values.length);
   for (const value of values) sorter.add(value);
   return sorter.column();
-}
-
-function typeOf(numbers: number, texts: number, others: number): ColumnType {
-  const kinds = [numbers, texts, others].filter((count) => count > 0).length;
-  if (kinds === 0) return 'empty';
-  if (kinds > 1) return 'mixed';
-  if (numbers > 0) return 'number';
-  return texts > 0 ? 'category' : 'other';
 }
 
 function isRows(table: DataTable): table is readonly Readonly<Record<string, unknown>>[] {
