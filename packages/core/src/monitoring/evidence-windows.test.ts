@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { EvidenceQuery } from '../contracts/evidence-source.ts';
 import { windowCounts } from './evidence-windows.ts';
-import type { StoredPrediction } from './prediction-log.ts';
+import type { StoredPrediction } from './predictions/stored-predictions.ts';
 
 const query: EvidenceQuery = {
   ...{ figure: 'error_counts', deploymentId: 'd', candidateVersionId: 'b' },

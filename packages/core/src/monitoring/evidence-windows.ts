@@ -1,5 +1,5 @@
 import type { EvidenceQuery } from '../contracts/evidence-source.ts';
-import type { StoredPrediction } from './prediction-log.ts';
+import type { StoredPrediction } from './predictions/stored-predictions.ts';
 
 const dayMs = 86_400_000;
 

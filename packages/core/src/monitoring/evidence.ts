@@ -7,7 +7,7 @@ import { quantile, rateTest } from '../statistics/index.ts';
 import { type Arms, armsByWindow, armsOfUnits, windowCounts } from './evidence-windows.ts';
 import { type LabelledRequest, readLabelled } from './labels.ts';
 import { outcomes } from './outcome-figure.ts';
-import { readPredictions, type StoredPrediction } from './prediction-log.ts';
+import { readPredictions, type StoredPrediction } from './predictions/stored-predictions.ts';
 import { refusedCallers } from './refused-callers.ts';
 
 interface Range {

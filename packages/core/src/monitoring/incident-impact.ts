@@ -1,6 +1,6 @@
 import type { Scope } from '../contracts/scope.ts';
 import type { Performance } from './performance.ts';
-import { predictionStream } from './prediction-stream.ts';
+import { predictionStream } from './predictions/prediction-stream.ts';
 
 /** What requests of a deployment met in a period: how many were answered, how many wrongly, how rightly. */
 export async function incidentImpact(

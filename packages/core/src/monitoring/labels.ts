@@ -3,7 +3,7 @@ import type { StreamKey } from '../contracts/series-store.ts';
 import { KeelsonError } from '../errors.ts';
 import { decodeJson, encodeJson, type Json } from '../json.ts';
 import { uuidV7 } from '../uuid.ts';
-import { readPredictions, type StoredPrediction } from './prediction-log.ts';
+import { readPredictions, type StoredPrediction } from './predictions/stored-predictions.ts';
 
 /** What was really the case, told later. */
 export interface Label {

@@ -10,7 +10,7 @@ import type { RolloutStep } from '../deployments/rollout.ts';
 import { KeelsonError } from '../errors.ts';
 import { openPlatform, type Platform } from '../open-platform.ts';
 import { seededRandom } from '../statistics/index.ts';
-import { PredictionLog } from './prediction-log.ts';
+import { PredictionLog } from './predictions/prediction-log.ts';
 import { type KnownRow, type MonitorRule, stratumOf } from './rule.ts';
 
 const hour = 3_600_000;

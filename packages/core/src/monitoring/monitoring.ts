@@ -27,10 +27,10 @@ import {
   type WatchOptions,
 } from './monitor.ts';
 import { type Performance, performanceOf } from './performance.ts';
-import { PredictionLog, type PredictionLogOptions } from './prediction-log.ts';
+import { PredictionLog, type PredictionLogOptions } from './predictions/prediction-log.ts';
+import { type SampleOptions, sampleRequests } from './predictions/sampled-requests.ts';
 import { type ReportParts, renderReport } from './report.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
-import { type SampleOptions, sampleRequests } from './sampled-requests.ts';
 import {
   type BaselineDrift,
   type BaselineDriftOptions,

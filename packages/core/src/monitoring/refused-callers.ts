@@ -5,7 +5,7 @@ import type { JsonObject } from '../json.ts';
 import { readVersionById } from '../registry/model-records.ts';
 import { inputTensors, isTable } from '../registry/validation/input-tensors.ts';
 import { TestFault } from '../registry/validation/test-fault.ts';
-import type { StoredPrediction } from './prediction-log.ts';
+import type { StoredPrediction } from './predictions/stored-predictions.ts';
 
 /** How many requests are looked at, the newest, and how many callers are named. */
 const mostRequests = 5_000;

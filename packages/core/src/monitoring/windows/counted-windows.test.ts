@@ -9,7 +9,7 @@ import { platformKinds } from '../../platform-kinds.ts';
 import { seededRandom } from '../../statistics/index.ts';
 import { baselineOf } from '../baselines/baseline.ts';
 import { createBaselines } from '../baselines/baselines.ts';
-import { PredictionLog } from '../prediction-log.ts';
+import { PredictionLog } from '../predictions/prediction-log.ts';
 import { CountedWindows } from './counted-windows.ts';
 
 const begin = Date.parse('2026-01-01');

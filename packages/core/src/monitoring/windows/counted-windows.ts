@@ -4,7 +4,7 @@ import type { Rollup } from '../../contracts/series-store.ts';
 import { decodeJson, encodeJson } from '../../json.ts';
 import { uuidV7 } from '../../uuid.ts';
 import type { StoredBaseline } from '../baselines/stored-baseline.ts';
-import { predictionStream } from '../prediction-stream.ts';
+import { predictionStream } from '../predictions/prediction-stream.ts';
 import { mergeWindows, WindowCounter, type WindowCounts } from './window-counts.ts';
 
 /** Predictions are counted by the minute. */

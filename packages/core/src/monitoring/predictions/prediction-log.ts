@@ -1,13 +1,13 @@
-import { assertObject } from '../check-options.ts';
-import type { PredictionRow, PredictionSink } from '../contracts/prediction-sink.ts';
-import type { Scope } from '../contracts/scope.ts';
-import type { RowColumn, RowColumns } from '../contracts/series-store.ts';
-import { isKeelsonError, KeelsonError } from '../errors.ts';
-import { decodeJson, encodeJson, type Json, type JsonObject } from '../json.ts';
-import { assertAllowed } from '../operations/decide-and-commit.ts';
-import { uuidV7 } from '../uuid.ts';
+import { assertObject } from '../../check-options.ts';
+import type { PredictionRow, PredictionSink } from '../../contracts/prediction-sink.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import type { RowColumn } from '../../contracts/series-store.ts';
+import { isKeelsonError, KeelsonError } from '../../errors.ts';
+import { encodeJson } from '../../json.ts';
+import { assertAllowed } from '../../operations/decide-and-commit.ts';
+import { uuidV7 } from '../../uuid.ts';
+import type { CountedWindows } from '../windows/counted-windows.ts';
 import { predictionStream } from './prediction-stream.ts';
-import type { CountedWindows } from './windows/counted-windows.ts';
 
 /** How predictions are buffered. */
 export interface PredictionLogOptions {
@@ -206,69 +206,5 @@ function columnsOf(rows: readonly PredictionRow[]): Record<string, RowColumn> {
     error: text((row) => row.error),
     correlationId: text((row) => row.correlationId),
     flags: text((row) => row.flags?.join(',')),
-  };
-}
-
-/** A prediction as it is read back. */
-export interface StoredPrediction {
-  readonly at: number;
-  readonly versionId: string;
-  readonly requestId: string;
-  readonly role: 'primary' | 'shadow';
-  readonly key?: string;
-  readonly features: JsonObject;
-  readonly prediction: Json;
-  readonly latencyMs: number;
-  readonly error?: string;
-  readonly flags?: readonly string[];
-}
-
-/** The predictions of a deployment with from ≤ at < to; of repeats of one request and version the first. */
-export async function readPredictions(
-  scope: Pick<Scope, 'series' | 'workspace'>,
-  deploymentId: string,
-  range: { readonly from: number; readonly to: number },
-): Promise<readonly StoredPrediction[]> {
-  const seen = new Set<string>();
-  const all: StoredPrediction[] = [];
-  const stream = predictionStream(scope.workspace, deploymentId);
-  for await (const batch of scope.series.rows(stream, range)) {
-    for (let i = 0; i < batch.at.length; i += 1) {
-      const row = predictionAt(batch, i);
-      const key = JSON.stringify([row.requestId, row.versionId]);
-      if (seen.has(key)) continue;
-      seen.add(key);
-      all.push(row);
-    }
-  }
-  return all.sort((a, b) => a.at - b.at || (a.requestId < b.requestId ? -1 : 1));
-}
-
-function predictionAt(batch: RowColumns, i: number): StoredPrediction {
-  const text = (name: string): string | undefined => {
-    const column = batch.columns[name];
-    return column === undefined || column.type === 'number'
-      ? undefined
-      : (column.values[i] ?? undefined);
-  };
-  const json = (name: string): Json | undefined => {
-    const value = text(name);
-    return value === undefined ? undefined : decodeJson(value);
-  };
-  const latency = batch.columns['latencyMs'];
-  const error = text('error');
-  const flags = text('flags')?.split(',');
-  const key = text('key');
-  return {
-    at: batch.at[i] ?? Number.NaN,
-    versionId: text('versionId') ?? '',
-    requestId: text('requestId') ?? '',
-    role: text('role') === 'shadow' ? 'shadow' : 'primary',
-    features: (json('features') ?? {}) as JsonObject,
-    prediction: json('prediction') ?? null,
-    latencyMs: latency?.type === 'number' ? (latency.values[i] ?? Number.NaN) : Number.NaN,
-    ...(key === undefined ? {} : { key }),
-    ...(error === undefined ? {} : { error }),
-    ...(flags === undefined ? {} : { flags }),
   };
 }

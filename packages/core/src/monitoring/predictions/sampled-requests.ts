@@ -1,8 +1,8 @@
-import type { Scope } from '../contracts/scope.ts';
-import { KeelsonError } from '../errors.ts';
-import type { SampledRequest } from '../registry/validation/test-context.ts';
-import { seededRandom } from '../statistics/index.ts';
-import { readPredictions } from './prediction-log.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { KeelsonError } from '../../errors.ts';
+import type { SampledRequest } from '../../registry/validation/test-context.ts';
+import { seededRandom } from '../../statistics/index.ts';
+import { readPredictions } from './stored-predictions.ts';
 
 /** Which requests are drawn. */
 export interface SampleOptions {

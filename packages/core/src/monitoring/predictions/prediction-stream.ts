@@ -1,4 +1,4 @@
-import type { StreamKey } from '../contracts/series-store.ts';
+import type { StreamKey } from '../../contracts/series-store.ts';
 
 /** The stream of a deployment's predictions. */
 export function predictionStream(workspace: string, deploymentId: string): StreamKey {
