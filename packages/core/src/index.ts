@@ -98,7 +98,7 @@ export {
   type Json,
   type JsonObject,
 } from './json.ts';
-export type { Alert } from './monitoring/alert.ts';
+export type { Alert } from './monitoring/alerting/alert.ts';
 export type { SetBaselineOptions } from './monitoring/baselines/baselines.ts';
 export type { StoredBaseline } from './monitoring/baselines/stored-baseline.ts';
 export type { Label, LabelResult } from './monitoring/labels.ts';

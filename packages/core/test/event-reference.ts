@@ -20,8 +20,10 @@ export function eventReference(): string {
     .filter((name) => name.endsWith('-events.ts'))
     .map((name) => readFileSync(new URL(name, catalogue), 'utf8'));
   for (const source of sources) {
-    for (const [, name = '', union = ''] of source.matchAll(/^type (\w+) = ('[^;]*');$/gm)) {
-      aliases.set(name, union);
+    for (const [, name = '', union = ''] of source.matchAll(
+      /^(?:export )?type (\w+) =\s+\|?\s*('[^;]*');$/gm,
+    )) {
+      aliases.set(name, union.replaceAll(/\s+/g, ' '));
     }
   }
   const interfaces = new Map(sources.flatMap((source) => [...interfacesOf(source)]));
@@ -119,7 +121,9 @@ function interfacesOf(source: string): Map<string, readonly Field[]> {
   );
   for (const [, name = '', parent, body = ''] of declarations) {
     const inherited = parent === undefined ? [] : (found.get(parent) ?? []);
-    found.set(name, [...inherited, ...fieldsOf(body)]);
+    const own = fieldsOf(body);
+    const names = new Set(own.map((field) => field.name));
+    found.set(name, [...inherited.filter((field) => !names.has(field.name)), ...own]);
   }
   return found;
 }

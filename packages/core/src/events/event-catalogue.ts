@@ -1,4 +1,5 @@
 import { type AccessEventPayloads, accessEvents } from './catalogue/access-events.ts';
+import { type AlertEventPayloads, alertEvents } from './catalogue/alert-events.ts';
 import type { EventDefinition } from './catalogue/define-event.ts';
 import { type DeploymentEventPayloads, deploymentEvents } from './catalogue/deployment-events.ts';
 import { type MonitoringEventPayloads, monitoringEvents } from './catalogue/monitoring-events.ts';
@@ -14,6 +15,7 @@ export interface EventPayloads
     PipelineEventPayloads,
     DeploymentEventPayloads,
     MonitoringEventPayloads,
+    AlertEventPayloads,
     OperationsEventPayloads,
     AccessEventPayloads {}
 
@@ -39,6 +41,7 @@ export const eventCatalogue: {
   ...pipelineEvents,
   ...deploymentEvents,
   ...monitoringEvents,
+  ...alertEvents,
   ...operationsEvents,
   ...accessEvents,
 };

@@ -4,7 +4,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { withCorrelation } from '../events/correlation.ts';
 import { asJson, type JsonObject } from '../json.ts';
 import { decideAndCommit } from '../operations/decide-and-commit.ts';
-import type { Alerts } from './alerts.ts';
+import type { Alerts } from './alerting/alerts.ts';
 import { readCounted, writeCounted } from './counted-requests.ts';
 import { type LabelledRequest, readLabelled } from './labels.ts';
 import { type Analysis, type Monitor, stateOf, windowAt } from './monitor.ts';

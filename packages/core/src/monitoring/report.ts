@@ -1,6 +1,6 @@
 import { escapeHtml, htmlPage, section, table } from '../tracking/html-page.ts';
 import { type ChartLine, lineChart } from '../tracking/line-chart.ts';
-import type { Alert } from './alert.ts';
+import type { Alert } from './alerting/alert.ts';
 import type { Analysis, Monitor } from './monitor.ts';
 import type { RuleCounts } from './rule.ts';
 

@@ -12,30 +12,6 @@ import {
 /** How bad something is. */
 type Severity = 'WARNING' | 'CRITICAL' | 'EMERGENCY';
 
-/** A rule of a monitor has found a change. */
-export interface AlertTriggered {
-  readonly alertId: string;
-  /** The deployment's name. */
-  readonly deployment: string;
-  readonly deploymentId: string;
-  /** The rule that found it. */
-  readonly rule: string;
-  readonly severity: Severity;
-  /** What was found, in words. */
-  readonly summary: string;
-  /** Up to when data were looked at, in epoch ms. */
-  readonly at: number;
-}
-
-/** An alert is over. */
-export interface AlertResolved {
-  readonly alertId: string;
-  /** The deployment's name. */
-  readonly deployment?: string;
-  readonly rule: string;
-  readonly resolution: string;
-}
-
 /** What a model meets, or how right it is, has changed since the reference. */
 export interface DriftDetected {
   readonly driftType: 'CONCEPT' | 'LABEL' | 'DATA' | 'PREDICTION';
@@ -93,21 +69,12 @@ export interface PredictionLogged {
   readonly to: number;
 }
 
-/** Monitoring itself has fallen behind. */
-export interface MonitoringStalled {
-  readonly job: string;
-  readonly lagMs: number;
-}
-
 /** The events of monitoring. */
 export interface MonitoringEventPayloads {
-  readonly 'alert.triggered': AlertTriggered;
-  readonly 'alert.resolved': AlertResolved;
   readonly 'drift.detected': DriftDetected;
   readonly 'performance.degraded': PerformanceDegraded;
   readonly 'baseline.updated': BaselineUpdated;
   readonly 'prediction.logged': PredictionLogged;
-  readonly 'monitoring.stalled': MonitoringStalled;
 }
 
 const ofDeployment = { source: 'monitoring', subject: 'deployment:{deployment}' } as const;
@@ -136,18 +103,6 @@ const foundFields = {
 export const monitoringEvents: {
   readonly [T in keyof MonitoringEventPayloads]: EventDefinition<MonitoringEventPayloads[T]>;
 } = {
-  'alert.triggered': defineEvent<AlertTriggered>({
-    ...ofDeployment,
-    meaning: 'A rule of a monitor has found a change.',
-    fields: foundFields,
-    example: found,
-  }),
-  'alert.resolved': defineEvent<AlertResolved>({
-    ...ofDeployment,
-    meaning: 'An alert is over.',
-    fields: { alertId: text, deployment: text.optional(), rule: text, resolution: z.string() },
-    example: { alertId, deployment: of.deployment, rule: 'accuracy', resolution: 'new version' },
-  }),
   'drift.detected': defineEvent<DriftDetected>({
     ...ofDeployment,
     meaning: 'What a model meets, or how right it is, has changed since the reference.',
@@ -205,13 +160,5 @@ export const monitoringEvents: {
     reserved: true,
     fields: { ...ofFields, predictions: count, errors: count, from: figure, to: figure },
     example: { ...of, predictions: 1200, errors: 3, from: 1767225600000, to: 1767225660000 },
-  }),
-  'monitoring.stalled': defineEvent<MonitoringStalled>({
-    source: 'monitoring',
-    subject: 'monitoring:{job}',
-    meaning: 'Monitoring itself has fallen behind.',
-    reserved: true,
-    fields: { job: text, lagMs: count },
-    example: { job: 'drift', lagMs: 7_200_000 },
   }),
 };

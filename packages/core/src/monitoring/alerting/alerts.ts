@@ -1,13 +1,14 @@
-import type { Change } from '../contracts/metadata-store.ts';
-import type { Scope } from '../contracts/scope.ts';
-import { KeelsonError } from '../errors.ts';
-import type { MonitoringEventPayloads } from '../events/catalogue/monitoring-events.ts';
-import { draftEvent } from '../events/draft-event.ts';
-import type { PayloadOf } from '../events/typed-event.ts';
-import { asJson, type JsonObject } from '../json.ts';
+import type { Change } from '../../contracts/metadata-store.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { KeelsonError } from '../../errors.ts';
+import type { AlertEventPayloads } from '../../events/catalogue/alert-events.ts';
+import type { MonitoringEventPayloads } from '../../events/catalogue/monitoring-events.ts';
+import { draftEvent } from '../../events/draft-event.ts';
+import type { PayloadOf } from '../../events/typed-event.ts';
+import { asJson, type JsonObject } from '../../json.ts';
+import type { Monitor } from '../monitor.ts';
+import type { MonitorRule, RuleVerdict } from '../rule.ts';
 import { type Alert, alertFromRecord } from './alert.ts';
-import type { Monitor } from './monitor.ts';
-import type { MonitorRule, RuleVerdict } from './rule.ts';
 
 /** Reads alerts, and makes the changes that raise and resolve them. */
 export interface Alerts {
@@ -24,7 +25,7 @@ export interface Alerts {
     correlationId: string,
   ): Promise<readonly { readonly id: string; readonly changes: readonly Change[] }[]>;
   resolve(alert: Alert, at: number, resolution: string): readonly Change[];
-  emit<T extends keyof MonitoringEventPayloads>(
+  emit<T extends keyof (MonitoringEventPayloads & AlertEventPayloads)>(
     type: T,
     deployment: string,
     payload: PayloadOf<T>,
@@ -63,12 +64,15 @@ export function createAlerts(scope: Scope): Alerts {
     const watching = monitor.rules.find((each) => each.name === verdict.name);
     const severity = watching?.severity ?? 'WARNING';
     const { name: rule, summary } = verdict;
-    const payload = { alertId: id, deploymentId, deployment, rule, severity, summary, at };
+    const found = { alertId: id, deploymentId, deployment, rule, severity, summary, at };
+    const features = featuresOf(watching);
+    const kind = verdict.rule === 'accuracy' ? 'CONCEPT_DRIFT' : 'LABEL_DRIFT';
+    const { versionId } = monitor;
     const event = draftEvent(scope, {
       type: 'alert.triggered',
       subject: `deployment:${deployment}`,
       source: 'monitoring',
-      payload,
+      payload: { ...found, kind, versionId, features, correlationId },
     });
     const create: Change = {
       op: 'create',
@@ -93,9 +97,9 @@ export function createAlerts(scope: Scope): Alerts {
       },
     };
     const drift = emit('drift.detected', deployment, {
-      ...payload,
+      ...found,
       driftType: verdict.rule === 'accuracy' ? 'CONCEPT' : 'LABEL',
-      features: featuresOf(watching),
+      features,
       metrics: { eValue: verdict.test.changed.eValue, pValue: verdict.test.changed.pValue },
       threshold: 1 / verdict.test.alpha,
     });
@@ -113,7 +117,10 @@ export function createAlerts(scope: Scope): Alerts {
         columns: { openKey: undefined, state: 'RESOLVED', lastAt: at },
         body: { deployment, summary, evidence, eventId, correlationId, resolution },
       },
-      emit('alert.resolved', deployment, { alertId: alert.id, rule: alert.rule, resolution }),
+      emit('alert.resolved', deployment, {
+        ...{ alertId: alert.id, deploymentId: alert.deploymentId, rule: alert.rule },
+        ...{ resolution, severity: alert.severity, at, correlationId },
+      }),
     ];
   }
 
@@ -139,7 +146,7 @@ export function createAlerts(scope: Scope): Alerts {
     return records.map(alertFromRecord);
   }
 
-  function emit<T extends keyof MonitoringEventPayloads>(
+  function emit<T extends keyof (MonitoringEventPayloads & AlertEventPayloads)>(
     type: T,
     deployment: string,
     payload: PayloadOf<T>,

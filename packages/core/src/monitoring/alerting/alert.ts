@@ -1,6 +1,6 @@
-import type { StoredRecord } from '../contracts/record.ts';
-import type { JsonObject } from '../json.ts';
-import type { AlertSeverity } from './rule.ts';
+import type { StoredRecord } from '../../contracts/record.ts';
+import type { JsonObject } from '../../json.ts';
+import type { AlertSeverity } from '../rule.ts';
 
 /** Something that went wrong, once for as long as it is open. */
 export interface Alert {
