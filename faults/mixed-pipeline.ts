@@ -15,9 +15,12 @@ export const mixedSteps = 50;
 
 /**
  * Fifty steps in ten rows, functions and commands in turns: each waits for two of the row before, writes the line
- * `execution step attempt pid` and works for a moment.
+ * `execution step attempt pid` and works for a moment. `began` is called by each function.
  */
-export function mixedPipeline({ effects }: Pick<PipelineArgument, 'effects'>): Pipeline {
+export function mixedPipeline({
+  effects,
+  began,
+}: Pick<PipelineArgument, 'effects'> & { began?(): void }): Pipeline {
   const script = `echo "$KEELSON_EXECUTION_ID $KEELSON_STEP $KEELSON_ATTEMPT $$" >> ${effects}; sleep 0.05; echo 1 > $KEELSON_OUTPUT_N_PATH`;
   return definePipeline('mixed', { version: '1.0.0' }, (p) => {
     let row: readonly StepHandle[] = [];
@@ -35,6 +38,7 @@ export function mixedPipeline({ effects }: Pick<PipelineArgument, 'effects'>): P
           });
         }
         const work = async ({ executionId, step, attempt }: WorkContext): Promise<number> => {
+          began?.();
           appendFileSync(effects, `${executionId} ${step} ${attempt} ${process.pid}\n`);
           await new Promise((resolve) => setTimeout(resolve, 5));
           return 1;

@@ -24,7 +24,7 @@ interface Left {
 export const pipelineKills: FaultScenario = {
   name: 'pipeline-kills',
   sentence:
-    'Three processes drive executions of 50 steps, functions and commands; one is killed every 60 to 150 ms, or stalled for longer than its lease.',
+    'Three processes drive executions of 50 steps, functions and commands; of those that have begun to work one is killed every 60 to 150 ms, or stalled for longer than its lease.',
   run: killed,
 };
 

@@ -149,6 +149,10 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const controlled = createExecutionControl(scope, { records, settling, engine, link, external });
   const readLogs = createStepLogs(scope, records, external, functionLogs);
 
+  const waiting = {
+    ...{ records, definitions, engine, leases, settling, link, functions },
+    executors: () => external?.executors ?? [],
+  };
   const starting = {
     start: (pipeline: string, parameters: JsonObject, how: StartOptions) =>
       start(pipeline, parameters, how),
@@ -158,14 +162,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
   const timed = createSchedules(scope, {
     ...starting,
     wait: async (id, signal) =>
-      (
-        await waitForExecution(
-          scope,
-          { records, definitions, engine, leases, settling, link, functions },
-          id,
-          given('signal', signal),
-        )
-      ).facts,
+      (await waitForExecution(scope, waiting, id, given('signal', signal))).facts,
   });
   const triggered =
     options.events &&
@@ -302,8 +299,7 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
         typeof target === 'string'
           ? target
           : assertObject(target, 'pipelines.wait of an execution').id;
-      const parts = { records, definitions, engine, leases, settling, link, functions };
-      const ended = await waitForExecution(scope, parts, id, settings);
+      const ended = await waitForExecution(scope, waiting, id, settings);
       const { definition } = await definitions.get(ended.definition);
       const step =
         ended.status !== 'COMPLETED' || definition.output === undefined

@@ -8,6 +8,7 @@ import type { ExecutionState } from './execution.ts';
 import type { ExecutionRecords } from './execution-records.ts';
 import { hasEnded } from './execution-state.ts';
 import { isUnsettled, type Settling } from './settling.ts';
+import type { StepState } from './step-execution.ts';
 import type { RunLink } from './steps/run-link.ts';
 import type { StepFunctions } from './steps/step-functions.ts';
 import type { StepLeases } from './steps/step-leases.ts';
@@ -31,6 +32,8 @@ export interface WaitingParts {
   readonly settling: Settling;
   readonly link: RunLink;
   readonly functions: StepFunctions;
+  /** The names of the executors that this process has. */
+  readonly executors: () => readonly string[];
 }
 
 const restMs = 250;
@@ -272,11 +275,15 @@ class Voice {
     if (room !== undefined) return `waits for room: ${room}.`;
     const waits = due.find((state) => state.waitsFor !== undefined);
     if (waits !== undefined) return `step ${waits.step} waits: ${waits.waitsFor}.`;
-    const foreign = due.find((state) => state.runsOn.startsWith('executor:'));
+    const tasks = due.filter((state) => state.runsOn.startsWith('executor:'));
+    const have = ['inline', ...this.#parts.executors()];
+    const nameOf = (state: StepState): string => state.runsOn.slice('executor:'.length);
+    const foreign = tasks.find((state) => !have.includes(nameOf(state)));
     if (foreign !== undefined) {
-      const name = foreign.runsOn.slice('executor:'.length);
-      return `step ${foreign.step} waits for a process that has the executor ${name}.`;
+      return `step ${foreign.step} waits for a process that has the executor ${nameOf(foreign)}.`;
     }
+    const [next] = tasks;
+    if (next !== undefined) return `step ${next.step} is the next to begin.`;
     if (this.#parts.functions.get(execution.definition) === undefined) {
       const which = `${execution.pipeline}@${execution.version}`;
       return `waiting for a process that has registered ${which} with pipelines.add(…), as this one has not.`;

@@ -442,6 +442,39 @@ describe('a platform that closes', () => {
     const { runs } = await second.tracking.searchRuns({ filter: 'metrics.late = 1' });
     expect(runs.map(({ status }) => status)).toEqual(['COMPLETED']);
   });
+
+  test('while its command fails: the next one tells of the failure, with the log', async () => {
+    const dir = join(await temporaryDirectory(), '.keelson');
+    const at = await temporaryDirectory();
+    const stateDir = await temporaryDirectory();
+    const script = `echo begun; while [ ! -e ${at}/go ]; do sleep 0.02; done; exit 3`;
+    const pipeline = definePipeline('failed-at-a-close', v, (p) =>
+      p.command('work', {}, ['/bin/sh', '-c', script], { executor: 'late' }),
+    );
+    /** Told to wait no longer, it lets the command end, and tells of that. */
+    class Late extends ProcessExecutor {
+      override async wait(...[handle, options]: Parameters<ProcessExecutor['wait']>) {
+        return super.wait(handle, options).catch(async (error: unknown) => {
+          await writeFile(join(at, 'go'), '');
+          await expect.poll(() => this.attach(handle)).toMatchObject({ state: 'failed' });
+          return (await this.attach(handle)) ?? Promise.reject(error);
+        });
+      }
+    }
+    const options = { name: 'late', stateDir };
+    const backends = await testBackends(dir);
+    const first = await openPlatform({ dir, ...backends, executors: [new Late(options)] });
+    const { id } = await first.pipelines.start(pipeline);
+    const waiting = first.pipelines.wait(id).catch(() => undefined);
+    await expect.poll(async () => (await first.pipelines.steps(id))[0]?.externalId).toBeDefined();
+    await first.close();
+    await Promise.race([waiting, Promise.resolve()]);
+    const executors = [new ProcessExecutor(options)];
+    await using second = await openPlatform({ dir, ...(await testBackends(dir)), executors });
+    const done = await second.pipelines.wait(id, { timeoutMs: 20_000 });
+    expect(done).toMatchObject({ status: 'FAILED' });
+    expect(await textOf(second, id, 'stdout')).toBe('begun\n');
+  });
 });
 
 describe('inputs pass through the cache of downloads', () => {

@@ -189,7 +189,8 @@ export function createAttemptEnd(
       // A task that goes on without this process has a run that goes on too, and is another supervisor's.
       const goesOn = external && (closing || isKeelsonError(reason, 'LOST'));
       if (!goesOn) await tracked?.finish('KILLED', String(reason?.message ?? ''));
-      if (thrown instanceof AttemptFailed) await recordEnded(begun, thrown.details);
+      // Whoever goes on with a task finds its log too, and keeps it.
+      if (thrown instanceof AttemptFailed && !goesOn) await recordEnded(begun, thrown.details);
       if (closing && !external) await giveBack(leased, 'its process stopped');
       if (closing && external) await leave(leased, begun);
       if (external && !goesOn) await release(begun, false);
