@@ -8,6 +8,15 @@ export interface LockOptions {
   readonly timeoutMs?: number;
 }
 
+/** How to write. */
+export interface WriteOptions extends LockOptions {
+  /**
+   * False for what may be lost when the machine loses its power, though not when the process dies: claims, say, whose
+   * holders are dead by then. Whatever is committed after it and synced makes it safe too. True when left out.
+   */
+  readonly synced?: boolean;
+}
+
 /** How long to try for a lock when nothing else is said. */
 export const defaultLockTimeoutMs = 30_000;
 

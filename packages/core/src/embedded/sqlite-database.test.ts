@@ -59,6 +59,26 @@ describe('SqliteDatabase', () => {
     expect(version()).not.toEqual(before);
   });
 
+  test('only what may be lost with the power is not synced, and that with others is', async () => {
+    await using db = await SqliteDatabase.open(join(directory, 'a.db'));
+    await using other = await SqliteDatabase.open(join(directory, 'a.db'));
+    await db.write(() => db.exec('CREATE TABLE t (a INTEGER PRIMARY KEY) STRICT'));
+    const write = (a: number, options?: { synced: boolean }) =>
+      db.write(() => {
+        db.prepare('INSERT INTO t VALUES (?)').run(a);
+        return db.prepare('PRAGMA synchronous').get()?.['synchronous'];
+      }, options);
+    const [normal, full] = [1, 2];
+    expect(await write(1)).toBe(full);
+    expect(await write(2, { synced: false })).toBe(normal);
+    expect(await write(3)).toBe(full);
+    expect(await Promise.all([write(4, { synced: false }), write(5)])).toEqual([full, full]);
+    expect(await Promise.all([4, 5].map((n) => write(n + 2, { synced: false })))).toEqual([1, 1]);
+    expect(db.writeSync(() => db.prepare('PRAGMA synchronous').get()?.['synchronous'])).toBe(full);
+    // Other processes see it at once.
+    expect(other.prepare('SELECT count(*) AS n FROM t').get()).toEqual({ n: 7 });
+  });
+
   test('a full disk amid writes that share a commit fails only those that do not fit', async () => {
     const path = join(directory, 'a.db');
     await using db = await SqliteDatabase.open(path);

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { KeelsonError } from '../errors.ts';
 import { Checkpoints } from './checkpoints.ts';
-import { type LockOptions, retryBlocking, retryWhileBusy } from './lock-retry.ts';
+import { retryBlocking, retryWhileBusy, type WriteOptions } from './lock-retry.ts';
 import { fromSqliteError } from './sqlite-error.ts';
 import { loadSqlite } from './sqlite-module.ts';
 import { SqliteTransactions } from './sqlite-transactions.ts';
@@ -112,7 +112,7 @@ export class SqliteDatabase implements AsyncDisposable {
    * they were asked for; those that wait share a commit (one fsync for all), each still undone alone.
    * A commit that failed on the disk rejects with UNAVAILABLE and `details.outcome: 'unknown'`.
    */
-  write<T>(work: (db: SqliteDatabase) => T, options: LockOptions = {}): Promise<T> {
+  write<T>(work: (db: SqliteDatabase) => T, options: WriteOptions = {}): Promise<T> {
     if (this.#closing) return Promise.reject(this.#closedError());
     return this.#queue.add(() => work(this), options);
   }

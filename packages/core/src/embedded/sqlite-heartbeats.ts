@@ -1,6 +1,9 @@
 import type { Heartbeats } from '../contracts/metric-writer.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 
+/** A loss of power ends the runs, whatever is kept of their heartbeats. */
+const unsynced = { synced: false } as const;
+
 /** Keeps that the runs were alive at `at`; an older beat does not undo a newer one. */
 export async function beatRuns(
   database: SqliteDatabase,
@@ -13,7 +16,7 @@ export async function beatRuns(
        ON CONFLICT(ws, run) DO UPDATE SET at = max(at, excluded.at)`,
     );
     for (const { workspace, runId } of runs) beat.run(workspace, runId, at);
-  });
+  }, unsynced);
 }
 
 /** Forgets the heartbeats of runs that are over. */
@@ -24,7 +27,7 @@ export async function endRuns(
   await database.write(() => {
     const end = database.prepare('DELETE FROM heartbeat WHERE ws = ? AND run = ?');
     for (const { workspace, runId } of runs) end.run(workspace, runId);
-  });
+  }, unsynced);
 }
 
 /** When each of the runs was last known to be alive (epoch ms); runs without a heartbeat are left out. */

@@ -270,11 +270,13 @@ export class SqliteMetadataStore implements MetadataStore {
       findUnclaimed(db, table.kind, { ...search, limit: 1 }, this.#now()),
     );
     if (due.length === 0) return [];
-    return await this.#db.write((db) => {
+    const take = (db: SqliteDatabase): readonly Claimed[] => {
       const now = this.#now();
       const found = findUnclaimed(db, table.kind, search, now);
       return found.map(({ rid }) => takeClaim(db, table, rid, search, now));
-    });
+    };
+    // A loss of power ends those who claim, and what they committed under their claims is synced with these.
+    return await this.#db.write(take, { synced: search.set.length > 0 });
   }
 
   async claimOwners(kind: string, workspace?: string): Promise<readonly string[]> {
@@ -286,13 +288,15 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#assertOpen();
     assertCount(leaseMs, 1, Number.MAX_SAFE_INTEGER, 'The lease');
     if (claims.length === 0) return [];
-    return await this.#db.write((db) => renewClaims(db, claims, leaseMs, this.#now()));
+    return await this.#db.write((db) => renewClaims(db, claims, leaseMs, this.#now()), {
+      synced: false,
+    });
   }
 
   async release(claims: readonly ClaimKey[]): Promise<void> {
     this.#assertOpen();
     if (claims.length === 0) return;
-    await this.#db.write((db) => releaseClaims(db, claims));
+    await this.#db.write((db) => releaseClaims(db, claims), { synced: false });
   }
 
   async ping(options: { readonly signal?: AbortSignal } = {}): Promise<void> {

@@ -18,6 +18,8 @@ export class SqliteTransactions {
   #afterCommit: (() => void)[] = [];
   #running = false;
   #writing = false;
+  /** As the connection was opened. */
+  #synced = true;
 
   /** `committed` is called after each commit of a write. */
   constructor(path: string, connection: DatabaseSync, committed: () => void) {
@@ -43,12 +45,19 @@ export class SqliteTransactions {
     this.#afterCommit.push(then);
   }
 
-  /** Throws SQLite's own error when another connection is in the way. */
-  begin(writing: boolean): void {
+  /**
+   * Throws SQLite's own error when another connection is in the way. A write that is not `synced` outlives the process,
+   * not a loss of power.
+   */
+  begin(writing: boolean, synced = true): void {
     if (this.#running) {
       throw new KeelsonError('INTERNAL', `A write on ${this.#path} was started inside another.`);
     }
     this.#rollBack();
+    if (writing && synced !== this.#synced) {
+      this.#connection.exec(`PRAGMA synchronous = ${synced ? 'FULL' : 'NORMAL'}`);
+      this.#synced = synced;
+    }
     this.#connection.exec(writing ? 'BEGIN IMMEDIATE' : 'BEGIN');
     this.#running = true;
     this.#writing = writing;

@@ -1,11 +1,11 @@
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import {
   defaultLockTimeoutMs,
-  type LockOptions,
   lockAborted,
   lockPauseMs,
   lockTimeout,
   pause,
+  type WriteOptions,
 } from './lock-retry.ts';
 import { fromSqliteError, isBusy, isInputOutput } from './sqlite-error.ts';
 import type { Attempt, SqliteTransactions } from './sqlite-transactions.ts';
@@ -19,6 +19,7 @@ interface QueuedWrite {
   readonly work: () => unknown;
   readonly startedAt: number;
   readonly timeoutMs: number;
+  readonly synced: boolean;
   resolve(result: unknown): void;
   reject(error: unknown): void;
 }
@@ -41,15 +42,16 @@ export class WriteQueue {
     this.#turn = turn;
   }
 
-  /** Resolves with what `work` answers, once it is durable; rejects with what it throws. */
-  add<T>(work: () => T, options: LockOptions): Promise<T> {
-    const { signal, timeoutMs = defaultLockTimeoutMs } = options;
+  /** Resolves with what `work` answers, once it is durable (or `synced` is false); rejects with what it throws. */
+  add<T>(work: () => T, options: WriteOptions): Promise<T> {
+    const { signal, timeoutMs = defaultLockTimeoutMs, synced = true } = options;
     if (signal?.aborted) return Promise.reject(lockAborted(this.#path, signal));
     return new Promise<T>((resolve, reject) => {
       const write: QueuedWrite = {
         work,
         startedAt: performance.now(),
         timeoutMs,
+        synced,
         resolve(result) {
           signal?.removeEventListener('abort', abort);
           resolve(result as T);
@@ -86,15 +88,18 @@ export class WriteQueue {
     let tries = 0;
     let alone = false;
     while (this.#queue.length > 0) {
+      const most = alone ? 1 : groupSize;
       try {
-        this.#transactions.begin(true);
+        // Nothing joins the queue between this and the end of the group.
+        const synced = this.#queue.slice(0, most).some((write) => write.synced);
+        this.#transactions.begin(true, synced);
       } catch (error) {
         tries += 1;
         await this.#refused(error, tries);
         continue;
       }
       tries = 0;
-      alone = this.#writeGroup(alone ? 1 : groupSize);
+      alone = this.#writeGroup(most);
       // Without a rest between groups, other processes would hardly ever find the lock free.
       if (this.#queue.length > 0) await pause(1);
     }
