@@ -101,10 +101,15 @@ export {
 export type { Alert } from './monitoring/alerting/alert.ts';
 export type { SetBaselineOptions } from './monitoring/baselines/baselines.ts';
 export type { StoredBaseline } from './monitoring/baselines/stored-baseline.ts';
-export type { Label, LabelResult } from './monitoring/labels.ts';
 export type { Analysis, Monitor, WatchOptions } from './monitoring/monitor.ts';
 export type { DriftAnalysis, DriftOptions, Monitoring } from './monitoring/monitoring.ts';
-export type { Accuracy, Performance } from './monitoring/performance.ts';
+export type { Label, LabelResult } from './monitoring/performance/labels.ts';
+export type {
+  Accuracy,
+  Performance,
+  PerformanceOptions,
+  RealisedPerformance,
+} from './monitoring/performance/performance.ts';
 export type { SampleOptions } from './monitoring/predictions/sampled-requests.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';

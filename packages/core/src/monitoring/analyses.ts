@@ -6,8 +6,8 @@ import { asJson, type JsonObject } from '../json.ts';
 import { decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { Alerts } from './alerting/alerts.ts';
 import { readCounted, writeCounted } from './counted-requests.ts';
-import { type LabelledRequest, readLabelled } from './labels.ts';
 import { type Analysis, type Monitor, stateOf, windowAt } from './monitor.ts';
+import { type LabelledRequest, readLabelled } from './performance/labels.ts';
 import {
   countForRule,
   judgeRule,

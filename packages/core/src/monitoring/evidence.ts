@@ -5,8 +5,8 @@ import { KeelsonError } from '../errors.ts';
 import type { Json, JsonObject } from '../json.ts';
 import { quantile, rateTest } from '../statistics/index.ts';
 import { type Arms, armsByWindow, armsOfUnits, windowCounts } from './evidence-windows.ts';
-import { type LabelledRequest, readLabelled } from './labels.ts';
 import { outcomes } from './outcome-figure.ts';
+import { type LabelledRequest, readLabelled } from './performance/labels.ts';
 import { readPredictions, type StoredPrediction } from './predictions/stored-predictions.ts';
 import { refusedCallers } from './refused-callers.ts';
 

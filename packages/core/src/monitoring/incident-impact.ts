@@ -1,5 +1,5 @@
 import type { Scope } from '../contracts/scope.ts';
-import type { Performance } from './performance.ts';
+import type { Performance } from './performance/performance.ts';
 import { predictionStream } from './predictions/prediction-stream.ts';
 
 /** What requests of a deployment met in a period: how many were answered, how many wrongly, how rightly. */
@@ -8,7 +8,7 @@ export async function incidentImpact(
   monitoring: {
     performance(
       deploymentId: string,
-      range: { readonly from: number; readonly to: number },
+      options: { readonly from: number; readonly to: number; readonly labelLagMs: number },
     ): Promise<Performance>;
   },
   deploymentId: string,
@@ -33,7 +33,7 @@ export async function incidentImpact(
       if (error?.type === 'text' && error.values[i] !== null) errors += 1;
     }
   }
-  const { served } = await monitoring.performance(deploymentId, period);
+  const { served } = await monitoring.performance(deploymentId, { ...period, labelLagMs: 0 });
   if (served === undefined) return { requests, errors };
   return { requests, errors, accuracy: served.accuracy, labels: served.total };
 }

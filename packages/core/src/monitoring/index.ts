@@ -8,6 +8,15 @@ export {
   type FeatureCounts,
 } from './baselines/baseline.ts';
 export type { DataTable } from './data-columns.ts';
+export type { LabelCoverage } from './performance/label-coverage.ts';
+export type { LabelDelay } from './performance/label-delay.ts';
+export type {
+  MeasuredPerformance,
+  MeasureOptions,
+  PerformanceTask,
+} from './performance/measured-rows.ts';
+export type { PerformanceService } from './performance/performance-service.ts';
+export type { SegmentPerformance } from './performance/segment-performance.ts';
 export type { ColumnFigures, ColumnHistogram } from './reports/column-figures.ts';
 export { type DriftReport, driftReport } from './reports/drift-report.ts';
 export type {

@@ -3,7 +3,7 @@ import type { PredictionSink } from '../contracts/prediction-sink.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { everyRecord } from '../operations/every-record.ts';
 import { schedules } from '../operations/health/check-schedules.ts';
-import { labelStream } from './labels.ts';
+import { labelStream } from './performance/labels.ts';
 import { judgeRule, type MonitorRule, replayRule } from './rule.ts';
 
 const maxPending = 50_000;

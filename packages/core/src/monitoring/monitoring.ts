@@ -13,20 +13,15 @@ import { createBaselines, type SetBaselineOptions } from './baselines/baselines.
 import type { StoredBaseline } from './baselines/stored-baseline.ts';
 import { createEvidenceSource } from './evidence.ts';
 import {
-  appendLabels,
-  type Label,
-  LabelNumbers,
-  type LabelResult,
-  readLabelled,
-} from './labels.ts';
-import {
   type Analysis,
   beginRules,
   type Monitor,
   monitorFromRecord,
   type WatchOptions,
 } from './monitor.ts';
-import { type Performance, performanceOf } from './performance.ts';
+import { readLabelled } from './performance/labels.ts';
+import { performanceOf } from './performance/performance.ts';
+import { createPerformance, type PerformanceService } from './performance/performance-service.ts';
 import { PredictionLog, type PredictionLogOptions } from './predictions/prediction-log.ts';
 import { type SampleOptions, sampleRequests } from './predictions/sampled-requests.ts';
 import { type ReportParts, renderReport } from './report.ts';
@@ -40,7 +35,7 @@ import {
 import { CountedWindows, readWindows } from './windows/counted-windows.ts';
 
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
-export interface Monitoring {
+export interface Monitoring extends PerformanceService {
   /** Where serving hands its predictions. */
   readonly predictions: PredictionSink;
   /** Answers the gates of rollouts. */
@@ -48,11 +43,6 @@ export interface Monitoring {
   /** Begins to watch; watching already, it changes nothing. */
   watch(options: WatchOptions): Promise<Monitor>;
   getMonitor(deploymentId: string): Promise<Monitor>;
-  /**
-   * Labels of requests that were predicted; those of unknown requests are refused by name, the rest
-   * counts. The first label of a request counts; repeats are harmless.
-   */
-  logLabels(deploymentId: string, labels: readonly Label[]): Promise<LabelResult>;
   /**
    * Takes the labels observed up to `at` that no analysis has counted yet into every rule, and raises an
    * alert for each that has changed. Labels that are told late count in the next one. While the deployment's version was
@@ -83,11 +73,6 @@ export interface Monitoring {
   listAnalyses(deploymentId: string): Promise<readonly Analysis[]>;
   listAlerts(deploymentId: string): Promise<readonly Alert[]>;
   getAlert(id: string): Promise<Alert>;
-  /** Accuracy of each version over a period, beside the period's majority class. */
-  performance(
-    deploymentId: string,
-    range: { readonly from: number; readonly to: number },
-  ): Promise<Performance>;
   /**
    * Labelled rows of a period: what a new reference is made from. The predictions are those that callers
    * saw, or those of the version named (missing where it gave none).
@@ -145,7 +130,6 @@ export function createMonitoring(
   const baselines = createBaselines(scope, (name, told) => emit('baseline.updated', name, told));
   const windows = new CountedWindows(scope, baselines.find);
   const predictions = new PredictionLog(scope, options.predictionLog, windows);
-  const labelNumbers = new LabelNumbers();
 
   async function findMonitor(deploymentId: string): Promise<Monitor | undefined> {
     const record = await metadata.find(workspace, 'monitor', deploymentId);
@@ -278,6 +262,7 @@ export function createMonitoring(
   }
 
   return {
+    ...createPerformance(scope, { flush: () => predictions.flush(), maxDelayMs }),
     predictions,
     evidence: createEvidenceSource(scope, maxDelayMs),
     watch,
@@ -288,14 +273,6 @@ export function createMonitoring(
       assertTime(at, 'at');
       await predictions.flush();
       return analyses.evaluate(deploymentId, at);
-    },
-
-    async logLabels(deploymentId, labels) {
-      assertText(deploymentId, 'A deployment id');
-      assertList(labels, 'Labels');
-      for (const label of labels) assertObject(label, 'A label');
-      await predictions.flush();
-      return appendLabels(scope, deploymentId, labels, maxDelayMs, labelNumbers);
     },
 
     setBaseline: baselines.set,
@@ -334,14 +311,6 @@ export function createMonitoring(
 
     listAlerts: (deploymentId) => alerts.list(deploymentId),
     getAlert: (id) => alerts.get(id),
-
-    async performance(deploymentId, range) {
-      assertRange(range, 'monitoring.performance');
-      // By the time of the request: labels may come as late as they are joined at all.
-      const labels = { from: range.from - 1, to: range.to + maxDelayMs };
-      const labelled = await readLabelled(scope, deploymentId, labels, maxDelayMs);
-      return performanceOf(labelled, range);
-    },
 
     async labelledRows(deploymentId, range, rowOptions = {}) {
       assertRange(range, 'monitoring.labelledRows');

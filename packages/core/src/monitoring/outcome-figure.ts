@@ -1,7 +1,7 @@
 import type { Evidence, EvidenceQuery } from '../contracts/evidence-source.ts';
 import type { MetadataStore } from '../contracts/metadata-store.ts';
 import type { Json, JsonObject } from '../json.ts';
-import type { LabelledRequest } from './labels.ts';
+import type { LabelledRequest } from './performance/labels.ts';
 import type { StoredPrediction } from './predictions/stored-predictions.ts';
 
 /** Reads what outcomes are made of. */

@@ -9,7 +9,7 @@ import {
   type RateChangeVerdict,
   rateChange,
 } from '../statistics/index.ts';
-import type { LabelledRequest } from './labels.ts';
+import type { LabelledRequest } from './performance/labels.ts';
 
 /** Cuts a numeric feature into ranges: value < edges[0], < edges[1], …, the rest. */
 export interface StratumCut {

@@ -42,6 +42,24 @@ export type { ChangeDetector, DetectorSignal } from './detectors/change-detector
 export { type CusumOptions, type CusumState, cusum } from './detectors/cusum.ts';
 export { type DdmOptions, type DdmState, ddm } from './detectors/ddm.ts';
 export {
+  type DriftKind,
+  type KindOfDrift,
+  type KindPoint,
+  kindOfDrift,
+} from './detectors/drift-kind.ts';
+export type { LevelStretch } from './detectors/level-stretches.ts';
+export type { LossBlock, LossBlocks } from './detectors/loss-blocks.ts';
+export { type LossVerdict, lossVerdict } from './detectors/loss-verdict.ts';
+export {
+  type FoundChange,
+  type LossChange,
+  type LossDetector,
+  type LossWatchOptions,
+  type LossWatchState,
+  lossWatch,
+  type TimedLoss,
+} from './detectors/loss-watch.ts';
+export {
   type PageHinkleyOptions,
   type PageHinkleyState,
   pageHinkley,
@@ -137,6 +155,27 @@ export { type BootstrapOptions, bootstrapInterval } from './intervals/bootstrap-
 export type { Interval } from './intervals/interval.ts';
 export { meanDifferenceInterval, meanInterval } from './intervals/mean-interval.ts';
 export { clopperPearsonInterval, type Rate, wilsonInterval } from './intervals/rate-interval.ts';
+export { shareInterval } from './intervals/share-interval.ts';
+export {
+  type ClassFigures,
+  type ClassPerformance,
+  classPerformance,
+} from './performance/class-performance.ts';
+export {
+  effectiveRows,
+  type IntervalMethod,
+  type MeasuredFigure,
+  shareFigure,
+  type WeightSum,
+} from './performance/measured-figure.ts';
+export { type NumberPerformance, numberPerformance } from './performance/number-performance.ts';
+export {
+  type CalibrationBin,
+  type ScoredRows,
+  type ScorePerformance,
+  scorePerformance,
+} from './performance/score-performance.ts';
+export { type WeightedConfusion, weightedConfusion } from './performance/weighted-confusion.ts';
 export { Reservoir } from './random/reservoir.ts';
 export { type SeededRandom, seededRandom } from './random/seeded-random.ts';
 export { type PredictionErrors, predictionErrors } from './regression/prediction-errors.ts';

@@ -12,6 +12,9 @@ export interface StoredPrediction {
   readonly key?: string;
   readonly features: JsonObject;
   readonly prediction: Json;
+  readonly probabilities?: Readonly<Record<string, number>>;
+  /** The chance that its row was kept, where the log is a sample. */
+  readonly inclusionProbability?: number;
   readonly latencyMs: number;
   readonly error?: string;
   readonly flags?: readonly string[];
@@ -49,7 +52,12 @@ function predictionAt(batch: RowColumns, i: number): StoredPrediction {
     const value = text(name);
     return value === undefined ? undefined : decodeJson(value);
   };
-  const latency = batch.columns['latencyMs'];
+  const number = (name: string): number | undefined => {
+    const column = batch.columns[name];
+    return column?.type === 'number' && column.missing?.[i] !== 1 ? column.values[i] : undefined;
+  };
+  const probabilities = json('probabilities') as StoredPrediction['probabilities'];
+  const inclusionProbability = number('inclusionProbability');
   const error = text('error');
   const flags = text('flags')?.split(',');
   const key = text('key');
@@ -60,7 +68,9 @@ function predictionAt(batch: RowColumns, i: number): StoredPrediction {
     role: text('role') === 'shadow' ? 'shadow' : 'primary',
     features: (json('features') ?? {}) as JsonObject,
     prediction: json('prediction') ?? null,
-    latencyMs: latency?.type === 'number' ? (latency.values[i] ?? Number.NaN) : Number.NaN,
+    ...(probabilities === undefined ? {} : { probabilities }),
+    ...(inclusionProbability === undefined ? {} : { inclusionProbability }),
+    latencyMs: number('latencyMs') ?? Number.NaN,
     ...(key === undefined ? {} : { key }),
     ...(error === undefined ? {} : { error }),
     ...(flags === undefined ? {} : { flags }),

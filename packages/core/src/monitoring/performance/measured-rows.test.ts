@@ -1,0 +1,128 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Json } from '../../json.ts';
+import { seededRandom } from '../../statistics/index.ts';
+import { lossesOf } from './losses.ts';
+import { measureRows, type PerformanceRow } from './measured-rows.ts';
+import { segmentPerformances } from './segment-performance.ts';
+
+describe('rows whose truth is known', () => {
+  test('are classes or numbers by what they hold', () => {
+    const task = (rows: readonly (readonly [Json, Json])[]) =>
+      measureRows(rows.map(([actual, predicted]) => ({ actual, predicted }))).task;
+    expect(task([['a', 'b']])).toBe('classification');
+    expect(task([[true, false]])).toBe('classification');
+    expect(task([[3, 4]])).toBe('classification');
+    expect(task([[3.5, 4]])).toBe('regression');
+    expect(task([[3.5, 'x']])).toBe('classification');
+    expect(task(Array.from({ length: 30 }, (_, i) => [i, i + 1]))).toBe('regression');
+    expect(task([[1, 0.8]])).toBe('classification');
+    expect(task([[2, 0.8]])).toBe('regression');
+    expect(task([])).toBeUndefined();
+  });
+
+  test('probabilities of one class are scores, with a threshold', () => {
+    const rows = [0.9, 0.8, 0.3, 0.6, 0.2].map((predicted, i) => ({
+      actual: i < 2 || i === 4,
+      predicted,
+    }));
+    const { classes, scores } = measureRows(rows);
+    expect(classes?.accuracy.value).toBe(0.6);
+    expect(scores?.rocArea.value).toBeCloseTo(4 / 6, 12);
+    expect(measureRows(rows, { threshold: 0.7 }).classes?.accuracy.value).toBe(0.8);
+    expect([...lossesOf(rows)]).toEqual([0, 0, 0, 1, 1]);
+  });
+
+  test('a failed answer is wrong, and no class; of numbers it is left out and counted', () => {
+    const { classes, failed } = measureRows([
+      { actual: 'a', predicted: 'a' },
+      { actual: 'a' },
+      { actual: 'b', predicted: 'b' },
+    ]);
+    expect(failed).toBe(1);
+    expect(classes?.accuracy.value).toBeCloseTo(2 / 3, 12);
+    expect(classes?.perClass.map((each) => [each.class, each.recall.value])).toEqual([
+      ['a', 0.5],
+      ['b', 1],
+    ]);
+    expect(classes?.macroPrecision.value).toBe(1);
+    expect(
+      measureRows([{ actual: 1.5, predicted: 2 }, { actual: 2.5 }, { actual: 1, predicted: 'x' }], {
+        task: 'regression',
+      }),
+    ).toMatchObject({ failed: 1, unusable: 1, numbers: { rows: 1 } });
+  });
+
+  test('1 and "1" are not the same', () => {
+    const { classes } = measureRows([
+      { actual: '1', predicted: 1 },
+      { actual: '1', predicted: '1' },
+    ]);
+    expect(classes?.accuracy.value).toBe(0.5);
+  });
+
+  test('of any kind give figures without NaN, the same every time', () => {
+    const value = fc.oneof(
+      fc.constantFrom<Json>(0, 1, true, 'a', '1', null, 1e308, -1e308, 0.5, 1e-300),
+      fc.double() as fc.Arbitrary<Json>,
+      fc.constant<Json>({ a: [1] }),
+    );
+    const row: fc.Arbitrary<PerformanceRow> = fc.record(
+      {
+        actual: value,
+        predicted: value,
+        probabilities: fc.dictionary(fc.constantFrom('0', '1', 'a', '__proto__'), fc.double()),
+        weight: fc.constantFrom(1, 10, 1.5),
+      },
+      { requiredKeys: ['actual'] },
+    );
+    fc.assert(
+      fc.property(
+        fc.array(row, { maxLength: 30 }),
+        fc.constantFrom(undefined, 'classification', 'regression'),
+        (rows, task) => {
+          const how = task === undefined ? {} : ({ task } as const);
+          const measured = measureRows(rows, how);
+          assertFinite(measured);
+          expect(measureRows(rows, how)).toEqual(measured);
+          expect(measured.outcome === 'measured').toBe(
+            measured.classes !== undefined || measured.numbers !== undefined,
+          );
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
+
+test('the segment that does worse is found, and none where all do alike', () => {
+  const named: string[] = [];
+  for (let run = 0; run < 60; run += 1) {
+    const random = seededRandom(`segments ${run}`);
+    const rows = Array.from({ length: 1500 }, (_, i) => {
+      const country = `c${i % 12}`;
+      const isWrong = random.uniform() < (run % 2 === 1 && country === 'c3' ? 0.4 : 0.1);
+      const tiny = i % 300 === 0;
+      return {
+        row: { actual: 'a', predicted: isWrong || tiny ? 'b' : 'a' },
+        prediction: { features: { country: tiny ? 'tiny' : country } },
+      };
+    });
+    const found = segmentPerformances(rows, 'country', {});
+    const worse = found.filter(({ beside }) => beside?.isWorse).map(({ segment }) => segment);
+    named.push(worse.join('+'));
+    expect(found.find(({ segment }) => segment === 'tiny')?.beside).toBeUndefined();
+    expect(found.find(({ segment }) => segment === 'tiny')?.performance.outcome).toBe(
+      'not-enough-data',
+    );
+  }
+  const of = (parity: number) => named.filter((_, run) => run % 2 === parity);
+  expect(of(1).filter((each) => each.split('+')[0] === 'c3').length).toBeGreaterThanOrEqual(29);
+  // 5 % of 30.
+  expect(of(0).filter((each) => each !== '').length).toBeLessThanOrEqual(5);
+});
+
+function assertFinite(value: unknown): void {
+  if (typeof value === 'number') expect(Number.isFinite(value)).toBe(true);
+  else if (typeof value === 'object' && value !== null) Object.values(value).forEach(assertFinite);
+}

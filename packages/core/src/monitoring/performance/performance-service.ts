@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { assertList, assertObject, checkOptions } from '../../check-options.ts';
+import type { Scope } from '../../contracts/scope.ts';
+import { assertText } from '../../json.ts';
+import { readPredictions } from '../predictions/stored-predictions.ts';
+import { coverageOf } from './label-coverage.ts';
+import { learnDelay } from './label-delay.ts';
+import {
+  appendLabels,
+  type Label,
+  type LabelledRequest,
+  LabelNumbers,
+  type LabelResult,
+  readLabels,
+} from './labels.ts';
+import { type PerformanceOptions, performanceOf, type RealisedPerformance } from './performance.ts';
+
+/** How right the models of a workspace's deployments are. */
+export interface PerformanceService {
+  /**
+   * Labels of requests that were predicted, named by request or by key; those of unknown requests are refused by name,
+   * the rest counts. The first label of a request counts (`performance` may ask for the last); repeats are harmless.
+   */
+  logLabels(deploymentId: string, labels: readonly Label[]): Promise<LabelResult>;
+  /**
+   * How right each version was over a period, beside the period's majority class: every figure with its interval, by
+   * segment where one is named, with the share of requests whose label is known and the delay of labels. Rows of a
+   * sampled log are weighted by their chance of having been kept.
+   */
+  performance(deploymentId: string, options: PerformanceOptions): Promise<RealisedPerformance>;
+}
+
+/** What performance needs besides a scope. */
+export interface PerformanceParts {
+  /** Makes what this process has recorded readable. */
+  flush(): Promise<void>;
+  /** Labels later than this after their request are not joined. */
+  readonly maxDelayMs: number;
+}
+
+const optionsShape = z.strictObject({
+  from: z.number(),
+  to: z.number(),
+  task: z.enum(['classification', 'regression']).optional(),
+  alpha: z.number().gt(0).lt(1).optional(),
+  minimumRows: z.number().int().min(1).optional(),
+  threshold: z.number().min(0).max(1).optional(),
+  segment: z.string().optional(),
+  minimumSegmentRows: z.number().int().min(1).optional(),
+  labels: z.enum(['first', 'last']).optional(),
+  labelLagMs: z.number().min(0).optional(),
+  at: z.number().optional(),
+} satisfies Record<keyof PerformanceOptions, z.ZodType>);
+
+/** {@link PerformanceService} of a scope. */
+export function createPerformance(
+  scope: Pick<Scope, 'series' | 'workspace' | 'clock'>,
+  { flush, maxDelayMs }: PerformanceParts,
+): PerformanceService {
+  const numbers = new LabelNumbers();
+  return {
+    async logLabels(deploymentId, labels) {
+      assertText(deploymentId, 'A deployment id');
+      assertList(labels, 'Labels');
+      for (const label of labels) assertObject(label, 'A label');
+      await flush();
+      return appendLabels(scope, deploymentId, labels, maxDelayMs, numbers);
+    },
+
+    async performance(deploymentId, options) {
+      assertText(deploymentId, 'A deployment id');
+      checkOptions(optionsShape, options, 'monitoring.performance');
+      await flush();
+      return realisedPerformance(scope, deploymentId, options, maxDelayMs);
+    },
+  };
+}
+
+/** Reads the period's requests and what is known of them, and measures. */
+async function realisedPerformance(
+  scope: Pick<Scope, 'series' | 'workspace' | 'clock'>,
+  deploymentId: string,
+  options: PerformanceOptions,
+  maxDelayMs: number,
+): Promise<RealisedPerformance> {
+  const { from, to, labels: which = 'first', labelLagMs, ...how } = options;
+  const at = options.at ?? scope.clock.now();
+  const [predictions, labels, delay] = await Promise.all([
+    readPredictions(scope, deploymentId, { from, to }),
+    readLabels(scope, deploymentId, { from, to: to + maxDelayMs + 1 }),
+    labelLagMs === undefined ? learnDelay(scope, deploymentId, at) : undefined,
+  ]);
+  const coverage = coverageOf(
+    predictions.filter(({ role }) => role === 'primary'),
+    labels,
+    { at, delay, labelLagMs },
+  );
+  const { heldFrom = Infinity } = coverage;
+  const byRequest = Map.groupBy(
+    predictions.filter((each) => each.at < heldFrom),
+    ({ requestId }) => requestId,
+  );
+  const labelled = [...byRequest].flatMap(([requestId, all]): LabelledRequest[] => {
+    const told = labels.get(requestId);
+    if (told === undefined) return [];
+    const label = which === 'first' ? told.value : told.last;
+    return [{ requestId, label, observedAt: told.observedAt, predictions: all }];
+  });
+  return { ...performanceOf(labelled, { from, to }, how), from, to, coverage };
+}
