@@ -1,11 +1,18 @@
-import { expect, test } from 'vitest';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, test, vi } from 'vitest';
 import { openTestScope } from '../../../test/open-test-scope.ts';
 import { pipelinesKinds } from '../../contracts/kinds/pipelines-kinds.ts';
 import type { MetadataStore } from '../../contracts/metadata-store.ts';
+import { startTimeIn, statOf } from '../../embedded/processes/process-tree.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
+import { commitChanges } from '../../operations/decide-and-commit.ts';
+import { describeOwner } from '../../process-owner.ts';
 import { definePipeline } from '../define-pipeline.ts';
 import { equals } from '../execution-records.ts';
 import { createPipelines } from '../pipelines.ts';
+import { replaceStep, stepFromRecord } from '../step-execution.ts';
+import { StepLeases } from './step-leases.ts';
 
 const kind = 'step_execution';
 
@@ -44,6 +51,59 @@ test('a result counts only while its process holds the step', async () => {
   // Nobody went on with it: it is taken again, and the same result counts.
   expect(await waiting).toMatchObject({ status: 'COMPLETED', output: 'a result' });
   expect((await pipelines.steps(execution.id))[0]?.attempt).toBe(1);
+});
+
+test('a step whose process lives is looked at rarely, and is taken at once when that has died', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  await using t = await openTestScope({ kinds: pipelinesKinds });
+  const { metadata, workspace } = t.scope;
+  const other = spawn('sleep', ['60']);
+  try {
+    const pipelines = createPipelines(t.scope);
+    const pipeline = definePipeline('p', { version: '1.0.0' }, (p) => p.step('work', {}, () => 1));
+    const { id } = await pipelines.start(pipeline);
+    await pipelines.close();
+    const [record] = (await metadata.query(workspace, kind, { where: equals('executionId', id) }))
+      .records;
+    const state = stepFromRecord(record as never);
+    const pid = other.pid ?? 0;
+    const startTime = startTimeIn((await statOf(pid)) ?? '');
+    const owner = { ...describeOwner(), pid, startTime, instance: 'another', engine: 'another' };
+    const running = { status: 'RUNNING', attempt: 1 } as const;
+    await commitChanges(t.scope, [replaceStep(state, running, { ...state.body, owner } as never)]);
+    let looks = 0;
+    const counted = new Proxy(metadata, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== 'function') return value;
+        if (name !== 'claim') return value.bind(target);
+        return async (...of: Parameters<MetadataStore['claim']>) => {
+          const claimed = await target.claim(...of);
+          looks += claimed.length;
+          return claimed;
+        };
+      },
+    });
+    const mine = { ...describeOwner(), engine: 'mine' };
+    const how = { owner: mine, leaseMs: 1_000, patienceMs: 600_000 };
+    const leases = new StepLeases({ ...t.scope, metadata: counted }, how);
+    const look = () => leases.take([equals('executionId', id)], 10);
+    for (let s = 0; s < 50; s += 1) {
+      expect(await look()).toEqual([]);
+      vi.advanceTimersByTime(1_001);
+    }
+    expect(looks).toBe(1);
+    vi.advanceTimersByTime(10_000);
+    expect(await look()).toEqual([]);
+    expect(looks).toBe(2);
+    other.kill('SIGKILL');
+    await once(other, 'exit');
+    expect(await look()).toHaveLength(1);
+    for (const leased of leases) await leases.drop(leased);
+  } finally {
+    other.kill('SIGKILL');
+    vi.useRealTimers();
+  }
 });
 
 test('what a look at the records saw before the start is nothing against the attempt', async () => {

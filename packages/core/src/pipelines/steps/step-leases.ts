@@ -32,6 +32,14 @@ export interface LeaseOptions {
 
 const kind = 'step_execution';
 
+/** A step whose owner let its lease run out but lives: since when, and until when it is left in peace. */
+interface Spared {
+  readonly owner: JsonObject;
+  readonly attempt: number;
+  readonly since: number;
+  readonly until: number;
+}
+
 /** What of the steps that are due comes first. */
 export const dueOrder: readonly Order[] = [
   { by: column('priority'), direction: 'desc' },
@@ -49,8 +57,10 @@ export class StepLeases {
   readonly #options: LeaseOptions;
   readonly #owner: string;
   readonly #leased = new Map<string, LeasedStep>();
-  /** Steps of owners that let their lease run out but live: id → since when, and until when to wait. */
-  readonly #spared = new Map<string, { readonly since: number; readonly until: number }>();
+  /** Steps of owners that let their lease run out but live. */
+  readonly #spared = new Map<string, Spared>();
+  /** The lease asked for: longer than the one of the options where that runs out before it can be renewed. */
+  #leaseMs: number;
   #deadOwners: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #renewedAt = 0;
@@ -61,6 +71,7 @@ export class StepLeases {
     this.#scope = scope;
     this.#options = options;
     this.#owner = ownerText(options.owner);
+    this.#leaseMs = options.leaseMs;
   }
 
   get size(): number {
@@ -74,6 +85,10 @@ export class StepLeases {
   /** Takes up to `limit` steps that match and are due; answers those that are to be run here. */
   async take(where: readonly Predicate[], limit: number): Promise<readonly LeasedStep[]> {
     const now = Date.now();
+    for (const [id, { owner, until }] of this.#spared) {
+      const over = now - until > this.#options.patienceMs || ownerState(owner) !== 'alive';
+      if (over) this.#spared.delete(id);
+    }
     const spared = [...this.#spared].filter(([, { until }]) => until > now).map(([id]) => id);
     const others: Predicate = { op: 'not', of: { op: 'in', left: column('id'), values: spared } };
     const of = spared.length === 0 ? where : [...where, others];
@@ -140,7 +155,7 @@ export class StepLeases {
       orderBy: dueOrder,
       limit,
       owner: this.#owner,
-      leaseMs: this.#options.leaseMs,
+      leaseMs: this.#leaseMs,
       ...(this.#deadOwners.length === 0 ? {} : { takeFrom: this.#deadOwners }),
     });
   }
@@ -167,18 +182,24 @@ export class StepLeases {
   }
 
   // A function that computes without a pause cannot renew its lease. Its process lives, so that starting
-  // the step a second time would only make two of it.
+  // the step a second time would only make two of it. Each look takes its claim from it for a moment, and it may be
+  // just then that it ends the step: looks are rare.
   #isSpared(state: StepState): boolean {
-    if (state.status !== 'RUNNING') return false;
-    const mine = state.owner?.['engine'] === this.#options.owner['engine'];
-    if (mine || ownerState(state.owner) !== 'alive') return false;
+    const { owner } = state;
+    if (state.status !== 'RUNNING' || owner === undefined) return false;
+    const mine = owner['engine'] === this.#options.owner['engine'];
+    if (mine || ownerState(owner) !== 'alive') return false;
+    const { leaseMs, patienceMs } = this.#options;
     const now = Date.now();
-    const since = this.#spared.get(state.id)?.since ?? now;
-    if (now - since > this.#options.patienceMs) {
+    const before = this.#spared.get(state.id);
+    const same = before?.attempt === state.attempt && before.owner['engine'] === owner['engine'];
+    const since = same ? before.since : now;
+    if (now - since > patienceMs) {
       this.#spared.delete(state.id);
       return false;
     }
-    this.#spared.set(state.id, { since, until: now + this.#options.leaseMs });
+    const until = now + Math.max(leaseMs, patienceMs / 10);
+    this.#spared.set(state.id, { owner, attempt: state.attempt, since, until });
     this.#scope.logger.info(
       { component: 'pipelines', executionId: state.executionId, step: state.step },
       `The lease on step ${state.step} ran out, but the process that runs it lives: it is left to it.`,
@@ -199,7 +220,7 @@ export class StepLeases {
     };
     const { metadata, workspace } = this.#scope;
     // Whoever holds it meanwhile may only be looking at it, and give it back; or may have died.
-    for (const until = Date.now() + this.#options.leaseMs + 2000; ; ) {
+    for (const until = Date.now() + this.#leaseMs + 2000; ; ) {
       const [claimed] = await this.#claim(where, 1);
       if (claimed !== undefined) {
         leased.claim = { ...leased.claim, fence: claimed.fence };
@@ -267,7 +288,8 @@ export class StepLeases {
   async #renew(): Promise<void> {
     const all = [...this];
     const claims = all.map((each) => each.claim);
-    const held = await this.#scope.metadata.renew(claims, this.#options.leaseMs);
+    this.#adapt(Date.now() - this.#renewedAt);
+    const held = await this.#scope.metadata.renew(claims, this.#leaseMs);
     this.#renewedAt = Date.now();
     const renewed = new Set(held.map((claim) => `${claim.id}:${claim.fence}`));
     for (const each of all) {
@@ -277,6 +299,13 @@ export class StepLeases {
       const message = `The lease on step ${each.state.step} was lost to another process.`;
       each.controller.abort(new KeelsonError('LOST', message));
     }
+  }
+
+  /** Where renewals come late, as on a machine that has too much to do, leases are asked for longer, four times at most. */
+  #adapt(lateMs: number): void {
+    const { leaseMs } = this.#options;
+    const wanted = Math.min(4 * leaseMs, Math.max(leaseMs, 2 * lateMs));
+    this.#leaseMs = Math.max(wanted, this.#leaseMs - leaseMs / 10);
   }
 
   #isLeased(step: LeasedStep): boolean {
