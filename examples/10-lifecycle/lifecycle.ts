@@ -179,7 +179,7 @@ async function ensureDeployment(
     sticky: { header: 'x-request-key', salt: 'weather' },
     ifExists: 'reuse',
   });
-  await platform.monitoring.watch({
+  await platform.monitoring.watchLabels({
     deployment,
     versionId: version.id,
     rules,

@@ -22,6 +22,8 @@ const local: ReadonlySet<string> = new Set([
   'monitoring.predictions.flush',
   'monitoring.predictions.health',
   'monitoring.predictions.full',
+  'monitoring.predictions.refused',
+  'monitoring.watch',
   'monitoring.close',
   'registry.addCheck',
   'registry.addEffect',

@@ -99,9 +99,23 @@ export {
   type JsonObject,
 } from './json.ts';
 export type { Alert } from './monitoring/alerting/alert.ts';
-export type { SetBaselineOptions } from './monitoring/baselines/baselines.ts';
-export type { StoredBaseline } from './monitoring/baselines/stored-baseline.ts';
-export type { Analysis, Monitor, WatchOptions } from './monitoring/monitor.ts';
+export type {
+  BaselineService,
+  SetBaselineOptions,
+  UpdateBaselineOptions,
+} from './monitoring/baselines/baseline-service.ts';
+export type { Season } from './monitoring/baselines/season.ts';
+export type { BaselineSource, StoredBaseline } from './monitoring/baselines/stored-baseline.ts';
+export type { Dimension } from './monitoring/metrics/metric-counts.ts';
+export type { EndpointMetricName } from './monitoring/metrics/metric-figures.ts';
+export type {
+  EndpointMetric,
+  EndpointMetrics,
+  MetricPoint,
+  MetricsOptions,
+  RecentMetricsOptions,
+} from './monitoring/metrics/metrics.ts';
+export type { Analysis, Monitor, WatchLabelsOptions } from './monitoring/monitor.ts';
 export type { DriftAnalysis, DriftOptions, Monitoring } from './monitoring/monitoring.ts';
 export type { Label, LabelResult } from './monitoring/performance/labels.ts';
 export type {
@@ -112,6 +126,7 @@ export type {
 } from './monitoring/performance/performance.ts';
 export type { SampleOptions } from './monitoring/predictions/sampled-requests.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
+export type { WatchFunctionOptions } from './monitoring/watching/watched-function.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
 export type { Access, ExplainOptions, Explanation } from './operations/access.ts';
 export type { Role } from './operations/access-roles.ts';

@@ -422,13 +422,22 @@ describe('predictions are handed over', () => {
     expect((await infer(server, weatherBody([[1, 1]]))).status).toBe(200);
   });
 
-  test('not for requests that are refused', async () => {
-    await bed.addModel('a');
+  test('not for requests that are refused, which are counted', async () => {
+    const { versionId } = await bed.addModel('a');
     bed.setRoute({ a: 100 });
     const server = await start();
     await infer(server, '{}');
     await infer(server, weatherBody([[1, 1]]).replace('"x"', '"y"'));
     expect(bed.sink.rows).toEqual([]);
+    const [malformed, unfit, ...others] = bed.sink.refusals;
+    expect(malformed?.versionId).toBeUndefined();
+    expect(unfit).toMatchObject({ deploymentId: malformed?.deploymentId, versionId });
+    expect(others).toEqual([]);
+    // What is refused for its name, or because it is too much, says nothing of requests.
+    await fetch(`${server.url}/v2/models/none/infer`, { method: 'POST', body: '{}' });
+    bed.sink.fullness = new KeelsonError('EXHAUSTED', 'The quota of requests is used up.');
+    expect((await infer(server, weatherBody([[1, 1]]))).status).toBe(429);
+    expect(bed.sink.refusals).toHaveLength(2);
     expect(await server.outcomes('weather', 60_000)).toMatchObject([{ requests: 0 }]);
   });
 });

@@ -22,10 +22,23 @@ export interface PredictionRow {
   readonly queueMs?: number;
   readonly inferenceMs?: number;
   readonly replica?: string;
+  /** The part of the traffic that it belongs to, such as a country: figures are kept of each. */
+  readonly segment?: string;
+  /** The arm of an experiment that it was dealt to. */
+  readonly experimentArm?: string;
   readonly error?: string;
   readonly correlationId?: string;
   /** What answer checks have found of this row, such as `low_confidence` or `anomalous_input`. */
   readonly flags?: readonly string[];
+}
+
+/** A request that was refused because of what it was (a 4xx answer), before any version was asked. */
+export interface RefusedRequest {
+  readonly deploymentId: string;
+  /** The version whose signature it did not fit, where it came so far. */
+  readonly versionId?: string;
+  /** Epoch ms. */
+  readonly at: number;
 }
 
 /**
@@ -34,6 +47,8 @@ export interface PredictionRow {
  */
 export interface PredictionSink {
   record(row: PredictionRow): void;
+  /** Counts a request that was refused; returns at once and never throws. */
+  refused?(request: RefusedRequest): void;
   /** Resolves when all that was recorded before is durable; rejects with the store's error. */
   flush(options?: { readonly timeoutMs?: number }): Promise<void>;
   /** EXHAUSTED where a quota lets nothing more be answered for now; asked before each request. */

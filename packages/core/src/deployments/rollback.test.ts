@@ -233,7 +233,7 @@ describe('the monitor of a deployment', () => {
   async function monitored(): Promise<string> {
     const { id, name } = await world.deployments.get('api');
     const right = { features: {}, label: 'right', prediction: 'right' };
-    await world.platform.monitoring.watch({
+    await world.platform.monitoring.watchLabels({
       ...{ deployment: { id, name }, versionId: world.one.id, rules: [rule], at: world.now() - 1 },
       reference: Array.from({ length: 400 }, () => right),
     });

@@ -14,7 +14,7 @@ import {
 } from './rule.ts';
 
 /** What a deployment is watched for, and against what. */
-export interface WatchOptions {
+export interface WatchLabelsOptions {
   readonly deployment: { readonly id: string; readonly name: string };
   readonly versionId: string;
   readonly rules: readonly MonitorRule[];

@@ -15,18 +15,23 @@ const rules: AccessRules<Monitoring> = {
   // Asked when a batch is stored, off the path of requests.
   predictions: 'local',
   evidence: { ask: asks('monitor.read', namedIn('deployment-id', 'deploymentId')) },
-  watch: manages,
+  // Its rows and its baseline are asked for when they are stored.
+  watch: 'local',
+  watchLabels: manages,
   rebaseline: manages,
   getMonitor: reads,
   logLabels: asks('label.write', named('deployment-id')),
   evaluate: asks('monitor.manage', named('deployment-id')),
   setBaseline: manages,
+  updateBaseline: asks('monitor.manage', named('deployment-id')),
   getBaseline: { ...reads, redact: withoutValues },
   listBaselines: {
     ...reads,
     redact: (all: readonly StoredBaseline[], may) =>
       Promise.all(all.map((each) => withoutValues(each, may))),
   },
+  metrics: reads,
+  recentMetrics: reads,
   drift: {
     ...reads,
     async redact(analysis: DriftAnalysis, may) {

@@ -2,13 +2,25 @@ import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { danglingReferences, type Reference } from '../operations/reconcile/dangling.ts';
 import { detectorCheck, evaluateMonitors, freshnessCheck } from './monitoring-checks.ts';
+import { watchedName } from './watching/watched-id.ts';
 
 const references: readonly Reference[] = [
   { kind: 'monitor', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
   { kind: 'monitor', column: 'versionId', to: ['model_version'] },
   { kind: 'alert', column: 'deploymentId', to: ['deployment'] },
-  { kind: 'baseline', column: 'deploymentId', to: ['deployment'] },
-  { kind: 'baseline', column: 'versionId', to: ['model_version'] },
+  {
+    kind: 'baseline',
+    column: 'deploymentId',
+    to: ['deployment'],
+    except: (id) => watchedName(id) !== undefined,
+  },
+  // A watched function's versions are no records.
+  {
+    kind: 'baseline',
+    column: 'versionId',
+    to: ['model_version'],
+    except: (id) => !/^[0-9a-f]{8}-/.test(id),
+  },
 ];
 
 /** What monitoring hands to operations. */

@@ -98,7 +98,7 @@ async function watch(): Promise<void> {
     };
   });
   const versionId = versionIds[0] as string;
-  await platform.monitoring.watch({ deployment, versionId, rules, reference, at: begin });
+  await platform.monitoring.watchLabels({ deployment, versionId, rules, reference, at: begin });
 }
 
 describe('labels', () => {

@@ -9,15 +9,17 @@ import type { SampledRequest } from '../registry/validation/test-context.ts';
 import type { Alert } from './alerting/alert.ts';
 import { createAlerts } from './alerting/alerts.ts';
 import { createAnalyses } from './analyses.ts';
-import { createBaselines, type SetBaselineOptions } from './baselines/baselines.ts';
-import type { StoredBaseline } from './baselines/stored-baseline.ts';
+import { type BaselineService, createBaselineService } from './baselines/baseline-service.ts';
+import { createBaselines } from './baselines/baselines.ts';
 import { createEvidenceSource } from './evidence.ts';
+import {
+import { createMetrics, type EndpointMetrics } from './metrics/metrics.ts';
 import {
   type Analysis,
   beginRules,
   type Monitor,
   monitorFromRecord,
-  type WatchOptions,
+  type WatchLabelsOptions,
 } from './monitor.ts';
 import { readLabelled } from './performance/labels.ts';
 import { performanceOf } from './performance/performance.ts';
@@ -27,6 +29,11 @@ import { type SampleOptions, sampleRequests } from './predictions/sampled-reques
 import { type ReportParts, renderReport } from './report.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
 import {
+  type AnyFunction,
+  type WatchFunctionOptions,
+  watchFunction,
+} from './watching/watched-function.ts';
+import {
   type BaselineDrift,
   type BaselineDriftOptions,
   baselineDrift,
@@ -35,13 +42,18 @@ import {
 import { CountedWindows, readWindows } from './windows/counted-windows.ts';
 
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
-export interface Monitoring extends PerformanceService {
+export interface Monitoring extends PerformanceService, EndpointMetrics, BaselineService {
   /** Where serving hands its predictions. */
   readonly predictions: PredictionSink;
   /** Answers the gates of rollouts. */
   readonly evidence: EvidenceSource;
-  /** Begins to watch; watching already, it changes nothing. */
-  watch(options: WatchOptions): Promise<Monitor>;
+  /**
+   * The same function (of a model, of a route), watched without a deployment: each call is logged and counted, under the
+   * id `watch:<name>`. It answers and throws what the function does, at once; nothing of monitoring slows or breaks it.
+   */
+  watch<F extends AnyFunction>(watched: F, options: WatchFunctionOptions<F>): F;
+  /** Begins to hold a deployment's labels to rules; doing so already, it changes nothing. */
+  watchLabels(options: WatchLabelsOptions): Promise<Monitor>;
   getMonitor(deploymentId: string): Promise<Monitor>;
   /**
    * Takes the labels observed up to `at` that no analysis has counted yet into every rule, and raises an
@@ -51,19 +63,9 @@ export interface Monitoring extends PerformanceService {
    */
   evaluate(deploymentId: string, options: { readonly at: number }): Promise<Analysis | undefined>;
   /** A new reference for all rules; open alerts are resolved. */
-  rebaseline(options: Omit<WatchOptions, 'rules'> & { readonly reason: string }): Promise<Monitor>;
-  /**
-   * What a version's features and answers are compared with from now on; its predictions are counted in the bins of it,
-   * within about ten seconds in every process that serves it. INVALID where nothing in it can be watched, or too much.
-   */
-  setBaseline(options: SetBaselineOptions): Promise<StoredBaseline>;
-  /** The one in force: of a version, or the one that was set last. NOT_FOUND where there is none. */
-  getBaseline(
-    deploymentId: string,
-    options?: { readonly versionId?: string },
-  ): Promise<StoredBaseline>;
-  /** Newest first, those that are no longer in force too; 100 at most. */
-  listBaselines(deploymentId: string): Promise<readonly StoredBaseline[]>;
+  rebaseline(
+    options: Omit<WatchLabelsOptions, 'rules'> & { readonly reason: string },
+  ): Promise<Monitor>;
   /**
    * Compares what was predicted from `from` on and before `to` (whole minutes) with the baseline in force: computed
    * from counts of all predictions, whatever of them is kept as rows. NOT_FOUND where there is no baseline.
@@ -93,7 +95,7 @@ export interface Monitoring extends PerformanceService {
 }
 
 /** Over which predictions drift is measured, and how. */
-export interface DriftOptions extends BaselineDriftOptions {
+export interface DriftOptions extends Omit<BaselineDriftOptions, 'range'> {
   readonly from: number;
   readonly to: number;
   /** The version whose baseline was set last when left out. */
@@ -127,9 +129,15 @@ export function createMonitoring(
   const alerts = createAlerts(scope);
   const { emit } = alerts;
   const analyses = createAnalyses(scope, alerts, getMonitor, maxDelayMs);
-  const baselines = createBaselines(scope, (name, told) => emit('baseline.updated', name, told));
+  const baselines = createBaselines(
+    scope,
+    (name, told) => emit('baseline.updated', name, told),
+    (deploymentId) => windows.forget(deploymentId),
+  );
   const windows = new CountedWindows(scope, baselines.find);
   const predictions = new PredictionLog(scope, options.predictionLog, windows);
+  const flush = (): Promise<void> => predictions.flush();
+  const { keepBaseline, ...comparing } = createBaselineService(scope, baselines, flush);
 
   async function findMonitor(deploymentId: string): Promise<Monitor | undefined> {
     const record = await metadata.find(workspace, 'monitor', deploymentId);
@@ -141,27 +149,12 @@ export function createMonitoring(
     if (monitor !== undefined) return monitor;
     throw new KeelsonError(
       'NOT_FOUND',
-      `Deployment ${deploymentId} is not watched; call monitoring.watch first.`,
+      `Deployment ${deploymentId} is not watched; call monitoring.watchLabels first.`,
     );
   }
 
-  async function getBaseline(
-    deploymentId: string,
-    options: { readonly versionId?: string } = {},
-  ): Promise<StoredBaseline> {
-    assertText(deploymentId, 'A deployment id');
-    const { versionId } = assertObject(options, 'monitoring.getBaseline');
-    const found = await baselines.find(deploymentId, versionId);
-    if (found !== undefined) return found;
-    const which = versionId === undefined ? '' : ` for version ${versionId}`;
-    throw new KeelsonError(
-      'NOT_FOUND',
-      `Deployment ${deploymentId} has no baseline${which}; give it one with monitoring.setBaseline.`,
-    );
-  }
-
-  async function watch(given: WatchOptions): Promise<Monitor> {
-    const { id, name } = deploymentOf(given, 'monitoring.watch');
+  async function watchLabels(given: WatchLabelsOptions): Promise<Monitor> {
+    const { id, name } = deploymentOf(given, 'monitoring.watchLabels');
     assertReference(given);
     const existing = await findMonitor(id);
     if (existing !== undefined) return existing;
@@ -195,7 +188,7 @@ export function createMonitoring(
   }
 
   async function rebaseline(
-    given: Omit<WatchOptions, 'rules'> & { readonly reason: string },
+    given: Omit<WatchLabelsOptions, 'rules'> & { readonly reason: string },
   ): Promise<Monitor> {
     const { id, name } = deploymentOf(given, 'monitoring.rebaseline');
     assertReference(given);
@@ -262,10 +255,14 @@ export function createMonitoring(
   }
 
   return {
-    ...createPerformance(scope, { flush: () => predictions.flush(), maxDelayMs }),
+    ...createPerformance(scope, { flush, maxDelayMs }),
+    ...createMetrics(scope, flush),
+    ...comparing,
     predictions,
     evidence: createEvidenceSource(scope, maxDelayMs),
-    watch,
+    watch: (watched, options) =>
+      watchFunction({ scope, sink: predictions, keepBaseline }, watched, options),
+    watchLabels,
     getMonitor,
     rebaseline,
     async evaluate(deploymentId, options) {
@@ -275,26 +272,19 @@ export function createMonitoring(
       return analyses.evaluate(deploymentId, at);
     },
 
-    setBaseline: baselines.set,
-    getBaseline,
-
-    async listBaselines(deploymentId) {
-      assertText(deploymentId, 'A deployment id');
-      return baselines.list(deploymentId);
-    },
-
     async drift(deploymentId, options) {
       assertRange(options, 'monitoring.drift');
       const { from, to, versionId, ...how } = options;
       checkDriftOptions(how);
       await predictions.flush();
-      const stored = await getBaseline(deploymentId, versionId === undefined ? {} : { versionId });
+      const which = versionId === undefined ? {} : { versionId };
+      const stored = await comparing.getBaseline(deploymentId, which);
       const counts = await readWindows(scope, stored, { from, to });
       const { id: baselineId } = stored;
       const of = { deploymentId, versionId: stored.versionId, baselineId, from, to };
       return counts === undefined
         ? of
-        : { ...of, drift: baselineDrift(stored.baseline, counts, how) };
+        : { ...of, drift: baselineDrift(stored.baseline, counts, { range: { from, to }, ...how }) };
     },
 
     listAnalyses: (deploymentId) => analyses.list(deploymentId),
@@ -333,9 +323,9 @@ export function createMonitoring(
 
 /** The deployment that a monitor is of. INVALID, naming the call, where none is given. */
 function deploymentOf(
-  given: Pick<WatchOptions, 'deployment'>,
+  given: Pick<WatchLabelsOptions, 'deployment'>,
   call: string,
-): WatchOptions['deployment'] {
+): WatchLabelsOptions['deployment'] {
   const { deployment } = assertObject(given, call);
   const { id, name } = assertObject(deployment, `deployment of ${call}`);
   assertText(id, 'The id of a deployment');
@@ -343,7 +333,7 @@ function deploymentOf(
   return deployment;
 }
 
-function assertReference({ reference, at, versionId }: Omit<WatchOptions, 'rules'>): void {
+function assertReference({ reference, at, versionId }: Omit<WatchLabelsOptions, 'rules'>): void {
   assertText(versionId, 'A version id');
   assertList(reference, 'The reference');
   assertTime(at, 'at');

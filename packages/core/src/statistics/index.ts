@@ -249,6 +249,7 @@ export {
 } from './sequential/sample-ratio-test.ts';
 export type { SequentialTest } from './sequential/sequential-test.ts';
 export { DistinctCount } from './sketch/distinct-count.ts';
+export { encodeHistogram, mergeEncoded, quantilesOf } from './sketch/encoded-histogram.ts';
 export { FrequentValues } from './sketch/frequent-values.ts';
 export { LogLinearHistogram, type StoredHistogram } from './sketch/log-linear-histogram.ts';
 export { incompleteBeta } from './special/incomplete-beta.ts';

@@ -198,14 +198,21 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
       [{ figure: 'error_counts', deploymentId: w.deploymentId }],
       [{ figure: 'paired_accuracy', deploymentId: w.deploymentId }],
     ],
-    'monitoring.watch': [[{ deployment, versionId: w.versionId, rules: [], reference: [], at: 1 }]],
+    'monitoring.predictions.refused': [],
+    'monitoring.watch': [],
+    'monitoring.watchLabels': [
+      [{ deployment, versionId: w.versionId, rules: [], reference: [], at: 1 }],
+    ],
     'monitoring.rebaseline': [
       [{ deployment, versionId: w.versionId, reference: [], at: 1, reason: 'x' }],
     ],
     'monitoring.setBaseline': [
       [{ deployment, versionId: w.versionId, reference: [{ x: 1 }, { x: 2 }] }],
     ],
+    'monitoring.updateBaseline': [[w.deploymentId, { ...range, reason: 'x' }]],
     'monitoring.drift': [[w.deploymentId, range]],
+    'monitoring.metrics': [[w.deploymentId, { from: until - 3_600_000, to: until }]],
+    'monitoring.recentMetrics': [[w.deploymentId]],
     'monitoring.logLabels': [
       [w.deploymentId, [{ requestId: w.requestId, value: 'x', observedAt: 1 }]],
     ],

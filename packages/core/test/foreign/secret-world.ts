@@ -145,7 +145,7 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
     steps: [{ weightPercent: 100, shadow: false, gates: [], minDurationMs: 1e12 }],
     reason: secret,
   });
-  await monitoring.watch({
+  await monitoring.watchLabels({
     deployment,
     versionId: one.id,
     rules: [rule],

@@ -204,6 +204,17 @@ export class DeploymentHost {
     return this.#inference.infer(call);
   }
 
+  /** Tells monitoring of a request that was refused for what it was; `version` is the number of one that was chosen. */
+  refused(version: string | undefined, at: number): void {
+    const { deploymentId } = this;
+    if (deploymentId === undefined) return;
+    const chosen = this.versions.find(({ model }) => model.version === version);
+    this.#options.source.sink.refused?.({
+      ...{ deploymentId, at },
+      ...(chosen === undefined ? {} : { versionId: chosen.model.versionId }),
+    });
+  }
+
   /** Resolves when no shadow waits or runs, at the latest after `timeoutMs`. */
   async settled(timeoutMs: number): Promise<void> {
     await this.#shadows.settled(timeoutMs);

@@ -53,6 +53,9 @@ export interface InferenceApiOptions {
   readonly logger: Logger | undefined;
 }
 
+/** Malformed, too large, of another type, or not fit for the version's signature. */
+const invalidStatuses: ReadonlySet<number> = new Set([400, 413, 415, 422]);
+
 const serverName = 'keelson';
 const platform = 'keelson_javascript';
 const extensions = [
@@ -277,6 +280,9 @@ export class InferenceApi {
       return answered;
     } catch (error) {
       status = statusOf(error);
+      // Other 4xx are of the caller's standing or of names, not of what was asked.
+      if (invalidStatuses.has(status) && !isKeelsonError(error, 'FAILED'))
+        this.#options.hosts.get(model)?.refused(context.version, this.#options.clock.now());
       if (isKeelsonError(error) && typeof error.details.replica === 'string')
         context.replica = error.details.replica;
       throw error;

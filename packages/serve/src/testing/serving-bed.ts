@@ -6,6 +6,7 @@ import type {
   ModelSignature,
   PredictionRow,
   PredictionSink,
+  RefusedRequest,
   Route,
 } from '@keelson/core';
 import { LocalServingSource } from '../hosting/local-source.ts';
@@ -50,11 +51,16 @@ export function load() {
 /** A sink that keeps all rows in memory. */
 class RowsInMemory implements PredictionSink {
   readonly rows: PredictionRow[] = [];
+  readonly refusals: RefusedRequest[] = [];
   /** Set to have nothing more answered. */
   fullness: KeelsonError | undefined;
 
   record(row: PredictionRow): void {
     this.rows.push(row);
+  }
+
+  refused(request: RefusedRequest): void {
+    this.refusals.push(request);
   }
 
   async flush(): Promise<void> {

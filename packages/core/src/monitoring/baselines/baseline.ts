@@ -20,6 +20,7 @@ import {
   namesItsRows,
   rowCount,
 } from '../data-columns.ts';
+import type { Season } from './season.ts';
 
 /** How the values of a feature are told apart: by ranges, or one by one. Plain JSON. */
 export type FeatureBins =
@@ -70,6 +71,24 @@ export type Baseline = {
   readonly prediction?: FeatureBaseline;
   /** Columns that are not watched, and why. */
   readonly setAside: readonly { readonly feature: string; readonly reason: string }[];
+  /** How much the model relies on each feature; all alike when left out. */
+  readonly importances?: Readonly<Record<string, number>>;
+  /** What data was like at times that come again, such as each hour of the week. */
+  readonly seasons?: SeasonCounts;
+};
+
+/** Counts apart for times that come again. Plain JSON. */
+export type SeasonCounts = {
+  readonly by: Season;
+  /** Slot (see {@link Season}) → entries, and counts in the coarse bins of each feature, in their order. */
+  readonly slots: Readonly<Record<string, SlotOfSeason>>;
+};
+
+/** What data was like in one slot. */
+export type SlotOfSeason = {
+  readonly rows: number;
+  readonly features: readonly (readonly number[])[];
+  readonly prediction?: readonly number[];
 };
 
 /** How a baseline is made. */
@@ -86,6 +105,8 @@ export interface BaselineOptions {
   readonly categories?: number;
   /** Values that are kept of each feature of numbers; 2,000 when left out. */
   readonly sample?: number;
+  /** How much the model relies on each feature; all alike when left out. */
+  readonly importances?: Readonly<Record<string, number>>;
 }
 
 const optionsShape = z.strictObject({
@@ -95,6 +116,7 @@ const optionsShape = z.strictObject({
   bins: z.number().int().min(2).max(1000).optional(),
   categories: z.number().int().min(1).max(1000).optional(),
   sample: z.number().int().min(0).max(100_000).optional(),
+  importances: z.record(z.string(), z.number().min(0)).optional(),
 } satisfies Record<keyof BaselineOptions, z.ZodType>);
 
 /**
@@ -105,7 +127,7 @@ export function baselineOf(table: DataTable, options: BaselineOptions = {}): Bas
   assertTable(table, 'the reference');
   checkOptions(optionsShape, options, 'A baseline');
   const rows = rowCount(table, 'the reference');
-  const { columns, except = [], prediction } = options;
+  const { columns, except = [], prediction, importances } = options;
   const features: FeatureBaseline[] = [];
   const setAside: { feature: string; reason: string }[] = [];
   for (const feature of columns ?? columnNames(table)) {
@@ -125,6 +147,7 @@ export function baselineOf(table: DataTable, options: BaselineOptions = {}): Bas
     features,
     ...(answers === undefined ? {} : { prediction: answers }),
     setAside,
+    ...(importances === undefined ? {} : { importances }),
   };
 }
 

@@ -1,28 +1,34 @@
-import { z } from 'zod';
-import { checkOptions } from '../../check-options.ts';
 import type { Change } from '../../contracts/metadata-store.ts';
 import type { Predicate } from '../../contracts/query.ts';
 import type { Scope } from '../../contracts/scope.ts';
+import type { Route } from '../../contracts/traffic-router.ts';
+import { mainTarget } from '../../deployments/deployment.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
-import { asJson, assertText, encodeJson, type JsonObject } from '../../json.ts';
-import { assertAllowed, decideAndCommit } from '../../operations/decide-and-commit.ts';
-import type { DataTable } from '../data-columns.ts';
-import { type Baseline, type BaselineOptions, baselineOf } from './baseline.ts';
-import { baselineFromRecord, type StoredBaseline } from './stored-baseline.ts';
+import { asJson, canonicalJson, encodeJson, type JsonObject } from '../../json.ts';
+import { decideAndCommit } from '../../operations/decide-and-commit.ts';
+import type { Baseline } from './baseline.ts';
+import { type BaselineSource, baselineFromRecord, type StoredBaseline } from './stored-baseline.ts';
 
-/** What a version's data is compared with from now on. */
-export interface SetBaselineOptions extends BaselineOptions {
+/** A baseline that is to be in force. */
+export interface NewBaseline {
   readonly deployment: { readonly id: string; readonly name: string };
   readonly versionId: string;
-  /** Rows or columns, such as the training data; or a baseline that was made elsewhere. */
-  readonly reference: DataTable | Baseline;
-  readonly reason?: string;
+  readonly baseline: Baseline;
+  readonly source: BaselineSource;
+  readonly provisional?: boolean;
+  readonly reason?: string | undefined;
+  /** `any`: one that is in force stays; `same`: it stays where it is equal. It gives way when left out. */
+  readonly keep?: 'any' | 'same';
 }
 
 /** Keeps the baselines of deployments. */
 export interface Baselines {
-  set(options: SetBaselineOptions): Promise<StoredBaseline>;
-  /** The one in force for a version; of the version whose baseline was set last when left out. */
+  /** Answers the one that is in force then. INVALID where nothing in it can be watched, or too much. */
+  put(given: NewBaseline): Promise<StoredBaseline>;
+  /**
+   * The one in force for a version; when left out of the version that most requests go to, else of the one whose
+   * baseline was set last.
+   */
   find(deploymentId: string, versionId?: string): Promise<StoredBaseline | undefined>;
   /** Newest first. */
   list(deploymentId: string): Promise<readonly StoredBaseline[]>;
@@ -30,8 +36,6 @@ export interface Baselines {
 
 /** A record's body has room for so much. */
 const maxBytes = 900_000;
-/** What is stored has a smaller sample than a baseline that is used at once. */
-const storedSample = 200;
 
 /** Tells of a new baseline in the commit that makes it. */
 export type TellOfBaseline = (
@@ -44,24 +48,15 @@ export type TellOfBaseline = (
   },
 ) => Change;
 
-/** {@link Baselines} of a scope. */
-export function createBaselines(scope: Scope, tell: TellOfBaseline): Baselines {
+/** {@link Baselines} of a scope; `changed` is told, in this process, of a deployment that has a new one. */
+export function createBaselines(
+  scope: Scope,
+  tell: TellOfBaseline,
+  changed: (deploymentId: string) => void = () => undefined,
+): Baselines {
   const { metadata, workspace } = scope;
 
-  async function current(
-    deploymentId: string,
-    versionId?: string,
-  ): Promise<StoredBaseline | undefined> {
-    const where: Predicate =
-      versionId === undefined
-        ? {
-            op: 'and',
-            of: [
-              equals('deploymentId', deploymentId),
-              { op: 'present', left: column('currentKey') },
-            ],
-          }
-        : equals('currentKey', keyOf(deploymentId, versionId));
+  async function first(where: Predicate): Promise<StoredBaseline | undefined> {
     const { records } = await metadata.query(workspace, 'baseline', {
       where,
       orderBy: [{ by: column('setAt'), direction: 'desc' }],
@@ -70,15 +65,26 @@ export function createBaselines(scope: Scope, tell: TellOfBaseline): Baselines {
     return records[0] && baselineFromRecord(records[0]);
   }
 
-  async function set(given: SetBaselineOptions): Promise<StoredBaseline> {
-    const { deployment, versionId, reference, reason, ...how } = checked(given);
-    await assertAllowed(scope, 'monitor.manage', `deployment:${deployment.name}`);
-    const baseline = isBaseline(reference)
-      ? reference
-      : baselineOf(reference, { sample: storedSample, ...how });
+  async function find(
+    deploymentId: string,
+    versionId?: string,
+  ): Promise<StoredBaseline | undefined> {
+    if (versionId !== undefined) return first(equals('currentKey', keyOf(deploymentId, versionId)));
+    const route = await metadata.find(workspace, 'route', deploymentId);
+    const main = route && mainTarget(route.body as unknown as Route);
+    const found = main && (await first(equals('currentKey', keyOf(deploymentId, main))));
+    if (found) return found;
+    return first({
+      op: 'and',
+      of: [equals('deploymentId', deploymentId), { op: 'present', left: column('currentKey') }],
+    });
+  }
+
+  async function put(given: NewBaseline): Promise<StoredBaseline> {
+    const { deployment, versionId, baseline, source, provisional, reason, keep } = given;
     assertWatchable(baseline);
-    const id = scope.ids.next();
-    const put = () =>
+    const why = reason === undefined ? {} : { reason };
+    const decide = (): Promise<string> =>
       decideAndCommit(scope, async () => {
         const setAt = scope.clock.now();
         const key = keyOf(deployment.id, versionId);
@@ -87,57 +93,42 @@ export function createBaselines(scope: Scope, tell: TellOfBaseline): Baselines {
           limit: 1,
         });
         const [before] = records;
-        const retired: Change[] =
-          before === undefined
-            ? []
-            : [
-                {
-                  op: 'replace',
-                  kind: 'baseline',
-                  id: before.id,
-                  expect: before.revision,
-                  columns: { currentKey: undefined },
-                },
-              ];
-        const body = {
-          deployment: deployment.name,
-          baseline,
-          ...(reason === undefined ? {} : { reason }),
-        };
+        const stays =
+          before !== undefined &&
+          (keep === 'any' ||
+            (keep === 'same' &&
+              canonicalJson(baselineFromRecord(before).baseline) === canonicalJson(baseline)));
+        if (stays) return { changes: [], result: before.id };
+        const id = scope.ids.next();
+        const columns = { deploymentId: deployment.id, versionId, setAt, currentKey: key };
+        const body = asJson({
+          ...{ deployment: deployment.name, baseline, source, ...why },
+          ...(provisional === true ? { provisional } : {}),
+        }) as JsonObject;
         return {
           changes: [
-            ...retired,
-            {
-              op: 'create',
-              kind: 'baseline',
-              id,
-              columns: { deploymentId: deployment.id, versionId, setAt, currentKey: key },
-              body: asJson(body) as JsonObject,
-            },
-            tell(deployment.name, {
-              ...{ deploymentId: deployment.id, versionId, at: setAt },
-              ...(reason === undefined ? {} : { reason }),
-            }),
+            ...(before === undefined ? [] : [retired(before)]),
+            { op: 'create', kind: 'baseline', id, columns, body },
+            tell(deployment.name, { deploymentId: deployment.id, versionId, at: setAt, ...why }),
           ],
-          result: undefined,
-          ...(reason === undefined ? {} : { reason }),
+          result: id,
+          ...why,
         };
       });
-    try {
-      await put();
-    } catch (error) {
+    const id = await decide().catch((error: unknown) => {
       if (!isKeelsonError(error, 'CONFLICT')) throw error;
-      // Another has set the first one meanwhile: now it is there, and gives way.
-      await put();
-    }
+      // Another has set the first one meanwhile: now it is there, and stays or gives way.
+      return decide();
+    });
+    changed(deployment.id);
     const record = await metadata.find(workspace, 'baseline', id);
     if (record === undefined) throw new KeelsonError('NOT_FOUND', `There is no baseline ${id}.`);
     return baselineFromRecord(record);
   }
 
   return {
-    set,
-    find: current,
+    put,
+    find,
     async list(deploymentId) {
       const { records } = await metadata.query(workspace, 'baseline', {
         where: equals('deploymentId', deploymentId),
@@ -149,18 +140,11 @@ export function createBaselines(scope: Scope, tell: TellOfBaseline): Baselines {
   };
 }
 
-const setShape = z.looseObject({
-  deployment: z.looseObject({ id: z.string().min(1), name: z.string().min(1) }),
-  versionId: z.string().min(1),
-  reason: z.string().optional(),
-});
-
-function checked(given: SetBaselineOptions): SetBaselineOptions {
-  checkOptions(setShape, given, 'monitoring.setBaseline');
-  assertText(given.deployment.id, 'The id of a deployment');
-  assertText(given.deployment.name, 'The name of a deployment');
-  assertText(given.versionId, 'A version id');
-  return given;
+function retired({ id, revision }: { readonly id: string; readonly revision: number }): Change {
+  return {
+    ...{ op: 'replace', kind: 'baseline', id, expect: revision },
+    columns: { currentKey: undefined },
+  };
 }
 
 function assertWatchable(baseline: Baseline): void {
@@ -177,10 +161,6 @@ function assertWatchable(baseline: Baseline): void {
     'INVALID',
     `The baseline of ${baseline.features.length} features takes ${bytes} bytes, and at most ${maxBytes} can be kept. Name fewer columns, or give fewer bins, categories or a smaller sample.`,
   );
-}
-
-function isBaseline(reference: DataTable | Baseline): reference is Baseline {
-  return !Array.isArray(reference) && (reference as Partial<Baseline>).format === 1;
 }
 
 function keyOf(deploymentId: string, versionId: string): string {

@@ -1,5 +1,9 @@
 import { assertObject } from '../../check-options.ts';
-import type { PredictionRow, PredictionSink } from '../../contracts/prediction-sink.ts';
+import type {
+  PredictionRow,
+  PredictionSink,
+  RefusedRequest,
+} from '../../contracts/prediction-sink.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import type { RowColumn } from '../../contracts/series-store.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
@@ -63,6 +67,11 @@ export class PredictionLog implements PredictionSink {
     }
     if (this.#waiting.length >= this.#options.flushRows) this.#flushSoon(0);
     else this.#flushSoon(this.#options.flushMs);
+  }
+
+  refused(request: RefusedRequest): void {
+    if (typeof request?.deploymentId !== 'string' || !Number.isFinite(request.at)) return;
+    this.#windows?.refused(request);
   }
 
   async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {

@@ -41,7 +41,8 @@ export async function readPredictions(
   return all.sort((a, b) => a.at - b.at || (a.requestId < b.requestId ? -1 : 1));
 }
 
-function predictionAt(batch: RowColumns, i: number): StoredPrediction {
+/** A row of a batch. */
+export function predictionAt(batch: RowColumns, i: number): StoredPrediction {
   const text = (name: string): string | undefined => {
     const column = batch.columns[name];
     return column === undefined || column.type === 'number'

@@ -13,6 +13,7 @@ import {
   shareDrift,
 } from '../../statistics/index.ts';
 import type { Baseline, FeatureBaseline, FeatureCounts } from '../baselines/baseline.ts';
+import { seasonalReference } from '../baselines/seasonal-counts.ts';
 import { coarseBins } from './coarse-bins.ts';
 import type { WindowCounts } from './window-counts.ts';
 
@@ -26,8 +27,10 @@ export interface BaselineDriftOptions {
   readonly methods?: Readonly<Record<string, BinnedMethod>>;
   /** The smallest score that matters, by feature; that of severity LOW when left out. */
   readonly effectThresholds?: Readonly<Record<string, number>>;
-  /** How much the model relies on each feature; all alike when left out. */
+  /** How much the model relies on each feature; as the baseline has it when left out. */
   readonly importances?: Readonly<Record<string, number>>;
+  /** When the window was: of a baseline with seasons it is compared with the slots that it touches. */
+  readonly range?: { readonly from: number; readonly to: number };
 }
 
 /** How a window differs from its baseline. Plain JSON; computed from counts alone. */
@@ -63,6 +66,7 @@ const optionsShape = z.strictObject({
   methods: z.record(z.string(), z.enum(methodNames)).optional(),
   effectThresholds: z.record(z.string(), z.number().gt(0)).optional(),
   importances: z.record(z.string(), z.number().min(0)).optional(),
+  range: z.strictObject({ from: z.number(), to: z.number() }).optional(),
 } satisfies Record<keyof BaselineDriftOptions, z.ZodType>);
 
 /** INVALID, naming the option. */
@@ -83,16 +87,17 @@ export function baselineDrift(
   options: BaselineDriftOptions = {},
 ): BaselineDrift {
   checkDriftOptions(options);
-  const { alpha = 0.05, importances = {} } = options;
+  const { alpha = 0.05, importances = baseline.importances ?? {}, range } = options;
   assertFits(baseline, window);
   const pairs = baseline.features.map((was, i) => ({
     was,
     is: window.features[i] as FeatureCounts,
   }));
+  const seasonal = range && seasonalReference(baseline, range);
   const features = datasetDrift(
-    pairs.map(({ was, is }) => ({
+    pairs.map(({ was, is }, place) => ({
       feature: was.feature,
-      result: resultOf(was, is, options),
+      result: resultOf(was, is, options, seasonal?.feature(place)),
       ...(Object.hasOwn(importances, was.feature)
         ? { importance: importances[was.feature] as number }
         : {}),
@@ -104,7 +109,12 @@ export function baselineDrift(
     answers === undefined || window.prediction === undefined
       ? undefined
       : datasetDrift(
-          [{ feature: answers.feature, result: resultOf(answers, window.prediction, options) }],
+          [
+            {
+              feature: answers.feature,
+              result: resultOf(answers, window.prediction, options, seasonal?.prediction),
+            },
+          ],
           alpha,
         ).features[0];
   return {
@@ -124,8 +134,11 @@ function resultOf(
   was: FeatureBaseline,
   is: FeatureCounts,
   { alpha, method, methods = {}, effectThresholds = {} }: BaselineDriftOptions,
+  seasonal: readonly number[] | undefined,
 ): DriftResult {
-  const [reference, current] = coarseBins(was, is);
+  const [whole, current] = coarseBins(was, is);
+  // A slot in which too little was seen says nothing; then it is compared with all times.
+  const reference = seasonal !== undefined && total(seasonal) >= psiFrom ? seasonal : whole;
   const [n, m] = [total(reference), total(current)];
   const usual = n >= psiFrom && m >= psiFrom ? 'psi' : 'chi-squared';
   const chosen = Object.hasOwn(methods, was.feature) ? methods[was.feature] : method;

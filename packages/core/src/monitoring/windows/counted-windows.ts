@@ -1,132 +1,112 @@
-import type { PredictionRow } from '../../contracts/prediction-sink.ts';
+import type { PredictionRow, RefusedRequest } from '../../contracts/prediction-sink.ts';
 import type { Scope } from '../../contracts/scope.ts';
-import type { Rollup } from '../../contracts/series-store.ts';
 import { decodeJson, encodeJson } from '../../json.ts';
-import { uuidV7 } from '../../uuid.ts';
 import type { StoredBaseline } from '../baselines/stored-baseline.ts';
+import {
+  innerCounting,
+  type MetricItem,
+  metricCounting,
+  partCounting,
+  slotCounting,
+} from '../metrics/metric-counts.ts';
 import { predictionStream } from '../predictions/prediction-stream.ts';
+import { CountedRollups, type Counting, levels, minuteMs } from './counted-rollups.ts';
+import { stretches } from './stretches.ts';
 import { mergeWindows, WindowCounter, type WindowCounts } from './window-counts.ts';
 
-/** Predictions are counted by the minute. */
-const windowMs = 60_000;
-
-/** What is counted is stored at the latest so long after, by a process that goes on. */
-const putEveryMs = 5000;
 /** How long it may take until a new baseline is counted with. */
 const lookEveryMs = 10_000;
-/** Windows that are open at once: rows may come late. */
-const maxOpen = 256;
-
-interface OpenWindow {
-  readonly deploymentId: string;
-  readonly name: string;
-  readonly at: number;
-  /** Of this window alone: one that was closed and is opened again must not replace what it was. */
-  readonly writer: string;
-  readonly counter: WindowCounter;
-  dirty: boolean;
-}
 
 type FindBaseline = (
   deploymentId: string,
   versionId: string,
 ) => Promise<StoredBaseline | undefined>;
 
+const metricCountings = [metricCounting, innerCounting, partCounting, slotCounting] as const;
+
 /**
- * Counts stored predictions in the bins of their version's baseline, by the minute of their time, and keeps the counts as
- * rollups: each writer its own, readers add them up. What shadows answered is left out. Memory is bounded.
+ * Counts predictions by the minute of their time: how each deployment answers, and, in the bins of their version's baseline
+ * where it has one, what they were about. What shadows answered is left out.
  */
 export class CountedWindows {
-  readonly #scope: Pick<Scope, 'series' | 'workspace'>;
   readonly #find: FindBaseline;
-  readonly #writer = uuidV7();
+  readonly #rollups: CountedRollups;
   readonly #known = new Map<
     string,
-    { readonly at: number; readonly baseline: StoredBaseline | undefined }
+    { readonly at: number; readonly counting: Counting<PredictionRow, WindowCounts> | undefined }
   >();
-  readonly #open = new Map<string, OpenWindow>();
-  #opened = 0;
-  #putAt = performance.now();
 
-  constructor(scope: Pick<Scope, 'series' | 'workspace'>, find: FindBaseline) {
-    this.#scope = scope;
+  constructor(scope: Pick<Scope, 'series' | 'workspace' | 'logger'>, find: FindBaseline) {
+    this.#rollups = new CountedRollups(scope);
     this.#find = find;
   }
 
   /** Counts rows of one deployment. */
   async count(deploymentId: string, rows: readonly PredictionRow[]): Promise<void> {
-    for (const [versionId, part] of Map.groupBy(rows, (row) => row.versionId)) {
-      const known = await this.#baselineOf(deploymentId, versionId);
-      if (known === undefined) continue;
+    const seen = rows.filter(({ role, at }) => role === 'primary' && Number.isFinite(at));
+    for (const [minute, part] of Map.groupBy(seen, minuteOf)) {
+      const counters = metricCountings.map((counting) =>
+        this.#rollups.counter<MetricItem, unknown>(deploymentId, counting as never, minute),
+      );
       for (const row of part) {
-        if (row.role !== 'primary' || !Number.isFinite(row.at)) continue;
-        const window = this.#windowOf(known, Math.floor(row.at / windowMs) * windowMs);
-        window.counter.add(row);
-        window.dirty = true;
+        const item = itemOf(row);
+        for (const counter of counters) counter.add(item);
       }
-      if (this.#open.size > maxOpen) await this.put({ all: true });
+    }
+    await this.#storeWhereFull();
+    for (const [versionId, part] of Map.groupBy(seen, (row) => row.versionId)) {
+      const counting = await this.#countingOf(deploymentId, versionId);
+      if (counting === undefined) continue;
+      for (const [minute, some] of Map.groupBy(part, minuteOf)) {
+        const counter = this.#rollups.counter(deploymentId, counting, minute);
+        for (const row of some) counter.add(row);
+      }
+      await this.#storeWhereFull();
+    }
+  }
+
+  /** Counts a request that was refused before any version was asked. */
+  refused({ deploymentId, versionId, at }: RefusedRequest): void {
+    const parts = versionId === undefined ? {} : { parts: { version: versionId } };
+    for (const counting of metricCountings) {
+      const counter = this.#rollups.counter<MetricItem, unknown>(
+        deploymentId,
+        counting as never,
+        minuteOf({ at }),
+      );
+      counter.add({ at, kind: 'invalid', ...parts });
+    }
+  }
+
+  /** Looks again at once which baselines a deployment has. */
+  forget(deploymentId: string): void {
+    for (const key of this.#known.keys()) {
+      if (JSON.parse(key)[0] === deploymentId) this.#known.delete(key);
     }
   }
 
   /** Stores what was counted since the last time; nothing before its time, unless `all`. */
-  async put(options: { readonly all: boolean }): Promise<void> {
-    const now = performance.now();
-    if (!options.all && now - this.#putAt < putEveryMs) return;
-    this.#putAt = now;
-    const dirty = [...this.#open.values()].filter((window) => window.dirty);
-    if (dirty.length > 0) {
-      // What is counted while it is stored is stored the next time.
-      for (const window of dirty) window.dirty = false;
-      try {
-        await this.#scope.series.putRollups(dirty.map((window) => this.#rollupOf(window)));
-      } catch (error) {
-        for (const window of dirty) window.dirty = true;
-        throw error;
-      }
-    }
-    this.#closeOld();
+  put(options: { readonly all: boolean }): Promise<void> {
+    return this.#rollups.put(options);
   }
 
-  /** Windows get no more rows once later ones are there, but for those that come late. */
-  #closeOld(): void {
-    const newest = Math.max(...[...this.#open.values()].map(({ at }) => at));
-    for (const [key, window] of this.#open) {
-      const isOld = window.at < newest - 2 * windowMs || this.#open.size > maxOpen;
-      if (isOld && !window.dirty) this.#open.delete(key);
-    }
+  async #storeWhereFull(): Promise<void> {
+    if (this.#rollups.isFull) await this.#rollups.put({ all: true });
   }
 
-  async #baselineOf(deploymentId: string, versionId: string): Promise<StoredBaseline | undefined> {
+  async #countingOf(
+    deploymentId: string,
+    versionId: string,
+  ): Promise<Counting<PredictionRow, WindowCounts> | undefined> {
     const key = JSON.stringify([deploymentId, versionId]);
     const known = this.#known.get(key);
     const now = performance.now();
-    if (known !== undefined && now - known.at < lookEveryMs) return known.baseline;
-    const baseline = await this.#find(deploymentId, versionId);
+    if (known !== undefined && now - known.at < lookEveryMs) return known.counting;
+    const found = await this.#find(deploymentId, versionId);
+    const counting = found && countingIn(found);
     if (this.#known.size >= 1000) this.#known.clear();
-    this.#known.set(key, { at: now, baseline });
-    return baseline;
-  }
-
-  #windowOf({ id, deploymentId, baseline }: StoredBaseline, at: number): OpenWindow {
-    const key = `${id}:${at}`;
-    const known = this.#open.get(key);
-    if (known !== undefined) return known;
-    this.#opened += 1;
-    const opened: OpenWindow = {
-      deploymentId,
-      name: countsOf(id),
-      at,
-      writer: `${this.#writer}.${this.#opened}`,
-      counter: new WindowCounter(baseline),
-      dirty: false,
-    };
-    this.#open.set(key, opened);
-    return opened;
-  }
-
-  #rollupOf({ deploymentId, name, at, writer, counter }: OpenWindow): Rollup {
-    const stream = predictionStream(this.#scope.workspace, deploymentId);
-    return { stream, name, windowMs, at, writer, data: encodeJson(counter.counts()) };
+    this.#known.set(key, { at: now, counting });
+    return counting;
   }
 }
 
@@ -137,9 +117,42 @@ export async function readWindows(
   range: { readonly from: number; readonly to: number },
 ): Promise<WindowCounts | undefined> {
   const stream = predictionStream(scope.workspace, deploymentId);
-  const rollups = await scope.series.rollups(stream, countsOf(id), { windowMs, ...range });
+  const found: WindowCounts[] = [];
+  for (const stretch of stretches(range, levels)) {
+    const rollups = await scope.series.rollups(stream, countsOf(id), stretch);
+    found.push(...rollups.map(({ data }) => decodeJson(data) as unknown as WindowCounts));
+  }
   // By time, then writer: one fixed order, so that equal counts have equal bits.
-  return mergeWindows(rollups.map(({ data }) => decodeJson(data) as unknown as WindowCounts));
+  return mergeWindows(found);
+}
+
+function countingIn({ id, baseline }: StoredBaseline): Counting<PredictionRow, WindowCounts> {
+  return {
+    name: countsOf(id),
+    begin: () => new WindowCounter(baseline),
+    merge: (all) => mergeWindows(all) as WindowCounts,
+    encode: encodeJson,
+  };
+}
+
+function itemOf(row: PredictionRow): MetricItem {
+  const { at, error, latencyMs, queueMs, inferenceMs, versionId, segment, experimentArm } = row;
+  const { replica } = row;
+  return {
+    at,
+    kind: error === undefined ? 'answered' : 'failed',
+    ...{ latencyMs, queueMs, inferenceMs },
+    parts: {
+      version: versionId,
+      ...(segment === undefined ? {} : { segment }),
+      ...(experimentArm === undefined ? {} : { arm: experimentArm }),
+      ...(replica === undefined ? {} : { replica }),
+    },
+  };
+}
+
+function minuteOf({ at }: { readonly at: number }): number {
+  return Math.floor(at / minuteMs) * minuteMs;
 }
 
 function countsOf(baselineId: string): string {

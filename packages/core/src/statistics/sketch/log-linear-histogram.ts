@@ -15,6 +15,13 @@ const float = new Float64Array(1);
 const words = new Uint32Array(float.buffer);
 const highWord = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 1 : 0;
 
+/** The least value of a bucket. */
+export function bucketStart(bucket: number, bits: number): number {
+  words[highWord] = bucket << (20 - bits);
+  words[1 - highWord] = 0;
+  return float[0] as number;
+}
+
 /**
  * Counts of values from 0 up, such as latencies, in buckets that each power of two divides into 2^bits equal
  * parts (as HDR histograms do). Quantiles have a relative error of at most 2^−(bits+1): 0.4 % with 7 bits.
@@ -141,9 +148,7 @@ export class LogLinearHistogram {
   }
 
   #startOf(bucket: number): number {
-    words[highWord] = bucket << (20 - this.#bits);
-    words[1 - highWord] = 0;
-    return float[0] as number;
+    return bucketStart(bucket, this.#bits);
   }
 
   #middleOf(bucket: number): number {

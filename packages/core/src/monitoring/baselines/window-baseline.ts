@@ -1,0 +1,138 @@
+import type { Scope } from '../../contracts/scope.ts';
+import { Reservoir } from '../../statistics/index.ts';
+import { predictionStream } from '../predictions/prediction-stream.ts';
+import { predictionAt } from '../predictions/stored-predictions.ts';
+import { levels } from '../windows/counted-rollups.ts';
+import { readWindows } from '../windows/counted-windows.ts';
+import { mergeWindows, type WindowCounts } from '../windows/window-counts.ts';
+import { type Baseline, baselineOf, type FeatureBaseline, type FeatureCounts } from './baseline.ts';
+import { type Season, slotOf } from './season.ts';
+import { seasonsOf, seasonsOfRows, type TimedRow } from './seasonal-counts.ts';
+import type { StoredBaseline } from './stored-baseline.ts';
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** How a baseline is made of what was predicted. */
+export interface WindowBaselineOptions {
+  readonly seasons?: Season | undefined;
+  readonly importances?: Readonly<Record<string, number>> | undefined;
+  readonly sample: number;
+}
+
+/** Fewer predictions make no baseline: the methods that compare with it need so many. */
+export const minimumPredictions = 500;
+/** More rows are sampled to so many, each with the same chance. */
+const maxRows = 50_000;
+
+/** The rows of a version that callers saw, in a while. */
+export interface PredictedRows {
+  /** How many there were. */
+  readonly seen: number;
+  readonly rows: readonly TimedRow[];
+}
+
+/** The rows of a version in the prediction log that callers saw and that did not fail; a random sample of many. */
+export async function predictedRows(
+  scope: Pick<Scope, 'series' | 'workspace'>,
+  deploymentId: string,
+  versionId: string,
+  range: Range,
+): Promise<PredictedRows> {
+  const kept = new Reservoir<TimedRow>(maxRows, versionId);
+  let seen = 0;
+  const stream = predictionStream(scope.workspace, deploymentId);
+  for await (const batch of scope.series.rows(stream, range)) {
+    for (let i = 0; i < batch.at.length; i += 1) {
+      const row = predictionAt(batch, i);
+      if (row.role !== 'primary' || row.versionId !== versionId || row.error !== undefined)
+        continue;
+      seen += 1;
+      kept.add({ at: row.at, features: row.features, prediction: row.prediction });
+    }
+  }
+  return { seen, rows: kept.values };
+}
+
+/** The column of answers beside the features; a name that no feature has. */
+const answerName = 'prediction';
+
+/** The baseline of rows that were predicted. */
+export function baselineOfRows(
+  { rows }: PredictedRows,
+  { seasons, importances, sample }: WindowBaselineOptions,
+): Baseline {
+  const hasAnswers = rows.some(({ prediction }) => isComparable(prediction));
+  const answer = rows.some(({ features }) => Object.hasOwn(features, answerName))
+    ? `${answerName}()`
+    : answerName;
+  const table = hasAnswers
+    ? rows.map(({ features, prediction }) => ({ ...features, [answer]: prediction }))
+    : rows.map(({ features }) => features);
+  const baseline = baselineOf(table, {
+    sample,
+    ...(hasAnswers ? { prediction: answer } : {}),
+    ...(importances === undefined ? {} : { importances }),
+  });
+  if (seasons === undefined) return baseline;
+  return { ...baseline, seasons: seasonsOfRows(baseline, seasons, rows) };
+}
+
+function isComparable(prediction: unknown): boolean {
+  return ['number', 'string', 'boolean'].includes(typeof prediction);
+}
+
+/** What was counted in the bins of a baseline, as a baseline of its own in the same bins; undefined for nothing. */
+export async function baselineOfCounts(
+  scope: Pick<Scope, 'series' | 'workspace'>,
+  stored: StoredBaseline,
+  range: Range,
+  { seasons, importances }: WindowBaselineOptions,
+): Promise<Baseline | undefined> {
+  const counts = await readWindows(scope, stored, range);
+  if (counts === undefined) return undefined;
+  const { baseline } = stored;
+  const { seasons: _, ...rest } = baseline;
+  const given = importances ?? baseline.importances;
+  const made: Baseline = {
+    ...rest,
+    rows: counts.requests,
+    features: baseline.features.map((was, i) => inBinsOf(was, counts.features[i])),
+    ...(baseline.prediction === undefined
+      ? {}
+      : { prediction: inBinsOf(baseline.prediction, counts.prediction) }),
+    ...(given === undefined ? {} : { importances: given }),
+  };
+  if (seasons === undefined) return made;
+  return {
+    ...made,
+    seasons: seasonsOf(made, seasons, await bySlot(scope, stored, range, seasons)),
+  };
+}
+
+/** The bins of one with the counts of the other; without values, which counts do not have. */
+function inBinsOf(was: FeatureBaseline, is: FeatureCounts | undefined): FeatureBaseline {
+  const { sample: _, ...bins } = was;
+  return is === undefined ? bins : { ...bins, ...is };
+}
+
+/** Hour by hour, added up by slot. */
+async function bySlot(
+  scope: Pick<Scope, 'series' | 'workspace'>,
+  stored: StoredBaseline,
+  { from, to }: Range,
+  season: Season,
+): Promise<readonly (readonly [string, WindowCounts])[]> {
+  const [, hourMs = 3_600_000] = levels;
+  const found = new Map<string, WindowCounts[]>();
+  for (let at = from; at < to; at = (Math.floor(at / hourMs) + 1) * hourMs) {
+    const end = Math.min(to, (Math.floor(at / hourMs) + 1) * hourMs);
+    const counts = await readWindows(scope, stored, { from: at, to: end });
+    if (counts === undefined) continue;
+    const slot = slotOf(season, at);
+    found.set(slot, [...(found.get(slot) ?? []), counts]);
+  }
+  return [...found].map(([slot, all]) => [slot, mergeWindows(all) as WindowCounts] as const);
+}
