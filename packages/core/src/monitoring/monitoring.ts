@@ -12,7 +12,6 @@ import { createAnalyses } from './analyses.ts';
 import { type BaselineService, createBaselineService } from './baselines/baseline-service.ts';
 import { createBaselines } from './baselines/baselines.ts';
 import { createEvidenceSource } from './evidence.ts';
-import {
 import { createMetrics, type EndpointMetrics } from './metrics/metrics.ts';
 import {
   type Analysis,

@@ -209,7 +209,8 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'monitoring.setBaseline': [
       [{ deployment, versionId: w.versionId, reference: [{ x: 1 }, { x: 2 }] }],
     ],
-    'monitoring.updateBaseline': [[w.deploymentId, { ...range, reason: 'x' }]],
+    // `setBaseline` gives their own workspace one of the version.
+    'monitoring.updateBaseline': [[w.deploymentId, { ...range, reason: 'x', versionId: 'none' }]],
     'monitoring.drift': [[w.deploymentId, range]],
     'monitoring.metrics': [[w.deploymentId, { from: until - 3_600_000, to: until }]],
     'monitoring.recentMetrics': [[w.deploymentId]],
