@@ -266,6 +266,10 @@ test('rows of predictions come without the groups of fields that the reader may 
   expect(await rowsFor('user:operator')).toEqual({ ...output, features: { note: secret } });
   await expect(rowsFor('user:figures')).rejects.toMatchObject({ code: 'FORBIDDEN' });
   const figures = platform.as({ workspace: 'w', principal: { id: 'user:figures', roles: [] } });
-  const { labels } = await figures.monitoring.performance(world.deploymentId, range);
-  expect(labels).toBe(60);
+  const bySegment = { ...range, segment: 'note' };
+  const { labels, segments } = await figures.monitoring.performance(world.deploymentId, bySegment);
+  expect([labels, segments]).toEqual([60, undefined]);
+  const operator = platform.as({ workspace: 'w', principal: { id: 'user:operator', roles: [] } });
+  const seen = await operator.monitoring.performance(world.deploymentId, bySegment);
+  expect(seen.segments?.map(({ segment }) => segment)).toEqual([secret]);
 });

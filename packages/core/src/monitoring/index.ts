@@ -8,6 +8,8 @@ export {
   type FeatureCounts,
 } from './baselines/baseline.ts';
 export type { DataTable } from './data-columns.ts';
+export type { AnalyseDriftOptions, DriftService } from './drift/drift-service.ts';
+export type { AnalysisType, KeptAnalysis } from './drift/kept-analysis.ts';
 export type { LabelCoverage } from './performance/label-coverage.ts';
 export type { LabelDelay } from './performance/label-delay.ts';
 export type {

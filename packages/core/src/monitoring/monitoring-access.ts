@@ -5,6 +5,7 @@ import type { SampledRequest } from '../registry/validation/test-context.ts';
 import type { FeatureBaseline } from './baselines/baseline.ts';
 import type { StoredBaseline } from './baselines/stored-baseline.ts';
 import type { DriftAnalysis, Monitoring } from './monitoring.ts';
+import type { RealisedPerformance } from './performance/performance.ts';
 import type { KnownRow } from './rule.ts';
 
 const reads = asks('monitor.read', named('deployment-id'));
@@ -40,10 +41,19 @@ const rules: AccessRules<Monitoring> = {
       return { ...rest, drift: { ...drift, strangers: [] } };
     },
   },
+  analyseDrift: asks('monitor.manage', named('deployment-id')),
+  listDriftAnalyses: reads,
   listAnalyses: reads,
   listAlerts: reads,
   getAlert: asks('monitor.read', named('alert')),
-  performance: reads,
+  performance: {
+    ...reads,
+    // The names of segments are values that features had.
+    async redact(performance: RealisedPerformance, may) {
+      const { segments, ...rest } = performance;
+      return segments === undefined || (await may('prediction.read.features')) ? performance : rest;
+    },
+  },
   labelledRows: {
     ...asks('prediction.read.output', named('deployment-id')),
     async redact(rows: readonly KnownRow[], may) {

@@ -21,6 +21,19 @@ const references: readonly Reference[] = [
     to: ['model_version'],
     except: (id) => !/^[0-9a-f]{8}-/.test(id),
   },
+  {
+    kind: 'loss_watch',
+    column: 'deploymentId',
+    to: ['deployment'],
+    mend: 'remove',
+    except: (id) => watchedName(id) !== undefined,
+  },
+  {
+    kind: 'drift_analysis',
+    column: 'deploymentId',
+    to: ['deployment'],
+    except: (id) => watchedName(id) !== undefined,
+  },
 ];
 
 /** What monitoring hands to operations. */

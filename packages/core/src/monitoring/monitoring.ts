@@ -11,6 +11,7 @@ import { createAlerts } from './alerting/alerts.ts';
 import { createAnalyses } from './analyses.ts';
 import { type BaselineService, createBaselineService } from './baselines/baseline-service.ts';
 import { createBaselines } from './baselines/baselines.ts';
+import { createDrift, type DriftService } from './drift/drift-service.ts';
 import { createEvidenceSource } from './evidence.ts';
 import { createMetrics, type EndpointMetrics } from './metrics/metrics.ts';
 import {
@@ -41,7 +42,11 @@ import {
 import { CountedWindows, readWindows } from './windows/counted-windows.ts';
 
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
-export interface Monitoring extends PerformanceService, EndpointMetrics, BaselineService {
+export interface Monitoring
+  extends PerformanceService,
+    DriftService,
+    EndpointMetrics,
+    BaselineService {
   /** Where serving hands its predictions. */
   readonly predictions: PredictionSink;
   /** Answers the gates of rollouts. */
@@ -255,6 +260,7 @@ export function createMonitoring(
 
   return {
     ...createPerformance(scope, { flush, maxDelayMs }),
+    ...createDrift(scope, { flush, maxDelayMs }),
     ...createMetrics(scope, flush),
     ...comparing,
     predictions,

@@ -68,10 +68,43 @@ const baselineKind: KindDeclaration = {
   immutableBody: true,
 };
 
+/**
+ * What detectors know of the losses of a deployment, or of one of its versions. The body holds their states; a commit that
+ * moves `through` moves them with it.
+ */
+const lossWatchKind: KindDeclaration = {
+  name: 'loss_watch',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    /** Losses of requests made before this time are in the states. */
+    through: { type: 'integer' },
+  },
+  indexes: [['deploymentId']],
+  history: 'none',
+};
+
+/** Analyses of drift that are kept: one of a series (deployment, type, version) for each time. */
+const driftAnalysisKind: KindDeclaration = {
+  name: 'drift_analysis',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    type: { type: 'text', immutable: true },
+    at: { type: 'integer', immutable: true },
+    seriesKey: { type: 'text', immutable: true },
+    detected: { type: 'boolean', immutable: true },
+  },
+  unique: [{ name: 'drift analysis', columns: ['seriesKey', 'at'] }],
+  indexes: [['deploymentId', 'at']],
+  history: 'none',
+  immutableBody: true,
+};
+
 /** The kinds that monitoring keeps. */
 export const monitoringKinds: readonly KindDeclaration[] = [
   monitorKind,
   analysisKind,
   alertKind,
   baselineKind,
+  lossWatchKind,
+  driftAnalysisKind,
 ];

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { DriftKind } from './alert-events.ts';
 import {
   count,
   defineEvent,
@@ -43,6 +44,14 @@ export interface PerformanceDegraded {
   readonly currentValue: number;
   readonly baselineValue: number;
   readonly severity: Severity;
+  /** The analysis that found it. */
+  readonly analysisId?: string;
+  /** The version that it is of, where it is of one. */
+  readonly versionId?: string;
+  /** In which manner it became worse, where that is known. */
+  readonly driftKind?: DriftKind;
+  /** Since when, in epoch ms, where that is known. */
+  readonly since?: number;
 }
 
 /** A monitor compares with another period from now on. */
@@ -127,14 +136,26 @@ export const monitoringEvents: {
   'performance.degraded': defineEvent<PerformanceDegraded>({
     ...ofDeployment,
     meaning: 'A model does worse than it did.',
-    reserved: true,
-    fields: { ...ofFields, metric: text, currentValue: figure, baselineValue: figure, severity },
+    fields: {
+      ...ofFields,
+      metric: text,
+      currentValue: figure,
+      baselineValue: figure,
+      severity,
+      analysisId: text.optional(),
+      versionId: text.optional(),
+      driftKind: z.enum(['SUDDEN', 'GRADUAL', 'INCREMENTAL', 'RECURRING', 'BLIP']).optional(),
+      since: figure.optional(),
+    },
     example: {
       ...of,
-      metric: 'accuracy',
-      currentValue: 0.84,
-      baselineValue: 0.91,
+      metric: 'error_rate',
+      currentValue: 0.16,
+      baselineValue: 0.09,
       severity: 'CRITICAL',
+      analysisId: '0198c0de-0000-7000-8000-000000000041',
+      driftKind: 'SUDDEN',
+      since: 1767222000000,
     },
   }),
   'baseline.updated': defineEvent<BaselineUpdated>({

@@ -106,7 +106,10 @@ export function performanceOf(
 }
 
 /** A labelled prediction as a row that can be measured. */
-function rowOf(prediction: StoredPrediction, label: PerformanceRow['actual']): PerformanceRow {
+export function rowOf(
+  prediction: StoredPrediction,
+  label: PerformanceRow['actual'],
+): PerformanceRow {
   const { error, probabilities, inclusionProbability } = prediction;
   return {
     actual: label,
