@@ -22,6 +22,7 @@ import { traceServices } from './events/trace-services.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
 import { incidentImpact } from './monitoring/incident-impact.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
+import { countsDirectory } from './monitoring/predictions/prediction-logging.ts';
 import type { AccessAuthorizer } from './operations/access-authorizer.ts';
 import { createSealingLoop } from './operations/audit/sealing-loop.ts';
 import { collectGarbage } from './operations/garbage.ts';
@@ -140,7 +141,7 @@ export function bindServices(
     facts: { registry: registryFact(registry) },
     ...running,
   });
-  const { maxLabelDelayMs, ...predictionLog } = options.monitoring ?? {};
+  const { maxLabelDelayMs, countsDir, ...predictionLog } = options.monitoring ?? {};
   const automate = createAutomaticPath(scope, {
     ...{ tracking, registry },
     async startPipeline(name, parameters, idempotencyKey) {
@@ -152,6 +153,7 @@ export function bindServices(
   });
   const monitoring = createMonitoring(scope, {
     predictionLog,
+    countsDir: countsDir ?? countsDirectory(stores.dir),
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });
   const { figures } = parts;

@@ -124,7 +124,14 @@ export type {
   PerformanceOptions,
   RealisedPerformance,
 } from './monitoring/performance/performance.ts';
+export type { AnonymisingSettings, Treatment } from './monitoring/predictions/anonymising.ts';
+export type {
+  PredictionSettings,
+  RetentionSettings,
+  StoredPredictionSettings,
+} from './monitoring/predictions/prediction-settings.ts';
 export type { SampleOptions } from './monitoring/predictions/sampled-requests.ts';
+export type { SamplingSettings, StratumBy } from './monitoring/predictions/sampling.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export type { WatchFunctionOptions } from './monitoring/watching/watched-function.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';

@@ -8,6 +8,7 @@ import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
 import { notificationKinds } from './contracts/kinds/notification-kinds.ts';
 import { operationsKinds } from './contracts/kinds/operations-kinds.ts';
 import { pipelinesKinds } from './contracts/kinds/pipelines-kinds.ts';
+import { predictionKinds } from './contracts/kinds/prediction-kinds.ts';
 import { registryKinds } from './contracts/kinds/registry-kinds.ts';
 import { sagaKinds } from './contracts/kinds/saga-kinds.ts';
 import { trackingKinds } from './contracts/kinds/tracking-kinds.ts';
@@ -22,6 +23,7 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...pipelinesKinds,
   ...deploymentsKinds,
   ...monitoringKinds,
+  ...predictionKinds,
   ...operationsKinds,
   ...notificationKinds,
   ...sagaKinds,

@@ -168,6 +168,15 @@ export interface MonitoringOptions {
   readonly flushMs?: number;
   /** Labels later than this after their request are not joined; 60 days when left out. */
   readonly maxLabelDelayMs?: number;
+  /** More predictions that are not stored yet: some are dropped, and counted. 100,000 when left out. */
+  readonly maxRows?: number;
+  /** The same of the bytes that they take in memory, roughly; 64 MiB when left out. */
+  readonly maxBytes?: number;
+  /**
+   * Where each process keeps counts of the predictions that it accepted and stored, for the next one to say what a killed one
+   * lost; `predictions` in the platform's directory when left out.
+   */
+  readonly countsDir?: string;
 }
 
 /** Events of one's own. */
@@ -305,7 +314,10 @@ const schema = z.strictObject({
       flushRows: z.number().int().min(1).optional(),
       flushMs: z.number().int().min(1).optional(),
       maxLabelDelayMs: z.number().int().min(1).optional(),
-    })
+      maxRows: z.number().int().min(1).optional(),
+      maxBytes: z.number().int().min(65_536).optional(),
+      countsDir: name.optional(),
+    } satisfies Record<keyof MonitoringOptions, z.ZodType>)
     .optional(),
   events: z
     .strictObject({

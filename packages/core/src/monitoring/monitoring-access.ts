@@ -15,6 +15,9 @@ const manages = asks('monitor.manage', namedIn('deployment-id', 'deployment', 'i
 const rules: AccessRules<Monitoring> = {
   // Asked when a batch is stored, off the path of requests.
   predictions: 'local',
+  setPredictionSettings: asks('monitor.manage', named('deployment-id')),
+  predictionSettings: reads,
+  detokenise: asks('prediction.read.identity'),
   evidence: { ask: asks('monitor.read', namedIn('deployment-id', 'deploymentId')) },
   // Its rows and its baseline are asked for when they are stored.
   watch: 'local',

@@ -401,7 +401,7 @@ describe('the prediction log', () => {
     away = false;
     await log.flush();
     expect(stored).toEqual([1, 2, 3]);
-    expect(log.health()).toEqual({ pending: 0, dropped: 0 });
+    expect(log.health()).toMatchObject({ pending: 0, dropped: 0 });
   });
 
   test('is bounded: the oldest are dropped and counted', async () => {

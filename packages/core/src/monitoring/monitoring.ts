@@ -1,6 +1,5 @@
 import { assertList, assertObject } from '../check-options.ts';
 import type { EvidenceSource } from '../contracts/evidence-source.ts';
-import type { PredictionSink } from '../contracts/prediction-sink.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
@@ -24,7 +23,11 @@ import {
 import { readLabelled } from './performance/labels.ts';
 import { performanceOf } from './performance/performance.ts';
 import { createPerformance, type PerformanceService } from './performance/performance-service.ts';
-import { PredictionLog, type PredictionLogOptions } from './predictions/prediction-log.ts';
+import type { PredictionLogOptions } from './predictions/prediction-log.ts';
+import {
+  createPredictionLogging,
+  type PredictionLogging,
+} from './predictions/prediction-logging.ts';
 import { type SampleOptions, sampleRequests } from './predictions/sampled-requests.ts';
 import { type ReportParts, renderReport } from './report.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
@@ -43,12 +46,11 @@ import { CountedWindows, readWindows } from './windows/counted-windows.ts';
 
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
 export interface Monitoring
-  extends PerformanceService,
+  extends PredictionLogging,
+    PerformanceService,
     DriftService,
     EndpointMetrics,
     BaselineService {
-  /** Where serving hands its predictions. */
-  readonly predictions: PredictionSink;
   /** Answers the gates of rollouts. */
   readonly evidence: EvidenceSource;
   /**
@@ -124,6 +126,8 @@ export function createMonitoring(
   scope: Scope,
   options: {
     readonly predictionLog?: PredictionLogOptions;
+    /** Where counts of accepted and stored predictions are kept; nowhere when left out. */
+    readonly countsDir?: string;
     /** Labels later than this after their request are not joined; 60 days when left out. */
     readonly maxLabelDelayMs?: number;
   } = {},
@@ -139,7 +143,10 @@ export function createMonitoring(
     (deploymentId) => windows.forget(deploymentId),
   );
   const windows = new CountedWindows(scope, baselines.find);
-  const predictions = new PredictionLog(scope, options.predictionLog, windows);
+  const logging = createPredictionLogging(scope, {
+    ...{ windows, options: options.predictionLog, countsDir: options.countsDir },
+  });
+  const { predictions } = logging.service;
   const flush = (): Promise<void> => predictions.flush();
   const { keepBaseline, ...comparing } = createBaselineService(scope, baselines, flush);
 
@@ -259,11 +266,14 @@ export function createMonitoring(
   }
 
   return {
-    ...createPerformance(scope, { flush, maxDelayMs }),
+    ...logging.service,
+    ...createPerformance(scope, {
+      ...{ flush, maxDelayMs },
+      lowestRateSince: (id, from) => logging.settings.lowestRateSince(id, from),
+    }),
     ...createDrift(scope, { flush, maxDelayMs }),
     ...createMetrics(scope, flush),
     ...comparing,
-    predictions,
     evidence: createEvidenceSource(scope, maxDelayMs),
     watch: (watched, options) =>
       watchFunction({ scope, sink: predictions, keepBaseline }, watched, options),
@@ -322,7 +332,7 @@ export function createMonitoring(
       return await sampleRequests(scope, deploymentId, options);
     },
 
-    close: () => predictions.flush({ timeoutMs: 10_000 }),
+    close: () => logging.close({ timeoutMs: 10_000 }),
   };
 }
 

@@ -211,6 +211,8 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     ],
     // `setBaseline` gives their own workspace one of the version.
     'monitoring.updateBaseline': [[w.deploymentId, { ...range, reason: 'x', versionId: 'none' }]],
+    'monitoring.setPredictionSettings': [[w.deploymentId, { sampling: { rate: 0 } }]],
+    'monitoring.detokenise': [['x']],
     'monitoring.drift': [[w.deploymentId, range]],
     'monitoring.metrics': [[w.deploymentId, { from: until - 3_600_000, to: until }]],
     'monitoring.recentMetrics': [[w.deploymentId]],

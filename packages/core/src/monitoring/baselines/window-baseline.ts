@@ -1,7 +1,8 @@
 import type { Scope } from '../../contracts/scope.ts';
 import { Reservoir } from '../../statistics/index.ts';
+import { fairRows } from '../predictions/fair-sample.ts';
 import { predictionStream } from '../predictions/prediction-stream.ts';
-import { predictionAt } from '../predictions/stored-predictions.ts';
+import { predictionReader } from '../predictions/stored-predictions.ts';
 import { levels } from '../windows/counted-rollups.ts';
 import { readWindows } from '../windows/counted-windows.ts';
 import { mergeWindows, type WindowCounts } from '../windows/window-counts.ts';
@@ -44,11 +45,14 @@ export async function predictedRows(
   const kept = new Reservoir<TimedRow>(maxRows, versionId);
   let seen = 0;
   const stream = predictionStream(scope.workspace, deploymentId);
+  const isFair = await fairRows(scope.series, stream, range);
   for await (const batch of scope.series.rows(stream, range)) {
+    const read = predictionReader(batch);
     for (let i = 0; i < batch.at.length; i += 1) {
-      const row = predictionAt(batch, i);
+      const row = read(i);
       if (row.role !== 'primary' || row.versionId !== versionId || row.error !== undefined)
         continue;
+      if (!isFair(row)) continue;
       seen += 1;
       kept.add({ at: row.at, features: row.features, prediction: row.prediction });
     }

@@ -3,6 +3,7 @@ import type { RowColumn, StreamKey } from '../../contracts/series-store.ts';
 import { KeelsonError } from '../../errors.ts';
 import { decodeJson, encodeJson, type Json } from '../../json.ts';
 import { uuidV7 } from '../../uuid.ts';
+import { sampleFraction } from '../predictions/sampling.ts';
 import { readPredictions, type StoredPrediction } from '../predictions/stored-predictions.ts';
 import { findRequests } from './label-requests.ts';
 
@@ -23,6 +24,11 @@ export interface Label {
 export interface LabelResult {
   /** Labels that were taken. */
   readonly accepted: number;
+  /**
+   * Labels of requests that are not in the log and may have been left out by sampling: nothing is wrong with them, and nothing
+   * can be learnt from them. What is estimated from labels is estimated from the sample.
+   */
+  readonly sampledOut: number;
   /** Labels of requests that no prediction is stored for, each with the reason. */
   readonly refused: readonly {
     readonly requestId?: string;
@@ -81,19 +87,24 @@ export async function appendLabels(
   labels: readonly Label[],
   maxDelayMs: number,
   numbers: LabelNumbers,
+  lowestRateSince: LowestRateSince,
 ): Promise<LabelResult> {
   for (const label of labels) assertLabel(label);
-  if (labels.length === 0) return { accepted: 0, refused: [] };
+  if (labels.length === 0) return { accepted: 0, sampledOut: 0, refused: [] };
   const times = labels.map((label) => label.observedAt);
-  const found = await findRequests(scope, deploymentId, {
-    from: Math.min(...times) - maxDelayMs,
-    to: Math.max(...times) + 1,
-  });
+  const from = times.reduce((a, b) => Math.min(a, b)) - maxDelayMs;
+  const to = times.reduce((a, b) => Math.max(a, b)) + 1;
+  const found = await findRequests(scope, deploymentId, { from, to });
+  const lowestRate = await lowestRateSince(deploymentId, from);
+  let sampledOut = 0;
   const rows: { requestId: string; value: string; observedAt: number; predictedAt: number }[] = [];
   const refused: LabelResult['refused'][number][] = [];
   for (const label of labels) {
     const of = found.of(label, maxDelayMs);
-    if (of.length === 0) refused.push(refusal(label, maxDelayMs));
+    if (of.length === 0) {
+      if (mayBeLeftOut(label, lowestRate)) sampledOut += 1;
+      else refused.push(refusal(label, maxDelayMs));
+    }
     const value = encodeJson(label.value);
     for (const request of of) rows.push({ ...request, value, observedAt: label.observedAt });
   }
@@ -110,7 +121,16 @@ export async function appendLabels(
       },
     });
   }
-  return { accepted: labels.length - refused.length, refused };
+  return { accepted: labels.length - refused.length - sampledOut, sampledOut, refused };
+}
+
+/** Below which fraction (`sampleFraction`) every request from a time on is in the log. */
+export type LowestRateSince = (deploymentId: string, from: number) => Promise<number>;
+
+/** Of a key, nobody can say which requests it had. */
+function mayBeLeftOut({ requestId }: Label, lowestRate: number): boolean {
+  if (requestId === undefined) return lowestRate < 1;
+  return sampleFraction(requestId) >= lowestRate;
 }
 
 function assertLabel(label: Label): void {

@@ -11,6 +11,7 @@ import {
   type LabelledRequest,
   LabelNumbers,
   type LabelResult,
+  type LowestRateSince,
   readLabels,
 } from './labels.ts';
 import { type PerformanceOptions, performanceOf, type RealisedPerformance } from './performance.ts';
@@ -19,7 +20,7 @@ import { type PerformanceOptions, performanceOf, type RealisedPerformance } from
 export interface PerformanceService {
   /**
    * Labels of requests that were predicted, named by request or by key; those of unknown requests are refused by name,
-   * the rest counts. The first label of a request counts (`performance` may ask for the last); repeats are harmless.
+   * those of requests that sampling left out are passed over and counted, the rest counts. The first label of a request counts (`performance` may ask for the last); repeats are harmless.
    */
   logLabels(deploymentId: string, labels: readonly Label[]): Promise<LabelResult>;
   /**
@@ -34,6 +35,7 @@ export interface PerformanceService {
 export interface PerformanceParts {
   /** Makes what this process has recorded readable. */
   flush(): Promise<void>;
+  readonly lowestRateSince: LowestRateSince;
   /** Labels later than this after their request are not joined. */
   readonly maxDelayMs: number;
 }
@@ -55,7 +57,7 @@ const optionsShape = z.strictObject({
 /** {@link PerformanceService} of a scope. */
 export function createPerformance(
   scope: Pick<Scope, 'series' | 'workspace' | 'clock'>,
-  { flush, maxDelayMs }: PerformanceParts,
+  { flush, lowestRateSince, maxDelayMs }: PerformanceParts,
 ): PerformanceService {
   const numbers = new LabelNumbers();
   return {
@@ -64,7 +66,7 @@ export function createPerformance(
       assertList(labels, 'Labels');
       for (const label of labels) assertObject(label, 'A label');
       await flush();
-      return appendLabels(scope, deploymentId, labels, maxDelayMs, numbers);
+      return appendLabels(scope, deploymentId, labels, maxDelayMs, numbers, lowestRateSince);
     },
 
     async performance(deploymentId, options) {

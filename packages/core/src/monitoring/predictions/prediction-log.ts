@@ -2,16 +2,22 @@ import { assertObject } from '../../check-options.ts';
 import type {
   PredictionRow,
   PredictionSink,
+  PredictionSinkHealth,
   RefusedRequest,
 } from '../../contracts/prediction-sink.ts';
 import type { Scope } from '../../contracts/scope.ts';
-import type { RowColumn } from '../../contracts/series-store.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
-import { encodeJson } from '../../json.ts';
 import { assertAllowed } from '../../operations/decide-and-commit.ts';
 import { uuidV7 } from '../../uuid.ts';
 import type { CountedWindows } from '../windows/counted-windows.ts';
+import { BatchMaking, type MadeBatch, noAnonymiser } from './batch-making.ts';
+import { PredictionLosses } from './prediction-losses.ts';
 import { predictionStream } from './prediction-stream.ts';
+import type { PseudonymKeys } from './pseudonym-keys.ts';
+import type { SettingsInForce } from './settings-in-force.ts';
+import { usableRow } from './usable-row.ts';
+import { bytesOf, WaitingRows } from './waiting-rows.ts';
+import type { WriterCounts } from './writer-counts.ts';
 
 /** How predictions are buffered. */
 export interface PredictionLogOptions {
@@ -19,64 +25,145 @@ export interface PredictionLogOptions {
   readonly flushRows?: number;
   /** A row waits at most so long; 1,000 when left out. */
   readonly flushMs?: number;
-  /** More than this many rows waiting: the oldest are dropped and counted. 100,000 when left out. */
+  /** More than this many rows not stored yet: those that are missed least are dropped and counted. 100,000 when left out. */
   readonly maxRows?: number;
+  /** The same of the bytes that they take in memory, roughly; 64 MiB when left out. */
+  readonly maxBytes?: number;
+}
+
+/** What the log works with. */
+export interface PredictionLogParts {
+  readonly windows?: Pick<CountedWindows, 'count' | 'put' | 'refused'> | undefined;
+  /** Everything is kept as it is where they are left out. */
+  readonly settings?: Pick<SettingsInForce, 'of' | 'lastOf'> | undefined;
+  readonly keys?: Pick<PseudonymKeys, 'current'> | undefined;
+  /** Opened with the first row. */
+  readonly openCounts?: (() => WriterCounts | undefined) | undefined;
 }
 
 const lookEveryMs = 1000;
+/** Rows that are made and stored in one turn of the event loop. */
+const batchRows = 4096;
+/** The features of a row that takes more are left out. */
+const maxRowBytes = 1_000_000;
+const everything = new BatchMaking({});
 
 type LogScope = Pick<
   Scope,
   'series' | 'workspace' | 'logger' | 'authorizer' | 'principal' | 'quotas'
 >;
 
+/** Under which numbers the batches of a deployment are appended. */
+interface Numbers {
+  readonly writer: string;
+  sequence: number;
+}
+
+/** Rows of one deployment that were taken out of the line, and are not stored yet. */
+interface PendingBatch {
+  readonly deploymentId: string;
+  readonly rows: readonly PredictionRow[];
+  /** Within which they came. */
+  readonly ms: number;
+  /** The sample is drawn once, however often it is tried. */
+  made: MadeBatch | undefined;
+  sequence: number | undefined;
+}
+
 /**
- * Buffers predictions off the request path and appends them by whole batches. Rows that a store refuses
- * are kept and tried again; memory is bounded.
+ * Buffers predictions off the request path, draws the sample of them and appends it by whole batches. Rows that a store refuses
+ * are kept and tried again; memory is bounded, and what is lost is counted.
  */
 export class PredictionLog implements PredictionSink {
   readonly #scope: LogScope;
   readonly #options: Required<PredictionLogOptions>;
-  readonly #windows: CountedWindows | undefined;
-  readonly #writer = uuidV7();
-  readonly #sequences = new Map<string, number>();
-  #waiting: PredictionRow[] = [];
+  readonly #parts: PredictionLogParts;
+  readonly #numbers = new Map<string, Numbers>();
+  readonly #waiting = new WaitingRows();
+  readonly #losses = new PredictionLosses();
+  readonly #unstorable = { count: 0 };
+  readonly #pending: PendingBatch[] = [];
+  /** Taken out of the line and not stored yet. */
+  #held = 0;
+  #heldBytes = 0;
+  #counts: WriterCounts | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isSoon = false;
   #flushing: Promise<void> = Promise.resolve();
-  #dropped = 0;
+  #takenAt = performance.now();
+  #stored = 0;
+  #sampledOut = 0;
   #full: KeelsonError | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #lastError: string | undefined;
+  #isClosed = false;
 
-  constructor(scope: LogScope, options: PredictionLogOptions = {}, windows?: CountedWindows) {
+  constructor(scope: LogScope, options: PredictionLogOptions = {}, parts: PredictionLogParts = {}) {
     this.#scope = scope;
-    this.#windows = windows;
-    this.#options = { flushRows: 1_000, flushMs: 1_000, maxRows: 100_000, ...options };
+    this.#parts = parts;
+    this.#options = {
+      ...{ flushRows: 1_000, flushMs: 1_000, maxRows: 100_000, maxBytes: 64 * 1024 * 1024 },
+      ...options,
+    };
   }
 
-  record(row: PredictionRow): void {
-    // It never throws; a row of no deployment or no time would keep the others from being stored.
-    if (typeof row?.deploymentId !== 'string' || !Number.isFinite(row.at)) {
-      this.#dropped += 1;
-      return;
+  record(given: PredictionRow): void {
+    try {
+      const row = usableRow(given);
+      if (row === undefined) {
+        this.#losses.add('unknown', 'unusable');
+        return;
+      }
+      if (this.#isClosed) {
+        this.#lose(row);
+        return;
+      }
+      this.#counts ??= this.#parts.openCounts?.();
+      this.#counts?.accept();
+      this.#push(row);
+    } catch {
+      // A getter that throws. It never throws; what cannot be read is lost, and counted.
+      this.#losses.add('unknown', 'unusable');
     }
-    this.#waiting.push(row);
-    if (this.#waiting.length > this.#options.maxRows) {
-      this.#waiting.shift();
-      this.#dropped += 1;
+  }
+
+  #push(row: PredictionRow): void {
+    let bytes = bytesOf(row);
+    if (bytes > maxRowBytes) {
+      this.#unstorable.count += 1;
+      bytes = maxRowBytes / 1000;
+      this.#waiting.push({ ...row, features: {}, prediction: null }, bytes);
+    } else {
+      this.#waiting.push(row, bytes);
     }
-    if (this.#waiting.length >= this.#options.flushRows) this.#flushSoon(0);
-    else this.#flushSoon(this.#options.flushMs);
+    const { maxRows, maxBytes, flushRows, flushMs } = this.#options;
+    while (
+      this.#waiting.length > 0 &&
+      (this.#waiting.length + this.#held > maxRows ||
+        this.#waiting.bytes + this.#heldBytes > maxBytes)
+    ) {
+      const dropped = this.#waiting.drop();
+      if (dropped !== undefined) this.#lose(dropped);
+    }
+    const isMuch = this.#waiting.length >= flushRows && this.#held === 0;
+    if (isMuch && !this.#isSoon) this.#flushSoon(0);
+    else if (this.#timer === undefined) this.#flushSoon(flushMs);
+  }
+
+  #lose(row: PredictionRow): void {
+    const making = this.#parts.settings?.lastOf(row.deploymentId) ?? everything;
+    this.#losses.add(row.deploymentId, making.sampler.stratumOf(row));
+    this.#counts?.settle(1);
   }
 
   refused(request: RefusedRequest): void {
     if (typeof request?.deploymentId !== 'string' || !Number.isFinite(request.at)) return;
-    this.#windows?.refused(request);
+    this.#parts.windows?.refused(request);
   }
 
   async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     const { timeoutMs } = assertObject(options, 'predictions.flush');
-    const work = this.#flushAll().then(() => this.#windows?.put({ all: true }));
+    const work = this.#flushAll().then(() => this.#parts.windows?.put({ all: true }));
     if (timeoutMs === undefined) return work;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_, reject) => {
@@ -90,9 +177,28 @@ export class PredictionLog implements PredictionSink {
     }
   }
 
-  health(): { readonly pending: number; readonly dropped: number; readonly lastError?: string } {
-    const health = { pending: this.#waiting.length, dropped: this.#dropped };
-    return this.#lastError === undefined ? health : { ...health, lastError: this.#lastError };
+  /** Stores what waits; what cannot be stored by then is told by the counts that are left behind. */
+  async close(options: { readonly timeoutMs: number }): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    try {
+      await this.flush(options);
+    } finally {
+      clearTimeout(this.#timer);
+      this.#counts?.close();
+    }
+  }
+
+  health(): PredictionSinkHealth {
+    const lastError = this.#lastError;
+    return {
+      pending: this.#waiting.length + this.#held,
+      dropped: this.#losses.total,
+      losses: this.#losses.list(),
+      ...{ stored: this.#stored, sampledOut: this.#sampledOut },
+      unstorable: this.#unstorable.count,
+      ...(lastError === undefined ? {} : { lastError }),
+    };
   }
 
   full(): KeelsonError | undefined {
@@ -113,8 +219,20 @@ export class PredictionLog implements PredictionSink {
     }
   }
 
+  /** The log as others see it. */
+  sink(): PredictionSink {
+    return {
+      record: (row) => this.record(row),
+      refused: (request) => this.refused(request),
+      flush: (options) => this.flush(options),
+      full: () => this.full(),
+      health: () => this.health(),
+    };
+  }
+
   #flushSoon(ms: number): void {
-    if (this.#timer !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#isSoon = ms === 0;
     this.#timer = setTimeout(() => {
       this.#flushAll().catch((error: unknown) => {
         this.#scope.logger.warn(
@@ -129,91 +247,148 @@ export class PredictionLog implements PredictionSink {
   #flushAll(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#isSoon = false;
     // One flush after another, each taking what waits when it begins.
     this.#flushing = this.#flushing.catch(() => undefined).then(() => this.#flushNow());
     return this.#flushing;
   }
 
   async #flushNow(): Promise<void> {
-    const rows = this.#waiting;
-    this.#waiting = [];
-    if (rows.length === 0) return;
-    const byDeployment = Map.groupBy(rows, (row) => row.deploymentId);
-    for (const [deploymentId, part] of byDeployment) {
-      // A new number for every try: one that failed may be stored all the same, and other rows under
-      // its number would be ignored. Readers drop repeats.
-      const sequence = (this.#sequences.get(deploymentId) ?? 0) + 1;
-      this.#sequences.set(deploymentId, sequence);
+    const elapsed = performance.now() - this.#takenAt;
+    this.#takenAt = performance.now();
+    const round = this.#waiting.length;
+    try {
+      await this.#storePending();
+      for (let left = round; left > 0; ) {
+        const rows: PredictionRow[] = this.#take(Math.min(left, batchRows));
+        if (rows.length === 0) break;
+        left -= rows.length;
+        for (const [deploymentId, part] of Map.groupBy(rows, (row) => row.deploymentId)) {
+          // Its share of the time in which all of them came.
+          const ms = (elapsed * rows.length) / round;
+          this.#pending.push({
+            deploymentId,
+            rows: part,
+            ms,
+            made: undefined,
+            sequence: undefined,
+          });
+        }
+        await this.#storePending();
+        // Requests come between two batches.
+        if (left > 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      await this.#lookForRoom();
+    } finally {
+      if (this.#waiting.length > 0 || this.#pending.length > 0) this.#comeAgain();
+    }
+  }
+
+  #comeAgain(): void {
+    const { flushRows, flushMs } = this.#options;
+    const isMuch = this.#pending.length === 0 && this.#waiting.length >= flushRows;
+    if (!this.#isClosed) this.#flushSoon(isMuch ? 0 : flushMs);
+  }
+
+  #take(count: number): PredictionRow[] {
+    const before = this.#waiting.bytes;
+    const rows = this.#waiting.take(count);
+    this.#held += rows.length;
+    this.#heldBytes += before - this.#waiting.bytes;
+    return rows;
+  }
+
+  /** Stores what was taken. What one deployment is refused keeps no other waiting; a store that is away, all. */
+  async #storePending(): Promise<void> {
+    let fault: unknown;
+    for (const batch of [...this.#pending]) {
       try {
-        await assertAllowed(this.#scope, 'prediction.write', `deployment-id:${deploymentId}`);
-        await this.#scope.series.appendRows({
-          writer: this.#writer,
-          sequence,
-          stream: predictionStream(this.#scope.workspace, deploymentId),
-          at: Float64Array.from(part, (row) => row.at),
-          columns: columnsOf(part),
-        });
-        byDeployment.delete(deploymentId);
+        await this.#storeBatch(batch);
         this.#lastError = undefined;
-        // Stored rows alone: one that is tried again would be counted twice.
-        await this.#countStored(deploymentId, part);
-        const answered = part.filter(({ role }) => role === 'primary').length;
-        await this.#scope.quotas?.count('requests', answered);
       } catch (error) {
         this.#lastError = error instanceof Error ? error.message : String(error);
-        // What may not be written will not be allowed by waiting.
-        if (isKeelsonError(error, 'FORBIDDEN')) {
-          this.#dropped += part.length;
-          byDeployment.delete(deploymentId);
-        }
-        // Rows of this and the deployments not yet reached go back in front, under a new flush.
-        this.#waiting = [...[...byDeployment.values()].flat(), ...this.#waiting];
-        throw error;
+        fault ??= error;
+        // What may not be written will not be allowed by waiting, nor what is refused become valid.
+        if (isKeelsonError(error, 'FORBIDDEN', 'INVALID')) this.#giveUp(batch);
+        else if (!isKeelsonError(error, 'NOT_FOUND')) throw error;
       }
     }
-    await this.#lookForRoom();
+    this.#boundPending();
+    if (fault !== undefined) throw fault;
+  }
+
+  async #storeBatch(batch: PendingBatch): Promise<void> {
+    const { deploymentId, rows } = batch;
+    await assertAllowed(this.#scope, 'prediction.write', `deployment-id:${deploymentId}`);
+    batch.made ??= await this.#make(batch);
+    const { stored, counted } = batch.made;
+    if (stored !== undefined) {
+      const numbers = this.#numbersOf(deploymentId);
+      // One number for all tries: one that failed may be stored all the same.
+      batch.sequence ??= numbers.sequence += 1;
+      const stream = predictionStream(this.#scope.workspace, deploymentId);
+      const { writer } = numbers;
+      const { sequence } = batch;
+      this.#counts?.begin(rows.length);
+      await this.#scope.series.appendRows({ writer, sequence, stream, ...stored });
+    }
+    this.#finish(batch);
+    const count = stored?.at.length ?? 0;
+    this.#stored += count;
+    this.#sampledOut += rows.length - count;
+    this.#counts?.settle(rows.length);
+    await this.#count(deploymentId, counted);
+    const answered = rows.filter(({ role }) => role === 'primary').length;
+    await this.#scope.quotas?.count('requests', answered);
+  }
+
+  async #make({ deploymentId, rows, ms }: PendingBatch): Promise<MadeBatch> {
+    const { settings, keys } = this.#parts;
+    const making = (await settings?.of(deploymentId)) ?? everything;
+    const anonymiser =
+      keys !== undefined && making.needsKeys(rows) ? await keys.current() : noAnonymiser;
+    return making.make(rows, ms, anonymiser, this.#unstorable);
+  }
+
+  #numbersOf(deploymentId: string): Numbers {
+    let numbers = this.#numbers.get(deploymentId);
+    if (numbers === undefined) {
+      numbers = { writer: uuidV7(), sequence: 0 };
+      this.#numbers.set(deploymentId, numbers);
+    }
+    return numbers;
+  }
+
+  #finish(batch: PendingBatch): void {
+    this.#pending.splice(this.#pending.indexOf(batch), 1);
+    this.#held -= batch.rows.length;
+    if (this.#pending.length === 0) this.#heldBytes = 0;
+  }
+
+  #giveUp(batch: PendingBatch): void {
+    this.#finish(batch);
+    for (const row of batch.rows) this.#lose(row);
+    // Its number would be missing for ever.
+    if (batch.sequence !== undefined) this.#numbers.delete(batch.deploymentId);
+  }
+
+  /** What one deployment is refused for long takes half of the room at most. */
+  #boundPending(): void {
+    while (this.#held * 2 > this.#options.maxRows) {
+      const [oldest] = this.#pending;
+      if (oldest === undefined) return;
+      this.#giveUp(oldest);
+    }
   }
 
   /** Counts are advice beside the rows, which are stored: a fault of theirs is told and stops nothing. */
-  async #countStored(deploymentId: string, rows: readonly PredictionRow[]): Promise<void> {
+  async #count(deploymentId: string, rows: readonly PredictionRow[]): Promise<void> {
     try {
-      await this.#windows?.count(deploymentId, rows);
-      await this.#windows?.put({ all: false });
+      await this.#parts.windows?.count(deploymentId, rows);
+      await this.#parts.windows?.put({ all: false });
     } catch (error) {
       const fields = { component: 'monitoring', deploymentId, error };
       this.#scope.logger.warn(fields, 'Predictions could not be counted for drift.');
     }
   }
-}
-
-function columnsOf(rows: readonly PredictionRow[]): Record<string, RowColumn> {
-  const text = (of: (row: PredictionRow) => string | undefined): RowColumn => ({
-    type: 'text',
-    values: rows.map((row) => of(row) ?? null),
-  });
-  const json = (of: (row: PredictionRow) => unknown): RowColumn => ({
-    type: 'json',
-    values: rows.map((row) => (of(row) === undefined ? null : encodeJson(of(row)))),
-  });
-  const number = (of: (row: PredictionRow) => number | undefined): RowColumn => ({
-    type: 'number',
-    values: Float64Array.from(rows, (row) => of(row) ?? Number.NaN),
-    missing: Uint8Array.from(rows, (row) => (of(row) === undefined ? 1 : 0)),
-  });
-  return {
-    versionId: text((row) => row.versionId),
-    requestId: text((row) => row.requestId),
-    role: text((row) => row.role),
-    key: text((row) => row.key),
-    features: json((row) => row.features),
-    prediction: json((row) => row.prediction),
-    probabilities: json((row) => row.probabilities),
-    latencyMs: number((row) => row.latencyMs),
-    queueMs: number((row) => row.queueMs),
-    inferenceMs: number((row) => row.inferenceMs),
-    replica: text((row) => row.replica),
-    error: text((row) => row.error),
-    correlationId: text((row) => row.correlationId),
-    flags: text((row) => row.flags?.join(',')),
-  };
 }

@@ -152,7 +152,7 @@ test('a fault of the counts loses no row, and no count: what could not be stored
   const stored = createBaselines(scope, () => {
     throw new Error('Nothing is set here.');
   });
-  const log = new PredictionLog(scope, {}, new CountedWindows(scope, stored.find));
+  const log = new PredictionLog(scope, {}, { windows: new CountedWindows(scope, stored.find) });
   for (const [i, { answer, ...features }] of rowsOf(2, 600).entries()) {
     log.record({
       ...{ deploymentId: deployment.id, versionId, requestId: `r${i}`, role: 'primary' },

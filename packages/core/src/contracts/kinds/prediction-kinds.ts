@@ -1,0 +1,22 @@
+import type { KindDeclaration } from '../record.ts';
+
+/** What is kept of a deployment's predictions, under its id. The body has the settings, and which rates there were. */
+const settingsKind: KindDeclaration = {
+  name: 'prediction_settings',
+  columns: { setAt: { type: 'integer' } },
+  history: 'kept',
+};
+
+/**
+ * Keys that pseudonyms were made with: `own`, whose body has it, and `key:<id>` for each that a provider had, whose bytes stay
+ * with the provider.
+ */
+const pseudonymKeyKind: KindDeclaration = {
+  name: 'pseudonym_key',
+  columns: { madeAt: { type: 'integer', immutable: true } },
+  history: 'none',
+  immutableBody: true,
+};
+
+/** The kinds that the prediction log keeps. */
+export const predictionKinds: readonly KindDeclaration[] = [settingsKind, pseudonymKeyKind];
