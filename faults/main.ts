@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { seedOf } from '../packages/core/src/testing/faults/seed.ts';
+import { keepCompiled } from '../tools/compile-cache.ts';
 import type { Extent, FaultScenario } from './scenario.ts';
 import { scenarios } from './scenarios.ts';
 import { type FaultStore, pgFaultStore, sqliteFaultStore } from './stores.ts';
@@ -18,7 +19,10 @@ ${scenarios.map(({ name, sentence }) => `  ${name.padEnd(22)} ${sentence}`).join
 
 const { names, extent, stores, help } = readArguments();
 if (help) console.log(usage);
-else process.exitCode = await runAll();
+else {
+  keepCompiled();
+  process.exitCode = await runAll();
+}
 
 async function runAll(): Promise<number> {
   const seed = seedOf();
