@@ -8,7 +8,12 @@ export async function incidentImpact(
   monitoring: {
     performance(
       deploymentId: string,
-      options: { readonly from: number; readonly to: number; readonly labelLagMs: number },
+      options: {
+        readonly from: number;
+        readonly to: number;
+        readonly labelLagMs: number;
+        readonly estimate: false;
+      },
     ): Promise<Performance>;
   },
   deploymentId: string,
@@ -33,7 +38,11 @@ export async function incidentImpact(
       if (error?.type === 'text' && error.values[i] !== null) errors += 1;
     }
   }
-  const { served } = await monitoring.performance(deploymentId, { ...period, labelLagMs: 0 });
+  const { served } = await monitoring.performance(deploymentId, {
+    ...period,
+    labelLagMs: 0,
+    estimate: false,
+  });
   if (served === undefined) return { requests, errors };
   return { requests, errors, accuracy: served.accuracy, labels: served.total };
 }

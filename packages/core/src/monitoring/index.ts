@@ -10,6 +10,13 @@ export {
 export type { DataTable } from './data-columns.ts';
 export type { AnalyseDriftOptions, DriftService } from './drift/drift-service.ts';
 export type { AnalysisType, KeptAnalysis } from './drift/kept-analysis.ts';
+export {
+  type EstimatedErrors,
+  estimateErrors,
+  type RegressionRow,
+  type Regressor,
+} from './performance/estimated-errors.ts';
+export type { EstimatedFigure, EstimatedPerformance } from './performance/estimated-performance.ts';
 export type { LabelCoverage } from './performance/label-coverage.ts';
 export type { LabelDelay } from './performance/label-delay.ts';
 export type {

@@ -10,6 +10,14 @@ export {
   type BinaryPerformance,
   binaryPerformance,
 } from './classification/estimated-performance.ts';
+export {
+  type Calibration,
+  type CalibrationRows,
+  type ExpectedClassification,
+  type ExpectedFigure,
+  expectedClassification,
+  fitCalibration,
+} from './classification/expected-classification.ts';
 export { applyIsotonic, fitIsotonic, type IsotonicMap } from './classification/isotonic-map.ts';
 export { brierScore, calibrationError, logLoss } from './classification/probability-scores.ts';
 export { type RocPoint, rocArea, rocCurve } from './classification/ranked-scores.ts';

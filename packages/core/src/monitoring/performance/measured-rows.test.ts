@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../json.ts';
 import { seededRandom } from '../../statistics/index.ts';
+import { estimateErrors } from './estimated-errors.ts';
+import { estimatePerformance } from './estimated-performance.ts';
 import { lossesOf } from './losses.ts';
 import { measureRows, type PerformanceRow } from './measured-rows.ts';
 import { segmentPerformances } from './segment-performance.ts';
@@ -120,6 +122,96 @@ test('the segment that does worse is found, and none where all do alike', () => 
   expect(of(1).filter((each) => each.split('+')[0] === 'c3').length).toBeGreaterThanOrEqual(29);
   // 5 % of 30.
   expect(of(0).filter((each) => each !== '').length).toBeLessThanOrEqual(5);
+});
+
+describe('performance without labels', () => {
+  /** Answers of a model that is too sure of itself; from `drift` on the truth is other than it was. */
+  function answered(seed: string, count: number, drift = 0): PerformanceRow[] {
+    const random = seededRandom(seed);
+    return Array.from({ length: count }, () => {
+      const [a, b] = [2.5 * random.normal(), random.normal()];
+      const said = 1 / (1 + Math.exp(-a));
+      const truth = 1 / (1 + Math.exp(-(a / 2.5 + drift * b * 3)));
+      const actual = random.uniform() < truth ? 'yes' : 'no';
+      const probabilities = { yes: said, no: 1 - said };
+      return { actual, predicted: said >= 0.5 ? 'yes' : 'no', probabilities };
+    });
+  }
+
+  test('is estimated within its band, where the probabilities themselves would be wrong', () => {
+    let [inside, diverged, outside, calibrated] = [0, 0, 0, 0];
+    const runs = 20;
+    for (let run = 0; run < runs; run += 1) {
+      const reference = answered(`reference ${run}`, 2000);
+      const rows = answered(`rows ${run}`, 500);
+      const { figures, beside, usual, ...rest } = estimatePerformance(reference, rows, rows);
+      expect(rest).toMatchObject({
+        ...{ outcome: 'measured', rows: 500 },
+        reference: { rows: 2000 },
+      });
+      if (rest.reference.calibrated.length === 2) calibrated += 1;
+      const real = measureRows(rows);
+      const holds = (figure: 'accuracy' | 'macroF1' | 'rocArea', value: number): boolean => {
+        const { band } = figures?.[figure] ?? {};
+        return band != null && band.low <= value && value <= band.high;
+      };
+      const isInside =
+        holds('accuracy', real.classes?.accuracy.value as number) &&
+        holds('macroF1', real.classes?.macroF1.value as number) &&
+        holds('rocArea', real.scores?.rocArea.value as number);
+      if (isInside) inside += 1;
+      if (beside?.hasDiverged === true) diverged += 1;
+      if (usual?.isOutside === true) outside += 1;
+      expect((figures?.accuracy.band?.high ?? 1) - (figures?.accuracy.band?.low ?? 0)).toBeLessThan(
+        0.2,
+      );
+    }
+    expect(calibrated).toBe(runs);
+    expect([inside >= runs - 1, diverged <= 1, outside <= 1]).toEqual([true, true, true]);
+  });
+
+  test('diverges from what is realised where the concept has drifted', () => {
+    let diverged = 0;
+    for (let run = 0; run < 10; run += 1) {
+      const reference = answered(`reference ${run}`, 2000);
+      const rows = answered(`drifted ${run}`, 1000, 1);
+      const { beside } = estimatePerformance(reference, rows, rows);
+      if (beside?.hasDiverged === true && beside.realised < beside.estimated) diverged += 1;
+    }
+    expect(diverged).toBeGreaterThanOrEqual(9);
+  });
+
+  test('of scores alone, and with too little data an answer', () => {
+    const scores = (seed: string, count: number) =>
+      answered(seed, count).map(({ actual, probabilities }) => ({
+        ...{ actual: actual === 'yes', predicted: probabilities?.['yes'] as number },
+      }));
+    const found = estimatePerformance(scores('a', 1000), scores('b', 300), []);
+    expect(found).toMatchObject({ outcome: 'measured', reference: { rows: 1000 } });
+    expect(found.beside).toBeUndefined();
+    expect(estimatePerformance(scores('a', 100), scores('b', 300), [])).toMatchObject({
+      ...{ outcome: 'not-enough-data', reason: expect.stringContaining('100 of 200') },
+    });
+    expect(estimatePerformance([], [], []).outcome).toBe('not-enough-data');
+  });
+
+  test('of numbers by the regressor that is given', async () => {
+    const random = seededRandom('regressor');
+    const rows = Array.from({ length: 400 }, () => {
+      const x = random.uniform();
+      return { features: { x }, predicted: 0, actual: x * (random.uniform() < 0.5 ? 1 : -1) };
+    });
+    // |error| is x: the mean of the neighbours would say the same.
+    const regressor = {
+      fit: async () => async (asked: readonly { readonly features: object }[]) =>
+        asked.map(({ features }) => (features as { x: number }).x),
+    };
+    const late = Array.from({ length: 50 }, () => ({ features: { x: 0.9 }, predicted: 0 }));
+    expect((await estimateErrors(rows, late, regressor)).meanAbsolute).toBeCloseTo(0.9, 12);
+    expect(await estimateErrors([], late, regressor)).toMatchObject({ meanAbsolute: null });
+    const lazy = { fit: async () => async () => [] };
+    await expect(estimateErrors(rows, late, lazy)).rejects.toMatchObject({ code: 'INVALID' });
+  });
 });
 
 function assertFinite(value: unknown): void {

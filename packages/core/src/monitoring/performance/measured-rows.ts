@@ -170,8 +170,11 @@ function classesOf(
 }
 
 /** Rows by the names of their classes; probabilities of one class make those of two. */
-export function answersOf(rows: readonly PerformanceRow[], threshold: number): readonly Answer[] {
-  const positive = scoredClass(rows);
+export function answersOf(
+  rows: readonly PerformanceRow[],
+  threshold: number,
+  positive: ScoredClass | undefined = scoredClass(rows),
+): readonly Answer[] {
   const nameOf = namesOf(rows, positive !== undefined);
   return rows.map((row): Answer => {
     const { actual, predicted, probabilities } = row;
@@ -193,10 +196,14 @@ export function answersOf(rows: readonly PerformanceRow[], threshold: number): r
   });
 }
 
+/** The names of two classes, the first of which predictions are the probability of. */
+interface ScoredClass {
+  readonly is: string;
+  readonly isNot: string;
+}
+
 /** The names of the classes where the answers are probabilities of one; undefined where they are classes. */
-function scoredClass(
-  rows: readonly PerformanceRow[],
-): { readonly is: string; readonly isNot: string } | undefined {
+export function scoredClass(rows: readonly PerformanceRow[]): ScoredClass | undefined {
   let isScored = false;
   for (const { actual, predicted } of rows) {
     if (actual !== 0 && actual !== 1 && typeof actual !== 'boolean') return undefined;
@@ -248,7 +255,9 @@ function scoresOf(answers: readonly Answer[], alpha: number): ScorePerformance |
 }
 
 /** Whether they can be taken for what they are said to be. */
-function areProbabilities(probabilities: Readonly<Record<string, number>> | undefined): boolean {
+export function areProbabilities(
+  probabilities: Readonly<Record<string, number>> | undefined,
+): boolean {
   if (probabilities === undefined) return false;
   const values = Object.values(probabilities);
   return values.length > 0 && values.every((p) => p >= 0 && p <= 1);

@@ -136,6 +136,15 @@ test('by version, by segment, with probabilities; numbers as numbers', async () 
   expect(found.served?.scores?.rocArea.value).toBeGreaterThan(0.75);
   expect(found.served?.classes?.perClass.map((each) => each.class)).toEqual(['no', 'yes']);
 
+  expect(found.estimated).toMatchObject({ outcome: 'not-enough-data', versionId: 'v' });
+  // The answers of the time before calibrate those of the time after, labelled or not.
+  const { estimated } = await performance({ from: begin + 200 * hour });
+  expect(estimated).toMatchObject({
+    ...{ outcome: 'measured', versionId: 'v', rows: 200, reference: { rows: 200 } },
+    beside: { rows: 200, hasDiverged: false },
+  });
+  expect((await performance({ estimate: false })).estimated).toBeUndefined();
+
   const numbers = world();
   for (let i = 0; i < 30; i += 1) numbers.predict(i, { prediction: i + 0.5 });
   await numbers.monitoring.logLabels(

@@ -2,19 +2,27 @@ import { z } from 'zod';
 import { assertList, assertObject, checkOptions } from '../../check-options.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { assertText } from '../../json.ts';
-import { readPredictions } from '../predictions/stored-predictions.ts';
+import { readPredictions, type StoredPrediction } from '../predictions/stored-predictions.ts';
+import { estimatePerformance } from './estimated-performance.ts';
 import { coverageOf } from './label-coverage.ts';
 import { learnDelay } from './label-delay.ts';
 import {
   appendLabels,
   type Label,
+  type LabelHistory,
   type LabelledRequest,
   LabelNumbers,
   type LabelResult,
   type LowestRateSince,
   readLabels,
 } from './labels.ts';
-import { type PerformanceOptions, performanceOf, type RealisedPerformance } from './performance.ts';
+import type { PerformanceRow } from './measured-rows.ts';
+import {
+  type PerformanceOptions,
+  performanceOf,
+  type RealisedPerformance,
+  rowOf,
+} from './performance.ts';
 
 /** How right the models of a workspace's deployments are. */
 export interface PerformanceService {
@@ -40,6 +48,8 @@ export interface PerformanceParts {
   readonly maxDelayMs: number;
 }
 
+const dayMs = 86_400_000;
+
 const optionsShape = z.strictObject({
   from: z.number(),
   to: z.number(),
@@ -52,6 +62,9 @@ const optionsShape = z.strictObject({
   labels: z.enum(['first', 'last']).optional(),
   labelLagMs: z.number().min(0).optional(),
   at: z.number().optional(),
+  estimate: z
+    .union([z.literal(false), z.strictObject({ referenceMs: z.number().gt(0).optional() })])
+    .optional(),
 } satisfies Record<keyof PerformanceOptions, z.ZodType>);
 
 /** {@link PerformanceService} of a scope. */
@@ -85,7 +98,7 @@ async function realisedPerformance(
   options: PerformanceOptions,
   maxDelayMs: number,
 ): Promise<RealisedPerformance> {
-  const { from, to, labels: which = 'first', labelLagMs, ...how } = options;
+  const { from, to, labels: which = 'first', labelLagMs, estimate = {}, ...how } = options;
   const at = options.at ?? scope.clock.now();
   const [predictions, labels, delay] = await Promise.all([
     readPredictions(scope, deploymentId, { from, to }),
@@ -98,15 +111,56 @@ async function realisedPerformance(
     { at, delay, labelLagMs },
   );
   const { heldFrom = Infinity } = coverage;
-  const byRequest = Map.groupBy(
-    predictions.filter((each) => each.at < heldFrom),
-    ({ requestId }) => requestId,
+  const join = (rows: readonly StoredPrediction[], told: ReadonlyMap<string, LabelHistory>) =>
+    joined(
+      rows.filter((row) => row.at < heldFrom),
+      told,
+      which,
+    );
+  const labelled = join(predictions, labels);
+  const measured = performanceOf(labelled, { from, to }, how);
+  const versionId = estimate === false ? undefined : scoredVersion(predictions);
+  if (estimate === false || versionId === undefined) return { ...measured, from, to, coverage };
+  const before = { from: from - (estimate.referenceMs ?? 30 * dayMs), to: from };
+  const earlier = await readPredictions(scope, deploymentId, before);
+  const told = await readLabels(scope, deploymentId, { from: before.from, to: at + 1 });
+  const rowsOf = (requests: readonly LabelledRequest[]): readonly PerformanceRow[] =>
+    requests.flatMap(({ label, predictions: all }) =>
+      all.flatMap((each) => (each.versionId === versionId ? [rowOf(each, label)] : [])),
+    );
+  const answers = predictions.flatMap((each) =>
+    each.role === 'primary' && each.versionId === versionId ? [rowOf(each, null)] : [],
   );
-  const labelled = [...byRequest].flatMap(([requestId, all]): LabelledRequest[] => {
+  const found = estimatePerformance(rowsOf(join(earlier, told)), answers, rowsOf(labelled), how);
+  return { ...measured, from, to, coverage, estimated: { versionId, ...found } };
+}
+
+/** The requests that have a label, in the order in which they were made. */
+function joined(
+  predictions: readonly StoredPrediction[],
+  labels: ReadonlyMap<string, LabelHistory>,
+  which: 'first' | 'last',
+): readonly LabelledRequest[] {
+  const byRequest = Map.groupBy(predictions, ({ requestId }) => requestId);
+  return [...byRequest].flatMap(([requestId, all]): LabelledRequest[] => {
     const told = labels.get(requestId);
     if (told === undefined) return [];
     const label = which === 'first' ? told.value : told.last;
     return [{ requestId, label, observedAt: told.observedAt, predictions: all }];
   });
-  return { ...performanceOf(labelled, { from, to }, how), from, to, coverage };
+}
+
+/** The version that gave most of the answers that callers saw, where it gives probabilities. */
+function scoredVersion(predictions: readonly StoredPrediction[]): string | undefined {
+  const counts = new Map<string, number>();
+  for (const { role, versionId, probabilities, prediction } of predictions) {
+    const isScored = probabilities !== undefined || isFraction(prediction);
+    if (role === 'primary' && isScored) counts.set(versionId, (counts.get(versionId) ?? 0) + 1);
+  }
+  const sorted = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+  return sorted[0]?.[0];
+}
+
+function isFraction(prediction: unknown): boolean {
+  return typeof prediction === 'number' && prediction > 0 && prediction < 1;
 }

@@ -1,5 +1,6 @@
 import { type Interval, shareFigure, type WeightSum } from '../../statistics/index.ts';
 import type { StoredPrediction } from '../predictions/stored-predictions.ts';
+import type { EstimatedPerformance } from './estimated-performance.ts';
 import type { LabelCoverage } from './label-coverage.ts';
 import type { LabelledRequest } from './labels.ts';
 import {
@@ -30,6 +31,11 @@ export interface PerformanceOptions extends MeasureOptions {
   readonly labelLagMs?: number;
   /** As of when: the time of now when left out. */
   readonly at?: number;
+  /**
+   * Estimates as well, from probabilities, how right the version is that answered most: calibrated by its labelled answers
+   * of the `referenceMs` before the period (30 days). False where that is not wanted.
+   */
+  readonly estimate?: false | { readonly referenceMs?: number };
 }
 
 /** How right the versions were over a period, of those requests whose label is known. */
@@ -52,6 +58,8 @@ export interface RealisedPerformance extends Performance {
   readonly from: number;
   readonly to: number;
   readonly coverage: LabelCoverage;
+  /** Of the version that answered most, where it gives probabilities. */
+  readonly estimated?: EstimatedPerformance & { readonly versionId: string };
 }
 
 /** A share of right answers, with its 95 % Wilson interval; and what else the rows say. */

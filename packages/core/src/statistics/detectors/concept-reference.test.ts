@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { binaryPerformance } from '../classification/estimated-performance.ts';
+import { expectedClassification } from '../classification/expected-classification.ts';
 import { applyIsotonic, fitIsotonic } from '../classification/isotonic-map.ts';
 import { normalTwoSided } from '../distributions/normal.ts';
 import { expectCloseTo } from '../fixtures/close-to.ts';
@@ -202,6 +203,36 @@ describe('performance without labels', () => {
       expectCloseTo(map.y[index] as number, level, 1e-12, 1e-16);
     for (const [index, p] of cbpe.isotonic.calibrated_current.entries())
       expectCloseTo(calibrated[index] as number, p, 1e-12, 1e-16);
+  });
+
+  it('of classes is that of the two classes of the reference', () => {
+    const { score } = cbpe.current;
+    const complement = {
+      x: map.x.map((x) => 1 - x).reverse(),
+      y: map.y.map((y) => 1 - y).reverse(),
+    };
+    const found = expectedClassification(
+      { classes: ['0', '1'], maps: [complement, map], rows: 200 },
+      {
+        predicted: score.map((p) => (p >= cbpe.threshold ? '1' : '0')),
+        probabilities: score.map((p) => [1 - p, p]),
+      },
+    );
+    const expected = cbpe.estimated_calibrated;
+    const positive = found.perClass[1];
+    for (const [own, name] of [
+      [found.accuracy, 'accuracy'],
+      [positive?.precision, 'precision'],
+      [positive?.recall, 'recall'],
+      [positive?.f1, 'f1'],
+      [found.rocArea, 'roc_auc'],
+    ] as const) {
+      expectCloseTo(own?.value ?? Number.NaN, expected[name] as number, 1e-9);
+    }
+    // The band of three errors holds what was realised.
+    const { value, standardError } = found.accuracy;
+    const gap = Math.abs((value ?? 0) - (cbpe.realised_current['accuracy'] as number));
+    expect(gap).toBeLessThan(3 * (standardError ?? 0));
   });
 
   it('estimates what the reference does, and computes what was realised', () => {
