@@ -23,6 +23,7 @@ import { type AllServices, guardServices } from './guard-services.ts';
 import { incidentImpact } from './monitoring/incident-impact.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { countsDirectory } from './monitoring/predictions/prediction-logging.ts';
+import { createResponses } from './monitoring/responses/responses.ts';
 import type { AccessAuthorizer } from './operations/access-authorizer.ts';
 import { createSealingLoop } from './operations/audit/sealing-loop.ts';
 import { collectGarbage } from './operations/garbage.ts';
@@ -151,13 +152,17 @@ export function bindServices(
       return (await pipelines.start(name, Object.fromEntries(known), { idempotencyKey })).id;
     },
   });
-  const monitoring = createMonitoring(scope, {
+  const watching = createMonitoring(scope, {
     predictionLog,
     countsDir: countsDir ?? countsDirectory(stores.dir),
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });
   const { figures } = parts;
-  const deployments = createDeployments(scope, registry, () => monitoring.evidence, figures);
+  const deployments = createDeployments(scope, registry, () => watching.evidence, figures);
+  const { loops: responding, ...responses } = createResponses(scope, watching, {
+    ...{ pipelines, deployments, registry, tracking, owners },
+  });
+  const monitoring: Monitoring = { ...watching, responses };
   const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
   const { effects } = parts.registryCode;
   const applying = createTransitionSaga(scope, effects);
@@ -240,6 +245,7 @@ export function bindServices(
       ...events.loops,
       ...pipelines.loops,
       ...deployments.loops,
+      ...responding(events.subscribe),
       ...registryLoops,
       ...sagas.loops,
       ...telling.loops,

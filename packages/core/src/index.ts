@@ -132,6 +132,21 @@ export type {
 } from './monitoring/predictions/prediction-settings.ts';
 export type { SampleOptions } from './monitoring/predictions/sampled-requests.ts';
 export type { SamplingSettings, StratumBy } from './monitoring/predictions/sampling.ts';
+export type { ResponseFacts, Trouble } from './monitoring/responses/response-decision.ts';
+export {
+  type ResponseAction,
+  type ResponseActionName,
+  type ResponseKind,
+  type ResponsePolicy,
+  type ResponsePolicyOptions,
+  type ResponseRule,
+  type RetrainPlan,
+  type RouteCalendar,
+  responseMatrix,
+} from './monitoring/responses/response-policy.ts';
+export type { ResponseAct, ResponseDecision } from './monitoring/responses/response-records.ts';
+export type { Responses } from './monitoring/responses/responses.ts';
+export type { VersionStory } from './monitoring/responses/why-version.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
 export type { WatchFunctionOptions } from './monitoring/watching/watched-function.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';

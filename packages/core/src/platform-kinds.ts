@@ -2,6 +2,7 @@ import { auditKinds } from './contracts/kinds/audit-kinds.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
 import { eventArchiveKinds } from './contracts/kinds/event-archive-kinds.ts';
 import { eventKinds } from './contracts/kinds/event-kinds.ts';
+import { freezeKinds } from './contracts/kinds/freeze-kinds.ts';
 import { healthKinds } from './contracts/kinds/health-kinds.ts';
 import { incidentKinds } from './contracts/kinds/incident-kinds.ts';
 import { monitoringKinds } from './contracts/kinds/monitoring-kinds.ts';
@@ -10,6 +11,7 @@ import { operationsKinds } from './contracts/kinds/operations-kinds.ts';
 import { pipelinesKinds } from './contracts/kinds/pipelines-kinds.ts';
 import { predictionKinds } from './contracts/kinds/prediction-kinds.ts';
 import { registryKinds } from './contracts/kinds/registry-kinds.ts';
+import { responseKinds } from './contracts/kinds/response-kinds.ts';
 import { sagaKinds } from './contracts/kinds/saga-kinds.ts';
 import { trackingKinds } from './contracts/kinds/tracking-kinds.ts';
 import type { KindDeclaration } from './contracts/record.ts';
@@ -24,7 +26,9 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...deploymentsKinds,
   ...monitoringKinds,
   ...predictionKinds,
+  ...responseKinds,
   ...operationsKinds,
+  ...freezeKinds,
   ...notificationKinds,
   ...sagaKinds,
   ...healthKinds,

@@ -37,6 +37,10 @@ export function platformSource(
     async route(name): Promise<ServedRoute> {
       const deployment = await platform.deployments.get(name);
       const versioned = await platform.deployments.route(name);
+      const freezes = await platform.deployments.freezes(name);
+      const frozen = freezes.find(
+        (each) => each.deployment === name && each.acts.includes('scale-down'),
+      );
       const { environment, serving, scaling, resources, status } = deployment;
       const { memoryBytes } = resources;
       return {
@@ -46,6 +50,9 @@ export function platformSource(
         ...(status === 'STOPPED' ? { isStopped: true } : {}),
         ...(scaling === undefined ? {} : { scaling }),
         ...(memoryBytes === undefined ? {} : { memoryBytes }),
+        ...(frozen === undefined
+          ? {}
+          : { keepReplicas: `frozen by alert ${frozen.alertId} until it is acknowledged` }),
       };
     },
 

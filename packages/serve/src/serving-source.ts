@@ -27,6 +27,8 @@ export interface ServedRoute extends VersionedRoute {
   readonly isStopped?: boolean;
   /** Where the number of replicas follows the load. */
   readonly scaling?: ScalingConfig;
+  /** Why there may not be fewer replicas than there are, where something keeps them. */
+  readonly keepReplicas?: string;
 }
 
 /** A model version whose files lie verified in a local directory. */

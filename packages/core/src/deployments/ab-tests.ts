@@ -9,6 +9,7 @@ import { correlated, withCorrelation } from '../events/correlation.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { columnIs } from '../operations/every-record.ts';
+import { assertUnfrozen } from '../operations/freezes.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
 import type { Registry } from '../registry/registry.ts';
 import {
@@ -85,6 +86,8 @@ export function createAbTests(
     const deployment = await records.get(options.deployment);
     assertIdle(deployment);
     assertPresent(deployment);
+    const { id: deploymentId, model } = deployment;
+    const unfrozen = await assertUnfrozen(scope, 'rollouts', { model, deploymentId });
     const ids = arms.map(({ versionId }) => versionId);
     const { versions, changes } = await deployables(scope, registry, ids);
     const record = await records.routeRecord(deployment.id);
@@ -101,6 +104,7 @@ export function createAbTests(
     };
     return {
       changes: [
+        unfrozen,
         ...changes,
         records.replaceDeployment(deployment, { activeRolloutId: id }),
         {

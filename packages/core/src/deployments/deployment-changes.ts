@@ -6,6 +6,7 @@ import type { Route } from '../contracts/traffic-router.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { assertAllowed, type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
+import { assertUnfrozen } from '../operations/freezes.ts';
 import type { Registry } from '../registry/registry.ts';
 import { deployable, deployables } from './deployable.ts';
 import { configOf, type Deployment, nameOf, stateOf } from './deployment.ts';
@@ -174,6 +175,8 @@ export function createDeploymentChanges(
     async setVersion(name, versionId, reason) {
       await change(name, reason, async (deployment) => {
         assertIdle(deployment);
+        const { id: deploymentId, model } = deployment;
+        const unfrozen = await assertUnfrozen(scope, 'rollouts', { model, deploymentId });
         const { version, changes } = await deployable(scope, registry, versionId);
         const record = await routeRecord(deployment.id);
         const before = stateOf(deployment, record.body as unknown as Route);
@@ -187,6 +190,7 @@ export function createDeploymentChanges(
           ...{ createdBy: scope.principal.id, at },
         });
         return [
+          unfrozen,
           ...changes,
           replaceDeployment(deployment, { ...move.columns, ...revision.columns }, move.body),
           revision.create,

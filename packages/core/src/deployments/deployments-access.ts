@@ -58,6 +58,7 @@ const rules: AccessRules<Deployments> = {
   rollback: changes,
   suggestStrategy: reads,
   addFigure: 'local',
+  freezes: reads,
   startAbTest: asksAll(
     asks('deployment.deploy', namedIn('deployment', 'deployment')),
     asks('model.deploy', ([options]) => armsOf(options)),

@@ -2,6 +2,7 @@ import type { EvidenceSource } from '../contracts/evidence-source.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Route, VersionedRoute } from '../contracts/traffic-router.ts';
+import { type Freeze, freezesOf } from '../operations/freezes.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type AbTests, createAbTests } from './ab-tests.ts';
 import type { Deployment } from './deployment.ts';
@@ -70,6 +71,8 @@ export interface Deployments extends Rollouts, DeploymentChanges, Revisions, AbT
   addFigure(name: string, query: FigureQuery): void;
   /** Says that replicas follow the load in a process that serves the deployment; serving says so by itself. */
   reportScaling(name: string, report: ScalingReport): Promise<void>;
+  /** What an alert keeps from happening to the deployment and its model until somebody acknowledges it; oldest first. */
+  freezes(name: string): Promise<readonly Freeze[]>;
   readonly loops: readonly Loop[];
 }
 
@@ -111,6 +114,7 @@ export function createDeployments(
     suggestStrategy: (name, versionId) => suggestions.of(name, versionId),
     rollback: (name, options) => rollBackDeployment(scope, registry, records, name, options),
     addFigure: (name, query) => addFigure(figures, name, query),
+    freezes: async (name) => freezesOf(scope, (await records.get(name)).model),
     loops: [
       createPromotionLoop(scope, records, starts),
       loop,

@@ -1,3 +1,4 @@
+export type { Freeze, FrozenAct } from '../operations/freezes.ts';
 export type {
   AbTest,
   AbTestArm,

@@ -6,6 +6,7 @@ import { withCorrelation } from '../events/correlation.ts';
 import { storableText } from '../json.ts';
 import { type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { columnIs, everyRecord } from '../operations/every-record.ts';
+import { freezeOf, freezesOf } from '../operations/freezes.ts';
 import { readVersionById } from '../registry/model-records.ts';
 import { newestPromotion, type Promotion, toldOf } from '../registry/newest-promotion.ts';
 import { type Deployment, mainTarget, nameOf } from './deployment.ts';
@@ -69,6 +70,9 @@ export function createPromotionLoop(
   async function start(deployment: Deployment, promoted: Promotion): Promise<void> {
     const { strategy, policy, reason } = await howFor(deployment, promoted);
     const { promotion, correlationId = scope.ids.next() } = await linkOf(deployment, promoted);
+    // It begins once what froze it was acknowledged.
+    const freezes = await freezesOf(scope, deployment.model);
+    if (freezeOf(freezes, 'rollouts', deployment.id, correlationId) !== undefined) return;
     const { versionId } = promoted;
     await withCorrelation({ correlationId }, async () => {
       try {

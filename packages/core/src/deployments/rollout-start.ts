@@ -7,6 +7,7 @@ import { correlated } from '../events/correlation.ts';
 import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { columnIs } from '../operations/every-record.ts';
+import { assertUnfrozen } from '../operations/freezes.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
 import type { Registry } from '../registry/registry.ts';
 import { deployable } from './deployable.ts';
@@ -142,6 +143,8 @@ export function createRolloutStarts(
     assertIdle(deployment);
     assertPresent(deployment);
     assertRunning(deployment);
+    const { id: deploymentId, model } = deployment;
+    const unfrozen = await assertUnfrozen(scope, 'rollouts', { model, deploymentId });
     const { version: candidate, changes } = await deployable(scope, registry, beginning.versionId);
     const follows = followsNow(deployment, candidate, beginning.promotion);
     const record = await records.routeRecord(deployment.id);
@@ -176,6 +179,7 @@ export function createRolloutStarts(
     });
     return {
       changes: [
+        unfrozen,
         ...changes,
         records.replaceDeployment(
           deployment,

@@ -3,11 +3,12 @@ import { assertObject, checkOptions } from '../check-options.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
-import { KeelsonError } from '../errors.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { withCorrelation } from '../events/correlation.ts';
 import { assertText } from '../json.ts';
 import { assertAllowed, decideAndCommit } from '../operations/decide-and-commit.ts';
 import { columnIs, everyRecord } from '../operations/every-record.ts';
+import { assertUnfrozen } from '../operations/freezes.ts';
 import { assertReason } from './deployment-changes.ts';
 import type { DeploymentRecords } from './deployment-records.ts';
 import {
@@ -79,7 +80,8 @@ export function createRollouts(
           return { changes: [], result: undefined };
         }
         const { verdicts, frozen } = await evidence.findings(rollout, at);
-        const { action, reason } = decideRollout(rollout, verdicts, at);
+        const decided = decideRollout(rollout, verdicts, at);
+        const { action, reason, asserted } = await unlessFrozen(scope, records, rollout, decided);
         const known = { ...rollout, frozen };
         if (action === 'hold') {
           const news = outcomesOf(verdicts) !== outcomesOf(rollout.latest);
@@ -90,7 +92,7 @@ export function createRollouts(
         }
         const decision = { action, reason, at, stepIndex: rollout.stepIndex, verdicts };
         const changes = await rolloutChanges(scope, records, known, decision);
-        return { changes, result: undefined, reason };
+        return { changes: [...asserted, ...changes], result: undefined, reason };
       }),
     );
     return getRollout(id);
@@ -112,6 +114,10 @@ export function createRollouts(
         const rollout = await getRollout(id);
         const { action, stepIndex = rollout.stepIndex } = choose(rollout);
         const at = Math.max(scope.clock.now(), rollout.evaluatedAt);
+        const { model } = await records.getById(deploymentId);
+        const asserted = forwards.has(action)
+          ? [await assertUnfrozen(scope, 'rollouts', { model, deploymentId })]
+          : [];
         const changes: readonly Change[] = await rolloutChanges(
           scope,
           records,
@@ -122,7 +128,7 @@ export function createRollouts(
             by: scope.principal.id,
           },
         );
-        return { changes, result: undefined, reason };
+        return { changes: [...asserted, ...changes], result: undefined, reason };
       }),
     );
     return getRollout(id);
@@ -199,6 +205,27 @@ export function createRollouts(
         return { action: 'rollback' };
       }),
   };
+}
+
+/** What gives a candidate more traffic. */
+const forwards: ReadonlySet<RolloutDecision['action']> = new Set(['advance', 'complete']);
+
+/** A decision that goes forwards waits while rollouts are frozen; one that goes back does not. */
+async function unlessFrozen(
+  scope: Scope,
+  records: DeploymentRecords,
+  { deploymentId }: Rollout,
+  decided: Pick<RolloutDecision, 'action' | 'reason'>,
+): Promise<typeof decided & { readonly asserted: readonly Change[] }> {
+  if (!forwards.has(decided.action)) return { ...decided, asserted: [] };
+  const { model } = await records.getById(deploymentId);
+  try {
+    const unfrozen = await assertUnfrozen(scope, 'rollouts', { model, deploymentId });
+    return { ...decided, asserted: [unfrozen] };
+  } catch (error) {
+    if (!isKeelsonError(error, 'CONFLICT')) throw error;
+    return { action: 'hold', reason: error.message, asserted: [] };
+  }
 }
 
 function outcomesOf(verdicts: Rollout['latest']): string {

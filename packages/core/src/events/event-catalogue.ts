@@ -6,6 +6,7 @@ import { type MonitoringEventPayloads, monitoringEvents } from './catalogue/moni
 import { type OperationsEventPayloads, operationsEvents } from './catalogue/operations-events.ts';
 import { type PipelineEventPayloads, pipelineEvents } from './catalogue/pipeline-events.ts';
 import { type RegistryEventPayloads, registryEvents } from './catalogue/registry-events.ts';
+import { type ResponseEventPayloads, responseEvents } from './catalogue/response-events.ts';
 import { type TrackingEventPayloads, trackingEvents } from './catalogue/tracking-events.ts';
 
 /** Every type of event that Keelson knows, with what it carries. `docs/events.md` is made of it. */
@@ -16,6 +17,7 @@ export interface EventPayloads
     DeploymentEventPayloads,
     MonitoringEventPayloads,
     AlertEventPayloads,
+    ResponseEventPayloads,
     OperationsEventPayloads,
     AccessEventPayloads {}
 
@@ -42,6 +44,7 @@ export const eventCatalogue: {
   ...deploymentEvents,
   ...monitoringEvents,
   ...alertEvents,
+  ...responseEvents,
   ...operationsEvents,
   ...accessEvents,
 };

@@ -1,5 +1,14 @@
 import type { Scope } from '../contracts/scope.ts';
-import { type AccessRules, asks, guard, named, namedIn } from '../operations/access-guard.ts';
+import {
+  type AccessRules,
+  asks,
+  asksAll,
+  at,
+  guard,
+  named,
+  namedIn,
+  resourceOf,
+} from '../operations/access-guard.ts';
 import type { Permission } from '../operations/permissions.ts';
 import type { SampledRequest } from '../registry/validation/test-context.ts';
 import type { FeatureBaseline } from './baselines/baseline.ts';
@@ -10,6 +19,20 @@ import type { KnownRow } from './rule.ts';
 
 const reads = asks('monitor.read', named('deployment-id'));
 const manages = asks('monitor.manage', namedIn('deployment-id', 'deployment', 'id'));
+
+const readsResponses = asks('monitor.read', named('deployment'));
+/** What is put acts with the platform's rights: who puts it has those that it uses. */
+const answers = asksAll(
+  asks('monitor.manage', named('deployment')),
+  asks('deployment.deploy', named('deployment')),
+  {
+    needs: ([, options]) =>
+      ['pipeline', 'update'].flatMap((name) => {
+        const resource = resourceOf('pipeline', at(options, ['retrain', name]));
+        return resource === undefined ? [] : [{ action: 'pipeline.run', resource } as const];
+      }),
+  },
+);
 
 /** Who may call what of monitoring. */
 const rules: AccessRules<Monitoring> = {
@@ -72,6 +95,18 @@ const rules: AccessRules<Monitoring> = {
     },
   },
   report: reads,
+  responses: {
+    put: answers,
+    get: readsResponses,
+    list: asks('monitor.read'),
+    disable: asks('monitor.manage', named('deployment')),
+    enable: answers,
+    decisions: readsResponses,
+    stop: asks('monitor.manage'),
+    unfreeze: asks('monitor.manage'),
+    attention: reads,
+    why: asks('model.read', named('version')),
+  },
   close: 'local',
 };
 

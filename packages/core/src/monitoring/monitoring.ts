@@ -30,6 +30,7 @@ import {
 } from './predictions/prediction-logging.ts';
 import { type SampleOptions, sampleRequests } from './predictions/sampled-requests.ts';
 import { type ReportParts, renderReport } from './report.ts';
+import type { Responses } from './responses/responses.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
 import {
   type AnyFunction,
@@ -97,6 +98,8 @@ export interface Monitoring
   sampledRequests(deploymentId: string, options: SampleOptions): Promise<readonly SampledRequest[]>;
   /** A self-contained HTML page: accuracy, label shares and evidence over time, alerts. */
   report(deploymentId: string): Promise<string>;
+  /** How troubles are answered by themselves. */
+  readonly responses: Responses;
   close(): Promise<void>;
 }
 
@@ -121,7 +124,7 @@ export type DriftAnalysis = {
 
 const dayMs = 86_400_000;
 
-/** Monitoring, bound to a scope. */
+/** Monitoring, bound to a scope; what answers by itself is wired to it where the other rooms are at hand. */
 export function createMonitoring(
   scope: Scope,
   options: {
@@ -131,7 +134,7 @@ export function createMonitoring(
     /** Labels later than this after their request are not joined; 60 days when left out. */
     readonly maxLabelDelayMs?: number;
   } = {},
-): Monitoring {
+): Omit<Monitoring, 'responses'> {
   const { metadata, workspace } = scope;
   const maxDelayMs = options.maxLabelDelayMs ?? 60 * dayMs;
   const alerts = createAlerts(scope);

@@ -1,6 +1,7 @@
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
+import { assertUnfrozen } from '../operations/freezes.ts';
 import { optional } from '../tracking/run.ts';
 import { emitOfModel } from './emit-of-model.ts';
 import { is, lacks } from './model-records.ts';
@@ -112,6 +113,21 @@ export function assertMovable(model: Model, version: ModelVersion, to: Stage): v
       `${what} is damaged: ${version.failure ?? 'its content does not match its hash'}.`,
     );
   }
+}
+
+const heights: Readonly<Record<Stage, number>> = {
+  ...{ ARCHIVED: 0, DEVELOPMENT: 1, STAGING: 2, PRODUCTION: 3 },
+};
+
+/** Refuses, as CONFLICT, a move up while promotions are frozen; answers what its commit has to assert. */
+export async function assertMayRise(
+  scope: Pick<Scope, 'metadata' | 'workspace'>,
+  model: Model,
+  version: ModelVersion,
+  to: Stage,
+): Promise<readonly Change[]> {
+  if (heights[to] <= heights[version.stage]) return [];
+  return [await assertUnfrozen(scope, 'promotions', { model: model.name })];
 }
 
 /** CONFLICT while another transition of the model is being applied. */

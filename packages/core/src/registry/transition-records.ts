@@ -8,7 +8,7 @@ import { emitOfModel } from './emit-of-model.ts';
 import { is, readModel, readVersionById } from './model-records.ts';
 import type { Model, ModelVersion } from './model-version.ts';
 import { createTransitionSaga, type TransitionInput } from './stage-effects.ts';
-import { assertFree, modelChanged, moveChanges } from './stage-moves.ts';
+import { assertFree, assertMayRise, modelChanged, moveChanges } from './stage-moves.ts';
 import type { TransitionRule } from './stage-policy.ts';
 import { type StageTransition, transitionFromRecord } from './transition.ts';
 
@@ -73,9 +73,11 @@ export async function applied<T extends Omit<StageTransition, 'revision' | 'requ
   const { model, version, rule } = of;
   const { effects = [] } = rule;
   assertFree(model);
+  const risen = await assertMayRise(scope, model, version, transition.to);
   if (effects.length === 0) {
     const done = { ...transition, status: 'DONE' as const };
-    return { transition: done, changes: await moveChanges(scope, model, version, done) };
+    const moved = await moveChanges(scope, model, version, done);
+    return { transition: done, changes: [...risen, ...moved] };
   }
   const sagaId = scope.ids.next();
   const input: TransitionInput = { transitionId: transition.id, effects };
@@ -85,7 +87,7 @@ export async function applied<T extends Omit<StageTransition, 'revision' | 'requ
   const started = sagaStarted(definition, asInput(input), facts, await scope.metadata.now());
   return {
     transition: { ...transition, status: 'APPLYING' as const, sagaId },
-    changes: [modelChanged(model, { applyingId: transition.id }), started],
+    changes: [...risen, modelChanged(model, { applyingId: transition.id }), started],
   };
 }
 

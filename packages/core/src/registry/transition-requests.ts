@@ -14,7 +14,13 @@ import { readModel, readVersion, readVersionById } from './model-records.ts';
 import { assertTies } from './model-tie.ts';
 import type { Model, ModelVersion, Stage } from './model-version.ts';
 import type { RegistryParts } from './registry-parts.ts';
-import { assertFree, assertMovable, requireRule, versionsInProduction } from './stage-moves.ts';
+import {
+  assertFree,
+  assertMayRise,
+  assertMovable,
+  requireRule,
+  versionsInProduction,
+} from './stage-moves.ts';
 import { asksPeople, type PolicyCheck, type TransitionRule } from './stage-policy.ts';
 import { type StageTransition, transitionCreated } from './transition.ts';
 import { applied, findTransitionByKey, readTransition, rejection } from './transition-records.ts';
@@ -128,6 +134,7 @@ async function look(
   const model = await readModel(scope, options.model);
   assertMovable(model, version, options.to);
   const rule = requireRule(model, version, options.to);
+  await assertMayRise(scope, model, version, options.to);
   if (rule.confirmation === true && options.confirm !== true) {
     throw new KeelsonError(
       'INVALID',

@@ -216,6 +216,8 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'monitoring.drift': [[w.deploymentId, range]],
     'monitoring.metrics': [[w.deploymentId, { from: until - 3_600_000, to: until }]],
     'monitoring.recentMetrics': [[w.deploymentId]],
+    'monitoring.responses.put': [[w.deployment, {}]],
+    'monitoring.responses.unfreeze': [[w.deploymentId, { reason: 'x' }]],
     'monitoring.logLabels': [
       [w.deploymentId, [{ requestId: w.requestId, value: 'x', observedAt: 1 }]],
     ],

@@ -160,6 +160,9 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
     ...{ deployment, versionId: one.id, prediction: 'answer', reason: secret },
     reference: Array.from({ length: 100 }, () => ({ note: secret, answer: secret })),
   });
+  await monitoring.responses.put(deployment.name, {
+    rules: [{ name: 'tell', when: 'true', do: [{ action: 'notify', text: secret }] }],
+  });
   for (let i = 0; i < 60; i += 1) {
     monitoring.predictions.record({
       deploymentId: deployment.id,

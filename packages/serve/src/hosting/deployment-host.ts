@@ -288,7 +288,7 @@ export class DeploymentHost {
       const isNewRoute = this.#inForce?.generation !== served.generation;
       this.#options.router.applyNow({ generation: served.generation, route: served.route });
       this.#inForce = served;
-      this.#follower.follow(served.scaling, settings.replicas);
+      this.#follower.follow(served.scaling, settings.replicas, served.keepReplicas);
       if (isNewRoute) this.#wakeNamed(served.route);
     }
     if (this.#error !== undefined) this.#report(served, this.#error);
@@ -328,7 +328,8 @@ export class DeploymentHost {
   /** What of a served route is to be brought into force beside the route itself. */
   #keyOf(served: ServedRoute): string {
     const settings = this.#settingsOf(served);
-    return JSON.stringify([settingsKey(settings), settings.replicas, served.scaling]);
+    const { scaling, keepReplicas } = served;
+    return JSON.stringify([settingsKey(settings), settings.replicas, scaling, keepReplicas]);
   }
 
   #report(served: ServedRoute, error: KeelsonError): void {

@@ -22,8 +22,11 @@ export class LoadFollower {
     this.#options = options;
   }
 
-  /** As many replicas as are declared, or as the load asks for from now on. */
-  follow(scaling: ScalingConfig | undefined, replicas: number): void {
+  /**
+   * As many replicas as are declared, or as the load asks for from now on; where something keeps those that there are,
+   * the load does not make them fewer.
+   */
+  follow(scaling: ScalingConfig | undefined, replicas: number, keep?: string): void {
     this.stop();
     if (scaling === undefined) {
       for (const { pool } of this.#options.versions.values()) {
@@ -31,7 +34,7 @@ export class LoadFollower {
       }
       return;
     }
-    this.#timer = setInterval(() => this.#followLoad(scaling), everyMs).unref();
+    this.#timer = setInterval(() => this.#followLoad(scaling, keep), everyMs).unref();
   }
 
   #resize(pool: ReplicaPool, replicas: number): void {
@@ -41,9 +44,9 @@ export class LoadFollower {
     });
   }
 
-  #followLoad(scaling: ScalingConfig): void {
+  #followLoad(scaling: ScalingConfig, keep: string | undefined): void {
     for (const { model, pool, scaler } of this.#options.versions.values()) {
-      const change = pool.isScalable ? scaler.tick(scaling) : undefined;
+      const change = pool.isScalable ? scaler.tick(scaling, keep) : undefined;
       if (change === undefined) continue;
       const { oldReplicas, replicas: newReplicas, reason } = change;
       const { deployment, source, logger } = this.#options;

@@ -158,6 +158,21 @@ describe('the autoscaler', () => {
     expect(most.decisions.at(-1)?.limitedBy).toBe('max');
   });
 
+  test('where something keeps the replicas, none goes, not even to sleep, and more still come', () => {
+    const sleepy = { ...config, min: 0, scaleToZeroAfterMs: 60_000 };
+    const busy = new Simulation(sleepy).run(60_000, () => ({ outstanding: 10 }));
+    expect(busy.replicas).toBe(5);
+    const keep = 'frozen by alert a1';
+    busy.run(1_200_000, () => ({ outstanding: 0, keep }));
+    expect(busy.replicas).toBe(5);
+    busy.run(60_000, () => ({ outstanding: 20, keep }));
+    expect(busy.replicas).toBe(10);
+    busy.run(1_200_000, () => ({}));
+    expect(busy.replicas).toBe(0);
+    busy.run(60_000, () => ({ keep }));
+    expect(busy.replicas).toBe(0);
+  });
+
   test('never leaves its bounds, whatever it sees', () => {
     const figure = fc.oneof(fc.nat(1000), fc.constantFrom(0, Number.MAX_SAFE_INTEGER));
     const step = fc.record({ outstanding: figure, p95Ms: figure, queueP95Ms: figure });

@@ -20,6 +20,8 @@ export interface ScalingSample {
   readonly cpuPercent?: number;
   /** Of the GPU memory, 0 to 100; undefined where nothing tells it. */
   readonly gpuMemoryPercent?: number;
+  /** Why there may not be fewer than there are: nothing shrinks meanwhile. */
+  readonly keep?: string;
 }
 
 /** What to do, and why. */
@@ -94,7 +96,8 @@ export function decideScaling(
     byShare('GPU memory', config.targetGpuMemoryPercent, sample.gpuMemoryPercent, current),
   ].filter((demand) => demand !== undefined);
   const largest = demands.reduce((a, b) => (b.replicas > a.replicas ? b : a));
-  if (isDormant(config, seen, sample)) {
+  const kept = sample.keep;
+  if ((kept === undefined || current === 0) && isDormant(config, seen, sample)) {
     const idle = `nobody has asked for ${Math.round((sample.at - seen.lastRequestAt) / 1000)} s`;
     return { state: seen, decision: { replicas: 0, reason: idle } };
   }
@@ -116,6 +119,7 @@ export function decideScaling(
   const needed = Math.max(...state.recommended.map(({ replicas }) => replicas));
   const fewer = Math.max(needed, Math.floor(current / 2), 1);
   if (fewer >= current) return decide(current, 'as many as needed');
+  if (kept !== undefined) return decide(current, kept);
   const minutes = ((config.downAfterMs ?? defaultDownAfterMs) / 60_000).toFixed(1);
   return decide(fewer, `${needed} were enough for ${minutes} min`);
 }

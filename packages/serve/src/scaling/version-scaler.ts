@@ -49,8 +49,11 @@ export class VersionScaler {
     this.#state = noScalingState(now());
   }
 
-  /** Looks, decides, and resizes; answers what was changed, if anything. Meant to be called several times a second. */
-  tick(config: ScalingConfig): ScalingChange | undefined {
+  /**
+   * Looks, decides, and resizes; answers what was changed, if anything. Meant to be called several times a second. `keep`
+   * says why there may not be fewer than there are.
+   */
+  tick(config: ScalingConfig, keep?: string): ScalingChange | undefined {
     const at = this.#now();
     const { requestsPerSecond, p95Ms, queueP95Ms } = this.#meter.read(at);
     const { readyCount: ready, wanted, unsettled } = this.#pool;
@@ -64,6 +67,7 @@ export class VersionScaler {
       ...(queueP95Ms === undefined ? {} : { queueP95Ms }),
       ...(cpuPercent === undefined ? {} : { cpuPercent }),
       ...(gpuMemoryPercent === undefined ? {} : { gpuMemoryPercent }),
+      ...(keep === undefined ? {} : { keep }),
     };
     const { state, decision } = decideScaling(config, this.#state, sample, this.#cores);
     this.#state = state;

@@ -30,12 +30,18 @@ const severityOf = (payload: JsonObject): Severity => {
 };
 const resolved = (): Notification['state'] => 'RESOLVED';
 const ofAlert = (payload: JsonObject): string => `alert:${told('alertId')(payload)}`;
+const ofAnswered = (payload: JsonObject): string =>
+  typeof payload['alertId'] === 'string'
+    ? ofAlert(payload)
+    : `response:${told('decisionId')(payload)}`;
 const healthSeverity: Record<string, Severity> = { UNHEALTHY: 'CRITICAL', HEALTHY: 'INFO' };
 
 const tellings: Readonly<Record<string, Telling>> = {
   'alert.triggered': { severity: severityOf, key: ofAlert, text: told('summary') },
   'alert.resolved': { severity: 'INFO', state: resolved, key: ofAlert, text: told('resolution') },
   'performance.degraded': { severity: severityOf },
+  'response.notified': { severity: severityOf, key: ofAnswered, text: told('text') },
+  'response.paged': { severity: severityOf, key: ofAnswered, text: told('text') },
   'monitoring.stalled': { severity: 'CRITICAL' },
   'pipeline.failed': { severity: 'WARNING', text: told('error') },
   'resource.exhausted': { severity: 'WARNING' },
