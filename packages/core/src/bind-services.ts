@@ -24,6 +24,7 @@ import { incidentImpact } from './monitoring/incident-impact.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { countsDirectory } from './monitoring/predictions/prediction-logging.ts';
 import { createResponses } from './monitoring/responses/responses.ts';
+import { createSetUpLoop } from './monitoring/set-up/set-up-loop.ts';
 import type { AccessAuthorizer } from './operations/access-authorizer.ts';
 import { createSealingLoop } from './operations/audit/sealing-loop.ts';
 import { collectGarbage } from './operations/garbage.ts';
@@ -152,7 +153,7 @@ export function bindServices(
       return (await pipelines.start(name, Object.fromEntries(known), { idempotencyKey })).id;
     },
   });
-  const watching = createMonitoring(scope, {
+  const { setUpWork, ...watching } = createMonitoring(scope, {
     predictionLog,
     countsDir: countsDir ?? countsDirectory(stores.dir),
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
@@ -241,6 +242,7 @@ export function bindServices(
       retention,
       createSealingLoop(scope, owners),
       createIncidentLoop({ openFor, subscribe: events.subscribe }),
+      createSetUpLoop(setUpWork, events.subscribe),
       createAutomationLoop(scope, { handle: automate, subscribe: events.subscribe }),
       ...events.loops,
       ...pipelines.loops,

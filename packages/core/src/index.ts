@@ -148,6 +148,12 @@ export type { ResponseAct, ResponseDecision } from './monitoring/responses/respo
 export type { Responses } from './monitoring/responses/responses.ts';
 export type { VersionStory } from './monitoring/responses/why-version.ts';
 export type { KnownRow, MonitorRule, RuleVerdict } from './monitoring/rule.ts';
+export type { SetUpService } from './monitoring/set-up/set-up.ts';
+export type {
+  MonitoringSetUp,
+  SetUpOptions,
+  VersionSetUp,
+} from './monitoring/set-up/set-up-record.ts';
 export type { WatchFunctionOptions } from './monitoring/watching/watched-function.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
 export type { Access, ExplainOptions, Explanation } from './operations/access.ts';

@@ -326,11 +326,11 @@ describe('a closed platform', () => {
     startRollout: [
       { deployment: 'd', versionId: 'v', steps: [{ weightPercent: 100 }], reason: 'x' },
     ],
-    watch: [watching],
+    watchLabels: [watching],
     rebaseline: [{ ...watching, reason: 'x' }],
   };
   /** What needs no store: closing once more, and what only speaks to this process. */
-  const harmless = ['close', 'pipelines.add', 'tracking.experiment'];
+  const harmless = ['close', 'pipelines.add', 'tracking.experiment', 'monitoring.watch'];
 
   test.each(['tracking', 'events', 'registry', 'pipelines', 'deployments', 'monitoring'] as const)(
     'every method of %s rejects with CLOSED',

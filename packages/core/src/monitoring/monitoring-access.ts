@@ -57,6 +57,8 @@ const rules: AccessRules<Monitoring> = {
     redact: (all: readonly StoredBaseline[], may) =>
       Promise.all(all.map((each) => withoutValues(each, may))),
   },
+  setUp: asks('monitor.manage', named('deployment')),
+  getSetUp: asks('monitor.read', named('deployment')),
   metrics: reads,
   recentMetrics: reads,
   drift: {

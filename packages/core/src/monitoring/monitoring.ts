@@ -32,6 +32,7 @@ import { type SampleOptions, sampleRequests } from './predictions/sampled-reques
 import { type ReportParts, renderReport } from './report.ts';
 import type { Responses } from './responses/responses.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
+import { createSetUp, type SetUpService, type SetUpWork } from './set-up/set-up.ts';
 import {
   type AnyFunction,
   type WatchFunctionOptions,
@@ -51,7 +52,8 @@ export interface Monitoring
     PerformanceService,
     DriftService,
     EndpointMetrics,
-    BaselineService {
+    BaselineService,
+    SetUpService {
   /** Answers the gates of rollouts. */
   readonly evidence: EvidenceSource;
   /**
@@ -134,7 +136,10 @@ export function createMonitoring(
     /** Labels later than this after their request are not joined; 60 days when left out. */
     readonly maxLabelDelayMs?: number;
   } = {},
-): Omit<Monitoring, 'responses'> {
+): Omit<Monitoring, 'responses'> & {
+  /** What brings set-ups into line, for the platform's loops. */
+  readonly setUpWork: Omit<SetUpWork, keyof SetUpService>;
+} {
   const { metadata, workspace } = scope;
   const maxDelayMs = options.maxLabelDelayMs ?? 60 * dayMs;
   const alerts = createAlerts(scope);
@@ -152,6 +157,11 @@ export function createMonitoring(
   const { predictions } = logging.service;
   const flush = (): Promise<void> => predictions.flush();
   const { keepBaseline, ...comparing } = createBaselineService(scope, baselines, flush);
+  const metrics = createMetrics(scope, flush);
+  const { setUp, getSetUp, ...setUpWork } = createSetUp(scope, {
+    ...{ baselines, alerts, metrics: metrics.metrics },
+    changed: (deploymentId) => windows.forget(deploymentId),
+  });
 
   async function findMonitor(deploymentId: string): Promise<Monitor | undefined> {
     const record = await metadata.find(workspace, 'monitor', deploymentId);
@@ -275,8 +285,11 @@ export function createMonitoring(
       lowestRateSince: (id, from) => logging.settings.lowestRateSince(id, from),
     }),
     ...createDrift(scope, { flush, maxDelayMs }),
-    ...createMetrics(scope, flush),
+    ...metrics,
     ...comparing,
+    setUp,
+    getSetUp,
+    setUpWork,
     evidence: createEvidenceSource(scope, maxDelayMs),
     watch: (watched, options) =>
       watchFunction({ scope, sink: predictions, keepBaseline }, watched, options),

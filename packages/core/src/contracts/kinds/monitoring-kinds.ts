@@ -99,6 +99,24 @@ const driftAnalysisKind: KindDeclaration = {
   immutableBody: true,
 };
 
+/**
+ * What deployments are watched for by themselves, one for each name: wishes, and what was set up. `waits` while a version
+ * waits for predictions to be a baseline of.
+ */
+const setUpKind: KindDeclaration = {
+  name: 'monitoring_set_up',
+  columns: {
+    deploymentName: { type: 'text', immutable: true },
+    deploymentId: { type: 'text', optional: true },
+    /** WISHED, ACTIVE, FORBIDDEN, ENDED. */
+    state: { type: 'text' },
+    waits: { type: 'boolean' },
+  },
+  unique: [{ name: 'set-up of a deployment', columns: ['deploymentName'] }],
+  indexes: [['deploymentId'], ['waits']],
+  history: 'kept',
+};
+
 /** The kinds that monitoring keeps. */
 export const monitoringKinds: readonly KindDeclaration[] = [
   monitorKind,
@@ -107,4 +125,5 @@ export const monitoringKinds: readonly KindDeclaration[] = [
   baselineKind,
   lossWatchKind,
   driftAnalysisKind,
+  setUpKind,
 ];

@@ -78,7 +78,7 @@ export interface BaselineService {
 }
 
 /** What is stored has a smaller sample than a baseline that is used at once. */
-const storedSample = 200;
+export const storedSample = 200;
 
 const setShape = z.looseObject({
   deployment: z.looseObject({ id: z.string().min(1), name: z.string().min(1) }),

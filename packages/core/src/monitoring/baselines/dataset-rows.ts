@@ -60,6 +60,15 @@ export async function trainingRows(
   return { artifactId: record.id, rows, ...(features.length === 0 ? {} : { features }) };
 }
 
+/** The names of what a version takes, as predictions have them; none where its signature does not tell. */
+export async function versionInputs(
+  { metadata, workspace }: Pick<Scope, 'metadata' | 'workspace'>,
+  versionId: string,
+): Promise<readonly string[]> {
+  const found = await metadata.find(workspace, 'model_version', versionId);
+  return found === undefined ? [] : inputNames(modelVersionFromRecord(found));
+}
+
 async function trainingArtifact(
   scope: DatasetScope,
   { lineage }: ModelVersion,

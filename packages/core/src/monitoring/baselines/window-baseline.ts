@@ -30,31 +30,40 @@ const maxRows = 50_000;
 
 /** The rows of a version that callers saw, in a while. */
 export interface PredictedRows {
-  /** How many there were. */
+  /** How many of them were looked at. */
   readonly seen: number;
   readonly rows: readonly TimedRow[];
 }
+
+/** A while is looked at in so many parts, at the first rows of each, so that a large log need not be read whole. */
+const [parts, scannedRows] = [20, 20_000];
 
 /** The rows of a version in the prediction log that callers saw and that did not fail; a random sample of many. */
 export async function predictedRows(
   scope: Pick<Scope, 'series' | 'workspace'>,
   deploymentId: string,
   versionId: string,
-  range: Range,
+  { from, to }: Range,
 ): Promise<PredictedRows> {
   const kept = new Reservoir<TimedRow>(maxRows, versionId);
   let seen = 0;
   const stream = predictionStream(scope.workspace, deploymentId);
-  const isFair = await fairRows(scope.series, stream, range);
-  for await (const batch of scope.series.rows(stream, range)) {
-    const read = predictionReader(batch);
-    for (let i = 0; i < batch.at.length; i += 1) {
-      const row = read(i);
-      if (row.role !== 'primary' || row.versionId !== versionId || row.error !== undefined)
-        continue;
-      if (!isFair(row)) continue;
-      seen += 1;
-      kept.add({ at: row.at, features: row.features, prediction: row.prediction });
+  const length = Math.max(1, Math.ceil((to - from) / parts));
+  for (let begin = from; begin < to; begin += length) {
+    let scanned = 0;
+    const part = { from: begin, to: Math.min(to, begin + length) };
+    const isFair = await fairRows(scope.series, stream, part);
+    for await (const batch of scope.series.rows(stream, part)) {
+      const read = predictionReader(batch);
+      for (let i = 0; i < batch.at.length; i += 1) {
+        const row = read(i);
+        const isSeen = row.role === 'primary' && row.error === undefined;
+        if (!isSeen || row.versionId !== versionId || !isFair(row)) continue;
+        seen += 1;
+        kept.add({ at: row.at, features: row.features, prediction: row.prediction });
+      }
+      scanned += batch.at.length;
+      if (scanned >= scannedRows) break;
     }
   }
   return { seen, rows: kept.values };
