@@ -8,6 +8,7 @@ import type { Alerts } from './alerting/alerts.ts';
 import { readCounted, writeCounted } from './counted-requests.ts';
 import { type Analysis, type Monitor, stateOf, windowAt } from './monitor.ts';
 import { type LabelledRequest, readLabelled } from './performance/labels.ts';
+import { fairLabelledFeatures } from './predictions/fair-sample.ts';
 import {
   countForRule,
   judgeRule,
@@ -57,7 +58,8 @@ export function createAnalyses(
     const labelled = await uncounted(monitor, at);
     const requests = labelled.map((each) => each.requestId);
     await writeCounted(scope, monitor.deploymentId, { id, at }, requests);
-    const rows = knownRows(labelled.map((each) => withoutLeft(monitor, each)));
+    const fair = fairLabelledFeatures(labelled);
+    const rows = knownRows(fair.map((each) => withoutLeft(monitor, each)));
     const suspended = windowAt(monitor, at)?.reason;
     const counts: Record<string, RuleCounts> = {};
     const states: Record<string, RuleState> = {};

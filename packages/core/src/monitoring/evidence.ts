@@ -7,6 +7,7 @@ import { quantile, rateTest } from '../statistics/index.ts';
 import { type Arms, armsByWindow, armsOfUnits, windowCounts } from './evidence-windows.ts';
 import { outcomes } from './outcome-figure.ts';
 import { type LabelledRequest, readLabelled } from './performance/labels.ts';
+import { fairLabelled, fairSample } from './predictions/fair-sample.ts';
 import { readPredictions, type StoredPrediction } from './predictions/stored-predictions.ts';
 import { refusedCallers } from './refused-callers.ts';
 
@@ -57,8 +58,10 @@ export function createEvidenceSource(
       }
       const evidence = await figure({
         ...{ query, range, scope },
-        predictions: () => readPredictions(scope, deploymentId, range),
-        labelled: () => readLabelled(scope, deploymentId, range, maxDelayMs),
+        // Tests take each request for as likely as any other.
+        predictions: async () => fairSample(await readPredictions(scope, deploymentId, range)),
+        labelled: async () =>
+          fairLabelled(await readLabelled(scope, deploymentId, range, maxDelayMs)),
       });
       return { ...evidence, figure: query.figure, at: range.to };
     },

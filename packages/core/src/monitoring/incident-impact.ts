@@ -29,15 +29,19 @@ export async function incidentImpact(
   // To the end of the last millisecond.
   const period = { from: range.from, to: range.to + 1 };
   const key = predictionStream(workspace, deploymentId);
-  for await (const { columns } of series.rows(key, { ...period, columns: ['role', 'error'] })) {
-    const { role, error } = columns;
+  const columns = ['role', 'error', 'inclusionProbability'];
+  for await (const batch of series.rows(key, { ...period, columns })) {
+    const { role, error, inclusionProbability: chance } = batch.columns;
     if (role?.type !== 'text') continue;
     for (const [i, each] of role.values.entries()) {
       if (each !== 'primary') continue;
-      requests += 1;
-      if (error?.type === 'text' && error.values[i] !== null) errors += 1;
+      // A row of a sample stands for several.
+      const weight = chance?.type === 'number' ? 1 / (chance.values[i] ?? 1) : 1;
+      requests += weight;
+      if (error?.type === 'text' && error.values[i] !== null) errors += weight;
     }
   }
+  [requests, errors] = [Math.round(requests), Math.round(errors)];
   const { served } = await monitoring.performance(deploymentId, {
     ...period,
     labelLagMs: 0,

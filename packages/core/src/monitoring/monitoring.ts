@@ -23,6 +23,7 @@ import {
 import { readLabelled } from './performance/labels.ts';
 import { performanceOf } from './performance/performance.ts';
 import { createPerformance, type PerformanceService } from './performance/performance-service.ts';
+import { fairLabelledFeatures } from './predictions/fair-sample.ts';
 import type { PredictionLogOptions } from './predictions/prediction-log.ts';
 import {
   createPredictionLogging,
@@ -338,7 +339,7 @@ export function createMonitoring(
       assertObject(rowOptions, 'monitoring.labelledRows');
       await predictions.flush();
       const labelled = await readLabelled(scope, deploymentId, range, maxDelayMs);
-      return knownRows(labelled, rowOptions.versionId);
+      return knownRows(fairLabelledFeatures(labelled), rowOptions.versionId);
     },
 
     async sampledRequests(deploymentId, options) {

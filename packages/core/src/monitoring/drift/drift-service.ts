@@ -12,6 +12,7 @@ import { learnDelay } from '../performance/label-delay.ts';
 import { readLabels } from '../performance/labels.ts';
 import type { PerformanceTask } from '../performance/measured-rows.ts';
 import { rowOf } from '../performance/performance.ts';
+import { fairSample } from '../predictions/fair-sample.ts';
 import { readPredictions } from '../predictions/stored-predictions.ts';
 import {
   beginConcept,
@@ -148,7 +149,8 @@ export function createDrift(scope: Scope, parts: DriftParts): DriftService {
       readPredictions(scope, deploymentId, { from, to }),
       readLabels(scope, deploymentId, { from, to: at + 1 }),
     ]);
-    return predictions.flatMap((prediction): ConceptRow[] => {
+    // Errors that are always kept would look like a loss that is higher than it is.
+    return fairSample(predictions).flatMap((prediction): ConceptRow[] => {
       const { role, requestId } = prediction;
       const isWanted =
         versionId === undefined ? role === 'primary' : prediction.versionId === versionId;

@@ -3,10 +3,7 @@ import { sampleFraction } from './sampling.ts';
 import type { StoredPrediction } from './stored-predictions.ts';
 
 /** What a row says of how it came into the log. */
-export type SampledRow = Pick<
-  StoredPrediction,
-  'requestId' | 'rate' | 'featureRate' | 'reason' | 'inclusionProbability'
->;
+export type SampledRow = Pick<StoredPrediction, 'requestId' | 'rate' | 'featureRate' | 'reason'>;
 
 /**
  * Rows of which each request was as likely to be among them as any other: those that the draw by hash takes at the lowest rate
@@ -14,7 +11,7 @@ export type SampledRow = Pick<
  * counts of them may be tested as if everything had been kept. All of the rows, where all were kept.
  */
 export function fairSample<R extends SampledRow>(rows: readonly R[]): readonly R[] {
-  return taken(rows, ({ rate = 1 }) => rate);
+  return taken(rows, rowRate);
 }
 
 /** The same of rows with all their features. */
@@ -23,20 +20,43 @@ export function fairFeatureSample<R extends SampledRow>(rows: readonly R[]): rea
   return taken(whole, drawRate);
 }
 
+interface Labelled {
+  readonly requestId: string;
+  readonly predictions: readonly SampledRow[];
+}
+
+/** The same of labelled requests, by their predictions. */
+export function fairLabelled<R extends Labelled>(labelled: readonly R[]): readonly R[] {
+  return taken(labelled, ({ predictions }) => lowestOf(predictions, rowRate));
+}
+
+/** The same of those whose features are all there. */
+export function fairLabelledFeatures<R extends Labelled>(labelled: readonly R[]): readonly R[] {
+  const whole = labelled.filter(
+    ({ predictions }) => !predictions.some(({ reason }) => reason === 'rest'),
+  );
+  return taken(whole, ({ predictions }) => lowestOf(predictions, drawRate));
+}
+
+function rowRate({ rate = 1 }: SampledRow): number {
+  return rate;
+}
+
 /** With which chance the draw takes all features of a row. */
-export function drawRate({ rate = 1, featureRate = rate }: SampledRow): number {
+function drawRate({ rate = 1, featureRate = rate }: SampledRow): number {
   return featureRate;
 }
 
-/** How many rows a row stands for. */
-export function weightOf({ inclusionProbability = 1 }: SampledRow): number {
-  return 1 / inclusionProbability;
+function lowestOf<R>(rows: readonly R[], rateOf: (row: R) => number): number {
+  return rows.reduce((lowest, row) => Math.min(lowest, rateOf(row)), 1);
 }
 
-function taken<R extends SampledRow>(rows: readonly R[], rateOf: (row: R) => number): readonly R[] {
-  let lowest = 1;
-  for (const row of rows) lowest = Math.min(lowest, rateOf(row));
-  return lowest === 1 ? rows : rows.filter((row) => sampleFraction(row.requestId) < lowest);
+function taken<R extends { readonly requestId: string }>(
+  rows: readonly R[],
+  rateOf: (row: R) => number,
+): readonly R[] {
+  const lowest = lowestOf(rows, rateOf);
+  return lowest === 1 ? rows : rows.filter(({ requestId }) => sampleFraction(requestId) < lowest);
 }
 
 /**

@@ -1,13 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openTestScope, type TestScope } from '../../../test/open-test-scope.ts';
+import type { EvidenceQuery } from '../../contracts/evidence-source.ts';
 import { monitoringKinds } from '../../contracts/kinds/monitoring-kinds.ts';
 import { predictionKinds } from '../../contracts/kinds/prediction-kinds.ts';
 import type { PredictionRow } from '../../contracts/prediction-sink.ts';
 import type { RowBatch, SeriesStore } from '../../contracts/series-store.ts';
 import { KeelsonError } from '../../errors.ts';
+import { createEvidenceSource } from '../evidence.ts';
+import { incidentImpact } from '../incident-impact.ts';
 import { appendLabels, LabelNumbers } from '../performance/labels.ts';
 import { PredictionLog, type PredictionLogOptions } from './prediction-log.ts';
 import { createPredictionLogging, type PredictionLoggingRoom } from './prediction-logging.ts';
+import { sampleRequests } from './sampled-requests.ts';
 import { sampleFraction } from './sampling.ts';
 import { readPredictions, type StoredPrediction } from './stored-predictions.ts';
 
@@ -257,6 +261,72 @@ describe('the sample', () => {
 function count<T>(values: readonly T[], holds: (value: T) => boolean): number {
   return values.filter(holds).length;
 }
+
+describe('who reads the log', () => {
+  const rates = { sampling: { rate: 0.1, criticalFlags: ['odd'] } } as const;
+
+  /** 20,000 requests: every 20th fails, and is always kept; every 10th is slow. */
+  async function traffic(id: string, settings: object = rates): Promise<void> {
+    await room.service.setPredictionSettings(id, settings);
+    const rows = Array.from({ length: 20_000 }, (_, i) =>
+      rowOf(id, i, {
+        latencyMs: i % 10 === 3 ? 100 : 1,
+        features: { country: i % 4 === 0 ? 'DE' : 'US' },
+        ...(i % 20 === 0 ? { error: 'no' } : {}),
+        ...(i % 8 === 1 ? { flags: ['odd'] } : {}),
+      }),
+    );
+    await logged(id, rows);
+  }
+
+  test('counts for tests are of a sample in which errors are as frequent as they were', async () => {
+    const id = another();
+    await traffic(id);
+    const ask = async (figure: string, more: object = {}) => {
+      const source = createEvidenceSource(world.scope, 86_400_000);
+      const query = { figure, deploymentId: id, candidateVersionId: 'v1', ...more };
+      return source.ask(query as EvidenceQuery);
+    };
+    const { inputs } = await ask('error_counts');
+    const [{ canaryRequests, canaryBad }] = (
+      inputs as unknown as { windows: [{ canaryRequests: number; canaryBad: number }] }
+    ).windows;
+    expect(canaryRequests).toBeGreaterThan(1700);
+    expect(canaryRequests).toBeLessThan(2300);
+    expect(canaryBad / canaryRequests).toBeGreaterThan(0.035);
+    expect(canaryBad / canaryRequests).toBeLessThan(0.065);
+    // Without the errors and flags that were always kept, a sample of 10 % has one slow row in ten.
+    const { estimate } = await ask('latency_quantile', { baselineVersionId: 'v1', quantile: 0.85 });
+    expect(estimate).toBe(1);
+  });
+
+  test('impact is told of all requests, not of those that were kept', async () => {
+    const id = another();
+    await traffic(id);
+    const range = { from: begin, to: begin + 20_000 };
+    const performance = async () => ({ served: undefined }) as never;
+    const impact = await incidentImpact(world.scope, { performance }, id, range);
+    expect(impact.errors).toBe(1000);
+    expect(impact.requests).toBeGreaterThan(18_500);
+    expect(impact.requests).toBeLessThan(21_500);
+  });
+
+  test('requests that are drawn again are drawn alike, from strata and with all features', async () => {
+    const id = another();
+    await traffic(id, {
+      sampling: { rate: 0.5, strata: { by: { feature: 'country' }, rates: { DE: 1 } } },
+      keyFeatures: [],
+    });
+    const all = await sampleRequests(world.scope, id, {
+      ...{ from: begin, to: begin + 20_000, limit: 5000 },
+    });
+    const german = all.filter(({ features }) => features['country'] === 'DE').length;
+    expect(all.length).toBe(5000);
+    expect(german / all.length).toBeGreaterThan(0.22);
+    expect(german / all.length).toBeLessThan(0.28);
+    expect(all.every(({ features }) => 'country' in features)).toBe(true);
+  });
+});
 
 describe('what is made anonymous', () => {
   test('features are hashed, tokenised, dropped and bucketed before they are stored', async () => {

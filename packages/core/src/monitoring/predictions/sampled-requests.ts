@@ -2,6 +2,7 @@ import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
 import type { SampledRequest } from '../../registry/validation/test-context.ts';
 import { seededRandom } from '../../statistics/index.ts';
+import { fairFeatureSample } from './fair-sample.ts';
 import { readPredictions } from './stored-predictions.ts';
 
 /** Which requests are drawn. */
@@ -29,9 +30,8 @@ export async function sampleRequests(
       `The limit of monitoring.sampledRequests must be a whole number from 1 to ${maxRequests}.`,
     );
   }
-  const all = (await readPredictions(scope, deploymentId, { from, to })).filter(
-    ({ role }) => role === 'primary',
-  );
+  const rows = await readPredictions(scope, deploymentId, { from, to });
+  const all = fairFeatureSample(rows.filter(({ role }) => role === 'primary'));
   const random = seededRandom(seed);
   // Selection sampling (Knuth, algorithm S): each is taken with the chance that is left for it.
   const drawn: SampledRequest[] = [];
