@@ -1,0 +1,73 @@
+import type { Platform, Principal, Services } from '@keelson/core';
+import { isKeelsonError, KeelsonError } from '@keelson/core';
+import { headerOf, type ServerRequest } from '../http/exchange.ts';
+
+/** Who is behind a request: for those who embed the handler and know their users; null for nobody. */
+export type Auth = (request: ServerRequest) => Principal | null | Promise<Principal | null>;
+
+/** Finds who calls, and gives the services bound to that person. */
+export interface Callers {
+  /** FORBIDDEN with `details.httpStatus` 401 for who proves nothing. */
+  servicesFor(request: ServerRequest): Promise<Services>;
+}
+
+/** What no key and no token looks like. */
+const none = '-';
+const howToSay =
+  'Send an API key or a token: `Authorization: Bearer …`, or as the password of basic authentication.';
+
+/**
+ * Callers of a platform. `auth`, where it is given, comes first. Else a bearer's key or token, or the password of basic
+ * authentication (what MLflow's clients send), is proved by the platform's access. A platform that was opened without
+ * access takes everybody for its own principal.
+ */
+export function createCallers(
+  platform: Platform,
+  options: { readonly auth?: Auth; readonly workspace?: string },
+): Callers {
+  const { auth } = options;
+  const workspace = options.workspace ?? platform.workspace;
+
+  async function principalOf(request: ServerRequest): Promise<Principal | undefined> {
+    if (auth !== undefined) {
+      const principal = await auth(request);
+      if (principal === null)
+        throw unknownCaller('This request carries nobody that is known here.');
+      return principal;
+    }
+    const bearer = bearerOf(headerOf(request.headers, 'authorization'));
+    try {
+      return await platform.authenticate({ bearer: bearer ?? none });
+    } catch (error) {
+      if (isKeelsonError(error, 'UNSUPPORTED')) return undefined;
+      if (isKeelsonError(error, 'FORBIDDEN')) {
+        throw unknownCaller(bearer === undefined ? howToSay : error.message);
+      }
+      throw error;
+    }
+  }
+
+  return {
+    async servicesFor(request) {
+      const principal = await principalOf(request);
+      if (principal === undefined && workspace === platform.workspace) return platform;
+      return platform.as({ workspace, ...(principal === undefined ? {} : { principal }) });
+    },
+  };
+}
+
+function bearerOf(authorization: string | undefined): string | undefined {
+  if (authorization === undefined) return undefined;
+  const [scheme = '', ...rest] = authorization.split(' ');
+  const value = rest.join(' ').trim();
+  if (value === '') return undefined;
+  if (/^bearer$/i.test(scheme)) return value;
+  if (!/^basic$/i.test(scheme)) return undefined;
+  const pair = Buffer.from(value, 'base64').toString('utf8');
+  const at = pair.indexOf(':');
+  return at < 0 || at === pair.length - 1 ? undefined : pair.slice(at + 1);
+}
+
+function unknownCaller(message: string): KeelsonError {
+  return new KeelsonError('FORBIDDEN', message, { details: { httpStatus: 401 } });
+}

@@ -1,0 +1,63 @@
+import type { RequestListener } from 'node:http';
+import type { Platform } from '@keelson/core';
+import { type Auth, createCallers } from './access/callers.ts';
+import type { ServerAnswer, ServerHandle, ServerRequest } from './http/exchange.ts';
+import { jsonAnswer, splitUrl, textAnswer } from './http/exchange.ts';
+import { nodeListener } from './http/node-face.ts';
+import { type WebHandler, webHandler } from './http/web-face.ts';
+import { createMlflow } from './mlflow/mlflow.ts';
+
+/** How a platform is put behind HTTP. */
+export interface HandlerOptions {
+  /** What stands before the paths, such as `/mlops`; nothing when left out. */
+  readonly basePath?: string;
+  /** Who is behind a request, where the host knows its users; null is refused with 401. */
+  readonly auth?: Auth;
+  /** The workspace that is served; the platform's own when left out. */
+  readonly workspace?: string;
+}
+
+/** A platform behind HTTP, to be mounted. */
+export interface Handler {
+  /** For frameworks that speak `Request` and `Response`. */
+  readonly fetch: WebHandler;
+  /** For `node:http`, Express and Fastify. */
+  readonly listener: RequestListener;
+  /** The core of both: what is asked lies below the base path. */
+  readonly handle: ServerHandle;
+}
+
+/**
+ * A platform behind HTTP. What is there: MLflow's REST protocol (`/api/2.0/mlflow/…`, `/ajax-api/2.0/mlflow/…`,
+ * `/api/2.0/mlflow-artifacts/…`), `/health` and `/version`.
+ */
+export function createHandler(platform: Platform, options: HandlerOptions = {}): Handler {
+  const { basePath = '', auth, workspace } = options;
+  const callers = createCallers(platform, {
+    ...(auth === undefined ? {} : { auth }),
+    ...(workspace === undefined ? {} : { workspace }),
+  });
+  const mlflow = createMlflow((request) => callers.servicesFor(request));
+
+  async function handle(request: ServerRequest): Promise<ServerAnswer> {
+    const { path } = splitUrl(request.url);
+    if (path === '/health' && isRead(request)) return textAnswer(200, 'OK');
+    const answered = await mlflow(request);
+    return answered ?? jsonAnswer(404, notFound(request.method, path));
+  }
+
+  return {
+    handle,
+    fetch: webHandler(handle, basePath),
+    listener: nodeListener(handle, { basePath }),
+  };
+}
+
+function isRead({ method }: ServerRequest): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+/** As MLflow's clients expect it of paths that are not there: they go on by another way. */
+function notFound(method: string, path: string): object {
+  return { error_code: 'ENDPOINT_NOT_FOUND', message: `There is no ${method} ${path} here.` };
+}

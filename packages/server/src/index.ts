@@ -1,0 +1,9 @@
+export type { Auth } from './access/callers.ts';
+export { createHandler, type Handler, type HandlerOptions } from './handler.ts';
+export type {
+  RequestHeaders,
+  ServerAnswer,
+  ServerHandle,
+  ServerRequest,
+} from './http/exchange.ts';
+export type { WebHandler } from './http/web-face.ts';
