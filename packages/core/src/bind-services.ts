@@ -22,7 +22,7 @@ import { traceServices } from './events/trace-services.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
 import { incidentImpact } from './monitoring/incident-impact.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
-import { countsDirectory } from './monitoring/predictions/prediction-logging.ts';
+import { CountsKeeper, countsDirectory } from './monitoring/predictions/counts-keeper.ts';
 import { createResponses } from './monitoring/responses/responses.ts';
 import { createSetUpLoop } from './monitoring/set-up/set-up-loop.ts';
 import type { AccessAuthorizer } from './operations/access-authorizer.ts';
@@ -153,9 +153,10 @@ export function bindServices(
       return (await pipelines.start(name, Object.fromEntries(known), { idempotencyKey })).id;
     },
   });
+  const predictionCounts = new CountsKeeper(scope, countsDir ?? countsDirectory(stores.dir));
   const { setUpWork, ...watching } = createMonitoring(scope, {
     predictionLog,
-    countsDir: countsDir ?? countsDirectory(stores.dir),
+    predictionCounts,
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });
   const { figures } = parts;
@@ -233,7 +234,10 @@ export function bindServices(
     workspace: scope.workspace,
     principal: scope.principal,
     ...(enforced ? guardServices(scope, services) : services),
-    begin: () => telling.subscribe(events),
+    begin() {
+      predictionCounts.tellLost();
+      return telling.subscribe(events);
+    },
     reap: (limit) => tracking.reap({ limit }),
     subscriptions: () => events.loops,
     isIdle: () => events.loops.length === 0 && monitoring.predictions.health().pending === 0,

@@ -64,6 +64,8 @@ export interface PredictionSinkHealth {
   readonly stored?: number;
   readonly sampledOut?: number;
   readonly unstorable?: number;
+  /** Rows, at least, that processes lost which were killed, as it was found when this one was opened. */
+  readonly lostBefore?: number;
   readonly lastError?: string;
 }
 

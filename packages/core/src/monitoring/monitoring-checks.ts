@@ -1,6 +1,7 @@
 import type { HealthCheck, Recovery } from '../contracts/caretaker.ts';
 import type { PredictionSink } from '../contracts/prediction-sink.ts';
 import type { Scope } from '../contracts/scope.ts';
+import { asJson, type JsonObject } from '../json.ts';
 import { everyRecord } from '../operations/every-record.ts';
 import { schedules } from '../operations/health/check-schedules.ts';
 import { labelStream } from './performance/labels.ts';
@@ -14,6 +15,7 @@ export function predictionLogCheck(
   sinks: () => readonly Pick<PredictionSink, 'health'>[],
 ): HealthCheck {
   let droppedBefore = 0;
+  let lostBefore = 0;
   return {
     ...schedules.shallow,
     ...{ component: 'monitoring', critical: false, kind: 'readiness' },
@@ -22,14 +24,19 @@ export function predictionLogCheck(
       const all = sinks().map((sink) => sink.health());
       const pending = all.reduce((sum, each) => sum + each.pending, 0);
       const dropped = all.reduce((sum, each) => sum + each.dropped, 0);
+      const lost = Math.max(0, ...all.map((each) => each.lostBefore ?? 0));
       const lastError = all.find((each) => each.lastError !== undefined)?.lastError;
-      const details = { pending, dropped };
+      const losses = all.flatMap((each) => each.losses ?? []).slice(0, 20);
+      const details = asJson({ pending, dropped, lost, losses }) as JsonObject;
       const problems = [
         ...(pending > maxPending ? [`${pending} predictions wait`] : []),
         ...(dropped > droppedBefore ? [`${dropped - droppedBefore} predictions were dropped`] : []),
+        ...(lost > lostBefore
+          ? [`${lost - lostBefore} predictions went with killed processes`]
+          : []),
         ...(lastError === undefined ? [] : [`the store says: ${lastError}`]),
       ];
-      droppedBefore = dropped;
+      [droppedBefore, lostBefore] = [dropped, lost];
       if (problems.length === 0) {
         return { status: 'HEALTHY', message: 'Predictions are stored.', details };
       }

@@ -23,6 +23,7 @@ import {
 import { readLabelled } from './performance/labels.ts';
 import { performanceOf } from './performance/performance.ts';
 import { createPerformance, type PerformanceService } from './performance/performance-service.ts';
+import type { CountsKeeper } from './predictions/counts-keeper.ts';
 import { fairLabelledFeatures } from './predictions/fair-sample.ts';
 import type { PredictionLogOptions } from './predictions/prediction-log.ts';
 import {
@@ -132,8 +133,7 @@ export function createMonitoring(
   scope: Scope,
   options: {
     readonly predictionLog?: PredictionLogOptions;
-    /** Where counts of accepted and stored predictions are kept; nowhere when left out. */
-    readonly countsDir?: string;
+    readonly predictionCounts?: CountsKeeper;
     /** Labels later than this after their request are not joined; 60 days when left out. */
     readonly maxLabelDelayMs?: number;
   } = {},
@@ -153,7 +153,7 @@ export function createMonitoring(
   );
   const windows = new CountedWindows(scope, baselines.find);
   const logging = createPredictionLogging(scope, {
-    ...{ windows, options: options.predictionLog, countsDir: options.countsDir },
+    ...{ windows, options: options.predictionLog, counts: options.predictionCounts },
   });
   const { predictions } = logging.service;
   const flush = (): Promise<void> => predictions.flush();

@@ -11,6 +11,7 @@ import { assertAllowed } from '../../operations/decide-and-commit.ts';
 import { uuidV7 } from '../../uuid.ts';
 import type { CountedWindows } from '../windows/counted-windows.ts';
 import { BatchMaking, type MadeBatch, noAnonymiser } from './batch-making.ts';
+import type { CountsKeeper } from './counts-keeper.ts';
 import { PredictionLosses } from './prediction-losses.ts';
 import { predictionStream } from './prediction-stream.ts';
 import type { PseudonymKeys } from './pseudonym-keys.ts';
@@ -37,8 +38,8 @@ export interface PredictionLogParts {
   /** Everything is kept as it is where they are left out. */
   readonly settings?: Pick<SettingsInForce, 'of' | 'lastOf'> | undefined;
   readonly keys?: Pick<PseudonymKeys, 'current'> | undefined;
-  /** Opened with the first row. */
-  readonly openCounts?: (() => WriterCounts | undefined) | undefined;
+  /** Its own are opened with the first row. */
+  readonly counts?: Pick<CountsKeeper, 'open' | 'lost'> | undefined;
 }
 
 const lookEveryMs = 1000;
@@ -118,7 +119,7 @@ export class PredictionLog implements PredictionSink {
         this.#lose(row);
         return;
       }
-      this.#counts ??= this.#parts.openCounts?.();
+      this.#counts ??= this.#parts.counts?.open();
       this.#counts?.accept();
       this.#push(row);
     } catch {
@@ -191,12 +192,14 @@ export class PredictionLog implements PredictionSink {
 
   health(): PredictionSinkHealth {
     const lastError = this.#lastError;
+    const before = this.#parts.counts?.lost ?? [];
     return {
       pending: this.#waiting.length + this.#held,
       dropped: this.#losses.total,
       losses: this.#losses.list(),
       ...{ stored: this.#stored, sampledOut: this.#sampledOut },
       unstorable: this.#unstorable.count,
+      lostBefore: before.reduce((sum, { atLeast }) => sum + atLeast, 0),
       ...(lastError === undefined ? {} : { lastError }),
     };
   }

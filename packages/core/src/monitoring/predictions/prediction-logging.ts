@@ -1,8 +1,8 @@
-import { join } from 'node:path';
 import type { PredictionSink } from '../../contracts/prediction-sink.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
 import { assertText, type Json } from '../../json.ts';
+import type { CountsKeeper } from './counts-keeper.ts';
 import {
   PredictionLog,
   type PredictionLogOptions,
@@ -15,7 +15,6 @@ import {
 } from './prediction-settings.ts';
 import { PseudonymKeys } from './pseudonym-keys.ts';
 import { SettingsInForce } from './settings-in-force.ts';
-import { WriterCounts } from './writer-counts.ts';
 
 /** What is kept of predictions. */
 export interface PredictionLogging {
@@ -47,17 +46,15 @@ export function createPredictionLogging(
   scope: Scope,
   parts: Pick<PredictionLogParts, 'windows'> & {
     readonly options?: PredictionLogOptions | undefined;
-    /** Where counts of what was accepted and stored are kept; nowhere when left out. */
-    readonly countsDir?: string | undefined;
+    /** Keeps counts of what was accepted and stored; nobody when left out. */
+    readonly counts?: CountsKeeper | undefined;
   },
 ): PredictionLoggingRoom {
-  const { windows, options, countsDir } = parts;
+  const { windows, options, counts } = parts;
   const settings = new PredictionSettingsKeeper(scope);
   const inForce = new SettingsInForce(settings);
   const keys = new PseudonymKeys(scope);
-  const openCounts =
-    countsDir === undefined ? undefined : () => WriterCounts.open(countsDir, scope.workspace);
-  const log = new PredictionLog(scope, options, { windows, settings: inForce, keys, openCounts });
+  const log = new PredictionLog(scope, options, { windows, settings: inForce, keys, counts });
   return {
     service: {
       predictions: log.sink(),
@@ -88,9 +85,4 @@ export function createPredictionLogging(
     settings,
     close: (how) => log.close(how),
   };
-}
-
-/** Where counts lie in a platform's directory. */
-export function countsDirectory(dir: string): string {
-  return join(dir, 'predictions');
 }

@@ -1,4 +1,8 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ChildProgram } from '../../../test/child-program.ts';
+import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
 import { openTestScope, type TestScope } from '../../../test/open-test-scope.ts';
 import type { EvidenceQuery } from '../../contracts/evidence-source.ts';
 import { monitoringKinds } from '../../contracts/kinds/monitoring-kinds.ts';
@@ -6,14 +10,17 @@ import { predictionKinds } from '../../contracts/kinds/prediction-kinds.ts';
 import type { PredictionRow } from '../../contracts/prediction-sink.ts';
 import type { RowBatch, SeriesStore } from '../../contracts/series-store.ts';
 import { KeelsonError } from '../../errors.ts';
+import { platformKinds } from '../../platform-kinds.ts';
 import { createEvidenceSource } from '../evidence.ts';
 import { incidentImpact } from '../incident-impact.ts';
 import { appendLabels, LabelNumbers } from '../performance/labels.ts';
 import { PredictionLog, type PredictionLogOptions } from './prediction-log.ts';
 import { createPredictionLogging, type PredictionLoggingRoom } from './prediction-logging.ts';
+import { predictionStream } from './prediction-stream.ts';
 import { sampleRequests } from './sampled-requests.ts';
 import { sampleFraction } from './sampling.ts';
 import { readPredictions, type StoredPrediction } from './stored-predictions.ts';
+import type { LostPredictions } from './writer-counts.ts';
 
 const begin = Date.parse('2026-05-01');
 const always = { from: 0, to: begin * 2 };
@@ -449,5 +456,41 @@ describe('where not everything can be kept', () => {
     await log.flush();
     expect(sequences).toEqual([1, 1, 1, 1, 2]);
     expect((await readPredictions(world.scope, id, always)).length).toBe(2);
+  });
+});
+
+describe('a process that is killed', () => {
+  test('loses what it had not stored, and the next one to open says how much that was', async () => {
+    const dir = join(await temporaryDirectory(), '.keelson');
+    const child = new ChildProgram(
+      new URL('../../../test/children/predict-until-killed.ts', import.meta.url),
+      [dir, '50'],
+    );
+    // So far that some are stored, and others not yet.
+    await child.line(/^\d+ [1-9]\d*$/);
+    await child.kill();
+    const { platform, logs } = await openTestPlatform({ dir });
+    const told = logs.filter(({ message }) => message.includes('ended before it had stored'));
+    expect(told.length).toBe(1);
+    const { accepted, atLeast, atMost } = told[0]?.fields as unknown as LostPredictions;
+    await using stores = await openTestScope({ kinds: platformKinds, dir });
+    const { series } = stores.scope;
+    let stored = 0;
+    const stream = predictionStream('default', 'deployment');
+    for await (const { at } of series.rows(stream, always)) stored += at.length;
+    const said = Number(child.lines.at(-1)?.split(' ')[0]);
+    // What was recorded is what it said last, and at most one turn more.
+    expect(stored).toBeGreaterThan(0);
+    expect(accepted).toBeGreaterThanOrEqual(said - 700);
+    expect(said - stored).toBeLessThanOrEqual(atMost);
+    expect(said + 700 - stored).toBeGreaterThanOrEqual(atLeast);
+    expect(atMost - atLeast).toBeLessThan(50_000);
+    expect(platform.monitoring.predictions.health().lostBefore).toBe(atLeast);
+    // It is told once; a process that has stored all leaves nothing to be told.
+    platform.monitoring.predictions.record(rowOf('deployment', 1));
+    await platform.close();
+    const again = await openTestPlatform({ dir });
+    expect(again.logs.filter(({ message }) => message.includes('ended before'))).toEqual([]);
+    expect(readdirSync(join(dir, 'predictions'))).toEqual([]);
   });
 });

@@ -49,7 +49,6 @@ export class WriterCounts {
   #settled = 0;
   #underWay = 0;
   #writtenAt = Number.NEGATIVE_INFINITY;
-  #fault: unknown;
   #closed = false;
 
   private constructor(path: string, file: number) {
@@ -57,8 +56,11 @@ export class WriterCounts {
     this.#file = file;
   }
 
-  /** Rejects nothing: a writer whose counts cannot be kept goes on without. */
-  static open(directory: string, workspace: string): WriterCounts | undefined {
+  /** Throws nothing of the file system's: a writer whose counts cannot be kept goes on without. */
+  static open(
+    directory: string,
+    workspace: string,
+  ): { readonly counts?: WriterCounts; readonly fault?: unknown } {
     try {
       mkdirSync(directory, { recursive: true });
       const path = join(directory, `${uuidV7()}${suffix}`);
@@ -66,16 +68,11 @@ export class WriterCounts {
       const who = { workspace, owner: describeOwner(), since: Date.now() };
       counts.#write();
       writeSync(counts.#file, JSON.stringify(who), headBytes);
-      return counts;
+      return { counts };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      return undefined;
+      return { fault: error };
     }
-  }
-
-  /** Why the last write failed, if it did. */
-  get fault(): unknown {
-    return this.#fault;
   }
 
   /** One row more was accepted. */
@@ -123,10 +120,9 @@ export class WriterCounts {
     ]);
     try {
       writeSync(this.#file, this.#figures, 0, headBytes, 0);
-      this.#fault = undefined;
     } catch (error) {
       // A full disk keeps nobody from answering.
-      this.#fault = error;
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
     }
   }
 }
