@@ -472,7 +472,8 @@ describe('a process that is killed', () => {
     const { platform, logs } = await openTestPlatform({ dir });
     const told = logs.filter(({ message }) => message.includes('ended before it had stored'));
     expect(told.length).toBe(1);
-    const { accepted, atLeast, atMost } = told[0]?.fields as unknown as LostPredictions;
+    const [line] = told as unknown as [{ readonly fields: LostPredictions }];
+    const { accepted, atLeast, atMost } = line.fields;
     await using stores = await openTestScope({ kinds: platformKinds, dir });
     const { series } = stores.scope;
     let stored = 0;
