@@ -157,6 +157,7 @@ export function bindServices(
   const { setUpWork, ...watching } = createMonitoring(scope, {
     predictionLog,
     predictionCounts,
+    alerting: { owners },
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });
   const { figures } = parts;
@@ -253,6 +254,7 @@ export function bindServices(
       ...deployments.loops,
       ...responding(events.subscribe),
       ...registryLoops,
+      ...watching.alertingLoops,
       ...sagas.loops,
       ...telling.loops,
     ],

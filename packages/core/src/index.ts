@@ -99,6 +99,19 @@ export {
   type JsonObject,
 } from './json.ts';
 export type { Alert } from './monitoring/alerting/alert.ts';
+export type { AlertRule, RecommendedAction } from './monitoring/alerting/alert-rule.ts';
+export type { StoredAlertRule } from './monitoring/alerting/alert-rules.ts';
+export type { AlertSchedule } from './monitoring/alerting/alert-schedule.ts';
+export type { Acknowledgement } from './monitoring/alerting/alert-state.ts';
+export type { AlertRules } from './monitoring/alerting/alerting.ts';
+export type { FigureMeaning } from './monitoring/alerting/figure-source.ts';
+export type { Matchers } from './monitoring/alerting/matchers.ts';
+export type {
+  PresetName,
+  PresetOptions,
+  PresetSetting,
+} from './monitoring/alerting/rule-presets.ts';
+export type { RuleSight } from './monitoring/alerting/rule-sights.ts';
 export type {
   BaselineService,
   SetBaselineOptions,

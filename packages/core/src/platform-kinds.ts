@@ -1,3 +1,4 @@
+import { alertingKinds } from './contracts/kinds/alerting-kinds.ts';
 import { auditKinds } from './contracts/kinds/audit-kinds.ts';
 import { deploymentsKinds } from './contracts/kinds/deployments-kinds.ts';
 import { eventArchiveKinds } from './contracts/kinds/event-archive-kinds.ts';
@@ -27,6 +28,7 @@ export const platformKinds: readonly KindDeclaration[] = [
   ...monitoringKinds,
   ...predictionKinds,
   ...responseKinds,
+  ...alertingKinds,
   ...operationsKinds,
   ...freezeKinds,
   ...notificationKinds,

@@ -11,6 +11,7 @@ import {
 } from '../operations/access-guard.ts';
 import type { Permission } from '../operations/permissions.ts';
 import type { SampledRequest } from '../registry/validation/test-context.ts';
+import { alertingRules } from './alerting/alerting-access.ts';
 import type { FeatureBaseline } from './baselines/baseline.ts';
 import type { StoredBaseline } from './baselines/stored-baseline.ts';
 import type { DriftAnalysis, Monitoring } from './monitoring.ts';
@@ -109,6 +110,7 @@ const rules: AccessRules<Monitoring> = {
     attention: reads,
     why: asks('model.read', named('version')),
   },
+  ...alertingRules,
   close: 'local',
 };
 

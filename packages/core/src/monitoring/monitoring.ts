@@ -6,6 +6,7 @@ import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { SampledRequest } from '../registry/validation/test-context.ts';
 import type { Alert } from './alerting/alert.ts';
+import { type AlertingOptions, type AlertingService, createAlerting } from './alerting/alerting.ts';
 import { createAlerts } from './alerting/alerts.ts';
 import { createAnalyses } from './analyses.ts';
 import { type BaselineService, createBaselineService } from './baselines/baseline-service.ts';
@@ -51,6 +52,7 @@ import { CountedWindows, readWindows } from './windows/counted-windows.ts';
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
 export interface Monitoring
   extends PredictionLogging,
+    AlertingService,
     PerformanceService,
     DriftService,
     EndpointMetrics,
@@ -136,6 +138,7 @@ export function createMonitoring(
     readonly predictionCounts?: CountsKeeper;
     /** Labels later than this after their request are not joined; 60 days when left out. */
     readonly maxLabelDelayMs?: number;
+    readonly alerting?: AlertingOptions;
   } = {},
 ): Omit<Monitoring, 'responses'> & {
   /** What brings set-ups into line, for the platform's loops. */
@@ -159,8 +162,11 @@ export function createMonitoring(
   const flush = (): Promise<void> => predictions.flush();
   const { keepBaseline, ...comparing } = createBaselineService(scope, baselines, flush);
   const metrics = createMetrics(scope, flush);
+  const { presets, ...alerting } = createAlerting(scope, () => service, {
+    ...{ maxDelayMs, ...options.alerting },
+  });
   const { setUp, getSetUp, ...setUpWork } = createSetUp(scope, {
-    ...{ baselines, alerts, metrics: metrics.metrics },
+    ...{ baselines, alerts, metrics: metrics.metrics, rules: presets },
     changed: (deploymentId) => windows.forget(deploymentId),
   });
 
@@ -279,8 +285,9 @@ export function createMonitoring(
     });
   }
 
-  return {
+  const service: ReturnType<typeof createMonitoring> = {
     ...logging.service,
+    ...alerting,
     ...createPerformance(scope, {
       ...{ flush, maxDelayMs },
       lowestRateSince: (id, from) => logging.settings.lowestRateSince(id, from),
@@ -351,6 +358,7 @@ export function createMonitoring(
 
     close: () => logging.close({ timeoutMs: 10_000 }),
   };
+  return service;
 }
 
 /** The deployment that a monitor is of. INVALID, naming the call, where none is given. */

@@ -33,6 +33,8 @@ export const permissions = {
   'deployment.deploy': 'move traffic: rollouts and routes',
   'monitor.read': 'see monitors, analyses, alerts, reports and figures of predictions',
   'monitor.manage': 'watch deployments, evaluate, set references',
+  'alert.manage': 'keep alert rules and routes',
+  'alert.respond': 'acknowledge, resolve and silence alerts',
   'label.write': 'tell what was really the case',
   'prediction.write': 'log predictions',
   'prediction.read.output': 'see what was predicted, and labels',

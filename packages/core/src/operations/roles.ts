@@ -48,6 +48,7 @@ const deployer: readonly string[] = [
   'saga.run',
   'deployment.*',
   'monitor.*',
+  'alert.*',
   'label.write',
   'prediction.write',
   'event.publish',

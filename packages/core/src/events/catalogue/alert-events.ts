@@ -288,7 +288,6 @@ export const alertEvents: {
   'alert.severity_changed': defineEvent<AlertSeverityChanged>({
     ...ofDeployment,
     meaning: 'An alert has become graver, or less grave.',
-    reserved: true,
     fields: { ...alertFields, severity, formerSeverity: severity, summary: z.string(), at: figure },
     example: {
       ...drifted,
@@ -300,7 +299,6 @@ export const alertEvents: {
   'alert.acknowledged': defineEvent<AlertAcknowledged>({
     ...ofDeployment,
     meaning: 'Somebody looks at an alert: escalation and reminders rest.',
-    reserved: true,
     fields: {
       ...alertFields,
       ...{ severity, by: text, comment: z.string().optional(), untilAt: figure.optional() },
@@ -310,7 +308,6 @@ export const alertEvents: {
   'alert.unacknowledged': defineEvent<AlertUnacknowledged>({
     ...ofDeployment,
     meaning: 'Nobody looks at an alert any more: escalation and reminders go on.',
-    reserved: true,
     fields: {
       ...alertFields,
       ...{ severity, by: text, reason: z.enum(['EXPIRED', 'WITHDRAWN', 'GRAVER']) },
@@ -320,7 +317,6 @@ export const alertEvents: {
   'alert.suspended': defineEvent<AlertSuspended>({
     ...ofDeployment,
     meaning: 'Whether the trouble goes on cannot be told; the alert stays open.',
-    reserved: true,
     fields: {
       ...alertFields,
       ...{ severity, because: z.enum(['NO_DATA', 'ERROR']), message: z.string(), at: figure },
@@ -330,7 +326,6 @@ export const alertEvents: {
   'alert.resumed': defineEvent<AlertResumed>({
     ...ofDeployment,
     meaning: 'Whether the trouble goes on can be told again; it does.',
-    reserved: true,
     fields: { ...alertFields, severity, at: figure },
     example: { ...drifted, severity: 'CRITICAL', at },
   }),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkOptions } from '../../check-options.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import { KeelsonError } from '../../errors.ts';
+import { checkPresetSettings } from '../alerting/rule-presets.ts';
 
 /** What is set up of a deployment by itself, where it is to be another than usual. */
 export interface SetUpOptions {
@@ -75,6 +76,7 @@ export function checkSetUp(options: SetUpOptions | boolean): void {
     );
   }
   checkOptions(shape, options, 'monitoring.setUp');
+  if (options.rules !== undefined && options.rules !== false) checkPresetSettings(options.rules);
 }
 
 /** What is set up, out of its record. */

@@ -1,0 +1,318 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { testBackends } from '../../../test/test-backends.ts';
+import type { Deployment } from '../../deployments/deployment.ts';
+import { openPlatform, type Platform } from '../../open-platform.ts';
+import type { AlertRule } from './alert-rule.ts';
+import { isWithin, nextWithin } from './alert-schedule.ts';
+import { presetRules } from './rule-presets.ts';
+
+const [second, minute] = [1000, 60_000];
+const begin = Date.parse('2026-03-02T10:00:00Z');
+const signature = {
+  inputs: [{ name: 'x', datatype: 'FP64', shape: [-1, 1], columns: ['x'] }],
+  outputs: [{ name: 'label', datatype: 'BYTES', shape: [-1] }],
+} as const;
+const errors: AlertRule = {
+  name: 'errors',
+  figure: 'error_rate',
+  above: { WARNING: 0.01, CRITICAL: 0.05 },
+  clear: { WARNING: 0.005, CRITICAL: 0.03 },
+  kind: 'ERRORS',
+  labels: { team: 'payments' },
+};
+
+let dir: string;
+let now: number;
+let platform: Platform;
+let deployment: Deployment;
+let sent: number;
+let versionId: string;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'keelson-alerting-'));
+  now = begin;
+  sent = 0;
+  platform = await open();
+  const version = await platform.registry.register({
+    ...{ model: 'm', format: 'JS', signature },
+    from: { files: { 'model.mjs': Buffer.from('one') } },
+  });
+  versionId = version.id;
+  const at = { versionId, environment: 'PRODUCTION' } as const;
+  deployment = await platform.deployments.create({ name: 'd', ...at });
+});
+
+afterEach(async () => {
+  await platform.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function open(): Promise<Platform> {
+  return openPlatform({ ...(await testBackends(dir)), dir, clock: { now: () => now } });
+}
+
+/** Requests of the last `ms`, of which some failed. */
+function predict(count: number, failed: number, ms = 14 * second): void {
+  for (let i = 0; i < count; i += 1) {
+    sent += 1;
+    platform.monitoring.predictions.record({
+      ...{
+        deploymentId: deployment.id,
+        versionId,
+        role: 'primary',
+      },
+      ...{ requestId: `r${sent}`, at: now - ms + (ms * i) / count, features: { x: 1 } },
+      ...{ prediction: 'a', latencyMs: 5 },
+      ...(i < failed ? { error: 'refused' } : {}),
+    });
+  }
+}
+
+/** Time passes, and whoever has the turn takes it. */
+async function turn(ms = 15 * second, by = platform): Promise<boolean> {
+  now += ms;
+  await by.monitoring.predictions.flush();
+  const [loop] = by.monitoring.alertingLoops;
+  return loop?.runOnce(new AbortController().signal) ?? false;
+}
+
+async function told(): Promise<readonly string[]> {
+  const types = [
+    'alert.triggered',
+    'alert.resolved',
+    'alert.severity_changed',
+    'alert.suspended',
+    'alert.resumed',
+  ];
+  const found: string[] = [];
+  for await (const event of platform.events.each({ types })) found.push(event.type);
+  return found;
+}
+
+describe('alert rules', () => {
+  test('are kept with who, when and why; those of a deployment take the place of general ones', async () => {
+    const { alertRules } = platform.monitoring;
+    await alertRules.put(errors);
+    await alertRules.put(errors);
+    await alertRules.put({ ...errors, above: 0.1, clear: 0.05 }, { reason: 'too many' });
+    await alertRules.put({ ...errors, deployment: 'd', above: 0.2, clear: 0.1 });
+    expect(
+      (await alertRules.history('errors')).map(({ revision, reason }) => [revision, reason]),
+    ).toEqual([
+      [1, undefined],
+      [2, 'too many'],
+    ]);
+    expect((await alertRules.list({ deployment: 'd' })).map(({ above }) => above)).toEqual([0.2]);
+    expect((await alertRules.list({ deployment: 'other' })).map(({ above }) => above)).toEqual([
+      0.1,
+    ]);
+    await alertRules.remove('errors', { deployment: 'd' });
+    expect((await alertRules.list()).map(({ above }) => above)).toEqual([0.1]);
+  });
+
+  test.each<[string, Partial<AlertRule>, string]>([
+    [
+      'no condition',
+      { figure: undefined, above: undefined, clear: undefined } as never,
+      'give it one of figure',
+    ],
+    ['two conditions', { absentMs: minute }, 'has 2 conditions'],
+    ['no bound', { above: undefined, clear: undefined } as never, 'needs one of above and below'],
+    ['an unknown figure', { figure: 'eror_rate' }, 'there are accuracy'],
+    [
+      'levels the wrong way round',
+      { above: { WARNING: 0.1, CRITICAL: 0.01 } },
+      'is reached before the lesser one',
+    ],
+    [
+      'an end before its beginning',
+      { above: 0.01, clear: 0.02 },
+      'would be over for WARNING before it begins',
+    ],
+    ['a label of ours', { labels: { severity: 'x' } }, 'which alerts have by themselves'],
+    ['a zone that is none', { schedule: { timeZone: 'Berlin' } }, "timeZone: 'Europe/Berlin'"],
+  ])('with %s are refused with what to do', async (_, change, said) => {
+    const { alertRules } = platform.monitoring;
+    await expect(alertRules.put({ ...errors, ...change })).rejects.toThrow(said);
+  });
+
+  test('the presets can be kept, and each number set', async () => {
+    const rules = presetRules({
+      deployment: 'd',
+      rules: { 'error-rate': { CRITICAL: 0.2 }, 'latency-p50': false },
+      labels: { team: 'payments' },
+    });
+    expect(rules.map(({ name }) => name)).toEqual(
+      [
+        ...['latency-p95', 'latency-p99', 'inference-time', 'queue-time', 'invalid-requests'],
+        ...['feature-drift', 'prediction-drift', 'accuracy', 'error-rate', 'no-data'],
+      ].sort((a, b) => rules.findIndex((r) => r.name === a) - rules.findIndex((r) => r.name === b)),
+    );
+    const errorRate = rules.find(({ name }) => name === 'error-rate');
+    expect(errorRate).toMatchObject({ above: { WARNING: 0.01, CRITICAL: 0.2 }, everyMs: 15_000 });
+    expect(rules.find(({ name }) => name === 'no-data')).toMatchObject({ absentMs: 15 * minute });
+    await platform.monitoring.alertRules.put(errorRate as AlertRule);
+  });
+});
+
+describe('evaluating', () => {
+  test('an error rate beyond its bound is told within a minute, grows in place, and ends below its clear bound', async () => {
+    await platform.monitoring.alertRules.put({ ...errors, forMs: 15 * second });
+    const brokenAt = now;
+    predict(100, 3, 0);
+    await turn(21 * second);
+    predict(100, 3);
+    await turn();
+    expect(await told()).toEqual(['alert.triggered']);
+    expect(now - brokenAt).toBeLessThan(minute);
+    const [alert] = await platform.monitoring.listAlerts(deployment.id);
+    expect(alert).toMatchObject({
+      severity: 'WARNING',
+      state: 'FIRING',
+      kind: 'ERRORS',
+      labels: { team: 'payments' },
+    });
+    for (let i = 0; i < 6; i += 1) {
+      predict(200, 100);
+      await turn();
+    }
+    expect(await told()).toEqual(['alert.triggered', 'alert.severity_changed']);
+    for (let i = 0; i < 6; i += 1) {
+      predict(1000, 10);
+      await turn();
+    }
+    expect((await platform.monitoring.listAlerts(deployment.id))[0]?.severity).toBe('WARNING');
+    for (let i = 0; i < 6; i += 1) {
+      predict(1000, 0);
+      await turn();
+    }
+    expect((await told()).at(-1)).toBe('alert.resolved');
+    expect((await platform.monitoring.listAlerts(deployment.id))[0]).toMatchObject({
+      ...{
+        id: alert?.id,
+        state: 'RESOLVED',
+        resolution: expect.stringContaining('not above 1 %'),
+      },
+    });
+  });
+
+  test('no data is no end; silence has a rule of its own, and a rule that is removed resolves', async () => {
+    const { alertRules } = platform.monitoring;
+    await alertRules.put(errors);
+    await alertRules.put({ name: 'silence', absentMs: 15 * minute, severity: 'CRITICAL' });
+    predict(100, 50);
+    await turn(21 * second);
+    expect(await told()).toEqual(['alert.triggered']);
+    await turn(10 * minute);
+    expect(await told()).toEqual(['alert.triggered', 'alert.suspended']);
+    expect(await alertRules.status(deployment.id)).toMatchObject([
+      { rule: 'errors', sight: 'NO_DATA' },
+    ]);
+    await turn(10 * minute);
+    expect((await told()).at(-1)).toBe('alert.triggered');
+    await alertRules.remove('errors');
+    await turn();
+    const all = await platform.monitoring.listAlerts(deployment.id);
+    expect(all.map(({ rule, state }) => [rule, state]).sort()).toEqual([
+      ['errors', 'RESOLVED'],
+      ['silence', 'FIRING'],
+    ]);
+    expect(all.find(({ rule }) => rule === 'errors')?.resolution).toContain('no longer in force');
+  });
+
+  test('conditions over several figures, and rates of change', async () => {
+    const { alertRules } = platform.monitoring;
+    await alertRules.put({
+      name: 'both',
+      when: 'error_rate > 0.05 && requests > 50.0',
+      severity: 'EMERGENCY',
+    });
+    await alertRules.put({
+      ...{
+        name: 'rise',
+        figure: 'error_rate',
+        changeOverMs: minute,
+        change: 'absolute',
+        above: 0.2,
+      },
+    });
+    predict(30, 30, 0);
+    await turn(21 * second);
+    expect(await told()).toEqual([]);
+    predict(100, 2);
+    for (let i = 0; i < 3; i += 1) await turn();
+    predict(100, 60);
+    await turn();
+    const all = await platform.monitoring.listAlerts(deployment.id);
+    expect(all.find(({ rule }) => rule === 'both')).toMatchObject({ severity: 'EMERGENCY' });
+    expect(all.find(({ rule }) => rule === 'both')?.summary).toContain(
+      'error_rate > 0.05 && requests > 50.0 is so',
+    );
+    expect(await alertRules.status(deployment.id)).toMatchObject([{ rule: 'rise', sight: 'OK' }]);
+  });
+
+  test('one evaluates among several, who makes up for what nobody did, and tells nothing twice', async () => {
+    await platform.monitoring.alertRules.put({ ...errors, windows: { atLeast: 2, of: 3 } });
+    predict(100, 50);
+    await turn(21 * second);
+    predict(100, 50);
+    // Nobody evaluated for a minute: the intervals in between are looked at one after another.
+    now += minute;
+    const other = await open();
+    try {
+      await platform.monitoring.predictions.flush();
+      const signal = new AbortController().signal;
+      const loops = [platform, other].map(({ monitoring }) => monitoring.alertingLoops[0]);
+      const done = await Promise.all(loops.map((loop) => loop?.runOnce(signal)));
+      expect(done.filter((each) => each)).toHaveLength(1);
+      expect(await told()).toEqual(['alert.triggered']);
+      const again = await Promise.all(loops.map((loop) => loop?.runOnce(signal)));
+      expect(again).toEqual([false, false]);
+    } finally {
+      await other.close();
+    }
+  });
+});
+
+test('preset rules are kept in line with what is set up; those of somebody else stay', async () => {
+  const { alertRules } = platform.monitoring;
+  await alertRules.put({ ...errors, name: 'latency-p99', deployment: 'd' });
+  await platform.deployments.reportHealth('d', { status: 'HEALTHY' });
+  const rules = { 'error-rate': { CRITICAL: 0.2 }, accuracy: false };
+  await platform.monitoring.setUp('d', { rules, team: 'payments' });
+  const inForce = async () => (await alertRules.list({ deployment: 'd' })).map(({ name }) => name);
+  expect(await inForce()).toHaveLength(10);
+  expect(await alertRules.get('error-rate', { deployment: 'd' })).toMatchObject({
+    ...{ above: { WARNING: 0.01, CRITICAL: 0.2 }, labels: { team: 'payments' }, preset: true },
+  });
+  await expect(platform.monitoring.setUp('d', { rules: { 'eror-rate': false } })).rejects.toThrow(
+    'eror-rate',
+  );
+  await platform.monitoring.setUp('d', false);
+  expect(await inForce()).toEqual(['latency-p99']);
+});
+
+describe('schedules', () => {
+  const office = {
+    days: ['MON', 'TUE', 'WED', 'THU', 'FRI'],
+    from: '09:00',
+    to: '18:00',
+    timeZone: 'Europe/Berlin',
+  } as const;
+
+  test('know days, hours and zones, also where the clocks change', () => {
+    expect(isWithin(office, Date.parse('2026-03-27T16:59:00Z'))).toBe(true);
+    expect(isWithin(office, Date.parse('2026-03-27T17:00:00Z'))).toBe(false);
+    // Summer time begins on the 29th.
+    expect(isWithin(office, Date.parse('2026-03-30T07:00:00Z'))).toBe(true);
+    expect(nextWithin(office, Date.parse('2026-03-27T17:00:00Z'))).toBe(
+      Date.parse('2026-03-30T07:00:00Z'),
+    );
+    const night = { days: ['SAT'], from: '22:00', to: '02:00' } as const;
+    expect(isWithin(night, Date.parse('2026-03-29T01:59:00Z'))).toBe(true);
+    expect(isWithin(night, Date.parse('2026-03-28T01:59:00Z'))).toBe(false);
+  });
+});
