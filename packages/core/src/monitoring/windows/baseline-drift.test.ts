@@ -166,6 +166,13 @@ describe('a window against its baseline', () => {
     );
   });
 
+  test('features that are none are missing', () => {
+    const baseline = baselineOf(people(1, 1000));
+    const hostile = [null, undefined, 5, 'text', [], { age: null }] as unknown as readonly Row[];
+    const [age] = counted(baseline, hostile).features;
+    expect(age).toMatchObject({ missing: hostile.length });
+  });
+
   test('a few entries are compared by chi-squared, fewer not at all', () => {
     const few = baselineDrift(baseline, counted(baseline, people(4, 60, 1.5)));
     expect(few.features.features[0]).toMatchObject({

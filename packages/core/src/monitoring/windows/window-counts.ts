@@ -63,7 +63,9 @@ export class WindowCounter {
   }
 
   add(row: CountedPrediction): void {
-    const { features, error } = row;
+    const { error } = row;
+    // What a caller sent as features may be nothing of the kind: then all are missing.
+    const features = Object(row.features) as Readonly<Record<string, unknown>>;
     this.#requests += 1;
     for (const { name, counter } of this.#features) {
       counter.add(Object.hasOwn(features, name) ? features[name] : undefined);
