@@ -199,10 +199,20 @@ export interface SeriesStore extends AsyncDisposable {
   removeOwners(workspace: string, owners: readonly string[]): Promise<void>;
 
   /**
-   * Drops whole stored batches of a stream whose rows are all older than `before`; answers how many rows.
-   * INVALID where `before` is no number.
+   * Drops whole stored batches of a stream, or of several, whose rows are all older than `before`; answers how many rows.
+   * Of several at once, a store that keeps them together by time can drop that as a whole. INVALID where `before`
+   * is no number.
    */
-  dropRows(stream: StreamKey, before: number): Promise<number>;
+  dropRows(stream: StreamKey | readonly StreamKey[], before: number): Promise<number>;
+
+  /** Drops the rollups of a stream of windows of a length that begin before a time; answers how many. */
+  dropRollups(
+    stream: StreamKey,
+    windows: { readonly windowMs: number; readonly before: number },
+  ): Promise<number>;
+
+  /** The streams of a workspace that rows or rollups were ever stored in, in no order that means anything. */
+  streams(workspace: string): Promise<readonly StreamKey[]>;
 
   /**
    * Erases the rows of a stream whose text column has one of the values (1,000 at most), among those that were

@@ -146,6 +146,36 @@ export function readRollups(
   }));
 }
 
+/** Drops some rollups that begin before a time; answers how many. */
+export function dropRollups(
+  database: SqliteDatabase,
+  key: StreamKey,
+  { windowMs, before }: { readonly windowMs: number; readonly before: number },
+): number {
+  const stream = findKid(database, dictKey(key));
+  if (stream === undefined) return 0;
+  const dropped = database
+    .prepare(
+      `DELETE FROM rollup WHERE no IN (
+         SELECT no FROM rollup WHERE stream = ? AND window_ms = ? AND at < ? LIMIT ${droppedAtOnce}
+       )`,
+    )
+    .run(stream, windowMs, before);
+  return Number(dropped.changes);
+}
+
+/** The streams of a workspace. */
+export function readStreams(database: SqliteDatabase, workspace: string): readonly StreamKey[] {
+  const rows = database
+    .prepare("SELECT facet, key FROM dict WHERE ws = ? AND kind = 'stream'")
+    .all(workspace);
+  return rows.map((row) => ({
+    workspace,
+    stream: String(row['facet']),
+    owner: String(row['key']),
+  }));
+}
+
 // Streams are numbered by the same dictionary: facet is the stream, key its owner.
 function dictKey(key: StreamKey): { workspace: string; kind: string; facet: string; key: string } {
   return { workspace: key.workspace, kind: 'stream', facet: key.stream, key: key.owner };

@@ -30,12 +30,14 @@ import { removeOwner } from './sqlite-series-remove.ts';
 import {
   allRowBatches,
   appendRowBatch,
+  dropRollups,
   dropRowBatches,
   eraseInBatch,
   findRowBatches,
   putRollups,
   readRollups,
   readRowBatch,
+  readStreams,
 } from './sqlite-series-rows.ts';
 import { pendingSql, seriesTables } from './sqlite-series-schema.ts';
 
@@ -204,15 +206,39 @@ export class SqliteSeriesStore implements SeriesStore {
     }
   }
 
-  async dropRows(stream: StreamKey, before: number): Promise<number> {
+  async dropRows(stream: StreamKey | readonly StreamKey[], before: number): Promise<number> {
+    const database = this.#open();
+    const streams = [stream].flat();
+    streams.forEach(assertStreamKey);
+    assertTime(before, 'before');
+    let rows = 0;
+    for (const each of streams) {
+      for (let more = true; more; ) {
+        const dropped = await database.write(() => dropRowBatches(database, each, before));
+        rows += dropped.rows;
+        more = dropped.more;
+      }
+    }
+    return rows;
+  }
+
+  async dropRollups(
+    stream: StreamKey,
+    windows: { readonly windowMs: number; readonly before: number },
+  ): Promise<number> {
     const database = this.#open();
     assertStreamKey(stream);
-    assertTime(before, 'before');
-    for (let rows = 0; ; ) {
-      const dropped = await database.write(() => dropRowBatches(database, stream, before));
-      rows += dropped.rows;
-      if (!dropped.more) return rows;
+    assertTime(windows.before, 'before');
+    for (let total = 0; ; ) {
+      const dropped = await database.write(() => dropRollups(database, stream, windows));
+      if (dropped === 0) return total;
+      total += dropped;
     }
+  }
+
+  async streams(workspace: string): Promise<readonly StreamKey[]> {
+    const database = this.#open();
+    return database.read(() => readStreams(database, workspace));
   }
 
   async eraseRows(stream: StreamKey, column: string, values: readonly string[]): Promise<number> {

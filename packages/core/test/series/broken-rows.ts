@@ -102,6 +102,34 @@ export const brokenRows: readonly SeriesBreakage[] = [
     }),
   ),
   fault(
+    'rows: those of several streams are dropped at once',
+    'drops of the first alone',
+    () => (store) => ({
+      dropRows: (stream, before) => store.dropRows([stream].flat().slice(0, 1), before),
+    }),
+  ),
+  fault('streams: all that a workspace has, and no others', 'forgets those of rollups', () => {
+    const ofRows: StreamKey[] = [];
+    return (store) => ({
+      async appendRows(batch) {
+        await store.appendRows(batch);
+        ofRows.push(batch.stream);
+      },
+      async streams(workspace) {
+        const found = await store.streams(workspace);
+        return found.filter((key) => ofRows.some((one) => alike(one, key)));
+      },
+    });
+  }),
+  fault(
+    'rollups: those that are old are dropped, by the length of their windows',
+    'drops what begins at the time too',
+    () => (store) => ({
+      dropRollups: (stream, windows) =>
+        store.dropRollups(stream, { ...windows, before: windows.before + 1 }),
+    }),
+  ),
+  fault(
     'rows: those that are erased are gone, and no others',
     'erases of the first value alone',
     () => (store) => ({

@@ -20,28 +20,27 @@ import {
   assertTime,
   assertWhole,
   checkErasedRows,
-  decodeSegment,
-  encodeSegment,
   segmentsOf,
-  withoutOwner,
   withoutRows,
 } from '@keelson/core/sql';
 import type { PgDatabase } from '../connection/pg-database.ts';
-import type { PgTransaction } from '../connection/pg-server.ts';
 import { migrate } from '../schema/migrations.ts';
 import { sharedSchema } from '../schema/shared-schema.ts';
 import { RowPartitions } from './row-partitions.ts';
 import { foldPoints, foldSlice } from './series-fold.ts';
 import { SeriesNumbers } from './series-numbers.ts';
 import { readBuckets, readPoints, readSummaries } from './series-read.ts';
+import { removeRids } from './series-removal.ts';
 import {
   appendRowBatch,
+  dropRollups,
   dropRowBatches,
   eraseRowsOf,
   findRowBatches,
   putRollups,
   readRollups,
   readRowBatch,
+  readStreams,
 } from './series-rows.ts';
 import { seriesSchema } from './series-schema.ts';
 
@@ -241,11 +240,27 @@ export class PgSeriesStore implements SeriesStore {
     });
   }
 
-  async dropRows(stream: StreamKey, before: number): Promise<number> {
+  async dropRows(stream: StreamKey | readonly StreamKey[], before: number): Promise<number> {
+    this.#assertOpen();
+    const streams = [stream].flat();
+    streams.forEach(assertStreamKey);
+    assertTime(before, 'before');
+    return await dropRowBatches(this.#db, this.#numbers, this.#partitions, streams, before);
+  }
+
+  async dropRollups(
+    stream: StreamKey,
+    windows: { readonly windowMs: number; readonly before: number },
+  ): Promise<number> {
     this.#assertOpen();
     assertStreamKey(stream);
-    assertTime(before, 'before');
-    return await dropRowBatches(this.#db, this.#numbers, this.#partitions, stream, before);
+    assertTime(windows.before, 'before');
+    return await dropRollups(this.#db, this.#numbers, stream, windows);
+  }
+
+  async streams(workspace: string): Promise<readonly StreamKey[]> {
+    this.#assertOpen();
+    return await readStreams(this.#db, workspace);
   }
 
   async eraseRows(stream: StreamKey, column: string, values: readonly string[]): Promise<number> {
@@ -349,40 +364,6 @@ export class PgSeriesStore implements SeriesStore {
       (transaction) => foldSlice(transaction, this.#numbers, options),
       signal === undefined ? {} : { signal },
     );
-  }
-}
-
-/** Removes all series of runs, folded or not. Writers' numbers stay taken. */
-async function removeRids(transaction: PgTransaction, rids: readonly number[]): Promise<void> {
-  await transaction.query(
-    `SELECT pg_advisory_xact_lock(hashtextextended('keelson fold ' || current_schema(), 0))`,
-  );
-  const removed = await transaction.query(
-    'DELETE FROM summary WHERE rid = ANY ($1::bigint[]) RETURNING kid, rid',
-    [rids],
-  );
-  // By list: joined with the summaries, the chunks of all runs would be read.
-  await transaction.query(
-    `DELETE FROM chunk c USING unnest($1::integer[], $2::bigint[]) AS w (kid, rid)
-     WHERE c.kid = w.kid AND c.rid = w.rid`,
-    [removed.map((row) => row['kid']), removed.map((row) => row['rid'])],
-  );
-  // What came in since the last fold may hold points of the runs among those of others.
-  for (const { numbers, data } of await transaction.blobs(
-    'SELECT no, data FROM segment ORDER BY no FOR UPDATE',
-  )) {
-    const segment = decodeSegment(data);
-    if (!rids.some((rid) => segment.ownerIds.includes(rid))) continue;
-    const kept = rids.reduce(withoutOwner, segment);
-    if (kept.steps.length === 0) {
-      await transaction.query('DELETE FROM segment WHERE no = $1', numbers);
-    } else {
-      await transaction.query('UPDATE segment SET n = $2, data = $3 WHERE no = $1', [
-        ...numbers,
-        kept.steps.length,
-        Buffer.from(encodeSegment(kept)),
-      ]);
-    }
   }
 }
 

@@ -81,14 +81,17 @@ export class RowPartitions {
   }
 
   /**
-   * Drops the table if no stream but this one has rows in it; answers how many rows there were. Undefined
+   * Drops the table if no streams but these have rows in it; answers how many rows there were. Undefined
    * when it must stay, or somebody reads so long (a dump, say) that it cannot be had.
    */
-  async drop(partition: RowPartition, stream: number): Promise<number | undefined> {
+  async drop(partition: RowPartition, streams: readonly number[]): Promise<number | undefined> {
     try {
       const [row] = await this.#database.transaction(
         (transaction) =>
-          transaction.query('SELECT drop_row_partition($1, $2) AS n', [partition.id, stream]),
+          transaction.query('SELECT drop_row_partition_of($1, $2::integer[]) AS n', [
+            partition.id,
+            streams,
+          ]),
         dropLimits,
       );
       return row?.['n'] === null ? undefined : Number(row?.['n']);

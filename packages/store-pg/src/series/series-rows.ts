@@ -84,24 +84,33 @@ export async function readRowBatch(
 }
 
 /**
- * Drops the batches whose rows are all older; answers how many rows. A partition that has no others goes
- * as a whole table; out of one that has, they are deleted.
+ * Drops the batches of streams whose rows are all older; answers how many rows. A partition that has no others goes as a
+ * whole table; out of one that has, they are deleted.
  */
 export async function dropRowBatches(
   database: PgDatabase,
   numbers: SeriesNumbers,
   partitions: RowPartitions,
-  key: StreamKey,
+  keys: readonly StreamKey[],
   before: number,
 ): Promise<number> {
-  const stream = await database.snapshot((transaction) =>
-    numbers.findStream(transaction, key.workspace, key.stream, key.owner),
-  );
-  if (stream === undefined) return 0;
+  const streams = await database.snapshot(async (transaction) => {
+    const found: number[] = [];
+    for (const { workspace, stream, owner } of keys) {
+      const number = await numbers.findStream(transaction, workspace, stream, owner);
+      if (number !== undefined) found.push(number);
+    }
+    return found;
+  });
+  if (streams.length === 0) return 0;
   let total = 0;
   for (const partition of await partitions.before(before)) {
-    const whole = partition.to <= before ? await partitions.drop(partition, stream) : undefined;
-    total += whole ?? (await deleteBatches(database, stream, partition, before));
+    const whole = partition.to <= before ? await partitions.drop(partition, streams) : undefined;
+    if (whole !== undefined) total += whole;
+    else {
+      for (const stream of streams)
+        total += await deleteBatches(database, stream, partition, before);
+    }
   }
   return total;
 }
@@ -202,6 +211,47 @@ export async function putRollups(
       );
     }
   });
+}
+
+/** Drops the rollups of windows of a length that begin before a time; answers how many. */
+export async function dropRollups(
+  database: PgDatabase,
+  numbers: SeriesNumbers,
+  key: StreamKey,
+  { windowMs, before }: { readonly windowMs: number; readonly before: number },
+): Promise<number> {
+  const stream = await database.snapshot((transaction) =>
+    numbers.findStream(transaction, key.workspace, key.stream, key.owner),
+  );
+  if (stream === undefined) return 0;
+  const table = database.name('rollup');
+  for (let total = 0; ; ) {
+    const dropped = await database.write(
+      `WITH old AS MATERIALIZED (
+         SELECT ctid FROM ${table} WHERE stream = $1 AND window_ms = $2 AND at < $3
+         LIMIT ${rollupsAtOnce} FOR UPDATE SKIP LOCKED
+       ) DELETE FROM ${table} r USING old WHERE r.ctid = old.ctid RETURNING 1 AS gone`,
+      [stream, windowMs, before],
+    );
+    total += dropped.length;
+    if (dropped.length < rollupsAtOnce) return total;
+  }
+}
+
+/** The streams of a workspace. */
+export async function readStreams(
+  database: PgDatabase,
+  workspace: string,
+): Promise<readonly StreamKey[]> {
+  const rows = await database.read(
+    `SELECT facet, key FROM ${database.name('dict')} WHERE ws = $1 AND kind = 'stream'`,
+    [workspace],
+  );
+  return rows.map((row) => ({
+    workspace,
+    stream: String(row['facet']),
+    owner: String(row['key']),
+  }));
 }
 
 /** Rollups with from ≤ at < to, by time, then writer. */

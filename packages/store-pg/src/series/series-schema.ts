@@ -1,5 +1,6 @@
 import type { SchemaPart } from '../schema/migrations.ts';
 import { rowPartitions } from './row-partition-schema.ts';
+import { streamPartitions } from './stream-partition-schema.ts';
 
 /**
  * Points as they are appended (`segment`), packed (`chunk`) and summed up (`summary`); rows of streams and
@@ -145,5 +146,6 @@ export const seriesSchema: SchemaPart = {
       ],
     },
     rowPartitions,
+    streamPartitions,
   ],
 };

@@ -98,6 +98,7 @@ export function crashesOf(
 const writes: ReadonlySet<string> = new Set([
   ...['commit', 'claim', 'renew', 'release', 'put', 'keep', 'remove', 'collectLeftovers'],
   ...['appendPoints', 'appendRows', 'putRollups', 'removeOwners', 'dropRows', 'fold'],
+  ...['dropRollups', 'eraseRows'],
 ]);
 
 /** What waits or tells the time changes nothing, and how often it is asked is chance. */

@@ -199,6 +199,8 @@ export const refusalCases: readonly Case<SeriesStoreHarness>[] = [
         ['rollups', () => store.rollups(predictions, 'latency', { windowMs: 1, from: 0, to: 1 })],
         ['removeOwners', () => store.removeOwners(home, [run])],
         ['dropRows', () => store.dropRows(predictions, 1)],
+        ['dropRollups', () => store.dropRollups(predictions, { windowMs: 1, before: 1 })],
+        ['streams', () => store.streams(home)],
       ];
       for (const [method, act] of acts) await rejects('CLOSED', act, `${method} after close`);
     },

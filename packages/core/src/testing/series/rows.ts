@@ -158,6 +158,69 @@ export const rowCases: readonly Case<SeriesStoreHarness>[] = [
     },
   ),
   promised(
+    'rows: those of several streams are dropped at once',
+    'dropRows takes several streams, and leaves all others as they are.',
+    async ({ store }) => {
+      const labels = { ...predictions, stream: 'labels' };
+      const second = { ...predictions, owner: 'deployment-2' };
+      await store.appendRows(rowBatch('w', 1, [10, 20]));
+      await store.appendRows(rowBatch('v', 1, [30], {}, labels));
+      await store.appendRows(rowBatch('u', 1, [40], {}, second));
+      const never = { ...predictions, owner: 'never' };
+      equal(await store.dropRows([predictions, never, labels], 100), 3, 'rows dropped');
+      equal(await timesOf(store), [], 'times');
+      equal(await timesOf(store, {}, labels), [], 'times of the other');
+      equal(await timesOf(store, {}, second), [40], 'another stream');
+      equal(await store.dropRows([], 100), 0, 'dropped of none');
+    },
+  ),
+  promised(
+    'streams: all that a workspace has, and no others',
+    'streams names each stream of the workspace that rows or rollups were stored in.',
+    async ({ store, openSecond }) => {
+      const labels = { ...predictions, stream: 'labels' };
+      const there = { ...predictions, workspace: 'elsewhere', owner: 'deployment-3' };
+      equal(await store.streams(predictions.workspace), [], 'streams of none');
+      await store.appendRows(rowBatch('w', 1, [10]));
+      await store.putRollups([{ ...latency(0, 'w', 'x'), stream: labels }]);
+      await store.appendRows(rowBatch('v', 1, [10], {}, there));
+      const found = await (await openSecond()).streams(predictions.workspace);
+      equal(
+        found.toSorted((a, b) => (a.stream < b.stream ? -1 : 1)),
+        [labels, predictions],
+        'streams',
+      );
+      equal(await store.streams('elsewhere'), [there], 'streams elsewhere');
+    },
+  ),
+  promised(
+    'rollups: those that are old are dropped, by the length of their windows',
+    'dropRollups drops what begins before the time, of windows of that length, and says how many.',
+    async ({ store }) => {
+      const labels = { ...predictions, stream: 'labels' };
+      await store.putRollups([
+        latency(0, 'w', '0'),
+        { ...latency(60_000, 'v', '1'), name: 'errors' },
+        latency(120_000, 'w', '2'),
+        { ...latency(0, 'w', 'hour'), windowMs: 3_600_000 },
+        { ...latency(0, 'w', 'labels'), stream: labels },
+      ]);
+      const old = { windowMs: 60_000, before: 120_000 };
+      equal(await store.dropRollups(predictions, old), 2, 'rollups dropped');
+      equal(await store.dropRollups(predictions, old), 0, 'rollups dropped again');
+      const left = await store.rollups(predictions, 'latency', minute);
+      equal(
+        left.map(({ data }) => data),
+        ['2'],
+        'what is left',
+      );
+      equal(await store.rollups(predictions, 'errors', minute), [], 'of another name');
+      const hours = { ...minute, windowMs: 3_600_000 };
+      equal((await store.rollups(predictions, 'latency', hours)).length, 1, 'longer windows');
+      equal((await store.rollups(labels, 'latency', minute)).length, 1, 'another stream');
+    },
+  ),
+  promised(
     'rows: repeated batches stay ignored when they were dropped',
     'Dropping does not free the numbers of batches.',
     async ({ store }) => {
