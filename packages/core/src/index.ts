@@ -129,7 +129,7 @@ export type {
   RecentMetricsOptions,
 } from './monitoring/metrics/metrics.ts';
 export type { Analysis, Monitor, WatchLabelsOptions } from './monitoring/monitor.ts';
-export type { DriftAnalysis, DriftOptions, Monitoring } from './monitoring/monitoring.ts';
+export type { Monitoring } from './monitoring/monitoring.ts';
 export type { Label, LabelResult } from './monitoring/performance/labels.ts';
 export type {
   Accuracy,
@@ -168,6 +168,15 @@ export type {
   VersionSetUp,
 } from './monitoring/set-up/set-up-record.ts';
 export type { WatchFunctionOptions } from './monitoring/watching/watched-function.ts';
+export type { DataQuality, QualityFinding } from './monitoring/windows/data-quality.ts';
+export type { SegmentWindowDrift } from './monitoring/windows/segment-drift.ts';
+export type {
+  DriftAnalysis,
+  DriftOptions,
+  QualityAnalysis,
+  QualityOptions,
+  WindowDriftService,
+} from './monitoring/windows/window-drift.ts';
 export { openPlatform, type Platform, type Services } from './open-platform.ts';
 export type { Access, ExplainOptions, Explanation } from './operations/access.ts';
 export type { Role } from './operations/access-roles.ts';

@@ -55,6 +55,13 @@ export {
   baselineDrift,
 } from './windows/baseline-drift.ts';
 export {
+  type DataQuality,
+  type DataQualityOptions,
+  dataQuality,
+  type QualityCheck,
+  type QualityFinding,
+} from './windows/data-quality.ts';
+export {
   type CountedPrediction,
   mergeWindows,
   WindowCounter,

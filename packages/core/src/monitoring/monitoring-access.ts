@@ -14,9 +14,10 @@ import type { SampledRequest } from '../registry/validation/test-context.ts';
 import { alertingRules } from './alerting/alerting-access.ts';
 import type { FeatureBaseline } from './baselines/baseline.ts';
 import type { StoredBaseline } from './baselines/stored-baseline.ts';
-import type { DriftAnalysis, Monitoring } from './monitoring.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { RealisedPerformance } from './performance/performance.ts';
 import type { KnownRow } from './rule.ts';
+import type { DriftAnalysis } from './windows/window-drift.ts';
 
 const reads = asks('monitor.read', named('deployment-id'));
 const manages = asks('monitor.manage', namedIn('deployment-id', 'deployment', 'id'));
@@ -72,6 +73,7 @@ const rules: AccessRules<Monitoring> = {
   },
   analyseDrift: asks('monitor.manage', named('deployment-id')),
   listDriftAnalyses: reads,
+  dataQuality: reads,
   listAnalyses: reads,
   listAlerts: reads,
   getAlert: asks('monitor.read', named('alert')),

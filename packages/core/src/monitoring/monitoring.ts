@@ -35,19 +35,15 @@ import { type SampleOptions, sampleRequests } from './predictions/sampled-reques
 import { type ReportParts, renderReport } from './report.ts';
 import type { Responses } from './responses/responses.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
+import { segmentFeature } from './set-up/segment-feature.ts';
 import { createSetUp, type SetUpService, type SetUpWork } from './set-up/set-up.ts';
 import {
   type AnyFunction,
   type WatchFunctionOptions,
   watchFunction,
 } from './watching/watched-function.ts';
-import {
-  type BaselineDrift,
-  type BaselineDriftOptions,
-  baselineDrift,
-  checkDriftOptions,
-} from './windows/baseline-drift.ts';
-import { CountedWindows, readWindows } from './windows/counted-windows.ts';
+import { CountedWindows } from './windows/counted-windows.ts';
+import { createWindowDrift, type WindowDriftService } from './windows/window-drift.ts';
 
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
 export interface Monitoring
@@ -57,7 +53,8 @@ export interface Monitoring
     DriftService,
     EndpointMetrics,
     BaselineService,
-    SetUpService {
+    SetUpService,
+    WindowDriftService {
   /** Answers the gates of rollouts. */
   readonly evidence: EvidenceSource;
   /**
@@ -79,11 +76,6 @@ export interface Monitoring
   rebaseline(
     options: Omit<WatchLabelsOptions, 'rules'> & { readonly reason: string },
   ): Promise<Monitor>;
-  /**
-   * Compares what was predicted from `from` on and before `to` (whole minutes) with the baseline in force: computed
-   * from counts of all predictions, whatever of them is kept as rows. NOT_FOUND where there is no baseline.
-   */
-  drift(deploymentId: string, options: DriftOptions): Promise<DriftAnalysis>;
   /** Oldest first. */
   listAnalyses(deploymentId: string): Promise<readonly Analysis[]>;
   listAlerts(deploymentId: string): Promise<readonly Alert[]>;
@@ -108,25 +100,6 @@ export interface Monitoring
   readonly responses: Responses;
   close(): Promise<void>;
 }
-
-/** Over which predictions drift is measured, and how. */
-export interface DriftOptions extends Omit<BaselineDriftOptions, 'range'> {
-  readonly from: number;
-  readonly to: number;
-  /** The version whose baseline was set last when left out. */
-  readonly versionId?: string;
-}
-
-/** How predictions differ from their baseline. Plain JSON. */
-export type DriftAnalysis = {
-  readonly deploymentId: string;
-  readonly versionId: string;
-  readonly baselineId: string;
-  readonly from: number;
-  readonly to: number;
-  /** Missing where nothing was predicted, or nothing counted yet. */
-  readonly drift?: BaselineDrift;
-};
 
 const dayMs = 86_400_000;
 
@@ -154,7 +127,7 @@ export function createMonitoring(
     (name, told) => emit('baseline.updated', name, told),
     (deploymentId) => windows.forget(deploymentId),
   );
-  const windows = new CountedWindows(scope, baselines.find);
+  const windows = new CountedWindows(scope, baselines.find, (id) => segmentFeature(scope, id));
   const logging = createPredictionLogging(scope, {
     ...{ windows, options: options.predictionLog, counts: options.predictionCounts },
   });
@@ -295,6 +268,7 @@ export function createMonitoring(
     ...createDrift(scope, { flush, maxDelayMs }),
     ...metrics,
     ...comparing,
+    ...createWindowDrift(scope, { flush, ...comparing, ...metrics }),
     setUp,
     getSetUp,
     setUpWork,
@@ -309,21 +283,6 @@ export function createMonitoring(
       assertTime(at, 'at');
       await predictions.flush();
       return analyses.evaluate(deploymentId, at);
-    },
-
-    async drift(deploymentId, options) {
-      assertRange(options, 'monitoring.drift');
-      const { from, to, versionId, ...how } = options;
-      checkDriftOptions(how);
-      await predictions.flush();
-      const which = versionId === undefined ? {} : { versionId };
-      const stored = await comparing.getBaseline(deploymentId, which);
-      const counts = await readWindows(scope, stored, { from, to });
-      const { id: baselineId } = stored;
-      const of = { deploymentId, versionId: stored.versionId, baselineId, from, to };
-      return counts === undefined
-        ? of
-        : { ...of, drift: baselineDrift(stored.baseline, counts, { range: { from, to }, ...how }) };
     },
 
     listAnalyses: (deploymentId) => analyses.list(deploymentId),

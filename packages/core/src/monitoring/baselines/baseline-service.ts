@@ -11,6 +11,7 @@ import type { Baselines, NewBaseline } from './baselines.ts';
 import { type DatasetRows, rowsOfArtifact, trainingRows } from './dataset-rows.ts';
 import { type Season, seasons } from './season.ts';
 import { seasonsOfRows } from './seasonal-counts.ts';
+import { segmentsOfRows } from './segment-counts.ts';
 import type { BaselineSource, StoredBaseline } from './stored-baseline.ts';
 import {
   baselineOfCounts,
@@ -30,6 +31,8 @@ export interface SetBaselineOptions extends BaselineOptions {
   readonly reference: DataTable | Baseline | { readonly artifactId: string } | 'training';
   /** Counts apart for times that come again, by the column `time` of the reference (epoch ms, `Date` or ISO text). */
   readonly seasons?: { readonly by: Season; readonly time: string };
+  /** Counts apart for the most frequent values of a column, as `monitoring.setUp` has it by `segmentBy`. */
+  readonly segment?: string;
   readonly reason?: string;
 }
 
@@ -84,6 +87,7 @@ const setShape = z.looseObject({
   deployment: z.looseObject({ id: z.string().min(1), name: z.string().min(1) }),
   versionId: z.string().min(1),
   seasons: z.strictObject({ by: z.enum(seasons), time: z.string().min(1) }).optional(),
+  segment: z.string().min(1).optional(),
   reason: z.string().optional(),
 });
 const updateShape = z.strictObject({
@@ -106,7 +110,8 @@ export function createBaselineService(
   keepBaseline(options: SetBaselineOptions): Promise<StoredBaseline>;
 } {
   async function made(given: SetBaselineOptions): Promise<NewBaseline> {
-    const { deployment, versionId, reference, reason, seasons: seasonal, ...how } = checked(given);
+    const { deployment, versionId, reference, reason, seasons: seasonal, ...rest } = checked(given);
+    const { segment, ...how } = rest;
     await assertAllowed(scope, 'monitor.manage', `deployment:${deployment.name}`);
     const of = { deployment, versionId, reason };
     if (isBaseline(reference)) {
@@ -120,9 +125,11 @@ export function createBaselineService(
       ...{ sample: storedSample, ...how, except },
       ...(columns === undefined ? {} : { columns }),
     });
-    if (seasonal === undefined) return { ...of, baseline, source };
-    const timed = withSeasons(baseline, rows, seasonal, how.prediction);
-    return { ...of, baseline: timed, source };
+    const timed =
+      seasonal === undefined ? baseline : withSeasons(baseline, rows, seasonal, how.prediction);
+    const whole =
+      segment === undefined ? timed : withSegments(timed, rows, segment, how.prediction);
+    return { ...of, baseline: whole, source };
   }
 
   async function updateBaseline(
@@ -238,14 +245,33 @@ function withSeasons(
   { by, time }: { readonly by: Season; readonly time: string },
   prediction: string | undefined,
 ): Baseline {
-  if (!columnNames(table).includes(time))
-    throw new KeelsonError('INVALID', `The reference has no column ${JSON.stringify(time)}.`);
-  const rows = rowsIn(table).map((features) => {
-    const at = timeOf(features[time]);
-    return { at, features, prediction: prediction && features[prediction] };
-  });
+  const rows = rowsWith(table, time, prediction).map((row) => ({
+    ...row,
+    at: timeOf(row.features[time]),
+  }));
   const timed = rows.filter(({ at }) => Number.isFinite(at));
   return { ...baseline, seasons: seasonsOfRows(baseline, by, timed) };
+}
+
+function withSegments(
+  baseline: Baseline,
+  table: DataTable,
+  by: string,
+  prediction: string | undefined,
+): Baseline {
+  const rows = rowsWith(table, by, prediction);
+  return { ...baseline, segments: segmentsOfRows(baseline, by, rows) };
+}
+
+/** INVALID where there is no such column. */
+function rowsWith(table: DataTable, column: string, prediction: string | undefined) {
+  if (!columnNames(table).includes(column)) {
+    throw new KeelsonError('INVALID', `The reference has no column ${JSON.stringify(column)}.`);
+  }
+  return rowsIn(table).map((features) => ({
+    features,
+    prediction: prediction === undefined ? undefined : features[prediction],
+  }));
 }
 
 function rowsIn(table: DataTable): readonly Readonly<Record<string, unknown>>[] {

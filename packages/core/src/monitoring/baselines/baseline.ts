@@ -47,6 +47,8 @@ export type FeatureCounts = {
   readonly mistyped: number;
   /** Of numbers. */
   readonly moments?: Moments;
+  /** Of numbers that were counted with a baseline: entries below its lowest value or above its highest. */
+  readonly outside?: number;
   /** Categories that have no bin, the first hundred different ones, most frequent first. */
   readonly strangers?: readonly { readonly category: Category; readonly count: number }[];
 };
@@ -75,6 +77,16 @@ export type Baseline = {
   readonly importances?: Readonly<Record<string, number>>;
   /** What data was like at times that come again, such as each hour of the week. */
   readonly seasons?: SeasonCounts;
+  /** What data was like in its most frequent segments. */
+  readonly segments?: SegmentCounts;
+};
+
+/** Counts apart for parts of the data. Plain JSON. */
+export type SegmentCounts = {
+  /** The column (or feature) whose values they are; `segment` is that of predictions. */
+  readonly by: string;
+  /** Value, as text → entries and counts in the coarse bins of each feature, in their order. */
+  readonly parts: Readonly<Record<string, SlotOfSeason>>;
 };
 
 /** Counts apart for times that come again. Plain JSON. */
@@ -84,7 +96,7 @@ export type SeasonCounts = {
   readonly slots: Readonly<Record<string, SlotOfSeason>>;
 };
 
-/** What data was like in one slot. */
+/** What data was like in one slot, or one segment. */
 export type SlotOfSeason = {
   readonly rows: number;
   readonly features: readonly (readonly number[])[];

@@ -8,6 +8,7 @@ export interface TimedRow {
   readonly at: number;
   readonly features: Readonly<Record<string, unknown>>;
   readonly prediction?: unknown;
+  readonly segment?: string | undefined;
 }
 
 /** The counts of rows apart by season, in the bins of a baseline. */
@@ -36,24 +37,28 @@ export function seasonsOf(
   by: Season,
   windows: Iterable<readonly [slot: string, counts: WindowCounts]>,
 ): SeasonCounts {
-  const slots = [...windows].map(([slot, counts]): readonly [string, SlotOfSeason] => [
-    slot,
-    {
-      rows: counts.requests,
-      features: baseline.features.map((was, i) => {
-        const is = counts.features[i];
-        return is === undefined ? [] : coarseBins(was, is)[1];
-      }),
-      ...(baseline.prediction === undefined || counts.prediction === undefined
-        ? {}
-        : { prediction: coarseBins(baseline.prediction, counts.prediction)[1] }),
-    },
-  ]);
+  const slots = [...windows].map(
+    ([slot, counts]) => [slot, coarseCounts(baseline, counts)] as const,
+  );
   return { by, slots: Object.fromEntries(slots.sort(([a], [b]) => Number(a) - Number(b))) };
 }
 
-/** The reference of a while: what was counted in the slots that it touches. */
-export interface SeasonalReference {
+/** What was counted in the bins of a baseline, in its coarse ones. */
+export function coarseCounts(baseline: Baseline, counts: WindowCounts): SlotOfSeason {
+  return {
+    rows: counts.requests,
+    features: baseline.features.map((was, i) => {
+      const is = counts.features[i];
+      return is === undefined ? [] : coarseBins(was, is)[1];
+    }),
+    ...(baseline.prediction === undefined || counts.prediction === undefined
+      ? {}
+      : { prediction: coarseBins(baseline.prediction, counts.prediction)[1] }),
+  };
+}
+
+/** What is compared with instead of a whole baseline: counts in its coarse bins. */
+export interface CoarseReference {
   /** Of the feature at a place; undefined where nothing was. */
   feature(place: number): readonly number[] | undefined;
   readonly prediction: readonly number[] | undefined;
@@ -63,7 +68,7 @@ export interface SeasonalReference {
 export function seasonalReference(
   { seasons }: Baseline,
   range: { readonly from: number; readonly to: number },
-): SeasonalReference | undefined {
+): CoarseReference | undefined {
   if (seasons === undefined) return undefined;
   const slots = [...slotsOf(seasons.by, range)].flatMap((slot) =>
     Object.hasOwn(seasons.slots, slot) ? (seasons.slots[slot] as SlotOfSeason) : [],

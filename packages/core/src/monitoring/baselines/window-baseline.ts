@@ -4,11 +4,12 @@ import { fairRows } from '../predictions/fair-sample.ts';
 import { predictionStream } from '../predictions/prediction-stream.ts';
 import { predictionReader } from '../predictions/stored-predictions.ts';
 import { levels } from '../windows/counted-rollups.ts';
-import { readWindows } from '../windows/counted-windows.ts';
+import { readSegments, readWindows } from '../windows/counted-windows.ts';
 import { mergeWindows, type WindowCounts } from '../windows/window-counts.ts';
 import { type Baseline, baselineOf, type FeatureBaseline, type FeatureCounts } from './baseline.ts';
 import { type Season, slotOf } from './season.ts';
 import { seasonsOf, seasonsOfRows, type TimedRow } from './seasonal-counts.ts';
+import { largest, segmentCountsOf, segmentsOfRows } from './segment-counts.ts';
 import type { StoredBaseline } from './stored-baseline.ts';
 
 interface Range {
@@ -21,6 +22,8 @@ export interface WindowBaselineOptions {
   readonly seasons?: Season | undefined;
   readonly importances?: Readonly<Record<string, number>> | undefined;
   readonly sample: number;
+  /** The feature that segments are told by. */
+  readonly segmentBy?: string | undefined;
 }
 
 /** Fewer predictions make no baseline: the methods that compare with it need so many. */
@@ -60,7 +63,8 @@ export async function predictedRows(
         const isSeen = row.role === 'primary' && row.error === undefined;
         if (!isSeen || row.versionId !== versionId || !isFair(row)) continue;
         seen += 1;
-        kept.add({ at: row.at, features: row.features, prediction: row.prediction });
+        const { at, features, prediction, segment } = row;
+        kept.add({ at, features, prediction, segment });
       }
       scanned += batch.at.length;
       if (scanned >= scannedRows) break;
@@ -75,7 +79,7 @@ const answerName = 'prediction';
 /** The baseline of rows that were predicted. */
 export function baselineOfRows(
   { rows }: PredictedRows,
-  { seasons, importances, sample }: WindowBaselineOptions,
+  { seasons, importances, sample, segmentBy }: WindowBaselineOptions,
 ): Baseline {
   const hasAnswers = rows.some(({ prediction }) => isComparable(prediction));
   const answer = rows.some(({ features }) => Object.hasOwn(features, answerName))
@@ -89,8 +93,11 @@ export function baselineOfRows(
     ...(hasAnswers ? { prediction: answer } : {}),
     ...(importances === undefined ? {} : { importances }),
   });
-  if (seasons === undefined) return baseline;
-  return { ...baseline, seasons: seasonsOfRows(baseline, seasons, rows) };
+  return {
+    ...baseline,
+    ...(seasons === undefined ? {} : { seasons: seasonsOfRows(baseline, seasons, rows) }),
+    ...(segmentBy === undefined ? {} : { segments: segmentsOfRows(baseline, segmentBy, rows) }),
+  };
 }
 
 function isComparable(prediction: unknown): boolean {
@@ -107,7 +114,7 @@ export async function baselineOfCounts(
   const counts = await readWindows(scope, stored, range);
   if (counts === undefined) return undefined;
   const { baseline } = stored;
-  const { seasons: _, ...rest } = baseline;
+  const { seasons: _, segments: __, ...rest } = baseline;
   const given = importances ?? baseline.importances;
   const made: Baseline = {
     ...rest,
@@ -118,17 +125,37 @@ export async function baselineOfCounts(
       : { prediction: inBinsOf(baseline.prediction, counts.prediction) }),
     ...(given === undefined ? {} : { importances: given }),
   };
-  if (seasons === undefined) return made;
+  const parts = await bySegment(scope, stored, range);
+  const by = baseline.segments?.by ?? 'segment';
   return {
     ...made,
-    seasons: seasonsOf(made, seasons, await bySlot(scope, stored, range, seasons)),
+    ...(seasons === undefined
+      ? {}
+      : { seasons: seasonsOf(made, seasons, await bySlot(scope, stored, range, seasons)) }),
+    ...(parts.length === 0 ? {} : { segments: segmentCountsOf(made, by, parts) }),
   };
+}
+
+/** What was counted of each segment, the largest ones. */
+async function bySegment(
+  scope: Pick<Scope, 'series' | 'workspace'>,
+  stored: StoredBaseline,
+  range: Range,
+): Promise<readonly (readonly [string, WindowCounts])[]> {
+  const found: [string, WindowCounts][] = [];
+  for (const segment of largest(await readSegments(scope, stored, range))) {
+    const counts = await readWindows(scope, stored, range, segment);
+    if (counts !== undefined) found.push([segment, counts]);
+  }
+  return found;
 }
 
 /** The bins of one with the counts of the other; without values, which counts do not have. */
 function inBinsOf(was: FeatureBaseline, is: FeatureCounts | undefined): FeatureBaseline {
   const { sample: _, ...bins } = was;
-  return is === undefined ? bins : { ...bins, ...is };
+  if (is === undefined) return bins;
+  const { outside: __, ...counts } = is;
+  return { ...bins, ...counts };
 }
 
 /** Hour by hour, added up by slot. */

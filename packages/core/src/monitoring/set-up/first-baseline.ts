@@ -4,6 +4,7 @@ import { baselineOf } from '../baselines/baseline.ts';
 import { storedSample } from '../baselines/baseline-service.ts';
 import type { Baselines, NewBaseline } from '../baselines/baselines.ts';
 import { trainingRows, versionInputs } from '../baselines/dataset-rows.ts';
+import { segmentsOfRows } from '../baselines/segment-counts.ts';
 import { baselineOfRows, predictedRows } from '../baselines/window-baseline.ts';
 import type { EndpointMetrics } from '../metrics/metrics.ts';
 import type { SetUpOptions, VersionSetUp } from './set-up-record.ts';
@@ -76,7 +77,7 @@ export async function firstWindow(
   if (now - times.reduce((least, at) => Math.min(least, at), now) < ms) return false;
   await baselines.put({
     ...{ deployment, versionId, keep: 'any', provisional: true },
-    baseline: baselineOfRows(found, { sample: storedSample }),
+    baseline: baselineOfRows(found, { sample: storedSample, segmentBy: options.segmentBy }),
     source: { kind: 'window', ...range, of: 'rows' },
     reason: 'the first window: nothing is known of the training data',
   });
@@ -86,7 +87,7 @@ export async function firstWindow(
 async function ofTraining(
   scope: Scope,
   { baselines }: Parts,
-  { deployment, versionId }: NewVersion,
+  { deployment, versionId, options: { segmentBy } }: NewVersion,
 ): Promise<boolean> {
   const found = await trainingRows(scope, versionId);
   if (found === undefined) return false;
@@ -95,8 +96,11 @@ async function ofTraining(
     sample: storedSample,
     ...(features === undefined ? {} : { columns: features }),
   });
+  const segmented = rows.map((row) => ({ features: row }));
+  const segments =
+    segmentBy === undefined ? {} : { segments: segmentsOfRows(baseline, segmentBy, segmented) };
   const made: NewBaseline = {
-    ...{ deployment, versionId, baseline, keep: 'any' },
+    ...{ deployment, versionId, baseline: { ...baseline, ...segments }, keep: 'any' },
     source: { kind: 'training', artifactId },
     reason: 'the training data of the version',
   };

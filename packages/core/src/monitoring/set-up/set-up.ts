@@ -191,9 +191,13 @@ export function createSetUp(scope: Scope, parts: SetUpParts): SetUpWork {
     assertText(name, 'A deployment name');
     checkSetUp(options);
     await assertAllowed(scope, 'monitor.manage', `deployment:${name}`);
+    // Segments are counted from the first prediction on, also before it is known to answer.
+    const id = (await deploymentOf(name))?.id;
     const set = await write(name, (before) => {
+      const isOther = id !== undefined && id !== before?.deploymentId;
       const { state = 'WISHED', ...rest } = before ?? { versions: {}, rules: [] };
-      const kept = { ...rest, deployment: name };
+      const own = isOther ? { ...rest, versions: {}, deploymentId: id } : rest;
+      const kept = { ...own, deployment: name };
       if (options === false) return { ...kept, options: {}, state: 'FORBIDDEN', rules: [] };
       const given = options === true ? {} : { ...before?.options, ...options };
       return { ...kept, options: given, state: state === 'FORBIDDEN' ? 'WISHED' : state };

@@ -13,7 +13,7 @@ import {
   shareDrift,
 } from '../../statistics/index.ts';
 import type { Baseline, FeatureBaseline, FeatureCounts } from '../baselines/baseline.ts';
-import { seasonalReference } from '../baselines/seasonal-counts.ts';
+import { type CoarseReference, seasonalReference } from '../baselines/seasonal-counts.ts';
 import { coarseBins } from './coarse-bins.ts';
 import type { WindowCounts } from './window-counts.ts';
 
@@ -87,17 +87,34 @@ export function baselineDrift(
   options: BaselineDriftOptions = {},
 ): BaselineDrift {
   checkDriftOptions(options);
-  const { alpha = 0.05, importances = baseline.importances ?? {}, range } = options;
+  const { range } = options;
+  const seasonal = range && seasonalReference(baseline, range);
+  return driftAgainst(baseline, window, options, seasonal && { ...seasonal, least: psiFrom });
+}
+
+/**
+ * The same, against other counts in the coarse bins of the baseline, such as those of a segment; where they have fewer than
+ * `least` entries the whole baseline is compared with.
+ */
+export function driftAgainst(
+  baseline: Baseline,
+  window: WindowCounts,
+  options: BaselineDriftOptions,
+  reference: (CoarseReference & { readonly least: number }) | undefined,
+): BaselineDrift {
+  const { alpha = 0.05, importances = baseline.importances ?? {} } = options;
   assertFits(baseline, window);
   const pairs = baseline.features.map((was, i) => ({
     was,
     is: window.features[i] as FeatureCounts,
   }));
-  const seasonal = range && seasonalReference(baseline, range);
+  // Where too little was seen it says nothing.
+  const chosen = (counts: readonly number[] | undefined): readonly number[] | undefined =>
+    counts !== undefined && total(counts) >= (reference?.least ?? 0) ? counts : undefined;
   const features = datasetDrift(
     pairs.map(({ was, is }, place) => ({
       feature: was.feature,
-      result: resultOf(was, is, options, seasonal?.feature(place)),
+      result: resultOf(was, is, options, chosen(reference?.feature(place))),
       ...(Object.hasOwn(importances, was.feature)
         ? { importance: importances[was.feature] as number }
         : {}),
@@ -112,7 +129,7 @@ export function baselineDrift(
           [
             {
               feature: answers.feature,
-              result: resultOf(answers, window.prediction, options, seasonal?.prediction),
+              result: resultOf(answers, window.prediction, options, chosen(reference?.prediction)),
             },
           ],
           alpha,
@@ -134,11 +151,10 @@ function resultOf(
   was: FeatureBaseline,
   is: FeatureCounts,
   { alpha, method, methods = {}, effectThresholds = {} }: BaselineDriftOptions,
-  seasonal: readonly number[] | undefined,
+  instead: readonly number[] | undefined,
 ): DriftResult {
   const [whole, current] = coarseBins(was, is);
-  // A slot in which too little was seen says nothing; then it is compared with all times.
-  const reference = seasonal !== undefined && total(seasonal) >= psiFrom ? seasonal : whole;
+  const reference = instead ?? whole;
   const [n, m] = [total(reference), total(current)];
   const usual = n >= psiFrom && m >= psiFrom ? 'psi' : 'chi-squared';
   const chosen = Object.hasOwn(methods, was.feature) ? methods[was.feature] : method;
@@ -176,7 +192,8 @@ function entriesOf({ counts, missing, infinite, mistyped }: FeatureCounts): numb
   return total(counts) + missing + infinite + mistyped;
 }
 
-function assertFits(baseline: Baseline, window: WindowCounts): void {
+/** INVALID for counts of another baseline. */
+export function assertFits(baseline: Baseline, window: WindowCounts): void {
   const fits =
     baseline.features.length === window.features.length &&
     baseline.features.every(({ counts }, i) => counts.length === window.features[i]?.counts.length);

@@ -203,3 +203,79 @@ test('what cannot be watched is refused by name; a baseline made elsewhere is ta
     platform.monitoring.drift(deployment.id, { ...everything, alpha: 3 }),
   ).rejects.toThrow(/alpha/);
 });
+
+test('the worst segments are found, none is named that is small, and many share a place', async () => {
+  const { platform, deployment, set, drift, predict } = await deployed();
+  const where = (i: number): string => (i % 10 < 6 ? 'DE' : i % 10 < 9 ? 'FR' : 'LI');
+  const located = (seed: number, count: number, shift: (country: string) => number) =>
+    rowsOf(seed, count).map((row, i) => ({
+      ...row,
+      country: where(i),
+      x: row.x + shift(where(i)),
+    }));
+  const usual = (country: string): number => (country === 'FR' ? 2 : 0);
+  await platform.monitoring.setUp('d', { segmentBy: 'country' });
+  await set(located(1, 4000, usual), { segment: 'country' });
+  const segmented = async () =>
+    (await platform.monitoring.drift(deployment.id, { ...everything, segment: 'country' }))
+      .segments;
+  expect(await segmented()).toEqual([]);
+  // France is another than the rest, and always was; Germany has changed, and so have the few of Liechtenstein.
+  predict(located(2, 900, (country) => (country === 'FR' ? 2 : 0.6)));
+  const segments = await segmented();
+  expect(segments?.map(({ segment, severity }) => [segment, severity])).toEqual([
+    ['DE', 'MEDIUM'],
+    ['FR', 'NONE'],
+    ['LI', 'not-enough-data'],
+  ]);
+  expect(segments?.[0]?.entries).toEqual({ baseline: 2400, window: 540 });
+  expect(segments?.[2]).not.toHaveProperty('features');
+  predict(rowsOf(3, 100).map((row, i) => ({ ...row, country: `c${i}` })));
+  const names = (await segmented())?.map(({ segment }) => segment) ?? [];
+  expect([names.length, names.includes('__other__')]).toEqual([21, true]);
+  const updated = await platform.monitoring.updateBaseline(deployment.id, {
+    ...everything,
+    reason: 'so it is now',
+  });
+  expect(updated.baseline.segments).toMatchObject({ by: 'country', parts: { DE: { rows: 540 } } });
+  expect((await drift()).segments).toBeUndefined();
+  await expect(
+    platform.monitoring.drift(deployment.id, { ...everything, segment: 'plan' }),
+  ).rejects.toThrow(/has segments by "country", and none by "plan"/);
+});
+
+test('the quality of data is checked against the baseline, and requests that were refused', async () => {
+  const { platform, deployment, set, predict } = await deployed();
+  await set(rowsOf(1, 2000));
+  const quality = async () =>
+    (await platform.monitoring.dataQuality(deployment.id, everything)).quality;
+  expect(await quality()).toBeUndefined();
+  predict(rowsOf(2, 800));
+  expect(await quality()).toMatchObject({
+    type: 'DATA_QUALITY',
+    detected: false,
+    severity: 'NONE',
+  });
+  const odd = rowsOf(3, 200).map((row, i) => ({
+    answer: 'yes',
+    ...(i < 100 ? {} : { x: i < 150 ? 99 : 'none' }),
+    plan: i < 100 ? row.plan : 'trial',
+  }));
+  predict(odd as never);
+  for (let i = 0; i < 40; i += 1) {
+    platform.monitoring.predictions.refused?.({ deploymentId: deployment.id, at: begin });
+  }
+  const found = await quality();
+  expect(
+    found?.findings
+      .filter(({ detected }) => detected)
+      .map((each) => [each.check, each.feature, each.is]),
+  ).toEqual([
+    ['missing', 'x', 0.1],
+    ['new-category', 'plan', 0.1],
+    ['wrong-type', 'x', 0.05],
+    ['out-of-range', 'x', expect.closeTo(0.05, 2)],
+    ['invalid-requests', undefined, 40 / 1040],
+  ]);
+  expect(found).toMatchObject({ severity: 'MEDIUM', affectedFeatures: ['x', 'plan'] });
+});

@@ -1,6 +1,6 @@
 import type { PredictionRow, RefusedRequest } from '../../contracts/prediction-sink.ts';
 import type { Scope } from '../../contracts/scope.ts';
-import { decodeJson, encodeJson } from '../../json.ts';
+import { decodeJson, encodeJson, type Json } from '../../json.ts';
 import type { StoredBaseline } from '../baselines/stored-baseline.ts';
 import {
   innerCounting,
@@ -11,6 +11,14 @@ import {
 } from '../metrics/metric-counts.ts';
 import { predictionStream } from '../predictions/prediction-stream.ts';
 import { CountedRollups, type Counting, levels, minuteMs } from './counted-rollups.ts';
+import {
+  mergeSizes,
+  SegmentChoice,
+  type SegmentSizes,
+  segmentCounting,
+  segmentOf,
+  segmentsOf,
+} from './segments.ts';
 import { stretches } from './stretches.ts';
 import { mergeWindows, WindowCounter, type WindowCounts } from './window-counts.ts';
 
@@ -22,6 +30,11 @@ type FindBaseline = (
   versionId: string,
 ) => Promise<StoredBaseline | undefined>;
 
+interface Known<T> {
+  readonly at: number;
+  readonly value: T;
+}
+
 const metricCountings = [metricCounting, innerCounting, partCounting, slotCounting] as const;
 
 /**
@@ -31,38 +44,73 @@ const metricCountings = [metricCounting, innerCounting, partCounting, slotCounti
 export class CountedWindows {
   readonly #find: FindBaseline;
   readonly #rollups: CountedRollups;
-  readonly #known = new Map<
-    string,
-    { readonly at: number; readonly counting: Counting<PredictionRow, WindowCounts> | undefined }
-  >();
+  readonly #segmentBy: (deploymentId: string) => Promise<string | undefined>;
+  readonly #known = new Map<string, Known<StoredBaseline | undefined>>();
+  readonly #settings = new Map<string, Known<string | undefined>>();
+  readonly #choices = new Map<string, SegmentChoice>();
 
-  constructor(scope: Pick<Scope, 'series' | 'workspace' | 'logger'>, find: FindBaseline) {
+  /** `segmentBy` answers the feature whose values are segments; the row's own are where it answers none. */
+  constructor(
+    scope: Pick<Scope, 'series' | 'workspace' | 'logger'>,
+    find: FindBaseline,
+    segmentBy: (deploymentId: string) => Promise<string | undefined> = async () => undefined,
+  ) {
     this.#rollups = new CountedRollups(scope);
     this.#find = find;
+    this.#segmentBy = segmentBy;
   }
 
   /** Counts rows of one deployment. */
   async count(deploymentId: string, rows: readonly PredictionRow[]): Promise<void> {
     const seen = rows.filter(({ role, at }) => role === 'primary' && Number.isFinite(at));
-    for (const [minute, part] of Map.groupBy(seen, minuteOf)) {
+    const by = await known(this.#settings, deploymentId, () => this.#segmentBy(deploymentId));
+    const choice = this.#choiceOf(deploymentId);
+    const segments = seen.map((row) => {
+      const segment = segmentOf(row, by);
+      return segment === undefined ? undefined : choice.choose(segment, row.at);
+    });
+    const all = seen.map((row, i) => ({ row, segment: segments[i] }));
+    for (const [minute, part] of Map.groupBy(all, minuteOf)) {
       const counters = metricCountings.map((counting) =>
         this.#rollups.counter<MetricItem, unknown>(deploymentId, counting as never, minute),
       );
-      for (const row of part) {
-        const item = itemOf(row);
+      for (const each of part) {
+        const item = itemOf(each);
         for (const counter of counters) counter.add(item);
       }
     }
     await this.#storeWhereFull();
-    for (const [versionId, part] of Map.groupBy(seen, (row) => row.versionId)) {
-      const counting = await this.#countingOf(deploymentId, versionId);
-      if (counting === undefined) continue;
-      for (const [minute, some] of Map.groupBy(part, minuteOf)) {
-        const counter = this.#rollups.counter(deploymentId, counting, minute);
-        for (const row of some) counter.add(row);
-      }
+    for (const [versionId, part] of Map.groupBy(all, ({ row }) => row.versionId)) {
+      const key = JSON.stringify([deploymentId, versionId]);
+      const baseline = await known(this.#known, key, () => this.#find(deploymentId, versionId));
+      if (baseline === undefined) continue;
+      this.#countWith(baseline, deploymentId, part);
       await this.#storeWhereFull();
     }
+  }
+
+  #countWith(baseline: StoredBaseline, deploymentId: string, rows: readonly Row[]): void {
+    for (const [minute, some] of Map.groupBy(rows, minuteOf)) {
+      const counter = this.#rollups.counter(deploymentId, countingIn(baseline), minute);
+      for (const { row } of some) counter.add(row);
+      for (const [segment, part] of Map.groupBy(some, (each) => each.segment)) {
+        if (segment === undefined) continue;
+        const sizes = this.#rollups.counter(deploymentId, segmentCounting(baseline.id), minute);
+        const own = countingIn(baseline, segment);
+        const ofSegment = this.#rollups.counter(deploymentId, own, minute);
+        for (const { row } of part) {
+          sizes.add(segment);
+          ofSegment.add(row);
+        }
+      }
+    }
+  }
+
+  #choiceOf(deploymentId: string): SegmentChoice {
+    const choice = this.#choices.get(deploymentId) ?? new SegmentChoice();
+    if (!this.#choices.has(deploymentId) && this.#choices.size >= 1000) this.#choices.clear();
+    this.#choices.set(deploymentId, choice);
+    return choice;
   }
 
   /** Counts a request that was refused before any version was asked. */
@@ -72,14 +120,15 @@ export class CountedWindows {
       const counter = this.#rollups.counter<MetricItem, unknown>(
         deploymentId,
         counting as never,
-        minuteOf({ at }),
+        Math.floor(at / minuteMs) * minuteMs,
       );
       counter.add({ at, kind: 'invalid', ...parts });
     }
   }
 
-  /** Looks again at once which baselines a deployment has. */
+  /** Looks again at once which baselines and segments a deployment has. */
   forget(deploymentId: string): void {
+    this.#settings.delete(deploymentId);
     for (const key of this.#known.keys()) {
       if (JSON.parse(key)[0] === deploymentId) this.#known.delete(key);
     }
@@ -93,51 +142,82 @@ export class CountedWindows {
   async #storeWhereFull(): Promise<void> {
     if (this.#rollups.isFull) await this.#rollups.put({ all: true });
   }
-
-  async #countingOf(
-    deploymentId: string,
-    versionId: string,
-  ): Promise<Counting<PredictionRow, WindowCounts> | undefined> {
-    const key = JSON.stringify([deploymentId, versionId]);
-    const known = this.#known.get(key);
-    const now = performance.now();
-    if (known !== undefined && now - known.at < lookEveryMs) return known.counting;
-    const found = await this.#find(deploymentId, versionId);
-    const counting = found && countingIn(found);
-    if (this.#known.size >= 1000) this.#known.clear();
-    this.#known.set(key, { at: now, counting });
-    return counting;
-  }
 }
 
-/** What was counted with a baseline in the minutes that begin in the range; undefined where nothing was. */
+/** What was asked for a short while ago is not asked again. */
+async function known<T>(
+  all: Map<string, Known<T>>,
+  key: string,
+  find: () => Promise<T>,
+): Promise<T> {
+  const found = all.get(key);
+  const now = performance.now();
+  if (found !== undefined && now - found.at < lookEveryMs) return found.value;
+  const value = await find();
+  if (all.size >= 1000) all.clear();
+  all.set(key, { at: now, value });
+  return value;
+}
+
+/**
+ * What was counted with a baseline in the minutes that begin in the range, of all or of one segment; undefined where nothing
+ * was.
+ */
 export async function readWindows(
   scope: Pick<Scope, 'series' | 'workspace'>,
   { id, deploymentId }: Pick<StoredBaseline, 'id' | 'deploymentId'>,
   range: { readonly from: number; readonly to: number },
+  segment?: string,
 ): Promise<WindowCounts | undefined> {
-  const stream = predictionStream(scope.workspace, deploymentId);
-  const found: WindowCounts[] = [];
-  for (const stretch of stretches(range, levels)) {
-    const rollups = await scope.series.rollups(stream, countsOf(id), stretch);
-    found.push(...rollups.map(({ data }) => decodeJson(data) as unknown as WindowCounts));
-  }
+  const found = await readCounts(scope, deploymentId, countsOf(id, segment), range);
   // By time, then writer: one fixed order, so that equal counts have equal bits.
-  return mergeWindows(found);
+  return mergeWindows(found as unknown as readonly WindowCounts[]);
 }
 
-function countingIn({ id, baseline }: StoredBaseline): Counting<PredictionRow, WindowCounts> {
+/** How many predictions of each segment were counted with a baseline. */
+export async function readSegments(
+  scope: Pick<Scope, 'series' | 'workspace'>,
+  { id, deploymentId }: Pick<StoredBaseline, 'id' | 'deploymentId'>,
+  range: { readonly from: number; readonly to: number },
+): Promise<SegmentSizes> {
+  const found = await readCounts(scope, deploymentId, segmentsOf(id), range);
+  return mergeSizes(found as readonly SegmentSizes[]);
+}
+
+async function readCounts(
+  scope: Pick<Scope, 'series' | 'workspace'>,
+  deploymentId: string,
+  name: string,
+  range: { readonly from: number; readonly to: number },
+): Promise<readonly Json[]> {
+  const stream = predictionStream(scope.workspace, deploymentId);
+  const found: Json[] = [];
+  for (const stretch of stretches(range, levels)) {
+    const rollups = await scope.series.rollups(stream, name, stretch);
+    found.push(...rollups.map(({ data }) => decodeJson(data)));
+  }
+  return found;
+}
+
+interface Row {
+  readonly row: PredictionRow;
+  readonly segment: string | undefined;
+}
+
+function countingIn(
+  { id, baseline }: StoredBaseline,
+  segment?: string,
+): Counting<PredictionRow, WindowCounts> {
   return {
-    name: countsOf(id),
+    name: countsOf(id, segment),
     begin: () => new WindowCounter(baseline),
     merge: (all) => mergeWindows(all) as WindowCounts,
     encode: encodeJson,
   };
 }
 
-function itemOf(row: PredictionRow): MetricItem {
-  const { at, error, latencyMs, queueMs, inferenceMs, versionId, segment, experimentArm } = row;
-  const { replica } = row;
+function itemOf({ row, segment }: Row): MetricItem {
+  const { at, error, latencyMs, queueMs, inferenceMs, versionId, experimentArm, replica } = row;
   return {
     at,
     kind: error === undefined ? 'answered' : 'failed',
@@ -151,10 +231,10 @@ function itemOf(row: PredictionRow): MetricItem {
   };
 }
 
-function minuteOf({ at }: { readonly at: number }): number {
-  return Math.floor(at / minuteMs) * minuteMs;
+function minuteOf({ row }: Row): number {
+  return Math.floor(row.at / minuteMs) * minuteMs;
 }
 
-function countsOf(baselineId: string): string {
-  return `counts:${baselineId}`;
+function countsOf(baselineId: string, segment?: string): string {
+  return segment === undefined ? `counts:${baselineId}` : `counts:${baselineId}#${segment}`;
 }

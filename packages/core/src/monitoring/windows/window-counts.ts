@@ -2,6 +2,7 @@ import {
   binOf,
   type Category,
   LogLinearHistogram,
+  type Moments,
   mergeMoments,
   noMoments,
   RunningMoments,
@@ -128,6 +129,7 @@ function mergeFeatures(all: readonly FeatureCounts[]): FeatureCounts {
     missing: sum(all.map((each) => each.missing)),
     infinite: sum(all.map((each) => each.infinite)),
     mistyped: sum(all.map((each) => each.mistyped)),
+    ...(first.outside === undefined ? {} : { outside: sum(all.map(({ outside = 0 }) => outside)) }),
     ...(first.moments === undefined
       ? {}
       : {
@@ -149,10 +151,15 @@ class FeatureCounter {
   #missing = 0;
   #infinite = 0;
   #mistyped = 0;
+  #outside = 0;
+  readonly #low: number;
+  readonly #high: number;
   readonly #running = new RunningMoments();
 
-  constructor(bins: FeatureBins) {
+  constructor(bins: FeatureBins & { readonly moments?: Moments }) {
     const isNumber = bins.type === 'number';
+    this.#low = bins.moments?.low ?? -Infinity;
+    this.#high = bins.moments?.high ?? Infinity;
     this.#edges = isNumber ? bins.edges : undefined;
     this.#places = new Map(isNumber ? [] : bins.categories.map((each, place) => [each, place]));
     this.#counts = new Float64Array((isNumber ? bins.edges : bins.categories).length + 1);
@@ -172,6 +179,7 @@ class FeatureCounter {
     }
     const bin = binOf(edges, value);
     this.#counts[bin] = (this.#counts[bin] as number) + 1;
+    if (value < this.#low || value > this.#high) this.#outside += 1;
     this.#running.add(value);
   }
 
@@ -200,7 +208,7 @@ class FeatureCounter {
     const common = { counts: [...this.#counts], missing, infinite, mistyped };
     return this.#edges === undefined
       ? { ...common, strangers: mostFrequent(this.#strangers) }
-      : { ...common, moments: this.#running.moments };
+      : { ...common, moments: this.#running.moments, outside: this.#outside };
   }
 }
 
