@@ -178,6 +178,12 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./serving-servers.ts')).benchServingServers(context),
   },
   {
+    name: 'monitoring',
+    sentence:
+      'Drift of 1,000,000 rows × 20, stored and in memory beside Evidently; detectors over losses.',
+    run: async (context) => (await import('./monitoring.ts')).benchMonitoring(context),
+  },
+  {
     name: 'false-alarms',
     sentence: 'Monitoring over three years in which nothing changes, and in which labels worsen.',
     run: async (context) => (await import('./false-alarms.ts')).benchFalseAlarms(context),

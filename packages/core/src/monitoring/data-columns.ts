@@ -12,10 +12,12 @@ export interface DataColumn {
   readonly type: ColumnType;
   /** Rows of the table. */
   readonly rows: number;
-  /** Finite numbers, in the order of the rows. */
+  /** Finite numbers, in the order of the rows; the table's own list where it is that. Not to be written to. */
   readonly numbers: Float64Array;
-  /** Text and truth values, in the order of the rows. */
-  readonly texts: readonly (string | boolean)[];
+  /** Text and truth values, each with the number of its rows, in the order in which they first occur. */
+  readonly texts: ReadonlyMap<string | boolean, number>;
+  /** Rows with one of these. */
+  readonly textRows: number;
   /** Rows with nothing, null or NaN. */
   readonly missing: number;
   /** Rows with ±Infinity. */
@@ -30,8 +32,13 @@ export interface DataColumn {
 export function columnNames(table: DataTable): readonly string[] {
   if (!isRows(table)) return Object.keys(table);
   const names = new Set<string>();
+  let before: readonly string[] = [];
   for (const row of table) {
-    for (const name in row) if (Object.hasOwn(row, name)) names.add(name);
+    const keys = Object.keys(row);
+    // Most rows have the columns of the one before.
+    if (keys.length === before.length && keys.every((key, i) => key === before[i])) continue;
+    before = keys;
+    for (const key of keys) names.add(key);
   }
   return [...names];
 }
@@ -75,33 +82,66 @@ export function assertTable(table: unknown, whose: string): asserts table is Dat
 
 /** A column by name; one that the table lacks is missing in every row. */
 export function dataColumn(table: DataTable, name: string, rows: number): DataColumn {
-  const values = isRows(table) ? undefined : table[name];
-  if (values instanceof Float64Array || values instanceof Float32Array) return ofFloats(values);
-  const sorter = new ColumnSorter(rows);
-  if (isRows(table)) {
-    for (const row of table) sorter.add(Object.hasOwn(row, name) ? row[name] : undefined);
-  } else {
-    for (let i = 0; i < rows; i += 1) sorter.add(values?.[i]);
+  return dataColumns(table, [name], rows).get(name) as DataColumn;
+}
+
+/** Columns by name, of rows in one walk over them. */
+export function dataColumns(
+  table: DataTable,
+  names: readonly string[],
+  rows: number,
+): ReadonlyMap<string, DataColumn> {
+  if (isRows(table)) return ofRows(table, names);
+  return new Map(
+    names.map((name) => {
+      const values = table[name];
+      if (values instanceof Float64Array || values instanceof Float32Array) {
+        return [name, ofFloats(values)];
+      }
+      const sorter = new ColumnSorter(rows);
+      for (let i = 0; i < rows; i += 1) sorter.add(values?.[i]);
+      return [name, sorter.column()];
+    }),
+  );
+}
+
+function ofRows(
+  table: readonly Readonly<Record<string, unknown>>[],
+  names: readonly string[],
+): ReadonlyMap<string, DataColumn> {
+  const sorters = names.map((name) => ({ name, sorter: new ColumnSorter(table.length) }));
+  // What any object has is no column, unless it is the row's own.
+  const plain = names.every((name) => !(name in Object.prototype));
+  for (const row of table) {
+    const isPlain = plain && Object.getPrototypeOf(row) === Object.prototype;
+    for (const { name, sorter } of sorters) {
+      sorter.add(isPlain || Object.hasOwn(row, name) ? row[name] : undefined);
+    }
   }
-  return sorter.column();
+  return new Map(sorters.map(({ name, sorter }) => [name, sorter.column()]));
 }
 
 /** From so many texts on, of which so large a share differs, a column names its rows. */
 const naming = { from: 50, share: 0.9 };
 
 /** Whether almost every row has a text of its own, as ids have. */
-export function namesItsRows({ texts }: DataColumn): boolean {
-  return texts.length >= naming.from && new Set(texts).size >= naming.share * texts.length;
+export function namesItsRows({ texts, textRows }: DataColumn): boolean {
+  return textRows >= naming.from && texts.size >= naming.share * textRows;
 }
 
-/** Every value that is no list or object, for comparing as categories. */
-export function categoriesOf({ numbers, texts }: DataColumn): readonly Category[] {
-  return texts.length === 0 ? [...numbers] : [...numbers, ...texts];
+/** Every value that is no list or object, with the number of its rows, for comparing as categories. */
+export function categoriesOf({ numbers, texts }: DataColumn): ReadonlyMap<Category, number> {
+  if (numbers.length === 0) return texts;
+  const counts = new Map<Category, number>();
+  for (const value of numbers) counts.set(value, (counts.get(value) ?? 0) + 1);
+  for (const [value, count] of texts) counts.set(value, count);
+  return counts;
 }
 
 class ColumnSorter {
   readonly #numbers: Float64Array;
-  readonly #texts: (string | boolean)[] = [];
+  readonly #texts = new Map<string | boolean, number>();
+  #textRows = 0;
   readonly #rows: number;
   #count = 0;
   #missing = 0;
@@ -125,7 +165,8 @@ class ColumnSorter {
         return;
       case 'string':
       case 'boolean':
-        this.#texts.push(value);
+        this.#texts.set(value, (this.#texts.get(value) ?? 0) + 1);
+        this.#textRows += 1;
         return;
       case 'bigint':
         this.add(Number(value));
@@ -150,16 +191,39 @@ class ColumnSorter {
       this.#texts,
     ];
     const numbers = this.#numbers.subarray(0, this.#count);
-    const type = columnTypeOf(this.#count + infinite, texts.length, others);
+    const type = columnTypeOf(this.#count + infinite, this.#textRows, others);
     const isTime = this.#dates > 0 && this.#dates >= this.#count;
-    return { type, rows: this.#rows, numbers, texts, missing, infinite, others, isTime };
+    const [rows, textRows] = [this.#rows, this.#textRows];
+    return { type, rows, numbers, texts, textRows, missing, infinite, others, isTime };
   }
 }
 
 function ofFloats(values: Float64Array | Float32Array): DataColumn {
-  const sorter = new ColumnSorter(values.length);
-  for (const value of values) sorter.add(value);
-  return sorter.column();
+  const rows = values.length;
+  let [count, infinite] = [0, 0];
+  for (let i = 0; i < rows; i += 1) {
+    const value = values[i] as number;
+    if (value - value === 0) count += 1;
+    else if (!Number.isNaN(value)) infinite += 1;
+  }
+  const missing = rows - count - infinite;
+  const type = columnTypeOf(count + infinite, 0, 0);
+  const none = { texts: new Map<string | boolean, number>(), textRows: 0, others: 0 };
+  const isWhole = count === rows && values instanceof Float64Array;
+  const numbers = isWhole ? values : finiteOf(values, count);
+  return { type, rows, numbers, ...none, missing, infinite, isTime: false };
+}
+
+function finiteOf(values: Float64Array | Float32Array, count: number): Float64Array {
+  const numbers = new Float64Array(count);
+  let place = 0;
+  for (let i = 0; i < values.length; i += 1) {
+    const value = values[i] as number;
+    if (value - value !== 0) continue;
+    numbers[place] = value;
+    place += 1;
+  }
+  return numbers;
 }
 
 function isRows(table: DataTable): table is readonly Readonly<Record<string, unknown>>[] {

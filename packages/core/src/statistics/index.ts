@@ -33,7 +33,7 @@ export {
 } from './descriptive/moments.ts';
 export { type NumericSample, numericSample } from './descriptive/numeric-sample.ts';
 export { median, quantile, sorted } from './descriptive/quantile.ts';
-export { sortNumbers } from './descriptive/sort-numbers.ts';
+export { SortSpace, sortNumbers } from './descriptive/sort-numbers.ts';
 export { distinctValues, type Summary, summarise } from './descriptive/summary.ts';
 export { trapezoidArea } from './descriptive/trapezoid-area.ts';
 export { type AdwinOptions, type AdwinRow, type AdwinState, adwin } from './detectors/adwin.ts';
@@ -95,6 +95,7 @@ export { studentQuantileTwoSided, studentTwoSided } from './distributions/studen
 export { type AdaptiveThresholdOptions, adaptiveThreshold } from './drift/adaptive-threshold.ts';
 export { type BinnedDriftOptions, type BinnedMethod, binnedDrift } from './drift/binned-drift.ts';
 export {
+  binsOfCounts,
   type Category,
   type CategoryBins,
   type CategoryCounts,
@@ -116,6 +117,7 @@ export {
   ascendingDrift,
   type CategoricalDrift,
   categoricalDrift,
+  countedDrift,
   type FeatureDriftOptions,
   type NumericDrift,
   numericDrift,
@@ -164,6 +166,16 @@ export type { Interval } from './intervals/interval.ts';
 export { meanDifferenceInterval, meanInterval } from './intervals/mean-interval.ts';
 export { clopperPearsonInterval, type Rate, wilsonInterval } from './intervals/rate-interval.ts';
 export { shareInterval } from './intervals/share-interval.ts';
+export {
+  type CovarianceSums,
+  mergeCovariance,
+  RunningCovariance,
+} from './multivariate/covariance.ts';
+export {
+  type PrincipalComponents,
+  principalComponents,
+  reconstructionError,
+} from './multivariate/principal-components.ts';
 export {
   type ClassFigures,
   type ClassPerformance,

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { checkOptions } from '../../check-options.ts';
 import {
   binsFor,
+  binsOfCounts,
   type Category,
-  categoryBins,
   countInBins,
   type Moments,
   momentsOf,
@@ -175,9 +175,9 @@ function featureBaseline(
   column: DataColumn,
   { bins = 100, categories = 50, sample = 2000 }: BaselineOptions,
 ): FeatureBaseline {
-  const { missing, infinite, others, texts } = column;
+  const { missing, infinite, others, textRows } = column;
   const numeric = column.numbers.length + infinite;
-  if (numeric > 0 && numeric >= texts.length) {
+  if (numeric > 0 && numeric >= textRows) {
     const ascending = sortNumbers(column.numbers);
     const of = ascending.length === 0 ? { edges: [] } : binsFor(ascending, bins);
     return {
@@ -185,20 +185,20 @@ function featureBaseline(
       type: 'number',
       ...of,
       counts: countInBins(of, ascending),
-      ...{ missing, infinite, mistyped: others + texts.length },
+      ...{ missing, infinite, mistyped: others + textRows },
       moments: momentsOf(ascending),
       sample: sampleOf(ascending, sample, feature),
     };
   }
   const listed = categoriesOf(column);
-  const known = categoryBins(listed, categories).categories;
+  const known = binsOfCounts(listed, categories).categories;
   const places = new Map(known.map((category, place) => [category, place]));
   const counts = new Array<number>(known.length + 1).fill(0);
   const strangers = new Map<Category, number>();
-  for (const category of listed) {
+  for (const [category, count] of listed) {
     const place = places.get(category) ?? known.length;
-    counts[place] = (counts[place] as number) + 1;
-    if (place === known.length) strangers.set(category, (strangers.get(category) ?? 0) + 1);
+    counts[place] = (counts[place] as number) + count;
+    if (place === known.length) strangers.set(category, count);
   }
   return {
     feature,

@@ -3,6 +3,7 @@ import {
   type Category,
   momentsOf,
   quantile,
+  type SortSpace,
   sampleVariance,
   sortNumbers,
 } from '../../statistics/index.ts';
@@ -50,7 +51,7 @@ export function columnFigures(column: DataColumn, ascending: Float64Array): Colu
     type: column.type,
     rows: column.rows,
     numbers: count,
-    texts: column.texts.length,
+    texts: column.textRows,
     missing: column.missing,
     infinite: column.infinite,
     others: column.others,
@@ -94,13 +95,14 @@ export function numberHistogram(
   const width = (high - low) / maxBars;
   // A span beyond what a number holds, or below what it can be cut into.
   if (!(width > 0) || !Number.isFinite(width)) return undefined;
+  const binOf = (value: number): number =>
+    Math.min(maxBars - 1, Math.max(0, Math.floor((value - low) / width)));
   const count = (side: Float64Array): number[] => {
-    const all = new Array<number>(maxBars).fill(0);
-    for (const value of side) {
-      const bin = Math.min(maxBars - 1, Math.max(0, Math.floor((value - low) / width)));
-      all[bin] = (all[bin] as number) + 1;
-    }
-    return all;
+    // Values ascend, and so do their bins.
+    const ends = Array.from({ length: maxBars }, (_, bin) =>
+      firstWhere(side, (value) => binOf(value) > bin),
+    );
+    return ends.map((end, bin) => end - (ends[bin - 1] ?? 0));
   };
   const edge = (i: number): string => plain(low + i * width);
   return {
@@ -115,16 +117,16 @@ export function numberHistogram(
 
 /** The most frequent categories of both sides, and one bin for all others. */
 export function categoryHistogram(
-  reference: readonly Category[],
-  current: readonly Category[],
+  before: ReadonlyMap<Category, number>,
+  now: ReadonlyMap<Category, number>,
 ): ColumnHistogram | undefined {
-  const [before, now] = [tally(reference), tally(current)];
+  const [reference, current] = [totalOf(before), totalOf(now)];
   const names = [...new Set([...before.keys(), ...now.keys()])];
   if (names.length === 0) return undefined;
   const share = (of: ReadonlyMap<Category, number>, all: number, name: Category): number =>
     all === 0 ? 0 : (of.get(name) ?? 0) / all;
   const rank = (name: Category): number =>
-    share(before, reference.length, name) + share(now, current.length, name);
+    share(before, reference, name) + share(now, current, name);
   const ranked = names
     .map((name) => ({ name, rank: rank(name), key: `${typeof name}:${String(name)}` }))
     .sort((a, b) => b.rank - a.rank || (a.key < b.key ? -1 : 1))
@@ -144,14 +146,25 @@ export function categoryHistogram(
   };
 }
 
+/** The first place of ascending values at which it is so, and stays so. */
+function firstWhere(values: Float64Array, isSo: (value: number) => boolean): number {
+  let [from, to] = [0, values.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (isSo(values[middle] as number)) to = middle;
+    else from = middle + 1;
+  }
+  return from;
+}
+
 /** Null where there are too few values, or such that the figure is beyond what a number holds. */
 function finite(value: number, isKnown: boolean): number | null {
   return isKnown && Number.isFinite(value) ? value : null;
 }
 
 /** The finite numbers of a column, ascending. */
-export function ascendingNumbers({ numbers }: DataColumn): Float64Array {
-  return sortNumbers(numbers);
+export function ascendingNumbers({ numbers }: DataColumn, space: SortSpace): Float64Array {
+  return sortNumbers(numbers, space);
 }
 
 /** All values of both sides where they are at most as many as there are bars. */
@@ -167,10 +180,10 @@ function fewValues(a: Float64Array, b: Float64Array): readonly number[] | undefi
   return [...values].sort((x, y) => x - y);
 }
 
-function tally(values: readonly Category[]): ReadonlyMap<Category, number> {
-  const counts = new Map<Category, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return counts;
+function totalOf(counts: ReadonlyMap<Category, number>): number {
+  let total = 0;
+  for (const count of counts.values()) total += count;
+  return total;
 }
 
 function sharesIn(counts: readonly number[]): number[] {

@@ -3,10 +3,11 @@ import {
   ascendingDrift,
   type BinnedMethod,
   type Category,
-  categoricalDrift,
+  countedDrift,
   type DriftResult,
   type SampleMethod,
   type ShareDrift,
+  type SortSpace,
   shareDrift,
 } from '../../statistics/index.ts';
 import { categoriesOf, type DataColumn, namesItsRows } from '../data-columns.ts';
@@ -45,6 +46,7 @@ export function compareColumn(
   was: DataColumn,
   is: DataColumn,
   options: DriftReportOptions,
+  space: SortSpace,
 ): ColumnComparison | { readonly column: string; readonly reason: string } {
   if (was.type === 'other' || (was.type === 'empty' && is.type === 'other')) {
     return { column, reason: 'lists and objects are not compared' };
@@ -60,7 +62,7 @@ export function compareColumn(
       reason: 'almost every row has a text of its own; name it in `columns` to compare it',
     };
   }
-  const [before, now] = [ascendingNumbers(was), ascendingNumbers(is)];
+  const [before, now] = [ascendingNumbers(was, space), ascendingNumbers(is, space)];
   const facts = {
     column,
     type,
@@ -86,10 +88,9 @@ export function compareColumn(
       `Column ${JSON.stringify(column)} has categories, which ${method.method} cannot compare; use one of ${binnedMethods.join(', ')}.`,
     );
   }
-  const drift = categoricalDrift(listed, seen, method as { readonly method?: BinnedMethod });
-  const known = new Set(listed);
+  const drift = countedDrift(listed, seen, method as { readonly method?: BinnedMethod });
   const fresh = drift.others
-    .filter(({ category }) => !known.has(category))
+    .filter(({ category }) => !listed.has(category))
     .toSorted((a, b) => b.count - a.count || (String(a.category) < String(b.category) ? -1 : 1));
   const histogram = categoryHistogram(listed, seen);
   return {
@@ -102,9 +103,9 @@ export function compareColumn(
 }
 
 /** What most values of a column are. */
-function kindOf({ numbers, infinite, texts }: DataColumn): 'number' | 'category' {
+function kindOf({ numbers, infinite, textRows }: DataColumn): 'number' | 'category' {
   const numeric = numbers.length + infinite;
-  return numeric > 0 && numeric >= texts.length ? 'number' : 'category';
+  return numeric > 0 && numeric >= textRows ? 'number' : 'category';
 }
 
 function settings(
@@ -132,8 +133,7 @@ function sharesOf(
   is: DataColumn,
   alpha: number | undefined,
 ): ColumnComparison['shares'] {
-  const odd = (side: DataColumn): number =>
-    side.others + (type === 'number' ? side.texts.length : 0);
+  const odd = (side: DataColumn): number => side.others + (type === 'number' ? side.textRows : 0);
   const kinds: readonly (readonly [ShareKind, (side: DataColumn) => number])[] = [
     ['missing', (side) => side.missing],
     ['infinite', (side) => side.infinite],

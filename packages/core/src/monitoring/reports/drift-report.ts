@@ -8,13 +8,14 @@ import {
   type DatasetDrift,
   datasetDrift,
   type Severity,
+  SortSpace,
 } from '../../statistics/index.ts';
 import {
   assertTable,
   columnNames,
   type DataColumn,
   type DataTable,
-  dataColumn,
+  dataColumns,
   rowCount,
 } from '../data-columns.ts';
 import { type ColumnComparison, compareColumn } from './compare-columns.ts';
@@ -106,13 +107,10 @@ function reportData(
   });
   const compared: ColumnComparison[] = [];
   const setAside: { column: string; reason: string }[] = [];
-  for (const name of wanted) {
-    if (!before.includes(name) || !now.includes(name)) continue;
-    const [was, is] = sides.map(({ table, rows }) => dataColumn(table, name, rows)) as [
-      DataColumn,
-      DataColumn,
-    ];
-    const comparison = compareColumn(name, was, is, options);
+  const space = new SortSpace();
+  const common = wanted.filter((name) => before.includes(name) && now.includes(name));
+  for (const { name, was, is } of pairsOf(sides, common)) {
+    const comparison = compareColumn(name, was, is, options, space);
     if ('reason' in comparison) setAside.push(comparison);
     else compared.push(comparison);
   }
@@ -131,6 +129,23 @@ function reportData(
     segments: segmentDrifts(sides, compared, options, alpha),
   };
 }
+
+/** The columns of both sides, a few at a time: rows are walked once for these, and not all of them are held. */
+function* pairsOf(
+  [reference, current]: readonly [ReportSide, ReportSide],
+  names: readonly string[],
+): Generator<{ readonly name: string; readonly was: DataColumn; readonly is: DataColumn }> {
+  for (let from = 0; from < names.length; from += columnsAtOnce) {
+    const some = names.slice(from, from + columnsAtOnce);
+    const before = dataColumns(reference.table, some, reference.rows);
+    const now = dataColumns(current.table, some, current.rows);
+    for (const name of some) {
+      yield { name, was: before.get(name) as DataColumn, is: now.get(name) as DataColumn };
+    }
+  }
+}
+
+const columnsAtOnce = 16;
 
 /** Corrects for the number of columns. The prediction and the target are questions of their own. */
 function together(

@@ -1,4 +1,4 @@
-import { type Category, datasetDrift } from '../../statistics/index.ts';
+import { type Category, datasetDrift, SortSpace } from '../../statistics/index.ts';
 import { type DataColumn, type DataTable, dataColumn } from '../data-columns.ts';
 import { type ColumnComparison, compareColumn } from './compare-columns.ts';
 import {
@@ -41,6 +41,7 @@ export function segmentDrifts(
     rows.every((each) => each.length >= minimumSegmentRows),
   );
   const each = { ...options, alpha: alpha / Math.max(1, large.length) };
+  const space = new SortSpace();
   const features = compared
     .map(({ column }) => column)
     .filter((column) => roleOf(column, options) === 'feature');
@@ -51,7 +52,7 @@ export function segmentDrifts(
         return { segment: value, rows: sizes };
       const results = features.flatMap((column) => {
         const [was, is] = [partOf(sides[0], column, rows[0]), partOf(sides[1], column, rows[1])];
-        const one = compareColumn(column, was, is, { ...each, columns: [column] });
+        const one = compareColumn(column, was, is, { ...each, columns: [column] }, space);
         return 'reason' in one ? [] : [{ feature: column, result: one.result }];
       });
       const drift = datasetDrift(results, each.alpha);

@@ -121,7 +121,7 @@ function clamp(p: number): number {
 }
 
 /** The corrected probabilities of a row, which add up to 1; all alike where nothing is probable. */
-export function calibrated({ maps }: Calibration, probabilities: ArrayLike<number>): Float64Array {
+function calibrated({ maps }: Calibration, probabilities: ArrayLike<number>): Float64Array {
   const corrected = Float64Array.from(maps, (map, k) => {
     const p = probabilities[k] as number;
     return map === null ? p : clamp(applyIsotonic(map, p));

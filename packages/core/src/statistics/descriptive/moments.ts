@@ -43,12 +43,29 @@ export class RunningMoments {
  * A value that is not finite is INVALID.
  */
 export function momentsOf(values: Iterable<number>): Moments {
+  if (values instanceof Float64Array) return momentsOfFloats(values);
   const running = new RunningMoments();
   for (const value of values) {
     requireFinite('value', value);
     running.add(value);
   }
   return running.moments;
+}
+
+/** The same arithmetic, without a call for each of perhaps millions. */
+function momentsOfFloats(values: Float64Array): Moments {
+  if (values.length === 0) return noMoments;
+  let [mean, squares, low, high] = [0, 0, Infinity, -Infinity];
+  for (let i = 0; i < values.length; i += 1) {
+    const value = values[i] as number;
+    if (!Number.isFinite(value)) requireFinite('value', value);
+    const gap = value - mean;
+    mean += gap / (i + 1);
+    squares += gap * (value - mean);
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return { count: values.length, mean, squares, low, high };
 }
 
 /**

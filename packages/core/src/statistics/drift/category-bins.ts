@@ -21,26 +21,42 @@ export function categoryBins(
   entries: Iterable<Category | null | undefined>,
   most: number = 50,
 ): CategoryBins {
+  return binsOfCounts(tally(entries), most);
+}
+
+/** The same, of categories that are counted already. */
+export function binsOfCounts(
+  counts: ReadonlyMap<Category, number>,
+  most: number = 50,
+): CategoryBins {
   requireCount('most', most);
-  const counted = [...tally(entries)].map(([category, count]) => ({ category, count }));
+  const counted = [...counts].map(([category, count]) => ({ category, count }));
   counted.sort((a, b) => b.count - a.count || compareText(keyOf(a.category), keyOf(b.category)));
   return { categories: counted.slice(0, most).map(({ category }) => category) };
 }
 
 /** Counts entries in bins; null, undefined and NaN are missing. */
 export function countCategories(
-  { categories }: CategoryBins,
+  bins: CategoryBins,
   entries: Iterable<Category | null | undefined>,
 ): CategoryCounts {
   const list = [...entries];
-  const seen = tally(list);
+  return countsInBins(bins, tally(list), list.length);
+}
+
+/** The same, of categories that are counted already, out of so many entries. */
+export function countsInBins(
+  { categories }: CategoryBins,
+  seen: ReadonlyMap<Category, number>,
+  entries: number,
+): CategoryCounts {
   const counts = categories.map((category) => seen.get(category) ?? 0);
   const binned = new Set(categories);
   const others = [...seen]
     .filter(([category]) => !binned.has(category))
     .map(([category, count]) => ({ category, count }));
   const other = others.reduce((sum, { count }) => sum + count, 0);
-  const missing = list.length - other - counts.reduce((sum, count) => sum + count, 0);
+  const missing = entries - other - counts.reduce((sum, count) => sum + count, 0);
   return {
     counts: [...counts, other, missing],
     others,
@@ -49,7 +65,7 @@ export function countCategories(
 }
 
 /** A map tells 1 from '1' and true from 'true' by itself. */
-function tally(entries: Iterable<Category | null | undefined>): Map<Category, number> {
+export function tally(entries: Iterable<Category | null | undefined>): Map<Category, number> {
   const counted = new Map<Category, number>();
   for (const category of entries) {
     if (category === null || category === undefined || Number.isNaN(category)) continue;

@@ -2,7 +2,13 @@ import { numericSample } from '../descriptive/numeric-sample.ts';
 import { fisherTest, twoRateTest } from '../hypothesis/two-by-two.ts';
 import type { Rate } from '../intervals/rate-interval.ts';
 import { type BinnedDriftOptions, type BinnedMethod, binnedDrift } from './binned-drift.ts';
-import { type Category, categoryBins, countCategories } from './category-bins.ts';
+import {
+  binsOfCounts,
+  type Category,
+  type CategoryCounts,
+  countsInBins,
+  tally,
+} from './category-bins.ts';
 import type { DriftResult } from './drift-result.ts';
 import { binsFor, countInBins, distinctUpTo } from './numeric-bins.ts';
 import { type SampleMethod, sampleDrift } from './sample-drift.ts';
@@ -98,8 +104,41 @@ export function categoricalDrift(
   options: FeatureDriftOptions<BinnedMethod> = {},
 ): CategoricalDrift {
   const [listed, now] = [[...reference], [...current]];
-  const bins = categoryBins(listed, options.categories ?? 50);
-  const [before, after] = [countCategories(bins, listed), countCategories(bins, now)];
+  return driftOfCounts(
+    { counts: tally(listed), entries: listed.length },
+    { counts: tally(now), entries: now.length },
+    options,
+  );
+}
+
+/** As {@link categoricalDrift}, of categories that are counted already, none missing. */
+export function countedDrift(
+  reference: ReadonlyMap<Category, number>,
+  current: ReadonlyMap<Category, number>,
+  options: FeatureDriftOptions<BinnedMethod> = {},
+): CategoricalDrift {
+  const of = (counts: ReadonlyMap<Category, number>) => {
+    let entries = 0;
+    for (const count of counts.values()) entries += count;
+    return { counts, entries };
+  };
+  return driftOfCounts(of(reference), of(current), options);
+}
+
+interface CountedEntries {
+  readonly counts: ReadonlyMap<Category, number>;
+  readonly entries: number;
+}
+
+function driftOfCounts(
+  listed: CountedEntries,
+  now: CountedEntries,
+  options: FeatureDriftOptions<BinnedMethod>,
+): CategoricalDrift {
+  const bins = binsOfCounts(listed.counts, options.categories ?? 50);
+  const [before, after] = [listed, now].map(({ counts, entries }) =>
+    countsInBins(bins, counts, entries),
+  ) as [CategoryCounts, CategoryCounts];
   const [n, m] = [presentIn(before.counts), presentIn(after.counts)];
   const method = options.method ?? 'auto';
   return {
@@ -110,8 +149,8 @@ export function categoricalDrift(
       options,
     ),
     missing: shareDrift(
-      { successes: listed.length - n, trials: listed.length },
-      { successes: now.length - m, trials: now.length },
+      { successes: listed.entries - n, trials: listed.entries },
+      { successes: now.entries - m, trials: now.entries },
       options.alpha,
     ),
     others: after.others,

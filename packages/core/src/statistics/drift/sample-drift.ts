@@ -48,7 +48,7 @@ const measures: Readonly<Record<SampleMethod, Measure>> = {
 
   wasserstein: (reference, current, alpha) => {
     const { distance, scale, scaleFrom } = normalisedWasserstein(reference, current);
-    const chance = wassersteinChance(merged(reference, current), reference.length, current.length);
+    const chance = wassersteinChance(reference, current);
     const notes =
       scaleFrom === 'deviation'
         ? []
@@ -92,19 +92,6 @@ const measures: Readonly<Record<SampleMethod, Measure>> = {
     };
   },
 };
-
-/** All values of two ascending lists, ascending. */
-function merged(a: Float64Array, b: Float64Array): Float64Array {
-  const all = new Float64Array(a.length + b.length);
-  let [i, j] = [0, 0];
-  for (let at = 0; at < all.length; at += 1) {
-    const takesFirst = j >= b.length || (i < a.length && (a[i] as number) <= (b[j] as number));
-    all[at] = (takesFirst ? a[i] : b[j]) as number;
-    if (takesFirst) i += 1;
-    else j += 1;
-  }
-  return all;
-}
 
 function noiseOf(reference: Float64Array, current: Float64Array): number {
   return 1 / reference.length + 1 / current.length;

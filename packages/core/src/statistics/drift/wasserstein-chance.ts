@@ -3,27 +3,22 @@ import { type AbsoluteSum, absoluteSum } from '../distributions/absolute-sum.ts'
 const cells = 100;
 
 /**
- * How large the Wasserstein distance of two samples of n and m values is by chance, from all their values
+ * How large the Wasserstein distance of two samples of n and m values is by chance, from their values, both
  * ascending: √(1/n + 1/m)·∫|B(F(x))|dx with a Brownian bridge B, its mean and variance fitted. Undefined
  * where all values are equal.
  */
 export function wassersteinChance(
-  pooledAscending: ArrayLike<number>,
-  n: number,
-  m: number,
+  reference: Float64Array,
+  current: Float64Array,
 ): AbsoluteSum | undefined {
-  const total = pooledAscending.length;
+  const [n, m] = [reference.length, current.length];
+  const { weights: all, places: means } = cellsOf(reference, current);
   const weights: number[] = [];
   const places: number[] = [];
-  for (let cell = 0; cell < cells; cell += 1) {
-    const { weight, place } = cellOf(
-      pooledAscending,
-      Math.floor((cell * total) / cells),
-      Math.floor(((cell + 1) * total) / cells),
-    );
+  for (const [cell, weight] of all.entries()) {
     if (weight === 0) continue;
     weights.push(weight * Math.sqrt(1 / n + 1 / m));
-    places.push(place);
+    places.push((means[cell] as number) / weight);
   }
   if (weights.length === 0) return undefined;
   return absoluteSum(weights, (i, j) => {
@@ -33,21 +28,44 @@ export function wassersteinChance(
   });
 }
 
-/** ∫√(F(1−F))dx over the gaps after the values from..to, and the mean F of those gaps. */
-function cellOf(
-  values: ArrayLike<number>,
-  from: number,
-  to: number,
-): { weight: number; place: number } {
-  const total = values.length;
-  let weight = 0;
-  let place = 0;
-  for (let index = from; index < Math.min(to, total - 1); index += 1) {
-    const share = (index + 1) / total;
-    const width = (values[index + 1] as number) - (values[index] as number);
-    const part = Math.sqrt(share * (1 - share)) * width;
-    weight += part;
-    place += part * share;
+/**
+ * In each hundredth of all values together: ∫√(F(1−F))dx over the gaps after its values, and the same times F. The values are
+ * merged as they are walked: nothing as long as both lists is made.
+ */
+function cellsOf(
+  a: Float64Array,
+  b: Float64Array,
+): { readonly weights: Float64Array; readonly places: Float64Array } {
+  const [n, m] = [a.length, b.length];
+  const total = n + m;
+  const [weights, places] = [new Float64Array(cells), new Float64Array(cells)];
+  let [i, j] = [0, 0];
+  let before = 0;
+  for (let cell = 0; cell < cells; cell += 1) {
+    // Gaps after the values from..to of the cell; the first value has none before it.
+    const from = Math.floor((cell * total) / cells);
+    const to = Math.min(Math.floor(((cell + 1) * total) / cells), total - 1);
+    let [weight, place] = [0, 0];
+    for (let index = from; index < to; index += 1) {
+      if (index === 0) {
+        const isFirst = j >= m || (i < n && (a[i] as number) <= (b[j] as number));
+        before = (isFirst ? a[i] : b[j]) as number;
+        if (isFirst) i += 1;
+        else j += 1;
+      }
+      const isFirst = j >= m || (i < n && (a[i] as number) <= (b[j] as number));
+      const value = (isFirst ? a[i] : b[j]) as number;
+      if (isFirst) i += 1;
+      else j += 1;
+      if (value === before) continue;
+      const share = (index + 1) / total;
+      const part = Math.sqrt(share * (1 - share)) * (value - before);
+      weight += part;
+      place += part * share;
+      before = value;
+    }
+    weights[cell] = weight;
+    places[cell] = place;
   }
-  return { weight, place: weight > 0 ? place / weight : 0 };
+  return { weights, places };
 }

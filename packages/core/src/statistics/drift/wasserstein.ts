@@ -21,15 +21,25 @@ export function wassersteinDistance(
   const n = reference.length;
   const m = current.length;
   if (n === 0 || m === 0) throw invalid('sample', '[]', 'at least one value');
-  let i = 0;
-  let j = 0;
-  let sum = 0;
+  let [i, j, sum] = [0, 0, 0];
   let last = Math.min(reference[0] as number, current[0] as number);
-  while (i < n || j < m) {
-    const value = Math.min(reference[i] ?? Infinity, current[j] ?? Infinity);
+  while (i < n && j < m) {
+    const [a, b] = [reference[i] as number, current[j] as number];
+    const value = a < b ? a : b;
     sum += Math.abs(i / n - j / m) * (value - last);
     while (i < n && (reference[i] as number) === value) i += 1;
     while (j < m && (current[j] as number) === value) j += 1;
+    last = value;
+  }
+  // Of the side that goes on, the other one has no values above.
+  for (; i < n; i += 1) {
+    const value = reference[i] as number;
+    sum += Math.abs(i / n - 1) * (value - last);
+    last = value;
+  }
+  for (; j < m; j += 1) {
+    const value = current[j] as number;
+    sum += Math.abs(1 - j / m) * (value - last);
     last = value;
   }
   return sum;
@@ -44,7 +54,9 @@ export function normalisedWasserstein(
   current: ArrayLike<number>,
 ): NormalisedDistance {
   const distance = wassersteinDistance(reference, current);
-  const deviation = populationDeviation(momentsOf(Float64Array.from(reference)));
+  const deviation = populationDeviation(
+    momentsOf(reference instanceof Float64Array ? reference : Float64Array.from(reference)),
+  );
   if (deviation > 0)
     return { distance: distance / deviation, scale: deviation, scaleFrom: 'deviation' };
   const range = (quantile(reference, 0.75) - quantile(reference, 0.25)) / 1.349;
