@@ -11,6 +11,13 @@ export type { DataTable } from './data-columns.ts';
 export type { AnalyseDriftOptions, DriftService } from './drift/drift-service.ts';
 export type { AnalysisType, KeptAnalysis } from './drift/kept-analysis.ts';
 export {
+  type MultivariateBaseline,
+  type MultivariateDrift,
+  type MultivariateOptions,
+  multivariateBaseline,
+  multivariateDrift,
+} from './drift/multivariate.ts';
+export {
   type EstimatedErrors,
   estimateErrors,
   type RegressionRow,

@@ -18,7 +18,7 @@ export interface PerformanceOptions extends MeasureOptions {
   /** Requests made from this time on, and before that one, in epoch ms. */
   readonly from: number;
   readonly to: number;
-  /** A feature whose values cut the requests into segments that are measured one by one as well. */
+  /** A feature (or `segment`, `region`, `experimentArm`) whose values cut the requests into segments that are measured one by one. */
   readonly segment?: string;
   /** Segments with fewer labels get no verdict; 30 when left out. */
   readonly minimumSegmentRows?: number;

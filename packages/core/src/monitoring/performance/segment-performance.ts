@@ -27,7 +27,10 @@ export type SegmentPerformance = {
 /** What a segment is cut from. */
 export interface SegmentRow {
   readonly row: PerformanceRow;
-  readonly prediction: Pick<StoredPrediction, 'features'>;
+  readonly prediction: Pick<
+    StoredPrediction,
+    'features' | 'segment' | 'region' | 'experimentArm'
+  >;
 }
 
 /** Weighted losses, so that what remains without a part is a difference. */
@@ -86,14 +89,22 @@ function pOf({ beside }: SegmentPerformance): number {
 function placesByValue(rows: readonly SegmentRow[], feature: string): Map<Category, number[]> {
   const byValue = new Map<Category, number[]>();
   for (const [place, { prediction }] of rows.entries()) {
-    const { features } = prediction;
-    const value = Object.hasOwn(features, feature) ? features[feature] : undefined;
+    const value = segmentOf(prediction, feature);
     if (!isCategory(value)) continue;
     const known = byValue.get(value);
     if (known === undefined) byValue.set(value, [place]);
     else known.push(place);
   }
   return byValue;
+}
+
+/** The value of a feature, or of what a request tells besides. */
+function segmentOf(prediction: SegmentRow['prediction'], name: string): unknown {
+  const { features } = prediction;
+  if (Object.hasOwn(features, name)) return features[name];
+  return name === 'segment' || name === 'region' || name === 'experimentArm'
+    ? prediction[name]
+    : undefined;
 }
 
 function isCategory(value: unknown): value is Category {

@@ -25,7 +25,7 @@ export function wassersteinDistance(
   let last = Math.min(reference[0] as number, current[0] as number);
   while (i < n && j < m) {
     const [a, b] = [reference[i] as number, current[j] as number];
-    const value = a < b ? a : b;
+    const value = Math.min(a, b);
     sum += Math.abs(i / n - j / m) * (value - last);
     while (i < n && (reference[i] as number) === value) i += 1;
     while (j < m && (current[j] as number) === value) j += 1;
