@@ -27,10 +27,7 @@ export type SegmentPerformance = {
 /** What a segment is cut from. */
 export interface SegmentRow {
   readonly row: PerformanceRow;
-  readonly prediction: Pick<
-    StoredPrediction,
-    'features' | 'segment' | 'region' | 'experimentArm'
-  >;
+  readonly prediction: Pick<StoredPrediction, 'features' | 'segment' | 'region' | 'experimentArm'>;
 }
 
 /** Weighted losses, so that what remains without a part is a difference. */
