@@ -20,6 +20,7 @@ import { createRetentionLoop } from './events/retention-loop.ts';
 import type { Owners } from './events/subscription.ts';
 import { traceServices } from './events/trace-services.ts';
 import { type AllServices, guardServices } from './guard-services.ts';
+import { createAnalysisLoop } from './monitoring/analysis-loop.ts';
 import { incidentImpact } from './monitoring/incident-impact.ts';
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
 import { CountsKeeper, countsDirectory } from './monitoring/predictions/counts-keeper.ts';
@@ -143,7 +144,7 @@ export function bindServices(
     facts: { registry: registryFact(registry) },
     ...running,
   });
-  const { maxLabelDelayMs, countsDir, ...predictionLog } = options.monitoring ?? {};
+  const { maxLabelDelayMs, countsDir, analysisMs, ...predictionLog } = options.monitoring ?? {};
   const automate = createAutomaticPath(scope, {
     ...{ tracking, registry },
     async startPipeline(name, parameters, idempotencyKey) {
@@ -163,7 +164,7 @@ export function bindServices(
   const { figures } = parts;
   const deployments = createDeployments(scope, registry, () => watching.evidence, figures);
   const { loops: responding, ...responses } = createResponses(scope, watching, {
-    ...{ pipelines, deployments, registry, tracking, owners },
+    ...{ pipelines, deployments, registry, tracking, owners, events },
   });
   const monitoring: Monitoring = { ...watching, responses };
   const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
@@ -252,7 +253,8 @@ export function bindServices(
       ...events.loops,
       ...pipelines.loops,
       ...deployments.loops,
-      ...responding(events.subscribe),
+      ...responding,
+      createAnalysisLoop(scope, monitoring, analysisMs),
       ...registryLoops,
       ...watching.alertingLoops,
       ...sagas.loops,

@@ -177,6 +177,8 @@ export interface MonitoringOptions {
    * lost; `predictions` in the platform's directory when left out.
    */
   readonly countsDir?: string;
+  /** How often what came in is analysed for drift, by `platform.start()`; 600,000 when left out. */
+  readonly analysisMs?: number;
 }
 
 /** Events of one's own. */
@@ -317,6 +319,7 @@ const schema = z.strictObject({
       maxRows: z.number().int().min(1).optional(),
       maxBytes: z.number().int().min(65_536).optional(),
       countsDir: name.optional(),
+      analysisMs: z.number().int().min(60_000).max(86_400_000).optional(),
     } satisfies Record<keyof MonitoringOptions, z.ZodType>)
     .optional(),
   events: z

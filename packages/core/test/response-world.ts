@@ -36,12 +36,15 @@ export async function openResponseWorld(): Promise<ResponseWorld> {
     opened.push(test);
     const { pipelines, deployments, registry, tracking, monitoring } = world.platform;
     const owners = { self: `${ownerText()}:${opened.length}`, dead: () => [] };
-    const { loops, ...responses } = createResponses(scope, monitoring, {
-      ...{ pipelines, deployments, registry, tracking, owners },
-    });
     let handle: ((event: StoredEvent) => Promise<void>) | undefined;
-    const running = loops(async (_name, _options, handler) => {
-      handle = handler;
+    const events = {
+      async subscribe(_name: string, _options: object, handler: typeof handle): Promise<void> {
+        handle = handler;
+      },
+      deliver: async () => false,
+    };
+    const { loops: running, ...responses } = createResponses(scope, monitoring, {
+      ...{ pipelines, deployments, registry, tracking, owners, events },
     });
     const { signal } = new AbortController();
 

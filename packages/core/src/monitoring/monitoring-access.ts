@@ -109,6 +109,7 @@ const rules: AccessRules<Monitoring> = {
     decisions: readsResponses,
     stop: asks('monitor.manage'),
     unfreeze: asks('monitor.manage'),
+    advance: asks('monitor.manage'),
     attention: reads,
     why: asks('model.read', named('version')),
   },

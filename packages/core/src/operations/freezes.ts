@@ -5,6 +5,8 @@ import { KeelsonError } from '../errors.ts';
 import { currentCorrelation } from '../events/correlation.ts';
 import { draftEvent } from '../events/draft-event.ts';
 import { asJson, type JsonObject } from '../json.ts';
+import { decideAndCommit } from './decide-and-commit.ts';
+import { everyRecord } from './every-record.ts';
 
 /** What a freeze keeps from happening. Going back to an earlier version is never frozen. */
 export type FrozenAct = 'promotions' | 'rollouts' | 'scale-down';
@@ -89,8 +91,24 @@ export async function freezeChanges(scope: Scope, freeze: Freeze): Promise<reado
   ];
 }
 
+/** Lifts what an alert has frozen, of whatever model; answers whether it froze anything. */
+export async function thaw(scope: Scope, alertId: string, reason: string): Promise<boolean> {
+  let thawed = false;
+  const left = { from: 'column', name: 'inForce' } as const;
+  const where = { op: 'compare', left, cmp: '>', value: 0 } as const;
+  for await (const { columns } of everyRecord(scope, 'freeze', { where })) {
+    const model = columns['model'] as string;
+    const some = await decideAndCommit(scope, async () => {
+      const changes = await thawChanges(scope, { alertId, model, reason });
+      return { changes, result: changes.length > 0, reason };
+    });
+    thawed ||= some;
+  }
+  return thawed;
+}
+
 /** The changes that lift what an alert has frozen; none where it froze nothing. */
-export async function thawChanges(
+async function thawChanges(
   scope: Scope,
   of: Pick<Freeze, 'alertId' | 'model'> & { readonly reason: string },
 ): Promise<readonly Change[]> {

@@ -3,11 +3,11 @@ import type { Predicate } from '../../contracts/query.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
 import { withCorrelation } from '../../events/correlation.ts';
-import { type Hold, holdClaim } from '../../events/hold-claim.ts';
+import type { Hold } from '../../events/hold-claim.ts';
 import type { Owners } from '../../events/subscription.ts';
 import { asJson, type JsonObject, storableText } from '../../json.ts';
 import { decideAndCommit } from '../../operations/decide-and-commit.ts';
-import { columnIs } from '../../operations/every-record.ts';
+import { claimAct, holdAct } from './act-claim.ts';
 import { servingOf } from './response-facts.ts';
 import type { ResponsePolicy } from './response-policy.ts';
 import {
@@ -30,7 +30,6 @@ export interface ActParts extends Omit<ActingParts & RetrainingParts, 'deploymen
   decision(id: string): Promise<ResponseDecision>;
 }
 
-const leaseMs = 15_000;
 /** What waits was looked at so long ago at least before it is looked at again, in ms by this process. */
 const lookAgainMs = 1_000;
 
@@ -47,6 +46,11 @@ export class ActLoop {
   constructor(scope: Scope, parts: () => ActParts) {
     this.#scope = scope;
     this.#parts = parts;
+  }
+
+  /** What waits is looked at again at once. */
+  lookAgain(): void {
+    this.#looked.clear();
   }
 
   async runOnce(signal: AbortSignal): Promise<boolean> {
@@ -79,22 +83,13 @@ export class ActLoop {
   }
 
   async #take(act: ResponseAct, signal: AbortSignal): Promise<boolean> {
-    const { metadata, workspace, logger } = this.#scope;
     const { owners, findPolicy } = this.#parts();
     const policy = await findPolicy(act.deploymentId);
     // A disabled policy does nothing, and what is under way of it stays where it is.
     if (policy === undefined || !policy.enabled) return false;
-    const held = await metadata.claimOwners('response_act', workspace);
-    const [claimed] = await metadata.claim('response_act', {
-      ...{ workspace, where: columnIs('id', act.id), limit: 1, owner: owners.self, leaseMs },
-      takeFrom: owners.dead(held),
-    });
+    const claimed = await claimAct(this.#scope, owners, act.id);
     if (claimed === undefined) return false;
-    const hold = holdClaim(metadata, claimed, {
-      ...{ leaseMs, signal },
-      onFault: (error) =>
-        logger.warn({ component: 'monitoring', act: act.id, error }, 'A claim was not renewed.'),
-    });
+    const hold = holdAct(this.#scope, claimed, signal);
     try {
       return await this.#carryOut(policy, claimed, hold);
     } catch (error) {

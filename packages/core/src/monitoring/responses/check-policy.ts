@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkOptions } from '../../check-options.ts';
+import { assertSteps } from '../../deployments/rollout.ts';
 import { checkPolicy as checkRollout } from '../../deployments/strategy-policy.ts';
 import { KeelsonError } from '../../errors.ts';
 import { compileExpression } from '../../language/conditions.ts';
@@ -79,6 +80,8 @@ const retrain = z.strictObject({
         .enum(['canary', 'blue-green', 'rolling', 'immediate', 'shadow', 'suggested'])
         .optional(),
       policy: z.unknown().optional(),
+      steps: z.array(z.unknown()).max(50).optional(),
+      onInconclusive: z.enum(['pause', 'rollback']).optional(),
     })
     .optional(),
   promote: z.boolean().optional(),
@@ -111,7 +114,8 @@ export function checkResponsePolicy(given: ResponsePolicyOptions): ResponsePolic
     if (each.at !== undefined) new CronTimes(each.at);
   }
   for (const { cron } of calendar?.entries ?? []) new CronTimes(cron, calendar?.timeZone);
-  const { strategy = 'canary', policy } = plan?.rollout ?? {};
+  const { strategy = 'canary', policy, steps } = plan?.rollout ?? {};
+  if (steps !== undefined) assertSteps(steps);
   checkRollout(strategy, policy ?? {});
   return given;
 }

@@ -1,5 +1,6 @@
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Strategy } from '../../deployments/revision.ts';
+import type { RolloutStep } from '../../deployments/rollout.ts';
 import type { RolloutPolicy } from '../../deployments/strategy-policy.ts';
 import type { JsonObject } from '../../json.ts';
 import type { FrozenAct } from '../../operations/freezes.ts';
@@ -85,6 +86,9 @@ export interface RetrainPlan {
   readonly rollout?: {
     readonly strategy?: Strategy | 'suggested';
     readonly policy?: RolloutPolicy;
+    /** Steps of one's own, as with `deployments.startRollout`, in place of a strategy. */
+    readonly steps?: readonly RolloutStep[];
+    readonly onInconclusive?: 'pause' | 'rollback';
   };
   /** Whether it goes on to Production once its rollout is complete; true when left out. */
   readonly promote?: boolean;

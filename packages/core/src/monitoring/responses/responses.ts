@@ -1,4 +1,5 @@
-import { assertObject } from '../../check-options.ts';
+import { z } from 'zod';
+import { assertObject, checkOptions, signalOption } from '../../check-options.ts';
 import type { StoredEvent } from '../../contracts/event.ts';
 import type { Loop } from '../../contracts/loop.ts';
 import type { Order } from '../../contracts/query.ts';
@@ -14,12 +15,12 @@ import {
   decideAndCommit,
 } from '../../operations/decide-and-commit.ts';
 import { columnIs, everyRecord } from '../../operations/every-record.ts';
-import { thawChanges } from '../../operations/freezes.ts';
+import { thaw } from '../../operations/freezes.ts';
 import type { Pipelines } from '../../pipelines/pipelines-types.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { Tracking } from '../../tracking/tracking.ts';
 import type { Monitoring } from '../monitoring.ts';
-import { ActLoop, actSaved } from './act-loop.ts';
+import { ActLoop } from './act-loop.ts';
 import { checkResponsePolicy } from './check-policy.ts';
 import { decideOnEvent } from './decide-on-event.ts';
 import { moveBaseline } from './move-baseline.ts';
@@ -33,12 +34,11 @@ import {
   actFromRecord,
   actsWhere,
   decisionFromRecord,
-  emitResponse,
-  openStates,
   type ResponseAct,
   type ResponseDecision,
 } from './response-records.ts';
 import { followCalendars } from './route-calendar.ts';
+import { stopAct } from './stop-act.ts';
 import { type VersionStory, whyVersion } from './why-version.ts';
 
 /** How troubles are answered by themselves: policies, what they decided, and what became of it. */
@@ -68,6 +68,11 @@ export interface Responses {
   stop(actId: string, reason: string): Promise<ResponseAct>;
   /** Lifts what an alert has frozen, without acknowledging it. NOT_FOUND where it froze nothing. */
   unfreeze(alertId: string, options: { readonly reason: string }): Promise<void>;
+  /**
+   * Does now what the loops of `platform.start()` would: decides on what has happened, carries out what is due, waits for
+   * the pipelines that it started (running what this process can of them), until nothing moves. For scripts that own time.
+   */
+  advance(options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** Until when a deployment is looked at more closely; undefined when it is not. */
   attention(deploymentId: string): Promise<{ readonly until: number } | undefined>;
   /** Why a version exists: the drift, the decision, the data, the run, the gates and the rollout behind it. */
@@ -81,6 +86,10 @@ export interface ResponseRooms {
   readonly registry: Registry;
   readonly tracking: Tracking;
   readonly owners: Owners;
+  readonly events: {
+    readonly subscribe: Subscribe;
+    deliver(signal?: AbortSignal): Promise<boolean>;
+  };
 }
 
 /** The types of events that responses follow. */
@@ -96,6 +105,8 @@ type Subscribe = (
   handler: (event: StoredEvent) => Promise<void>,
 ) => Promise<unknown>;
 
+const advanceShape = z.strictObject({ signal: signalOption.optional() });
+
 /** {@link Responses} of a scope; with the loops that decide and act. */
 export function createResponses(
   scope: Scope,
@@ -104,7 +115,7 @@ export function createResponses(
     'getMonitor' | 'rebaseline' | 'labelledRows' | 'getBaseline' | 'setBaseline'
   >,
   rooms: ResponseRooms,
-): Responses & { readonly loops: (subscribe: Subscribe) => readonly Loop[] } {
+): Responses & { readonly loops: readonly Loop[] } {
   const { metadata, workspace } = scope;
 
   async function findPolicy(deploymentId: string): Promise<ResponsePolicy | undefined> {
@@ -151,23 +162,8 @@ export function createResponses(
     const alertId = String(payload['alertId']);
     const by = typeof payload['by'] === 'string' ? ` by ${payload['by']}` : '';
     await withCorrelation({ correlationId, causationId: id }, () =>
-      thaw(alertId, `alert ${alertId} was acknowledged${by}`),
+      thaw(scope, alertId, `alert ${alertId} was acknowledged${by}`),
     );
-  }
-
-  async function thaw(alertId: string, reason: string): Promise<boolean> {
-    let thawed = false;
-    const left = { from: 'column', name: 'inForce' } as const;
-    const where = { op: 'compare', left, cmp: '>', value: 0 } as const;
-    for await (const { columns } of everyRecord(scope, 'freeze', { where })) {
-      const model = columns['model'] as string;
-      const some = await decideAndCommit(scope, async () => {
-        const changes = await thawChanges(scope, { alertId, model, reason });
-        return { changes, result: changes.length > 0, reason };
-      });
-      thawed ||= some;
-    }
-    return thawed;
   }
 
   async function setEnabled(
@@ -216,39 +212,6 @@ export function createResponses(
     });
   }
 
-  async function stopped(act: ResponseAct, reason: string): Promise<void> {
-    const { retraining, deployment, deploymentId, decisionId, action } = act;
-    const { pipelines, deployments } = rooms;
-    const state = 'STOPPED' as const;
-    await decideAndCommit(scope, async () => {
-      const record = await metadata.find(workspace, 'response_act', act.id);
-      const now = record && actFromRecord(record);
-      if (now === undefined || !openStates.includes(now.state)) {
-        throw new KeelsonError(
-          'CONFLICT',
-          `Act ${act.id} is ${now?.state ?? 'gone'}; nothing to stop.`,
-        );
-      }
-      const over = { deployment, deploymentId, decisionId, action, state, outcome: reason };
-      return {
-        changes: [
-          actSaved(now, { state, outcome: reason }),
-          emitResponse(scope, 'response.acted', over),
-        ],
-        result: undefined,
-        reason,
-      };
-    });
-    // From here on nothing follows of it; what runs is ended.
-    if (retraining === undefined) return;
-    if (retraining.stage === 'TRAINING') {
-      await unlessOver(pipelines.cancel(retraining.executionId, reason));
-    }
-    if (retraining.rolloutId !== undefined) {
-      await unlessOver(deployments.abortRollout(retraining.rolloutId, reason));
-    }
-  }
-
   const acts = new ActLoop(scope, () => ({
     ...rooms,
     findPolicy,
@@ -257,28 +220,46 @@ export function createResponses(
   }));
 
   let subscribed: Promise<unknown> | undefined;
-  const loops = (subscribe: Subscribe): readonly Loop[] => [
+
+  /** Subscribes, once in this process, as soon as there is a policy; answers whether there is one. */
+  async function subscribe(): Promise<boolean> {
+    if (subscribed === undefined) {
+      const { records } = await metadata.query(workspace, 'response_policy', { limit: 1 });
+      if (records.length === 0) return false;
+      const options = { types: followed, from: 'start' } as const;
+      subscribed = rooms.events.subscribe('monitoring-responses', options, handle);
+    }
+    try {
+      await subscribed;
+      return true;
+    } catch (error) {
+      subscribed = undefined;
+      throw error;
+    }
+  }
+
+  async function advance(signal: AbortSignal): Promise<void> {
+    if (!(await subscribe())) return;
+    for (let moved = true; moved && !signal.aborted; ) {
+      await rooms.events.deliver(signal);
+      acts.lookAgain();
+      moved = await acts.runOnce(signal);
+      moved = (await followCalendars(scope, rooms)) || moved;
+      const state = { from: 'column', name: 'state' } as const;
+      const running = await actsWhere(scope, { op: 'in', left: state, values: ['RUNNING'] });
+      for (const { retraining } of running) {
+        if (retraining?.stage !== 'TRAINING') continue;
+        await rooms.pipelines.wait(retraining.executionId, { signal });
+        moved = true;
+      }
+    }
+  }
+
+  const loops: readonly Loop[] = [
     {
       name: 'responses',
       idleMs: 1_000,
-      async runOnce(signal) {
-        if (subscribed === undefined) {
-          const { records } = await metadata.query(workspace, 'response_policy', { limit: 1 });
-          if (records.length === 0) return false;
-          subscribed = subscribe(
-            'monitoring-responses',
-            { types: followed, from: 'start' },
-            handle,
-          );
-        }
-        try {
-          await subscribed;
-        } catch (error) {
-          subscribed = undefined;
-          throw error;
-        }
-        return acts.runOnce(signal);
-      },
+      runOnce: async (signal) => (await subscribe()) && acts.runOnce(signal),
     },
     {
       name: 'route calendars',
@@ -355,7 +336,9 @@ export function createResponses(
       if (record === undefined) throw new KeelsonError('NOT_FOUND', `There is no act ${actId}.`);
       const act = actFromRecord(record);
       await assertAllowed(scope, 'monitor.manage', `deployment:${act.deployment}`);
-      await withCorrelation({ correlationId: act.correlationId }, () => stopped(act, reason));
+      await withCorrelation({ correlationId: act.correlationId }, () =>
+        stopAct(scope, rooms, act.id, reason),
+      );
       return actFromRecord((await metadata.find(workspace, 'response_act', actId)) ?? record);
     },
 
@@ -363,8 +346,13 @@ export function createResponses(
       assertText(alertId, 'An alert id');
       const { reason } = assertObject(options, 'monitoring.responses.unfreeze');
       assertText(reason, 'A reason', 2000);
-      if (await thaw(alertId, reason)) return;
+      if (await thaw(scope, alertId, reason)) return;
       throw new KeelsonError('NOT_FOUND', `Alert ${alertId} freezes nothing.`);
+    },
+
+    async advance(options = {}) {
+      const { signal } = checkOptions(advanceShape, options, 'monitoring.responses.advance');
+      await advance(signal ?? new AbortController().signal);
     },
 
     async attention(deploymentId) {
@@ -377,13 +365,4 @@ export function createResponses(
     why: (versionId) => whyVersion(assertText(versionId, 'A version id'), { ...rooms, decision }),
     loops,
   };
-}
-
-/** What has come to its end meanwhile needs no ending. */
-async function unlessOver(work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!isKeelsonError(error, 'CONFLICT', 'NOT_FOUND')) throw error;
-  }
 }

@@ -19,7 +19,10 @@ export interface RetrainingParts {
     Registry,
     'getVersionById' | 'listVersions' | 'register' | 'requestTransition'
   >;
-  readonly deployments: Pick<Deployments, 'get' | 'route' | 'deploy' | 'getRollout'>;
+  readonly deployments: Pick<
+    Deployments,
+    'get' | 'route' | 'deploy' | 'startRollout' | 'getRollout'
+  >;
   /** Compares what a version meets from now on with what it met up to a time. */
   moveBaseline(of: {
     readonly policy: ResponsePolicy;
@@ -181,9 +184,18 @@ async function versionOf(
   const version = await registry.register({
     ...{ model: policy.model, from: { runId, path: plan.path ?? 'model' }, format },
     ...{ bump: plan.bump ?? 'minor', ...optional('signature', signature) },
+    ...optional('metrics', metricsOf(output)),
     lineage: { pipelineExecutionId: executionId, cause: causeOf(decision, act) },
   });
   return version.id;
+}
+
+/** What a pipeline says that it has measured of its model. */
+function metricsOf(output: unknown): Readonly<Record<string, number>> | undefined {
+  const metrics = (output as { readonly metrics?: unknown }).metrics;
+  if (typeof metrics !== 'object' || metrics === null) return undefined;
+  const numbers = Object.entries(metrics).filter(([, value]) => typeof value === 'number');
+  return numbers.length === 0 ? undefined : (Object.fromEntries(numbers) as Record<string, number>);
 }
 
 /** What a version's lineage says of why it exists. */
@@ -234,20 +246,25 @@ async function rollOut(
   if (rolloutId === undefined) {
     const { activeRolloutId, id: deploymentId } = await deployments.get(policy.deployment);
     const own =
-      activeRolloutId === undefined ? undefined : await asked(deployments, activeRolloutId);
+      activeRolloutId === undefined ? undefined : await candidateOf(deployments, activeRolloutId);
     if (activeRolloutId !== undefined && own !== versionId) {
       return wait(`${activeRolloutId} steers the traffic of ${policy.deployment}`);
     }
     const freezes = await freezesOf(scope, policy.model);
     const frozen = freezeOf(freezes, 'rollouts', deploymentId, act.correlationId);
     if (frozen !== undefined) return wait(`rollouts are frozen by alert ${frozen.alertId}`);
-    const { strategy, policy: how } = plan.rollout ?? {};
-    const rollout = await deployments.deploy(policy.deployment, {
-      ...{ versionId, requestKey: `response:${act.id}` },
-      reason: `alert: ${decision.inputs.trouble.summary}`.slice(0, 2000),
-      ...optional('strategy', strategy),
-      ...optional('policy', how),
-    });
+    const { strategy, policy: how, steps, onInconclusive } = plan.rollout ?? {};
+    const reason = `alert: ${decision.inputs.trouble.summary}`.slice(0, 2000);
+    const asked = { versionId, reason, requestKey: `response:${act.id}` };
+    const rollout =
+      steps === undefined
+        ? await deployments.deploy(policy.deployment, {
+            ...{ ...asked, ...optional('strategy', strategy), ...optional('policy', how) },
+          })
+        : await deployments.startRollout({
+            ...{ ...asked, deployment: policy.deployment, steps },
+            ...optional('onInconclusive', onInconclusive),
+          });
     return stage({ ...retraining, rolloutId: rollout.id });
   }
   const rollout = await deployments.getRollout(rolloutId);
@@ -261,7 +278,7 @@ async function rollOut(
 }
 
 /** The candidate of what steers the traffic; an A/B test has none. */
-async function asked(
+async function candidateOf(
   deployments: Pick<Deployments, 'getRollout'>,
   id: string,
 ): Promise<string | undefined> {
