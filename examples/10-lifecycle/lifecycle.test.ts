@@ -28,6 +28,13 @@ describe('the lifecycle on real labels', () => {
     expect(expected.requests).toBe(365 * 3);
     expect(expected.analyses).toBe(158);
     expect(expected.years.map((year) => year.labels)).toEqual([365, 365, 365]);
+    // One alert, one decision, one retraining, all without a hand.
+    expect(expected.alerts.length).toBeGreaterThan(0);
+    const retrained = expect.stringContaining('retrain DONE: weather@1.1.0 answers');
+    expect(expected.responses.filter((each) => each.startsWith('retrain DONE'))).toEqual([
+      retrained,
+    ]);
+    expect(expected.story.join(' ')).toContain(expected.alerts[0]?.summary ?? 'none');
     const inProduction = expected.versions.filter((version) => version.stage === 'PRODUCTION');
     expect(inProduction.map((version) => `weather@${version.version}`)).toEqual([expected.serving]);
   });
@@ -44,16 +51,18 @@ describe('the lifecycle on real labels', () => {
     expect(other.err).toContain('--from-scratch');
   }, 60_000);
 
-  test('killed with SIGKILL 20 times at random moments, it ends as an undisturbed one', async () => {
+  test('killed with SIGKILL 20 times at random moments, and in every stage of a retraining, it ends as an undisturbed one', async () => {
     const seed = process.env['KEELSON_TEST_SEED'] ?? String(Date.now());
     console.log(`seed of the kills: ${seed}`);
     const random = seededRandom(seed);
     const dir = join(root, 'killed');
-    for (let kill = 0; kill < 20; kill += 1) {
+    const stages = new Set(['TRAINING', 'CHECKING', 'ROLLING_OUT', 'PROMOTING', 'SETTLING']);
+    for (let kill = 0; kill < 20 || stages.size > 0; kill += 1) {
       const job = run(['--dir', dir]);
+      killInStage(job.process, stages);
       // A small part of a life, so that all 20 kills fall within it: some hit the start, some late weeks.
       const delayMs = 200 + random.uniform() * (lifeMs / 9);
-      const timer = setTimeout(() => job.process.kill('SIGKILL'), delayMs);
+      const timer = kill < 20 ? setTimeout(() => job.process.kill('SIGKILL'), delayMs) : undefined;
       const ended = await job.ended;
       clearTimeout(timer);
       expect(ended.signal, `kill ${kill + 1} after ${Math.round(delayMs)} ms: ${ended.err}`).toBe(
@@ -127,6 +136,7 @@ describe('synthetic labels', () => {
     expect(summary.alerts.length).toBeGreaterThan(0);
     expect(summary.alerts[0]?.at).toBeGreaterThan(Date.parse('2013-07-01'));
     expect(summary.rollouts.length).toBeGreaterThan(0);
+    expect(summary.responses).toContainEqual(expect.stringContaining('retrain FAILED'));
     for (const rollout of summary.rollouts) {
       expect(rollout.status).toBe('ROLLED_BACK');
       expect(rollout.decisions.at(-1)?.reason).toContain('failed: paired-accuracy');
@@ -148,6 +158,17 @@ function countsOf(analysis: Analysis, rule: string): Analysis['counts'][string] 
   if (counts === undefined)
     throw new Error(`The analysis of ${analysis.at} has no counts of ${rule}.`);
   return counts;
+}
+
+/** Ends a process as soon as it tells of a stage that none was ended in yet. */
+function killInStage(child: ChildProcess, stages: Set<string>): void {
+  child.stderr?.on('data', (chunk) => {
+    const found = [...String(chunk).matchAll(/retraining: (\w+)/g)].map((match) => match[1] ?? '');
+    const stage = found.find((each) => stages.has(each));
+    if (stage === undefined) return;
+    stages.delete(stage);
+    child.kill('SIGKILL');
+  });
 }
 
 /** No execution that hangs, no run that is left RUNNING, no step that completed twice. */

@@ -1,20 +1,34 @@
 import {
-  type Alert,
   type Deployment,
+  defaultStagePolicy,
   type Gate,
   type KnownRow,
   type ModelVersion,
   type MonitorRule,
   type Platform,
-  type Rollout,
   type RolloutStep,
-  withCorrelation,
 } from '@keelson/core';
 import { serve } from '@keelson/serve';
 import { weatherSignature } from '../weather/model-package.ts';
 import { classes, type Day, featureNames, featuresOf } from '../weather/weather-data.ts';
 import { type LabelMode, labelledDays } from './labels.ts';
-import { trainPipeline } from './train-pipeline.ts';
+import { labelsComeAfterMs, trainPipeline } from './train-pipeline.ts';
+
+const dayMs = 86_400_000;
+const replayBegins = Date.parse('2013-01-01');
+
+/** A time that the replay sets. */
+export class ReplayClock {
+  #now = replayBegins;
+
+  now(): number {
+    return this.#now;
+  }
+
+  set(at: number): void {
+    this.#now = at;
+  }
+}
 
 /** What a lifecycle is run with. */
 export interface LifecycleOptions {
@@ -22,6 +36,8 @@ export interface LifecycleOptions {
   readonly labels: LabelMode;
   /** How retrained candidates grow; a crippled one is worse, and must be found out. */
   readonly retraining: 'sound' | 'crippled';
+  /** The time of the replay; the platform goes by it. */
+  readonly clock: ReplayClock;
   /** Tells of progress; `share` is how much of the replay is done. */
   readonly onProgress: (message: string, share?: number) => void;
 }
@@ -31,13 +47,12 @@ interface Trained {
   readonly modelRunId: string;
   readonly digest: string;
   readonly accuracy: number;
+  readonly metrics: { readonly accuracy: number };
   readonly days: number;
   readonly reference: { json<T>(): Promise<T> };
 }
 
-const dayMs = 86_400_000;
 const weekMs = 7 * dayMs;
-const replayBegins = Date.parse('2013-01-01');
 /** A week after the last day, when its label has come. */
 export const replayEnds: number = Date.parse('2016-01-01') + 2 * weekMs;
 
@@ -128,27 +143,32 @@ export async function runLifecycle(platform: Platform, options: LifecycleOptions
   platform.pipelines.add(trainPipeline);
   const { onProgress } = options;
   const deployment = await ensureDeployment(platform, options);
-  await subscribeRetraining(platform, deployment, options);
+  await answerAlerts(platform, options);
+  const telling = new AbortController();
+  const told = tellResponses(platform, options, telling.signal);
   const server = await serve(platform, { deployments: [name], replicas: 1 });
   try {
     onProgress(`Serving ${name} at ${server.url}/v2/models/${name}`);
     const days = labelledDays(options.labels, options.seed).filter((day) => day.year >= 2013);
     const monitor = await platform.monitoring.getMonitor(deployment.id);
     // What a killed process may have left undone in the last week that was analysed.
-    await react(platform, deployment, monitor.evaluatedAt, options);
+    await react(platform, monitor.evaluatedAt, options);
     for (let end = monitor.evaluatedAt + weekMs; end <= replayEnds; end += weekMs) {
       await server.refresh();
       const week = days.filter((day) => noon(day) >= end - weekMs && noon(day) < end);
       for (const day of week) await ask(server.url, day);
       await server.settled();
       await tellLabels(platform, deployment, days, end);
+      options.clock.set(end);
       await platform.monitoring.evaluate(deployment.id, { at: end });
-      await react(platform, deployment, end, options);
+      await react(platform, end, options);
       const share = (end - replayBegins) / (replayEnds - replayBegins);
       onProgress(`Replayed to ${isoDate(end)}`, share);
     }
   } finally {
     await server.close();
+    telling.abort();
+    await told;
   }
 }
 
@@ -160,8 +180,8 @@ async function ensureDeployment(
   const { onProgress } = options;
   onProgress('Training on 2012: load → validate → split → train → evaluate');
   const trained = await train(platform, 'initial', {
-    from: '2012-01-01',
-    until: '2012-12-31',
+    from: Date.parse('2011-12-31') + labelsComeAfterMs,
+    to: Date.parse('2012-12-31') + labelsComeAfterMs,
     seed: options.seed,
     labels: options.labels,
     growth: 'sound',
@@ -190,8 +210,8 @@ async function ensureDeployment(
 }
 
 type TrainParameters = {
-  readonly from: string;
-  readonly until: string;
+  readonly from: number;
+  readonly to: number;
   readonly seed: number;
   readonly labels: LabelMode;
   readonly growth: 'sound' | 'crippled';
@@ -215,19 +235,15 @@ async function train(
 function registerTrained(
   platform: Platform,
   trained: Trained & { readonly executionId: string },
-  alert?: Alert,
 ): Promise<ModelVersion> {
   return platform.registry.register({
     model: name,
     from: { runId: trained.modelRunId, path: 'model' },
     format: 'JS',
     signature: weatherSignature(featureNames, classes),
-    metrics: { accuracy: trained.accuracy },
+    metrics: trained.metrics,
     bump: 'minor',
-    lineage: {
-      pipelineExecutionId: trained.executionId,
-      ...(alert === undefined ? {} : { cause: { alertId: alert.id, rule: alert.rule } }),
-    },
+    lineage: { pipelineExecutionId: trained.executionId },
   });
 }
 
@@ -260,151 +276,64 @@ async function toStaging(platform: Platform, version: ModelVersion, reason: stri
   });
 }
 
-/** The policy: an alert starts a retraining on the last 365 days whose labels are known. */
-async function subscribeRetraining(
-  platform: Platform,
-  deployment: Deployment,
-  options: LifecycleOptions,
-): Promise<void> {
-  await platform.events.subscribe(
-    'retrain-on-alert',
-    { types: ['alert.triggered'], from: 'start' },
-    async (event) => {
-      if (event.payload['deploymentId'] !== deployment.id) return;
-      const alert = await platform.monitoring.getAlert(String(event.payload['alertId']));
-      if (await answers(platform, deployment, alert))
-        await startRetraining(platform, alert, options);
+/**
+ * The policy: an alert is answered by a retraining on the last 365 days whose labels are known; what it makes shadows,
+ * then has a canary, and the monitor's reference moves with it. From here on nobody's hand is in it.
+ */
+async function answerAlerts(platform: Platform, options: LifecycleOptions): Promise<void> {
+  const { seed, labels, retraining } = options;
+  // The first version was approved by a person; those that answer alerts are let through by checks and gates.
+  const transitions = defaultStagePolicy.transitions.map((rule) => ({ ...rule, approvals: 0 }));
+  await platform.registry.setPolicy(name, { ...defaultStagePolicy, transitions });
+  await platform.monitoring.responses.put(name, {
+    retrain: {
+      pipeline: trainPipeline.definition.name,
+      parameters: { seed, labels, growth: retraining },
+      recentMs: 365 * dayMs,
+      rollout: {
+        steps: retraining === 'crippled' ? canaryOnly : steps,
+        onInconclusive: 'rollback',
+      },
     },
-  );
-}
-
-/** Whether it is this alert that a retraining answers: the first that was open at its time. */
-async function answers(platform: Platform, deployment: Deployment, alert: Alert): Promise<boolean> {
-  const alerts = await platform.monitoring.listAlerts(deployment.id);
-  const before = alerts.filter((each) => each.firstAt <= alert.firstAt && each.state === 'FIRING');
-  const [first] = before.sort(byTimeThenRule);
-  return first === undefined || first.id === alert.id;
-}
-
-async function startRetraining(
-  platform: Platform,
-  alert: Alert,
-  options: LifecycleOptions,
-): Promise<void> {
-  const parameters = retrainingParameters(alert, options);
-  await platform.pipelines.start(trainPipeline, parameters, {
-    idempotencyKey: alert.id,
-    trigger: 'EVENT',
   });
-}
-
-function retrainingParameters(alert: Alert, options: LifecycleOptions): TrainParameters {
-  const until = alert.firstAt - 8 * dayMs;
-  return {
-    from: isoDate(until - 364 * dayMs),
-    until: isoDate(until),
-    seed: options.seed,
-    labels: options.labels,
-    growth: options.retraining,
-  };
 }
 
 /** What follows from the analysis at `at`; whatever of it is done already is not done again. */
 async function react(
   platform: Platform,
-  deployment: Deployment,
   at: number,
-  options: LifecycleOptions,
+  { clock, onProgress }: LifecycleOptions,
 ): Promise<void> {
-  await platform.events.deliver();
+  clock.set(at);
+  const { responses } = platform.monitoring;
+  await responses.advance();
   const active = await platform.deployments.activeRollout(name);
-  if (active !== undefined) {
-    const rollout = await platform.deployments.evaluateRollout(active.id, { at });
-    for (const decision of rollout.decisions.slice(active.decisions.length)) {
-      options.onProgress(
-        `${isoDate(decision.at)} rollout of ${rollout.candidate}: ${decision.action} (${decision.reason})`,
-      );
-    }
+  if (active === undefined) return;
+  const rollout = await platform.deployments.evaluateRollout(active.id, { at });
+  for (const decision of rollout.decisions.slice(active.decisions.length)) {
+    onProgress(
+      `${isoDate(decision.at)} rollout of ${rollout.candidate}: ${decision.action} (${decision.reason})`,
+    );
   }
-  await settleRollouts(platform, deployment, options);
-  if ((await platform.deployments.activeRollout(name)) !== undefined) return;
-  const [alert] = (await platform.monitoring.listAlerts(deployment.id))
-    .filter((each) => each.state === 'FIRING')
-    .sort(byTimeThenRule);
-  if (alert !== undefined) await answer(platform, alert, at, options);
+  await responses.advance();
 }
 
-/** Retrains, registers, and lets the candidate follow the one in production, all under the alert's id. */
-async function answer(
+/** Tells of alerts and of what answers them, as it happens. */
+async function tellResponses(
   platform: Platform,
-  alert: Alert,
-  at: number,
-  options: LifecycleOptions,
+  { onProgress }: LifecycleOptions,
+  signal: AbortSignal,
 ): Promise<void> {
-  const { onProgress } = options;
-  await withCorrelation(
-    { correlationId: alert.correlationId, causationId: alert.eventId },
-    async () => {
-      onProgress(`${isoDate(alert.firstAt)} ALERT ${alert.rule}: ${alert.summary}`);
-      const trained = await train(platform, alert.id, retrainingParameters(alert, options));
-      const version = await registerTrained(platform, trained, alert);
-      await toStaging(platform, version, `answers alert ${alert.rule}`);
-      await platform.deployments.startRollout({
-        deployment: name,
-        versionId: version.id,
-        steps: options.retraining === 'crippled' ? canaryOnly : steps,
-        onInconclusive: 'rollback',
-        reason: `alert: ${alert.rule}`,
-        requestKey: alert.id,
-        at,
-      });
-      onProgress(`${isoDate(at)} ${name} ${version.version}, retrained, begins its rollout`);
-    },
-  );
-}
-
-/** Promotes what a finished rollout let through, and gives the monitor a new reference either way. */
-async function settleRollouts(
-  platform: Platform,
-  deployment: Deployment,
-  options: LifecycleOptions,
-): Promise<void> {
-  const last = (await platform.deployments.listRollouts(name)).at(-1);
-  if (last === undefined || last.status === 'IN_PROGRESS' || last.status === 'PAUSED') return;
-  const monitor = await platform.monitoring.getMonitor(deployment.id);
-  if (monitor.referenceSetAt >= last.evaluatedAt) return;
-  await withCorrelation({ correlationId: last.correlationId }, async () => {
-    if (last.status === 'COMPLETED') {
-      const version = await platform.registry.getVersionById(last.candidateVersionId);
-      await promote(platform, version, `rollout ${last.id} was completed`);
-    }
-    await rebaseline(platform, deployment, last);
-  });
-  options.onProgress(
-    `${isoDate(last.evaluatedAt)} rollout of ${last.candidate} ended ${last.status}; the monitor has a new reference`,
-  );
-}
-
-/** The reference is what the last 365 days brought, judged by the version that goes on serving. */
-async function rebaseline(
-  platform: Platform,
-  deployment: Deployment,
-  rollout: Rollout,
-): Promise<void> {
-  const completed = rollout.status === 'COMPLETED';
-  const versionId = completed ? rollout.candidateVersionId : rollout.baselineVersionId;
-  const at = rollout.evaluatedAt;
-  await platform.monitoring.rebaseline({
-    deployment,
-    versionId,
-    at,
-    reference: await platform.monitoring.labelledRows(
-      deployment.id,
-      { from: at - 365 * dayMs, to: at },
-      { versionId },
-    ),
-    reason: `rollout of ${rollout.candidate} ended ${rollout.status}`,
-  });
+  const types = ['alert.triggered', 'response.decided', 'retraining.advanced', 'response.acted'];
+  for await (const { type, payload, at } of platform.events.follow({ types }, { signal })) {
+    const said = {
+      'alert.triggered': `ALERT ${payload['rule']}: ${payload['summary']}`,
+      'response.decided': `${payload['matched']} is answered by ${payload['actions']}`,
+      'retraining.advanced': `retraining: ${payload['stage']}`,
+      'response.acted': `${payload['action']} is ${payload['state']}: ${payload['outcome']}`,
+    }[type];
+    onProgress(`${isoDate(at)} ${said}`);
+  }
 }
 
 /** One day as a request by the Open Inference Protocol. */
@@ -450,9 +379,4 @@ function noon(day: Day): number {
 /** Such as `2013-05-07`. */
 export function isoDate(at: number): string {
   return new Date(at).toISOString().slice(0, 10);
-}
-
-// Ids differ from run to run; names do not.
-function byTimeThenRule(a: Alert, b: Alert): number {
-  return a.firstAt - b.firstAt || (a.rule < b.rule ? -1 : 1);
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openPlatform } from '@keelson/core';
-import { type LifecycleOptions, runLifecycle } from './lifecycle.ts';
+import { type LifecycleOptions, ReplayClock, runLifecycle } from './lifecycle.ts';
 import { createProgress } from './progress.ts';
 import { printSummary, summarise } from './summary.ts';
 
@@ -29,8 +29,9 @@ if (values['from-scratch'] && existsSync(join(values.dir, 'format'))) {
   rmSync(values.dir, { recursive: true });
 }
 const progress = createProgress(process.stderr);
-const platform = await openPlatform({ dir: values.dir });
-const options: LifecycleOptions = { seed, labels, retraining, onProgress: progress.tell };
+const clock = new ReplayClock();
+const platform = await openPlatform({ dir: values.dir, clock });
+const options: LifecycleOptions = { seed, labels, retraining, clock, onProgress: progress.tell };
 const job = { seed, labels, retraining };
 const former = await platform.tracking.findExperiment('lifecycle');
 if (former !== undefined) await refuseOtherJob();

@@ -1,4 +1,4 @@
-import type { Deployment, GateVerdict, Platform, Rollout } from '@keelson/core';
+import type { Deployment, GateVerdict, Platform, ResponseAct, Rollout } from '@keelson/core';
 import { isoDate } from './lifecycle.ts';
 
 /** All that a lifecycle came to, read from what is stored: the same whether it was just made or long ago. */
@@ -37,6 +37,10 @@ export interface LifecycleSummary {
     }[];
     readonly evidence: readonly Pick<GateVerdict, 'outcome' | 'inputs' | 'test'>[];
   }[];
+  /** What answered the alerts, oldest first, and what it came to. */
+  readonly responses: readonly string[];
+  /** Why the version that serves exists. */
+  readonly story: readonly string[];
   readonly analyses: number;
   readonly requests: number;
   readonly serving: string;
@@ -54,6 +58,9 @@ export async function summarise(platform: Platform): Promise<LifecycleSummary> {
   );
   const { route } = await platform.deployments.route('weather');
   const serving = await platform.registry.getVersionById(route.targets[0]?.versionId ?? '');
+  const { responses } = platform.monitoring;
+  const decisions = await responses.decisions('weather');
+  const { sentences } = await responses.why(serving.id);
   return {
     years,
     versions: versions.map(({ version, number, stage, sha256, metrics }) => ({
@@ -70,10 +77,20 @@ export async function summarise(platform: Platform): Promise<LifecycleSummary> {
       summary: alert.summary,
     })),
     rollouts: rollouts.map(rolloutSummary),
+    responses: decisions
+      .toReversed()
+      .flatMap(({ acts }) => acts.map(actSummary))
+      .sort(),
+    story: sentences.filter((sentence) => !/[0-9a-f]{8}-[0-9a-f]{4}/.test(sentence)),
     analyses: analyses.length,
     requests: years.reduce((sum, year) => sum + year.total, 0),
     serving: `${serving.model}@${serving.version}`,
   };
+}
+
+// Without ids, which differ from run to run.
+function actSummary({ action, state, outcome, reason }: ResponseAct): string {
+  return `${action} ${state}: ${(outcome ?? reason).replaceAll(/[0-9a-f]{8}-[-:0-9a-z]+/g, '…')}`;
 }
 
 async function yearOf(
@@ -132,9 +149,14 @@ export async function printSummary(
   for (const alert of summary.alerts) {
     print(`  ${isoDate(alert.at)}  ${alert.rule}, ${alert.state}\n    ${alert.summary}`);
   }
+  print('\nWhat answered them');
+  if (summary.responses.length === 0) print('  nothing');
+  for (const line of summary.responses) print(`  ${line}`);
   print('\nRollouts');
   if (summary.rollouts.length === 0) print('  none');
   for (const rollout of summary.rollouts) printRollout(rollout, print);
+  print('\nWhy the version that serves exists');
+  for (const sentence of summary.story) print(`  ${sentence}`);
   await printLineage(platform, print);
   await printTimeline(platform, deployment, print);
 }

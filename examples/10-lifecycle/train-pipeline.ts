@@ -8,6 +8,9 @@ import { labelledDays } from './labels.ts';
 
 const folds = 5;
 
+/** What a day was like is known a week after it. */
+export const labelsComeAfterMs: number = 8 * 86_400_000;
+
 /** A crippled forest learns every label as the class after it: there to be found out. */
 type Growth = 'sound' | 'crippled';
 
@@ -21,25 +24,27 @@ export const trainPipeline = definePipeline(
   'train-weather',
   {
     version: '1.0.0',
-    description: 'Trains the classifier of the day’s weather on the days from … until ….',
+    description:
+      'Trains the classifier of the day’s weather on the days whose labels came from … to ….',
     parameters: {
       type: 'object',
       properties: {
-        from: { type: 'string' },
-        until: { type: 'string' },
+        from: { type: 'number' },
+        to: { type: 'number' },
         seed: { type: 'integer' },
         labels: { enum: ['real', 'stable', 'worsening'] },
         growth: { enum: ['sound', 'crippled'], default: 'sound' },
       },
-      required: ['from', 'until', 'seed', 'labels'],
+      required: ['from', 'to', 'seed', 'labels'],
     },
   },
   (p) => {
     const load = p.step('load', {}, async ({ parameters, outputs }) => {
-      const { from, until, labels, seed } = parameters;
-      const days = labelledDays(labels, seed).filter(
-        (day) => day.date >= from && day.date <= until,
-      );
+      const { from, to, labels, seed } = parameters;
+      const days = labelledDays(labels, seed).filter((day) => {
+        const knownAt = Date.parse(day.date) + labelsComeAfterMs;
+        return knownAt > from && knownAt <= to;
+      });
       return { days: await outputs.json('days.json', days), count: days.length };
     });
 
@@ -64,10 +69,9 @@ export const trainPipeline = definePipeline(
       const forest = grow(days, parameters.growth, parameters.seed);
       if (run === undefined) throw new Error('This pipeline needs tracking.');
       await run.logParams({ ...growth, growth: parameters.growth, seed: parameters.seed });
-      const { from, until } = parameters;
       const { sha256: digest } = inputs.split.days;
       await run.logDataset({
-        name: `seattle ${from} to ${until}`,
+        name: `seattle ${days[0]?.date} to ${days.at(-1)?.date}`,
         digest,
         role: 'train',
         rowCount: days.length,
@@ -99,6 +103,7 @@ export const trainPipeline = definePipeline(
         modelRunId: inputs.train.runId,
         digest: inputs.train.digest,
         accuracy: right / days.length,
+        metrics: { accuracy: right / days.length },
         days: days.length,
         reference: await outputs.json(
           'reference.json',
