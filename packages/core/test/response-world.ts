@@ -1,4 +1,5 @@
 import type { StoredEvent } from '../src/contracts/event.ts';
+import type { Scope } from '../src/contracts/scope.ts';
 import { withCorrelation } from '../src/events/correlation.ts';
 import { draftEvent } from '../src/events/draft-event.ts';
 import type { Trouble } from '../src/monitoring/responses/response-decision.ts';
@@ -11,6 +12,7 @@ import { openRolloutWorld, type RolloutWorld } from './rollout-world.ts';
 /** The world of rollouts with responses whose every step a test takes itself. */
 export interface ResponseWorld extends RolloutWorld {
   readonly responses: Responses;
+  readonly scope: Scope;
   readonly deploymentId: string;
   /** An alert's event, as it is stored; nobody has handled it. */
   alert(payload?: Partial<Record<keyof Trouble | 'kind', unknown>>): Promise<StoredEvent>;
@@ -68,7 +70,7 @@ export async function openResponseWorld(): Promise<ResponseWorld> {
     }
 
     return {
-      ...{ ...world, responses, deploymentId, emit },
+      ...{ ...world, responses, scope, deploymentId, emit },
       alert(payload = {}) {
         return emit('alert.triggered', {
           ...{ alertId: scope.ids.next(), deployment: 'api', deploymentId, rule: 'accuracy' },

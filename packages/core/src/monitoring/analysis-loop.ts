@@ -5,7 +5,7 @@ import { everyRecord } from '../operations/every-record.ts';
 import type { Monitoring } from './monitoring.ts';
 
 /** How often deployments are analysed, in ms, when nothing else is said. */
-export const defaultAnalysisMs = 600_000;
+const defaultAnalysisMs = 600_000;
 /** How often while more attention is paid to one. */
 const attentiveMs = 60_000;
 

@@ -3,6 +3,8 @@ import { refusal } from '../../../test/registry-world.ts';
 import { openResponseWorld, type ResponseWorld } from '../../../test/response-world.ts';
 import { definePipeline } from '../../pipelines/define-pipeline.ts';
 import { defaultStagePolicy } from '../../registry/stage-policy.ts';
+import { createAnalysisLoop } from '../analysis-loop.ts';
+import type { MonitorRule } from '../rule.ts';
 import {
   decideResponse,
   kindOf,
@@ -314,6 +316,47 @@ describe('policies at work', () => {
     await world.act();
     expect((await deployments.get('api')).status).toBe('STOPPED');
   });
+});
+
+test('what comes in is analysed each ten minutes, each minute under attention, whatever process does it', async () => {
+  await using world = await openResponseWorld();
+  const { monitoring } = world.platform;
+  const { deploymentId: id, one } = world;
+  const align = (ms: number): void => world.wait(ms - (world.now() % ms));
+  align(600_000);
+  const rule: MonitorRule = {
+    ...{ name: 'accuracy', rule: 'accuracy', alpha: 0.01, tolerance: 0.05, minimumTrials: 30 },
+    severity: 'WARNING',
+  };
+  const known = { features: {}, label: 'right', prediction: 'right' };
+  await monitoring.watchLabels({
+    ...{ deployment: { id, name: 'api' }, versionId: one.id, rules: [rule], at: world.now() },
+    reference: Array.from({ length: 200 }, () => known),
+  });
+  await world.responses.put('api', { matrix: { UNKNOWN: ['raise-attention'] } });
+  const scope = { ...world.scope, clock: { now: world.now } };
+  const loops = [1, 2].map(() => createAnalysisLoop(scope, monitoring));
+  const analyse = async (): Promise<number> => {
+    for (const loop of loops) await loop.runOnce(new AbortController().signal);
+    return (await monitoring.listAnalyses(id)).length;
+  };
+  const began = await analyse();
+  world.behaves(one.id, { accuracy: 0.4 });
+  await world.traffic(120, 540_000, { labels: true });
+  expect(await analyse()).toBe(began);
+  world.wait(60_000);
+  // One interval after the drift began there is the alert.
+  expect(await analyse()).toBe(began + 1);
+  const [alert] = await monitoring.listAlerts(id);
+  expect(alert?.firstAt).toBe(world.now());
+  const { correlationId } = alert as { correlationId: string };
+  for await (const event of world.platform.events.each({ correlationId })) {
+    await world.deliver(event);
+  }
+  await world.act();
+  expect(await world.responses.attention(id)).toBeDefined();
+  world.wait(60_000);
+  expect(await analyse()).toBe(began + 2);
 });
 
 describe('a retraining', () => {
