@@ -422,8 +422,9 @@ export type {
   Gap,
 } from './tracking/comparison.ts';
 export type { DatasetInput } from './tracking/dataset.ts';
+export type { RunDataset } from './tracking/datasets.ts';
 export type { EnvironmentOptions } from './tracking/environment.ts';
-export type { Experiment, NewExperiment } from './tracking/experiment.ts';
+export type { Experiment, ExperimentChange, NewExperiment } from './tracking/experiment.ts';
 export type { ExportOptions, ExportProgress, ExportReport } from './tracking/export-experiments.ts';
 export {
   type EpochCallback,
@@ -446,7 +447,7 @@ export type { NewMetricName } from './tracking/metric-names.ts';
 export type { MovedCounts } from './tracking/moved-counts.ts';
 export type { Run, RunStatus, SourceType } from './tracking/run.ts';
 export type { RunHealth } from './tracking/run-health.ts';
-export type { RunRevision } from './tracking/runs.ts';
+export type { RunChange, RunRevision } from './tracking/runs.ts';
 export type { RunPage, RunSearch } from './tracking/search.ts';
 export type { MetricFigures } from './tracking/series-figures.ts';
 export type { StartRunOptions } from './tracking/start-run-options.ts';

@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
-import type { Platform } from '@keelson/core';
+import type { Logger, Platform } from '@keelson/core';
 import { type Auth, createCallers } from './access/callers.ts';
+import { createApi } from './api/api.ts';
 import type { ServerAnswer, ServerHandle, ServerRequest } from './http/exchange.ts';
 import { jsonAnswer, splitUrl, textAnswer } from './http/exchange.ts';
 import { nodeListener } from './http/node-face.ts';
@@ -15,6 +16,8 @@ export interface HandlerOptions {
   readonly auth?: Auth;
   /** The workspace that is served; the platform's own when left out. */
   readonly workspace?: string;
+  /** Told of what fails that should not. */
+  readonly logger?: Logger;
 }
 
 /** A platform behind HTTP, to be mounted. */
@@ -28,21 +31,22 @@ export interface Handler {
 }
 
 /**
- * A platform behind HTTP. What is there: MLflow's REST protocol (`/api/2.0/mlflow/…`, `/ajax-api/2.0/mlflow/…`,
+ * A platform behind HTTP. What is there: the control plane (`/api/v1/…`, described at `/api/v1/docs`), MLflow's REST protocol (`/api/2.0/mlflow/…`, `/ajax-api/2.0/mlflow/…`,
  * `/api/2.0/mlflow-artifacts/…`), `/health` and `/version`.
  */
 export function createHandler(platform: Platform, options: HandlerOptions = {}): Handler {
-  const { basePath = '', auth, workspace } = options;
+  const { basePath = '', auth, workspace, logger } = options;
   const callers = createCallers(platform, {
     ...(auth === undefined ? {} : { auth }),
     ...(workspace === undefined ? {} : { workspace }),
   });
+  const api = createApi({ servicesFor: (request) => callers.servicesFor(request), logger });
   const mlflow = createMlflow((request) => callers.servicesFor(request));
 
   async function handle(request: ServerRequest): Promise<ServerAnswer> {
     const { path } = splitUrl(request.url);
     if (path === '/health' && isRead(request)) return textAnswer(200, 'OK');
-    const answered = await mlflow(request);
+    const answered = (await api(request)) ?? (await mlflow(request));
     return answered ?? jsonAnswer(404, notFound(request.method, path));
   }
 

@@ -1,4 +1,10 @@
 export type { Auth } from './access/callers.ts';
+export {
+  type CallOptions,
+  type Client,
+  type ClientOptions,
+  createClient,
+} from './client/client.ts';
 export { createHandler, type Handler, type HandlerOptions } from './handler.ts';
 export type {
   RequestHeaders,

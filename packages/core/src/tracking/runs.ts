@@ -64,6 +64,11 @@ export interface Runs {
   getRunHistory(id: string): Promise<readonly RunRevision[]>;
   /** Reopens a finished run, or joins one that runs; the run's history tells who did and when. */
   resumeRun(id: string): Promise<ActiveRun>;
+  /**
+   * A handle of a run that runs, begun by whatever process. Of one that has ended it takes nothing (CONFLICT); one that
+   * was only presumed dead runs again.
+   */
+  joinRun(id: string): Promise<ActiveRun>;
   updateRun(id: string, change: RunChange): Promise<Run>;
   /** Tags stay open after the end; at most 50. */
   setRunTags(id: string, tags: Readonly<Record<string, string>>): Promise<void>;
@@ -217,6 +222,11 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
             : [reopen(record, records.owned(record.body))],
         'resumed',
       );
+      return starting.join(await records.get(id));
+    },
+
+    async joinRun(id) {
+      await assertAllowed(scope, 'run.write', `run:${assertText(id, 'A run id')}`);
       return starting.join(await records.get(id));
     },
 

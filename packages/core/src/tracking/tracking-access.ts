@@ -52,6 +52,7 @@ const rules: AccessRules<Tracking> = {
   getParamHistory: readsRun,
   getRunHistory: readsRun,
   resumeRun: writesRun,
+  joinRun: writesRun,
   updateRun: writesRun,
   setRunTags: writesRun,
   removeRunTags: writesRun,

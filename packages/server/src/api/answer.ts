@@ -1,0 +1,153 @@
+import { headerOf, type RequestHeaders, type ServerAnswer } from '../http/exchange.ts';
+import { refusal } from './problem.ts';
+import type { AnyRoute, Content, MessageStream, StreamMessage } from './route.ts';
+import { wireText } from './wire-json.ts';
+
+/** The answer to a call, in the form that its row has. */
+export async function answerOf(
+  row: AnyRoute,
+  value: unknown,
+  request: { readonly method: string; readonly headers: RequestHeaders },
+): Promise<ServerAnswer> {
+  switch (row.answers.as) {
+    case 'nothing':
+      return { status: 204, headers: {}, body: '' };
+    case 'bytes':
+      return contentAnswer(value as Content, request);
+    case 'messages':
+      return messagesAnswer(value as MessageStream<unknown>);
+    case 'json': {
+      const tag = revisionTag(value);
+      const headers: Record<string, string> = {
+        'content-type': 'application/json',
+        'cache-control': 'no-store',
+      };
+      if (tag !== undefined) {
+        headers['etag'] = tag;
+        const isRead = request.method === 'GET' || request.method === 'HEAD';
+        if (isRead && names(headerOf(request.headers, 'if-none-match'), tag)) return unchanged(tag);
+      }
+      return { status: row.answers.status ?? 200, headers, body: wireText(value) };
+    }
+  }
+}
+
+const uploadPolicy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/** The tag of what has revisions. Weak: what is counted beside (runs, metrics) moves without a revision. */
+function revisionTag(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || !('revision' in value)) return undefined;
+  return typeof value.revision === 'number' ? `W/"${value.revision}"` : undefined;
+}
+
+function unchanged(etag: string): ServerAnswer {
+  return { status: 304, headers: { etag }, body: '' };
+}
+
+async function contentAnswer(
+  content: Content,
+  { method, headers }: { readonly method: string; readonly headers: RequestHeaders },
+): Promise<ServerAnswer> {
+  const { mediaType, sizeBytes, etag, fileName } = content;
+  const said: Record<string, string> = {
+    'content-type': mediaType,
+    // What somebody has uploaded must not run as a page of this origin.
+    'content-security-policy': content.policy ?? uploadPolicy,
+    'x-content-type-options': 'nosniff',
+    ...(etag === undefined ? {} : { etag }),
+    ...(sizeBytes === undefined ? {} : { 'accept-ranges': 'bytes' }),
+    ...(fileName === undefined ? {} : { 'content-disposition': disposition(fileName) }),
+  };
+  if (etag !== undefined && names(headerOf(headers, 'if-none-match'), etag)) return unchanged(etag);
+  const range = sizeBytes === undefined ? undefined : rangeOf(headers, sizeBytes, etag);
+  if (range !== undefined) {
+    said['content-range'] = `bytes ${range.start}-${range.end - 1}/${sizeBytes}`;
+    said['content-length'] = String(range.end - range.start);
+  } else if (sizeBytes !== undefined) said['content-length'] = String(sizeBytes);
+  const status = range === undefined ? 200 : 206;
+  if (method === 'HEAD') return { status, headers: said, body: '' };
+  return { status, headers: said, body: await content.open(range) };
+}
+
+/** The one range that is asked for; undefined for all of it. 416 for one outside. */
+function rangeOf(
+  headers: RequestHeaders,
+  sizeBytes: number,
+  etag: string | undefined,
+): { readonly start: number; readonly end: number } | undefined {
+  const condition = headerOf(headers, 'if-range');
+  if (condition !== undefined && condition !== etag) return undefined;
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(headerOf(headers, 'range') ?? '') ?? [];
+  // Several ranges, and what is no range, may be answered with all of it (RFC 9110, 14.2).
+  if (first === undefined || last === undefined || `${first}${last}` === '') return undefined;
+  const start = first === '' ? Math.max(0, sizeBytes - Number(last)) : Number(first);
+  const end = first === '' || last === '' ? sizeBytes : Math.min(sizeBytes, Number(last) + 1);
+  if (start >= sizeBytes || end <= start) {
+    const message = `There are ${sizeBytes} bytes; ${headerOf(headers, 'range')} asks for none of them.`;
+    throw refusal(416, 'INVALID', message, { sizeBytes });
+  }
+  return { start, end };
+}
+
+/** Whether a list of validators names this one, by weak comparison. */
+function names(list: string | undefined, etag: string): boolean {
+  if (list === undefined) return false;
+  const bare = (tag: string): string => tag.trim().replace(/^W\//, '');
+  return list.trim() === '*' || list.split(',').some((each) => bare(each) === bare(etag));
+}
+
+/** The revision that `If-Match` names; undefined without one, or for `*`. 412 for what is no revision of ours. */
+export function expectedRevision(headers: RequestHeaders): number | undefined {
+  const given = headerOf(headers, 'if-match')?.trim();
+  if (given === undefined || given === '*') return undefined;
+  const [, revision] = /^(?:W\/)?"(\d{1,15})"$/.exec(given) ?? [];
+  if (revision !== undefined) return Number(revision);
+  throw refusal(412, 'STALE', 'If-Match takes one ETag as it was answered, such as W/"3".');
+}
+
+function disposition(fileName: string): string {
+  const plain = fileName.replace(/[^\x20-\x7e]|["\\]/g, '_');
+  return `attachment; filename="${plain}"; filename*=UTF-8''${encodeURIComponent(fileName)}`;
+}
+
+function messagesAnswer({ messages }: MessageStream<unknown>): ServerAnswer {
+  const headers = {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    // Proxies that gather answers would hold events back.
+    'x-accel-buffering': 'no',
+  };
+  return { status: 200, headers, body: eventStream(messages) };
+}
+
+/** So often a comment goes out where nothing else does: proxies close what is silent. */
+const keepAliveMs = 15_000;
+
+async function* eventStream(
+  messages: AsyncIterable<StreamMessage<unknown>>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const source = messages[Symbol.asyncIterator]();
+  try {
+    yield Buffer.from(': ready\n\n');
+    let next = source.next();
+    for (;;) {
+      const { promise: silence, resolve } = Promise.withResolvers<'silence'>();
+      const timer = setTimeout(() => resolve('silence'), keepAliveMs);
+      timer.unref();
+      const came = await Promise.race([next, silence]).finally(() => clearTimeout(timer));
+      if (came === 'silence') yield Buffer.from(': still here\n\n');
+      else if (came.done === true) return;
+      else {
+        yield Buffer.from(messageText(came.value));
+        next = source.next();
+      }
+    }
+  } finally {
+    await source.return?.();
+  }
+}
+
+function messageText({ id, event, data }: StreamMessage<unknown>): string {
+  const head = `${id === undefined ? '' : `id: ${id}\n`}${event === undefined ? '' : `event: ${event}\n`}`;
+  return `${head}data: ${wireText(data)}\n\n`;
+}

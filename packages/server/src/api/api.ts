@@ -1,0 +1,108 @@
+import { inSpan, isKeelsonError, type Logger, type Services, withCorrelation } from '@keelson/core';
+import { headerOf, type ServerAnswer, type ServerRequest, splitUrl } from '../http/exchange.ts';
+import { answerOf, expectedRevision } from './answer.ts';
+import { problemAnswer, refusal, statusOf } from './problem.ts';
+import { readInput } from './read-input.ts';
+import { type AnyRoute, apiBase, type Call } from './route.ts';
+import { RouteLookup } from './route-lookup.ts';
+import { routeTable } from './route-table.ts';
+import { type Trace, traceOf } from './trace.ts';
+
+/** Answers what lies below `/api/v1` and the other paths of the table; undefined for what does not. Never rejects. */
+export type Api = (request: ServerRequest) => Promise<ServerAnswer | undefined>;
+
+/** What the control plane works with. */
+export interface ApiParts {
+  /** The services of whoever calls; FORBIDDEN, with `details.httpStatus` 401, for nobody. */
+  servicesFor(request: ServerRequest): Promise<Services>;
+  readonly logger?: Logger | undefined;
+}
+
+/** The control plane, made of its table. */
+export function createApi(parts: ApiParts): Api {
+  const lookup = new RouteLookup(routeTable);
+
+  return async (request) => {
+    const { path, query } = splitUrl(request.url);
+    const isOurs = path === apiBase || path.startsWith(`${apiBase}/`);
+    const trace = traceOf(request.headers);
+    try {
+      const found = lookup.find(path);
+      if (found === undefined && !isOurs) return undefined;
+      if (found === undefined) {
+        throw refusal(
+          404,
+          'NOT_FOUND',
+          `There is nothing at ${path.slice(0, 200)}; ${apiBase}/docs lists what there is.`,
+        );
+      }
+      const { params, byMethod } = found;
+      const route = byMethod.get(request.method === 'HEAD' ? 'GET' : request.method);
+      if (route === undefined) throw wrongMethod(request.method, [...byMethod.keys()]);
+      const name = `${route.row.method} ${apiBase}${route.row.path}`;
+      const options = {
+        kind: 'server',
+        attributes: {
+          'http.request.method': request.method,
+          'http.route': apiBase + route.row.path,
+        },
+        traceparent: headerOf(request.headers, 'traceparent'),
+      } as const;
+      const answer = await withCorrelation(trace, () =>
+        inSpan(name, options, () => answerCall(route.row, request, { params, query })),
+      );
+      return traced(answer, trace);
+    } catch (error) {
+      if (!isKeelsonError(error) || statusOf(error) === 500) {
+        const fields = { component: 'server', error, path, correlationId: trace.correlationId };
+        parts.logger?.error(fields, `${request.method} ${path.slice(0, 200)} failed.`);
+      }
+      return traced(problemAnswer(error, trace.correlationId), trace);
+    }
+  };
+
+  async function answerCall(
+    row: AnyRoute,
+    request: ServerRequest,
+    given: { readonly params: Readonly<Record<string, string>>; readonly query: URLSearchParams },
+  ): Promise<ServerAnswer> {
+    // Who asks comes first: strangers learn nothing of what a route takes.
+    const services = row.permission === 'open' ? undefined : await parts.servicesFor(request);
+    const input = await readInput(row, request, given);
+    const { headers, signal } = request;
+    const revision = row.revisions === true ? expectedRevision(headers) : undefined;
+    const call = {
+      input,
+      services,
+      headers,
+      bytes: request.body,
+      signal,
+      revision,
+      table: routeTable,
+    };
+    try {
+      return await answerOf(row, await row.run(call as unknown as Call<never>), request);
+    } catch (error) {
+      throw revision === undefined ? error : preconditionOf(error);
+    }
+  }
+}
+
+/** A change that was held up by another revision than `If-Match` named. */
+function preconditionOf(error: unknown): unknown {
+  if (!isKeelsonError(error, 'CONFLICT', 'STALE')) return error;
+  const { revision } = error.details;
+  return typeof revision === 'number' ? refusal(412, 'STALE', error.message, { revision }) : error;
+}
+
+function traced(answer: ServerAnswer, { correlationId, traceparent }: Trace): ServerAnswer {
+  const headers = { ...answer.headers, 'x-correlation-id': correlationId, traceparent };
+  return { ...answer, headers };
+}
+
+function wrongMethod(method: string, allowed: readonly string[]): Error {
+  const allow = allowed.flatMap((each) => (each === 'GET' ? ['GET', 'HEAD'] : [each])).join(', ');
+  return refusal(405, 'UNSUPPORTED', `${method.slice(0, 20)} is not for this path; use ${allow}.`, {
+    allow,
+  });
+}

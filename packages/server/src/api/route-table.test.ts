@@ -1,0 +1,136 @@
+import { permissions } from '@keelson/core';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { canary, shareExampleBed } from '../../test/example-bed.ts';
+import { openApiDocument } from './openapi.ts';
+import { type AnyRoute, rowsOf } from './route.ts';
+import { routeTable } from './route-table.ts';
+
+const bed = shareExampleBed();
+const rows = rowsOf(routeTable);
+const closed = rows.filter(({ row }) => row.permission !== 'open');
+const titled = (of: typeof rows) =>
+  of.map(
+    ({ resource, verb, row }) => [`${row.method} ${row.path} (${resource}.${verb})`, row] as const,
+  );
+
+describe('callers without the right', () => {
+  const tokens = new Map<string, string>();
+  /** All permissions but the one that is asked. */
+  const lacking = new Map<string, string>();
+
+  beforeAll(async () => {
+    const { access } = bed.platform.operations;
+    const all = Object.keys(permissions).filter((name) => !name.startsWith('platform.'));
+    for (const permission of new Set(closed.map(({ row }) => row.permission))) {
+      const role = `without-${permission.replace('.', '-')}`;
+      const principal = `user:${role}`;
+      await access.defineRole({
+        name: role,
+        permissions: all.filter((name) => name !== permission),
+      });
+      await access.grant({ principal, role });
+      const { secret } = await access.createApiKey({ principal, name: role, scopes: ['*'] });
+      lacking.set(permission, secret);
+    }
+    const expiring = await access.createApiKey({
+      name: 'old',
+      scopes: ['*'],
+      expiresAt: Date.now() + 1_000,
+    });
+    bed.pass(2_000);
+    const elsewhere = bed.platform.as({ workspace: 'team-b' }).operations.access;
+    await elsewhere.grant({ principal: 'user:bea', role: 'admin' });
+    const foreign = await elsewhere.createApiKey({
+      principal: 'user:bea',
+      name: 'b',
+      scopes: ['*'],
+    });
+    tokens.set('no credentials', '');
+    tokens.set('a wrong key', `${bed.token.slice(0, -4)}AAAA`);
+    tokens.set('no key at all', 'rubbish');
+    tokens.set('an expired key', expiring.secret);
+    tokens.set('a key of another workspace', foreign.secret);
+  });
+
+  test.each(titled(closed))('%s', async (_, row) => {
+    const asked = new Map(tokens).set('too low a role', lacking.get(row.permission) ?? '-');
+    for (const [who, token] of asked) {
+      const answer = await bed.askExample(row, { token });
+      const text = await answer.text();
+      expect([401, 403], `${who}: ${text}`).toContain(answer.status);
+      expect(answer.status === 401, who).toBe(!/role|workspace/.test(who));
+      expect(answer.headers.get('content-type')).toBe('application/problem+json');
+      expect(JSON.parse(text)).toMatchObject({
+        code: 'FORBIDDEN',
+        class: 'permission',
+        status: answer.status,
+      });
+      expect(text, who).not.toContain(canary);
+      // Whoever may not know is told the same of what is not there.
+      if (!row.path.includes('{')) continue;
+      const nothing = await bed.askExample(elsewhereOf(row), { token });
+      expect(nothing.status, who).toBe(answer.status);
+    }
+  });
+
+  test('what is open to everybody is little, and named here', () => {
+    const open = rows.filter(({ row }) => row.permission === 'open').map(({ row }) => row.path);
+    expect(open).toEqual(['/openapi.json', '/docs']);
+  });
+});
+
+describe('every route answers as it is documented', () => {
+  test.each(titled(rows))('%s', async (_, row) => {
+    const token = row.permission === 'open' ? '' : bed.token;
+    const answer = await bed.askExample(row, { token });
+    const { answers } = row;
+    const said = `${answer.status} ${answer.headers.get('content-type')}`;
+    switch (answers.as) {
+      case 'nothing':
+        expect(answer.status, await answer.text()).toBe(204);
+        break;
+      case 'bytes': {
+        const bytes = await answer.bytes();
+        expect(answer.status, Buffer.from(bytes).toString()).toBe(200);
+        expect(bytes.byteLength).toBeGreaterThan(0);
+        break;
+      }
+      case 'messages':
+        expect(said).toBe('200 text/event-stream');
+        await answer.body?.cancel();
+        break;
+      case 'json': {
+        const text = await answer.text();
+        expect(said, text).toBe(`${answers.status ?? 200} application/json`);
+        const checked = answers.schema.safeParse(JSON.parse(text));
+        expect(checked.error?.issues ?? [], text).toEqual([]);
+      }
+    }
+    expect(answer.headers.get('x-correlation-id')).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test('the table is an OpenAPI 3.1 document, with an operation for each of its paths', async () => {
+    const document = openApiDocument(routeTable);
+    const checked = await new Validator().validate(structuredClone(document));
+    expect(checked.errors ?? '').toEqual('');
+    const operations = Object.values(document['paths'] as Record<string, object>).flatMap((item) =>
+      Object.values(item),
+    );
+    const ids = operations.map(({ operationId }) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    const { resource, verb } = rows[0]!;
+    expect(ids).toContain(`${resource}.${verb}`);
+    const refs = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([\w.]+)"/g);
+    const components = document['components'] as Record<string, Record<string, unknown>>;
+    for (const [, kind, name] of refs)
+      expect(components[kind!]?.[name!], `${kind}/${name}`).toBeDefined();
+    for (const { description, summary } of operations) expect(description ?? summary).toBeTruthy();
+  });
+});
+
+/** The same route, asked about what is not there. */
+function elsewhereOf(row: AnyRoute): AnyRoute {
+  const named = [...row.path.matchAll(/\{(\w+)\+?\}/g)].map(([, name]) => [name, 'nowhere-4711']);
+  return { ...row, example: { ...row.example, ...Object.fromEntries(named) } };
+}

@@ -1,0 +1,139 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openPlatform, type Platform } from '@keelson/core';
+import { afterAll, beforeAll } from 'vitest';
+import { type AnyRoute, apiBase } from '../src/api/route.ts';
+import { exampleRun, exampleRun2 } from '../src/api/schemas.ts';
+import { createHandler, type Handler } from '../src/handler.ts';
+
+/** What stands in what is stored, and must stand in no refusal. */
+export const canary = 'canary-7f3a';
+
+/** How a request differs from the row's example. */
+export interface Asked {
+  readonly token?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly method?: string;
+}
+
+/** A real platform, with access, that holds what the examples of the table name. */
+export class ExampleBed {
+  platform!: Platform;
+  handler!: Handler;
+  /** Of the owner. */
+  token = '';
+  /** Ids that the platform has given, by those of the examples. */
+  readonly ids = new Map<string, string>();
+  #dir = '';
+  #later = 0;
+
+  async open(): Promise<void> {
+    this.#dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
+    this.platform = await openPlatform({
+      dir: join(this.#dir, '.keelson'),
+      access: true,
+      principal: { id: 'user:lead', roles: [] },
+      clock: { now: () => Date.now() + this.#later },
+    });
+    this.handler = createHandler(this.platform);
+    const { secret } = await this.platform.operations.access.createApiKey({
+      name: 'lead',
+      scopes: ['*'],
+    });
+    this.token = secret;
+    await this.#fill();
+  }
+
+  async close(): Promise<void> {
+    await this.platform.close();
+    await rm(this.#dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  }
+
+  /** Lets time pass for the platform. */
+  pass(ms: number): void {
+    this.#later += ms;
+  }
+
+  /** Asks a path, by the Web face. */
+  ask(
+    path: string,
+    { token = this.token, headers, body, method = 'GET' }: Asked = {},
+  ): Promise<Response> {
+    return this.handler.fetch(
+      new Request(`http://keelson.test${path}`, {
+        method,
+        headers: { ...(token === '' ? {} : { authorization: `Bearer ${token}` }), ...headers },
+        ...(body === undefined ? {} : { body: body as NonNullable<RequestInit['body']> }),
+      }),
+    );
+  }
+
+  /** Asks what the example of a row asks. */
+  askExample(row: AnyRoute, asked: Asked = {}): Promise<Response> {
+    const { path, body } = this.requestOf(row);
+    const json = body === undefined ? {} : { 'content-type': 'application/json' };
+    const bytes = row.upload !== undefined && body === undefined ? 'bytes' : undefined;
+    const sent = asked.body ?? body ?? bytes;
+    return this.ask(path, {
+      method: row.method,
+      ...asked,
+      headers: { ...json, ...asked.headers },
+      ...(sent === undefined ? {} : { body: sent }),
+    });
+  }
+
+  /** Path and body of a row's example, with the ids that are really there. */
+  requestOf(row: AnyRoute): { readonly path: string; readonly body?: string } {
+    const { body, ...fields } = JSON.parse(this.#known(JSON.stringify(row.example)));
+    const path = row.path.replace(/\{(\w+)(\+?)\}/g, (_, name: string, rest: string) => {
+      const value = String(fields[name]);
+      delete fields[name];
+      return rest === '+' ? value : encodeURIComponent(value);
+    });
+    const query = new URLSearchParams(
+      Object.entries(fields).map(([name, of]) => [name, String(of)]),
+    );
+    const search = query.size === 0 ? '' : `?${query}`;
+    return {
+      path: `${apiBase}${path}${search}`,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    };
+  }
+
+  #known(text: string): string {
+    let known = text;
+    for (const [example, id] of this.ids) known = known.replaceAll(example, id);
+    return known;
+  }
+
+  async #fill(): Promise<void> {
+    const { tracking } = this.platform;
+    await tracking.createExperiment({ name: 'weather', description: canary });
+    const old = await tracking.createExperiment({ name: 'old' });
+    this.ids.set('deleted-experiment-id', old.id);
+    for (const [i, id] of [exampleRun, exampleRun2, 'deep-1', 'deep-2'].entries()) {
+      const run = await tracking.startRun({
+        experiment: 'weather',
+        id,
+        name: `run-${i}`,
+        tags: { secret: canary },
+        params: { depth: 6 + i },
+        environment: false,
+      });
+      for (let step = 0; step < 5; step += 1)
+        run.logMetric('loss', (1 + i / 10) / (step + 1), { step });
+      await run.logText('notes.txt', `${canary} of run ${i}`);
+      await run.flush();
+    }
+  }
+}
+
+/** One bed for the tests of a file. */
+export function shareExampleBed(): ExampleBed {
+  const bed = new ExampleBed();
+  beforeAll(() => bed.open());
+  afterAll(() => bed.close());
+  return bed;
+}
