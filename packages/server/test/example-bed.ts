@@ -93,7 +93,7 @@ export class ExampleBed {
       return rest === '+' ? value : encodeURIComponent(value);
     });
     const query = new URLSearchParams(
-      Object.entries(fields).map(([name, of]) => [name, String(of)]),
+      Object.entries(fields).map(([name, of]): [string, string] => [name, String(of)]),
     );
     const search = query.size === 0 ? '' : `?${query}`;
     return {

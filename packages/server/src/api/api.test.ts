@@ -18,6 +18,11 @@ async function post(
   return bed.ask(path, { method: 'POST', body: text, headers });
 }
 
+/** An answer's JSON, as whoever asks expects it. */
+async function read<T>(answer: Response): Promise<T> {
+  return (await answer.json()) as T;
+}
+
 async function listen(listener: RequestListener): Promise<string> {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -43,7 +48,7 @@ describe('what is malformed is refused with the path of the field', () => {
   ])('%s', async (_, body, path, message) => {
     const answer = await post('/api/v1/experiments', body);
     expect(answer.status).toBe(400);
-    const problem = await answer.json();
+    const problem = await read<{ errors: unknown; detail: string }>(answer);
     expect(problem).toMatchObject({ code: 'INVALID', title: expect.any(String), status: 400 });
     expect(problem.errors).toContainEqual({ path, message: expect.stringContaining(message) });
     expect(problem.detail).toContain(path);
@@ -89,9 +94,9 @@ describe('what is malformed is refused with the path of the field', () => {
 
 describe('runs', () => {
   test('a run from its start to its end, in the words of the design document', async () => {
-    const made = await (
-      await post('/api/v1/runs', { experiment_id: 'weather', run_name: 'by hand' })
-    ).json();
+    const made = await read<{ id: string }>(
+      await post('/api/v1/runs', { experiment_id: 'weather', run_name: 'by hand' }),
+    );
     expect(made).toMatchObject({ name: 'by hand', status: 'RUNNING', environment: {} });
     const run = `/api/v1/runs/${made.id}`;
     await post(`${run}/params`, { key: 'max_depth', value: '6', value_type: 'int' });
@@ -129,15 +134,17 @@ describe('runs', () => {
     let cursor: string | undefined;
     do {
       const body = { experiment: 'weather', limit: 2, ...(cursor === undefined ? {} : { cursor }) };
-      const page = await (await post('/api/v1/runs/search', body)).json();
+      const page = await read<{ runs: readonly { id: string }[]; cursor?: string }>(
+        await post('/api/v1/runs/search', body),
+      );
       expect(page.runs.length).toBeLessThanOrEqual(2);
-      seen.push(...page.runs.map(({ id }: { id: string }) => id));
+      seen.push(...page.runs.map(({ id }) => id));
       cursor = page.cursor;
     } while (cursor !== undefined);
     expect(new Set(seen).size).toBe(seen.length);
     expect(seen).toContain(exampleRun);
     const syntax = await post('/api/v1/runs/search', { filter: 'metrics.loss >' });
-    expect([syntax.status, (await syntax.json()).code]).toEqual([400, 'SYNTAX']);
+    expect([syntax.status, (await read<{ code: string }>(syntax)).code]).toEqual([400, 'SYNTAX']);
   });
 });
 
@@ -157,7 +164,7 @@ describe('revisions', () => {
       });
     expect((await patch({ 'if-match': etag })).status).toBe(200);
     const stale = await patch({ 'if-match': etag });
-    expect([stale.status, (await stale.json()).code]).toEqual([412, 'STALE']);
+    expect([stale.status, (await read<{ code: string }>(stale)).code]).toEqual([412, 'STALE']);
     expect((await patch({ 'if-match': 'rubbish' })).status).toBe(412);
     expect((await patch({})).status).toBe(200);
   });
@@ -246,7 +253,7 @@ test('a request is found by its correlation, and goes on in its trace', async ()
     new RegExp(`^00-${trace}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`),
   );
   const started = await post('/api/v1/runs', { experiment: 'traced' }, headers);
-  const { id } = await started.json();
+  const { id } = await read<{ id: string }>(started);
   const events = await Array.fromAsync(
     bed.platform.events.each({ types: ['run.started'], subjects: [`run:${id}`] }),
   );

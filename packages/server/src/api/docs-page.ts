@@ -15,7 +15,7 @@ td,th{border-bottom:1px solid #e3e7eb;padding:.25rem .5rem;text-align:left;verti
 const styleDigest = createHash('sha256').update(style).digest('base64');
 
 /** Allows the page its own style and nothing else. */
-export const docsPolicy: string = `default-src 'none'; style-src 'sha256-${styleDigest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+const docsPolicy = `default-src 'none'; style-src 'sha256-${styleDigest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 
 const pages = new WeakMap<object, Buffer>();
 

@@ -98,7 +98,7 @@ async function readJsonBody(
 }
 
 /** The media type of a body, in lower case, without its parameters. */
-export function mediaTypeOf({ headers }: Pick<ServerRequest, 'headers'>): string | undefined {
+function mediaTypeOf({ headers }: Pick<ServerRequest, 'headers'>): string | undefined {
   const [type = ''] = (headerOf(headers, 'content-type') ?? '').split(';');
   return type.trim() === '' ? undefined : type.trim().toLowerCase();
 }

@@ -40,7 +40,10 @@ export async function* readParts(
 }
 
 /** The whole text of a part. INVALID when it is longer than `maxBytes`. */
-export async function partText({ name, bytes }: Part, maxBytes = 64 * 1024): Promise<string> {
+export async function partText(
+  { name, bytes }: Part,
+  maxBytes: number = 64 * 1024,
+): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of bytes) {
