@@ -158,6 +158,7 @@ export function bindServices(
   const { setUpWork, ...watching } = createMonitoring(scope, {
     predictionLog,
     predictionCounts,
+    ...optional('compactDatabase', careForDatabase(scope, stores).compactDatabase),
     alerting: { owners },
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });

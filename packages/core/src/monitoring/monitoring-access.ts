@@ -42,6 +42,7 @@ const rules: AccessRules<Monitoring> = {
   predictions: 'local',
   setPredictionSettings: asks('monitor.manage', named('deployment-id')),
   predictionSettings: reads,
+  eraseUser: asks('audit.manage'),
   detokenise: asks('prediction.read.identity'),
   evidence: { ask: asks('monitor.read', namedIn('deployment-id', 'deploymentId')) },
   // Its rows and its baseline are asked for when they are stored.

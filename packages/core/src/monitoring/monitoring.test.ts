@@ -382,7 +382,8 @@ describe('the prediction log', () => {
     const series = { ...({} as Platform['monitoring']), appendRows } as never;
     const principal = { id: 'user:ana', roles: [] };
     const authorizer = { authorize: async () => ({ allowed: true, reason: 'a test' }) };
-    const scope = { series, workspace: 'w', logger, principal, authorizer };
+    const clock = { now: () => Date.now() };
+    const scope = { series, workspace: 'w', logger, principal, authorizer, clock };
     return new PredictionLog(scope, { maxRows, flushMs: 60_000 });
   }
 

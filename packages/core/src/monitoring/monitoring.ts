@@ -26,7 +26,7 @@ import { performanceOf } from './performance/performance.ts';
 import { createPerformance, type PerformanceService } from './performance/performance-service.ts';
 import type { CountsKeeper } from './predictions/counts-keeper.ts';
 import { fairLabelledFeatures } from './predictions/fair-sample.ts';
-import type { PredictionLogOptions } from './predictions/prediction-log.ts';
+import type { PredictionLogOptions } from './predictions/prediction-log-parts.ts';
 import {
   createPredictionLogging,
   type PredictionLogging,
@@ -109,6 +109,7 @@ export function createMonitoring(
   options: {
     readonly predictionLog?: PredictionLogOptions;
     readonly predictionCounts?: CountsKeeper;
+    readonly compactDatabase?: () => Promise<boolean>;
     /** Labels later than this after their request are not joined; 60 days when left out. */
     readonly maxLabelDelayMs?: number;
     readonly alerting?: AlertingOptions;
@@ -129,7 +130,12 @@ export function createMonitoring(
   );
   const windows = new CountedWindows(scope, baselines.find, (id) => segmentFeature(scope, id));
   const logging = createPredictionLogging(scope, {
-    ...{ windows, options: options.predictionLog, counts: options.predictionCounts },
+    ...{
+      windows,
+      options: options.predictionLog,
+      counts: options.predictionCounts,
+      compact: options.compactDatabase,
+    },
   });
   const { predictions } = logging.service;
   const flush = (): Promise<void> => predictions.flush();

@@ -212,6 +212,7 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     // `setBaseline` gives their own workspace one of the version.
     'monitoring.updateBaseline': [[w.deploymentId, { ...range, reason: 'x', versionId: 'none' }]],
     'monitoring.setPredictionSettings': [[w.deploymentId, { sampling: { rate: 0 } }]],
+    'monitoring.eraseUser': [['user-1', { reason: 'x' }]],
     'monitoring.detokenise': [['x']],
     'monitoring.drift': [[w.deploymentId, range]],
     'monitoring.dataQuality': [[w.deploymentId, range]],

@@ -18,5 +18,21 @@ const pseudonymKeyKind: KindDeclaration = {
   immutableBody: true,
 };
 
+/** Users who were erased, by their pseudonyms alone: what is stored late of their requests is erased by it. */
+const userErasureKind: KindDeclaration = {
+  name: 'user_erasure',
+  columns: {
+    erasedAt: { type: 'integer', immutable: true },
+    /** ERASING, DONE, or INCOMPLETE where rows came in faster than they could be erased. */
+    state: { type: 'text' },
+  },
+  indexes: [['erasedAt']],
+  history: 'kept',
+};
+
 /** The kinds that the prediction log keeps. */
-export const predictionKinds: readonly KindDeclaration[] = [settingsKind, pseudonymKeyKind];
+export const predictionKinds: readonly KindDeclaration[] = [
+  settingsKind,
+  pseudonymKeyKind,
+  userErasureKind,
+];

@@ -9,38 +9,13 @@ import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { assertAllowed } from '../../operations/decide-and-commit.ts';
 import { uuidV7 } from '../../uuid.ts';
-import type { CountedWindows } from '../windows/counted-windows.ts';
 import { BatchMaking, type MadeBatch, noAnonymiser } from './batch-making.ts';
-import type { CountsKeeper } from './counts-keeper.ts';
+import type { PredictionLogOptions, PredictionLogParts } from './prediction-log-parts.ts';
 import { PredictionLosses } from './prediction-losses.ts';
 import { predictionStream } from './prediction-stream.ts';
-import type { PseudonymKeys } from './pseudonym-keys.ts';
-import type { SettingsInForce } from './settings-in-force.ts';
 import { usableRow } from './usable-row.ts';
 import { bytesOf, WaitingRows } from './waiting-rows.ts';
 import type { WriterCounts } from './writer-counts.ts';
-
-/** How predictions are buffered. */
-export interface PredictionLogOptions {
-  /** A flush begins when so many rows wait; 1,000 when left out. */
-  readonly flushRows?: number;
-  /** A row waits at most so long; 1,000 when left out. */
-  readonly flushMs?: number;
-  /** More than this many rows not stored yet: those that are missed least are dropped and counted. 100,000 when left out. */
-  readonly maxRows?: number;
-  /** The same of the bytes that they take in memory, roughly; 64 MiB when left out. */
-  readonly maxBytes?: number;
-}
-
-/** What the log works with. */
-export interface PredictionLogParts {
-  readonly windows?: Pick<CountedWindows, 'count' | 'put' | 'refused'> | undefined;
-  /** Everything is kept as it is where they are left out. */
-  readonly settings?: Pick<SettingsInForce, 'of' | 'lastOf'> | undefined;
-  readonly keys?: Pick<PseudonymKeys, 'current'> | undefined;
-  /** Its own are opened with the first row. */
-  readonly counts?: Pick<CountsKeeper, 'open' | 'lost'> | undefined;
-}
 
 const lookEveryMs = 1000;
 /** Rows that are made and stored in one turn of the event loop. */
@@ -51,7 +26,7 @@ const everything = new BatchMaking({});
 
 type LogScope = Pick<
   Scope,
-  'series' | 'workspace' | 'logger' | 'authorizer' | 'principal' | 'quotas'
+  'series' | 'workspace' | 'logger' | 'authorizer' | 'principal' | 'quotas' | 'clock'
 >;
 
 /** Under which numbers the batches of a deployment are appended. */
@@ -66,6 +41,8 @@ interface PendingBatch {
   readonly rows: readonly PredictionRow[];
   /** Within which they came. */
   readonly ms: number;
+  /** No later than the first of them was recorded, epoch ms. */
+  readonly since: number;
   /** The sample is drawn once, however often it is tried. */
   made: MadeBatch | undefined;
   sequence: number | undefined;
@@ -92,6 +69,8 @@ export class PredictionLog implements PredictionSink {
   #isSoon = false;
   #flushing: Promise<void> = Promise.resolve();
   #takenAt = performance.now();
+  /** When the first was recorded of those that wait. */
+  #since = Number.POSITIVE_INFINITY;
   #stored = 0;
   #sampledOut = 0;
   #full: KeelsonError | undefined;
@@ -137,6 +116,7 @@ export class PredictionLog implements PredictionSink {
     } else {
       this.#waiting.push(row, bytes);
     }
+    if (this.#since === Number.POSITIVE_INFINITY) this.#since = this.#scope.clock.now();
     const { maxRows, maxBytes, flushRows, flushMs } = this.#options;
     while (
       this.#waiting.length > 0 &&
@@ -260,6 +240,7 @@ export class PredictionLog implements PredictionSink {
     const elapsed = performance.now() - this.#takenAt;
     this.#takenAt = performance.now();
     const round = this.#waiting.length;
+    const since = this.#since;
     try {
       await this.#storePending();
       for (let left = round; left > 0; ) {
@@ -273,6 +254,7 @@ export class PredictionLog implements PredictionSink {
             deploymentId,
             rows: part,
             ms,
+            since,
             made: undefined,
             sequence: undefined,
           });
@@ -294,6 +276,7 @@ export class PredictionLog implements PredictionSink {
   }
 
   #take(count: number): PredictionRow[] {
+    if (count === this.#waiting.length) this.#since = Number.POSITIVE_INFINITY;
     const before = this.#waiting.bytes;
     const rows = this.#waiting.take(count);
     this.#held += rows.length;
@@ -334,6 +317,7 @@ export class PredictionLog implements PredictionSink {
       const { sequence } = batch;
       this.#counts?.begin(rows.length);
       await this.#scope.series.appendRows({ writer, sequence, stream, ...stored });
+      await this.#parts.erasures?.settleBatch(stream, stored, batch.since);
     }
     this.#finish(batch);
     const count = stored?.at.length ?? 0;

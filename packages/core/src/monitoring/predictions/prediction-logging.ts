@@ -1,13 +1,12 @@
+import { z } from 'zod';
+import { checkOptions } from '../../check-options.ts';
 import type { PredictionSink } from '../../contracts/prediction-sink.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
 import { assertText, type Json } from '../../json.ts';
 import type { CountsKeeper } from './counts-keeper.ts';
-import {
-  PredictionLog,
-  type PredictionLogOptions,
-  type PredictionLogParts,
-} from './prediction-log.ts';
+import { PredictionLog } from './prediction-log.ts';
+import type { PredictionLogOptions, PredictionLogParts } from './prediction-log-parts.ts';
 import {
   type PredictionSettings,
   PredictionSettingsKeeper,
@@ -15,6 +14,7 @@ import {
 } from './prediction-settings.ts';
 import { PseudonymKeys } from './pseudonym-keys.ts';
 import { SettingsInForce } from './settings-in-force.ts';
+import { type UserErasure, UserErasures } from './user-erasure.ts';
 
 /** What is kept of predictions. */
 export interface PredictionLogging {
@@ -30,14 +30,24 @@ export interface PredictionLogging {
   ): Promise<StoredPredictionSettings>;
   /** Those in force; revision 0, and everything is kept, where none were set. */
   predictionSettings(deploymentId: string): Promise<StoredPredictionSettings>;
+  /**
+   * Erases what is kept of a user's requests, in all deployments of the workspace: predictions, samples of them, labels, and notes of
+   * which were counted; by the pseudonyms of `userId`, by sticky keys that are the user's id, and by the feature that
+   * settings name. Then all rows are read again, to prove it. What other processes have not stored yet goes with
+   * their next flush. Killed or failed, the same call goes on.
+   */
+  eraseUser(userId: string, options: { readonly reason: string }): Promise<UserErasure>;
   /** The value that a token of `tokenise` stands for. NOT_FOUND for what is no token of this workspace. */
   detokenise(token: string): Promise<Json>;
 }
+
+const eraseShape = z.strictObject({ reason: z.string().min(1).max(2000) });
 
 /** The room with what monitoring itself needs of it. */
 export interface PredictionLoggingRoom {
   readonly service: PredictionLogging;
   readonly settings: PredictionSettingsKeeper;
+  readonly erasures: UserErasures;
   close(options: { readonly timeoutMs: number }): Promise<void>;
 }
 
@@ -48,13 +58,21 @@ export function createPredictionLogging(
     readonly options?: PredictionLogOptions | undefined;
     /** Keeps counts of what was accepted and stored; nobody when left out. */
     readonly counts?: CountsKeeper | undefined;
+    /** Writes the embedded store anew, so that nothing of what was erased is left in its files. */
+    readonly compact?: (() => Promise<boolean>) | undefined;
   },
 ): PredictionLoggingRoom {
   const { windows, options, counts } = parts;
   const settings = new PredictionSettingsKeeper(scope);
   const inForce = new SettingsInForce(settings);
   const keys = new PseudonymKeys(scope);
-  const log = new PredictionLog(scope, options, { windows, settings: inForce, keys, counts });
+  const erasures = new UserErasures(scope, {
+    ...{ keys, settings, compact: parts.compact },
+    flush: () => log.flush(),
+  });
+  const log = new PredictionLog(scope, options, {
+    ...{ windows, settings: inForce, keys, counts, erasures },
+  });
   return {
     service: {
       predictions: log.sink(),
@@ -70,6 +88,13 @@ export function createPredictionLogging(
         return settings.get(deploymentId);
       },
 
+      async eraseUser(userId, given) {
+        assertText(userId, 'The id of a user', 1000);
+        if (userId === '') throw new KeelsonError('INVALID', 'The id of a user is empty.');
+        const { reason } = checkOptions(eraseShape, given, 'monitoring.eraseUser');
+        return erasures.erase(userId, reason);
+      },
+
       async detokenise(token) {
         assertText(token, 'A token', 1_000_000);
         for (const anonymiser of await keys.all()) {
@@ -83,6 +108,7 @@ export function createPredictionLogging(
       },
     },
     settings,
+    erasures,
     close: (how) => log.close(how),
   };
 }
