@@ -138,7 +138,7 @@ test('an erasure that ends in the middle is finished by the next; no id of the u
   const left: string[] = [];
   for (const stream of await series.streams('default')) {
     for await (const { columns } of series.rows(stream, always)) {
-      left.push(...(columns['requestId']?.values as string[]));
+      left.push(...((columns['requestId']?.values ?? []) as readonly string[]));
     }
   }
   expect(left).toEqual(['r9']);
