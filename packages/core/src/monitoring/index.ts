@@ -17,6 +17,9 @@ export {
   multivariateBaseline,
   multivariateDrift,
 } from './drift/multivariate.ts';
+export type { BusinessFigures, BusinessMetric } from './performance/business-metrics.ts';
+export type { Outcome, OutcomeResult } from './performance/business-outcomes.ts';
+export type { ComparedSide, Comparison, SideTest } from './performance/compare-versions.ts';
 export {
   type EstimatedErrors,
   estimateErrors,
@@ -31,7 +34,12 @@ export type {
   MeasureOptions,
   PerformanceTask,
 } from './performance/measured-rows.ts';
-export type { PerformanceService } from './performance/performance-service.ts';
+export type {
+  BusinessOptions,
+  ComparedBy,
+  CompareOptions,
+  PerformanceService,
+} from './performance/performance-service.ts';
 export type { SegmentPerformance } from './performance/segment-performance.ts';
 export type { ColumnFigures, ColumnHistogram } from './reports/column-figures.ts';
 export { type DriftReport, driftReport } from './reports/drift-report.ts';
@@ -43,6 +51,12 @@ export type {
   SegmentDrift,
   ShareKind,
 } from './reports/drift-report-data.ts';
+export {
+  type PerformanceReport,
+  type PerformanceReportOptions,
+  performanceReport,
+} from './reports/performance-report.ts';
+export type { PerformanceReportData } from './reports/performance-report-data.ts';
 export {
   countForRule,
   judgeRule,

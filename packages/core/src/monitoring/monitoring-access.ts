@@ -16,6 +16,8 @@ import type { FeatureBaseline } from './baselines/baseline.ts';
 import type { StoredBaseline } from './baselines/stored-baseline.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { RealisedPerformance } from './performance/performance.ts';
+import { type PerformanceReport, reportOf } from './reports/performance-report.ts';
+import type { PerformanceReportData } from './reports/performance-report-data.ts';
 import type { KnownRow } from './rule.ts';
 import type { DriftAnalysis } from './windows/window-drift.ts';
 
@@ -86,6 +88,16 @@ const rules: AccessRules<Monitoring> = {
       return segments === undefined || (await may('prediction.read.features')) ? performance : rest;
     },
   },
+  performanceReport: {
+    ...reads,
+    async redact(report: PerformanceReport, may) {
+      if (await may('prediction.read.features')) return report;
+      return reportOf({ ...(report.toJSON() as unknown as PerformanceReportData), segments: [] });
+    },
+  },
+  compare: reads,
+  logOutcomes: asks('label.write', named('deployment-id')),
+  businessMetrics: reads,
   labelledRows: {
     ...asks('prediction.read.output', named('deployment-id')),
     async redact(rows: readonly KnownRow[], may) {

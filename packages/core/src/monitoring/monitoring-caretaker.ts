@@ -29,6 +29,13 @@ const references: readonly Reference[] = [
     except: (id) => watchedName(id) !== undefined,
   },
   {
+    kind: 'multivariate_baseline',
+    column: 'deploymentId',
+    to: ['deployment'],
+    mend: 'remove',
+    except: (id) => watchedName(id) !== undefined,
+  },
+  {
     kind: 'drift_analysis',
     column: 'deploymentId',
     to: ['deployment'],

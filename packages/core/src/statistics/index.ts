@@ -185,6 +185,7 @@ export {
   effectiveRows,
   type IntervalMethod,
   type MeasuredFigure,
+  meanFigure,
   shareFigure,
   type WeightSum,
 } from './performance/measured-figure.ts';
@@ -275,6 +276,7 @@ export { LogLinearHistogram, type StoredHistogram } from './sketch/log-linear-hi
 export { incompleteBeta } from './special/incomplete-beta.ts';
 export { incompleteGamma } from './special/incomplete-gamma.ts';
 export { logBeta, logGamma } from './special/log-gamma.ts';
+export { type Correlation, rankCorrelation } from './trend/correlation.ts';
 export {
   type LinearTrend,
   linearTrend,

@@ -227,7 +227,16 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     ],
     'monitoring.evaluate': [[w.deploymentId, { at: until }]],
     'monitoring.performance': [[w.deploymentId, { ...range, segment: 'note' }]],
-    'monitoring.analyseDrift': [[w.deploymentId, { type: 'CONCEPT', at: until }]],
+    'monitoring.performanceReport': [[w.deploymentId, { ...range, segment: 'note' }]],
+    'monitoring.compare': [[w.deploymentId, range]],
+    'monitoring.businessMetrics': [[w.deploymentId, range]],
+    'monitoring.logOutcomes': [
+      [w.deploymentId, [{ name: 'paid', requestId: 'r', value: 1, observedAt: until }]],
+    ],
+    'monitoring.analyseDrift': [
+      [w.deploymentId, { type: 'CONCEPT', at: until }],
+      [w.deploymentId, { type: 'MULTIVARIATE', at: until, reference: range }],
+    ],
     'monitoring.sampledRequests': [[w.deploymentId, range]],
     'monitoring.labelledRows': [[w.deploymentId, range, { versionId: w.versionId }]],
 

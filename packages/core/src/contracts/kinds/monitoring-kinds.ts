@@ -83,6 +83,14 @@ const lossWatchKind: KindDeclaration = {
   history: 'none',
 };
 
+/** How features of a deployment, or of one of its versions, vary together in a reference; earlier ones stay in the history. */
+const multivariateBaselineKind: KindDeclaration = {
+  name: 'multivariate_baseline',
+  columns: { deploymentId: { type: 'text', immutable: true } },
+  indexes: [['deploymentId']],
+  history: 'kept',
+};
+
 /** Analyses of drift that are kept: one of a series (deployment, type, version) for each time. */
 const driftAnalysisKind: KindDeclaration = {
   name: 'drift_analysis',
@@ -125,5 +133,6 @@ export const monitoringKinds: readonly KindDeclaration[] = [
   baselineKind,
   lossWatchKind,
   driftAnalysisKind,
+  multivariateBaselineKind,
   setUpKind,
 ];

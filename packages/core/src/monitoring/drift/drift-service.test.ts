@@ -113,3 +113,43 @@ describe('concept drift', () => {
     expect(conceptAnalysis(continueConcept(beginConcept(), bare)).detected).toBe(true);
   });
 });
+
+test('features that no longer go together are found against a reference that is kept', async () => {
+  const { platform } = shared.fresh();
+  const { monitoring } = platform;
+  const random = seededRandom('together');
+  for (let i = 0; i < 1500; i += 1) {
+    const [x, y, z] = [random.normal(), random.normal(), random.normal()];
+    const sign = i < 1000 ? 1 : -1;
+    monitoring.predictions.record({
+      ...{ deploymentId: 'd', versionId: 'v', requestId: `r${i}`, role: 'primary' },
+      ...{ at: begin + i * minute, prediction: 'a', latencyMs: 1 },
+      features: { x, y: sign * 0.9 * x + 0.4 * y, z, plan: z > 0 ? 'free' : 'paid' },
+    });
+  }
+  const together = (at: number, more: object = {}) =>
+    monitoring.analyseDrift('d', {
+      ...{ type: 'MULTIVARIATE', at: begin + at * minute, from: begin + (at - 300) * minute },
+      ...more,
+    });
+  await expect(together(900)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  const reference = { from: begin, to: begin + 800 * minute };
+  const calm = await together(1000, { reference });
+  expect(calm).toMatchObject({
+    ...{ outcome: 'measured', detected: false, samples: { reference: 800, current: 300 } },
+  });
+  const found = await together(1400);
+  expect(found).toMatchObject({ detected: true, severity: expect.stringMatching(/HIGH|CRITICAL/) });
+  expect(found.score).toBeGreaterThan(found.threshold ?? Infinity);
+  expect(
+    found.features
+      .slice(0, 2)
+      .map(({ feature }) => feature)
+      .sort(),
+  ).toEqual(['x', 'y']);
+  expect(await together(1400)).toEqual(found);
+  const listed = await monitoring.listDriftAnalyses('d', { type: 'MULTIVARIATE' });
+  expect(listed.map(({ detected }) => detected)).toEqual([true, false]);
+  const few = [{ x: 1, y: 2 }];
+  expect(await together(1450, { reference: few })).toMatchObject({ outcome: 'not-enough-data' });
+});

@@ -22,6 +22,7 @@ import {
   continueConcept,
 } from './concept-analysis.ts';
 import { type AnalysisType, analysisFromRecord, type KeptAnalysis } from './kept-analysis.ts';
+import { analyseMultivariate, type MultivariateQuery } from './multivariate-analysis.ts';
 
 /** Analyses of how deployments drift, which are kept. */
 export interface DriftService {
@@ -32,6 +33,9 @@ export interface DriftService {
    * `CONCEPT`: losses of labelled answers, in the order of their requests, go through the detectors from where the last
    * analysis left them, up to those that are old enough for their labels to be there. Where they are found to have risen,
    * `performance.degraded` says so, once. Labels that come later than that are not looked at any more.
+   *
+   * `MULTIVARIATE`: whether the features of the requests from `from` on and before `at` vary together as those of the
+   * reference, by what principal components lose of them. The reference is given once, and kept. NOT_FOUND before that.
    */
   analyseDrift(deploymentId: string, options: AnalyseDriftOptions): Promise<KeptAnalysis>;
   /** Newest first. */
@@ -45,10 +49,14 @@ export interface DriftService {
 export interface AnalyseDriftOptions {
   readonly type: AnalysisType;
   readonly at: number;
-  /** Of the first analysis: from when on; 30 days before `at` when left out. */
+  /**
+   * From when on: of the first analysis of `CONCEPT`, 30 days before `at` when left out; of `MULTIVARIATE`, a day before.
+   */
   readonly from?: number;
   /** The answers of this version, shadows too; what callers got when left out. */
   readonly versionId?: string;
+  /** Of `MULTIVARIATE`: rows or columns of features, or the period whose requests are meant; what was given before when left out. */
+  readonly reference?: MultivariateQuery['reference'];
   /** Whether answers are classes or numbers; by the rows of the first analysis when left out. */
   readonly task?: PerformanceTask;
   /** Answers that are younger are left for the next analysis; learnt from the delays of labels when left out. */
@@ -66,10 +74,16 @@ export interface DriftParts {
 const dayMs = 86_400_000;
 
 const optionsShape = z.strictObject({
-  type: z.enum(['CONCEPT']),
+  type: z.enum(['CONCEPT', 'MULTIVARIATE']),
   at: z.number(),
   from: z.number().optional(),
   versionId: z.string().min(1).optional(),
+  reference: z
+    .custom<AnalyseDriftOptions['reference']>(
+      (value) => typeof value === 'object' && value !== null,
+      'must be rows, columns or { from, to }',
+    )
+    .optional(),
   task: z.enum(['classification', 'regression']).optional(),
   labelLagMs: z.number().min(0).optional(),
 } satisfies Record<keyof AnalyseDriftOptions, z.ZodType>);
@@ -99,9 +113,8 @@ export function createDrift(scope: Scope, parts: DriftParts): DriftService {
     const { at, versionId } = options;
     return decideAndCommit(scope, async () => {
       const [last] = await latest(deploymentId, 'CONCEPT', versionId);
-      if (last !== undefined && at <= last.at) {
-        return { changes: [], result: await madeFor(last, at, deploymentId, versionId) };
-      }
+      const made = await madeFor(last, at);
+      if (made !== undefined) return { changes: [], result: made };
       const id = watchId(deploymentId, versionId);
       const record = await metadata.find(workspace, 'loss_watch', id);
       const from = record === undefined ? (options.from ?? at - 30 * dayMs) : throughOf(record);
@@ -126,15 +139,34 @@ export function createDrift(scope: Scope, parts: DriftParts): DriftService {
     });
   }
 
-  /** The analysis that was the newest one at that time. */
-  async function madeFor(
-    last: KeptAnalysis,
-    at: number,
+  async function analyseTogether(
     deploymentId: string,
-    versionId: string | undefined,
+    options: AnalyseDriftOptions,
   ): Promise<KeptAnalysis> {
+    const { at, versionId, from = at - dayMs, reference } = options;
+    return decideAndCommit(scope, async () => {
+      const [last] = await latest(deploymentId, 'MULTIVARIATE', versionId);
+      const made = await madeFor(last, at);
+      if (made !== undefined) return { changes: [], result: made };
+      const query = { deploymentId, versionId, from, to: at, reference };
+      const { found, changes } = await analyseMultivariate(scope, query);
+      const analysis: KeptAnalysis = {
+        id: scope.ids.next(),
+        ...{ deploymentId, type: 'MULTIVARIATE', at, from, to: at },
+        ...found,
+      };
+      return { changes: [...changes, ...keep(analysis)], result: analysis };
+    });
+  }
+
+  /** The analysis of that time, or the first one later; undefined where there is none yet. */
+  async function madeFor(
+    last: KeptAnalysis | undefined,
+    at: number,
+  ): Promise<KeptAnalysis | undefined> {
+    if (last === undefined || at > last.at) return undefined;
     if (last.at === at) return last;
-    const all = await latest(deploymentId, 'CONCEPT', versionId, 1000);
+    const all = await latest(last.deploymentId, last.type, last.versionId, 1000);
     return all.findLast((each) => each.at >= at) ?? last;
   }
 
@@ -188,7 +220,10 @@ export function createDrift(scope: Scope, parts: DriftParts): DriftService {
       assertText(deploymentId, 'A deployment id');
       checkOptions(optionsShape, options, 'monitoring.analyseDrift');
       await parts.flush();
-      const analyse = () => analyseConcept(deploymentId, options);
+      const analyse = () =>
+        options.type === 'CONCEPT'
+          ? analyseConcept(deploymentId, options)
+          : analyseTogether(deploymentId, options);
       try {
         return await analyse();
       } catch (error) {

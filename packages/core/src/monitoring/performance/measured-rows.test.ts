@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../json.ts';
 import { seededRandom } from '../../statistics/index.ts';
+import { performanceReport } from '../reports/performance-report.ts';
 import { estimateErrors } from './estimated-errors.ts';
 import { estimatePerformance } from './estimated-performance.ts';
 import { lossesOf } from './losses.ts';
@@ -122,6 +123,59 @@ test('the segment that does worse is found, and none where all do alike', () => 
   expect(of(1).filter((each) => each.split('+')[0] === 'c3').length).toBeGreaterThanOrEqual(29);
   // 5 % of 30.
   expect(of(0).filter((each) => each !== '').length).toBeLessThanOrEqual(5);
+});
+
+describe('a performance report', () => {
+  const random = seededRandom('report');
+  const rows = Array.from({ length: 600 }, (_, i) => {
+    const p = random.uniform();
+    const country = ['DE', 'FR', '<b>'][i % 3] as string;
+    const isWrong = random.uniform() < (country === 'FR' ? 0.4 : 0.15);
+    const says = p > 0.5 ? 'yes' : 'no';
+    return {
+      ...{ prediction: says, yes: p, no: 1 - p, country, at: new Date(1.7e12 + i * 3_600_000) },
+      label: isWrong ? (says === 'yes' ? 'no' : 'yes') : says,
+      version: i % 2 === 0 ? 'one' : 'two',
+    };
+  });
+  const options = {
+    ...{ title: 'Churn', time: 'at', version: 'version', segment: 'country' },
+    probabilities: { yes: 'yes', no: 'no' },
+  };
+
+  test('needs no platform: data, Markdown and a page of its own', () => {
+    const report = performanceReport([...rows, { ...rows[0], label: null }], options);
+    expect(report.unlabelled).toBe(1);
+    expect(report.overall).toMatchObject({ outcome: 'measured', rows: 600 });
+    expect(report.segments[0]).toMatchObject({ segment: 'FR', beside: { isWorse: true } });
+    expect(report.versions.map(({ version }) => version)).toEqual(['one', 'two']);
+    expect(report.overTime).toHaveLength(24);
+    assertFinite(report.toJSON());
+    const [html, markdown] = [report.toHtml(), report.toMarkdown()];
+    expect(html.match(/<svg/g)?.length).toBeGreaterThanOrEqual(6);
+    expect(html).not.toMatch(/<script|src=|NaN|undefined|<b>FR|<td><b>/);
+    expect(html).toContain('&lt;b&gt;');
+    expect(markdown).toMatch(/\| accuracy \| 0\.7\d+ \|/);
+    const columns = Object.fromEntries(
+      Object.keys(rows[0] as object).map((name) => [
+        name,
+        rows.map((row) => row[name as keyof typeof row]),
+      ]),
+    );
+    expect(performanceReport(columns, options).toHtml()).toBe(
+      performanceReport(rows, options).toHtml(),
+    );
+  });
+
+  test('of numbers, of nothing, and of columns that are not there', () => {
+    const numbers = Array.from({ length: 50 }, (_, i) => ({ prediction: i + 0.5, label: i }));
+    expect(performanceReport(numbers).toMarkdown()).toContain('| mean absolute error | 0.5 |');
+    const nothing = performanceReport({ prediction: [], label: [] });
+    expect(nothing.overall.outcome).toBe('not-enough-data');
+    expect(nothing.toHtml()).toContain('NOT ENOUGH DATA');
+    expect(() => performanceReport(numbers, { target: 'truth' })).toThrow('"truth"');
+    expect(() => performanceReport(numbers, { titel: 'x' } as never)).toThrow('titel');
+  });
 });
 
 describe('performance without labels', () => {

@@ -169,3 +169,109 @@ test('nothing predicted, nothing labelled: answers, and bad options are refused'
   const bad = monitoring.performance('d', { from: 0, to: 1, alhpa: 0.1 } as never);
   await expect(bad).rejects.toThrow('alhpa');
 });
+
+describe('versions side by side', () => {
+  /** Two versions that answer the same requests, or one half each. */
+  async function compared(isShadow: boolean, better: number) {
+    const { predict, monitoring } = world();
+    const random = seededRandom(`compared ${isShadow} ${better}`);
+    const labels = [];
+    for (let i = 0; i < 600; i += 1) {
+      const hard = random.uniform();
+      const answer = (limit: number) => (hard < limit ? 'a' : 'b');
+      const [v, w] = [answer(0.7), answer(0.7 + better)];
+      if (isShadow || i % 2 === 0) predict(i, { prediction: v, latencyMs: 10 });
+      const role = isShadow ? 'shadow' : 'primary';
+      if (isShadow || i % 2 === 1) {
+        predict(i, {
+          ...{ versionId: 'w', role, prediction: w, latencyMs: 20, experimentArm: 'new' },
+          ...(i % 10 === 1 && !isShadow ? { error: 'FAILED' } : {}),
+        });
+      }
+      labels.push({ requestId: `r${i}`, value: 'a', observedAt: begin + i * hour + 1 });
+    }
+    await monitoring.logLabels('d', labels);
+    return monitoring.compare('d', { from: begin, to: begin + 100 * day, baseline: 'v' });
+  }
+
+  test('by the requests that both answered, a small difference is seen', async () => {
+    const { baseline, sides, tests } = await compared(true, 0.05);
+    expect([baseline, sides.map(({ name, labelled }) => [name, labelled])]).toEqual([
+      'v',
+      [
+        ['v', 600],
+        ['w', 600],
+      ],
+    ]);
+    const accuracy = tests.find(({ figure }) => figure === 'accuracy');
+    expect(accuracy).toMatchObject({ side: 'w', by: 'paired', verdict: 'better' });
+    expect(accuracy?.interval.low).toBeGreaterThan(0);
+    expect(accuracy?.interval.high).toBeLessThan(0.1);
+  });
+
+  test('of requests of their own, with errors and latency; nothing is told of what chance may do', async () => {
+    const { sides, tests } = await compared(false, 0);
+    expect(sides.map(({ name, latency }) => [name, latency?.p50])).toEqual([
+      ['v', 10],
+      ['w', 20],
+    ]);
+    expect(tests.find(({ figure }) => figure === 'error_rate')).toMatchObject({
+      ...{ side: 'w', by: 'unpaired', verdict: 'worse' },
+    });
+    const { monitoring, predict } = world();
+    expect(await monitoring.compare('d', { from: 0, to: 1 })).toEqual({
+      ...{ baseline: null, sides: [], tests: [] },
+    });
+    predict(1, { experimentArm: 'new' });
+    const byArm = await monitoring.compare('d', {
+      ...{ from: begin, to: begin + day, by: 'experimentArm' },
+    });
+    expect(byArm).toMatchObject({ baseline: 'new', sides: [{ requests: 1, latency: { p50: 1 } }] });
+  });
+});
+
+test('what requests earned: joined by request or key, by version, with what it goes with', async () => {
+  const { predict, monitoring } = world();
+  const random = seededRandom('revenue');
+  const [outcomes, labels] = [[] as object[], [] as object[]];
+  for (let i = 0; i < 400; i += 1) {
+    const p = random.uniform();
+    const at = begin + i * hour;
+    const versionId = i % 2 === 0 ? 'v' : 'w';
+    const more = { versionId, prediction: 'yes', probabilities: { yes: p, no: 1 - p } };
+    predict(i, { ...more, confidence: p, key: `user${i}` });
+    const isPaid = random.uniform() < p * (versionId === 'v' ? 0.5 : 0.8);
+    labels.push({ requestId: `r${i}`, value: isPaid ? 'yes' : 'no', observedAt: at + hour });
+    if (!isPaid) continue;
+    const who = i % 3 === 0 ? { key: `user${i}` } : { requestId: `r${i}` };
+    outcomes.push({ name: 'revenue', ...who, value: 10 + p, observedAt: at + 2 * hour });
+    if (i === 1) outcomes.push({ name: 'revenue', ...who, value: 5, observedAt: at + day });
+  }
+  await monitoring.logLabels('d', labels as never);
+  const unknown = { name: 'revenue', requestId: 'nobody', value: 1, observedAt: begin + day };
+  const told = await monitoring.logOutcomes('d', [...outcomes, unknown] as never);
+  expect(told).toMatchObject({
+    ...{ accepted: outcomes.length, refused: [{ requestId: 'nobody', code: 'NOT_FOUND' }] },
+  });
+  const range = { from: begin, to: begin + 100 * day };
+  const [revenue] = await monitoring.businessMetrics('d', range);
+  expect(revenue?.overall.requests).toBe(400);
+  const [v, w] = revenue?.sides ?? [];
+  expect([v?.side, w?.side]).toEqual(['v', 'w']);
+  expect((w?.perRequest.value ?? 0) - (v?.perRequest.value ?? 0)).toBeGreaterThan(0.5);
+  expect(revenue?.overall.perOutcome.value).toBeGreaterThan(10);
+  expect(revenue?.delay.p50Ms).toBe(2 * hour);
+  const proxies = revenue?.proxies.map(({ of, known }) => [of, known]);
+  expect(proxies?.[0]).toEqual(['loss', 'with the label']);
+  expect(proxies?.[1]).toEqual(['confidence', 'now']);
+  expect(revenue?.proxies[1]?.interval?.low).toBeGreaterThan(0.1);
+  expect(revenue?.daily.value).toBeLessThan(-0.5);
+  expect(await monitoring.businessMetrics('d', { from: 0, to: 1 })).toEqual([]);
+  const bad = { name: 'revenue', value: Number.NaN, requestId: 'r1', observedAt: begin };
+  await expect(monitoring.logOutcomes('d', [bad])).rejects.toMatchObject({ code: 'INVALID' });
+
+  const report = await monitoring.performanceReport('d', { ...range, title: 'Scoring' });
+  expect(report.toHtml()).toContain('<svg');
+  expect(report.toMarkdown()).toContain('| v | 200 |');
+  expect(report.overTime.length).toBeGreaterThan(10);
+});

@@ -3,18 +3,39 @@ import { formatNumber } from '../../tracking/format-figures.ts';
 import type { ColumnDrift, DriftReportData, ShareKind } from './drift-report-data.ts';
 
 /** What a report found, a sentence each, worst first. */
-export function driftFindings({ columns, schema, segments }: DriftReportData): readonly string[] {
+export function driftFindings({
+  columns,
+  schema,
+  segments,
+  multivariate,
+}: DriftReportData): readonly string[] {
   const gone = schema.filter(({ change }) => change === 'gone');
   const fresh = schema.filter(({ change }) => change === 'new');
   const worst = segments.filter(({ drift }) => drift?.detected === true);
   return [
     ...gone.map(({ column }) => `${column} is gone: the reference has it.`),
     ...columns.flatMap(findingsOf),
+    ...togetherFindings(columns, multivariate),
     ...fresh.map(({ column }) => `${column} is new: the reference does not have it.`),
     ...worst.slice(0, 5).map(({ segment, drift }) => {
       const features = (drift?.features ?? []).slice(0, 3).map(({ feature }) => feature);
       return `In the segment ${String(segment)}: ${drift?.severity}, ${features.join(', ')}.`;
     }),
+  ];
+}
+
+/** Said where it is more than what single features have been said to do. */
+function togetherFindings(
+  columns: readonly ColumnDrift[],
+  multivariate: DriftReportData['multivariate'],
+): readonly string[] {
+  if (multivariate?.detected !== true) return [];
+  const { usual, score, severity, features } = multivariate;
+  // What single features do moves all of them together too.
+  if (columns.some(({ detected, role }) => detected && role === 'feature')) return [];
+  const most = features.slice(0, 3).map(({ feature, share }) => `${feature} (${percent(share)})`);
+  return [
+    `The features no longer vary together as they did, ${severity}: of a row ${formatNumber(score ?? 0, 3)} is lost, ${formatNumber(usual, 3)} in the reference; mostly ${most.join(', ')}.`,
   ];
 }
 

@@ -44,6 +44,7 @@ export function driftPage(report: DriftReportData): PageDocument {
         blocks: [findingsBlock(report)],
       },
       { title: 'Columns', blocks: columnBlocks(columns, dataset.alpha) },
+      { title: 'Together', blocks: togetherBlocks(report) },
       ...(segments.length === 0 ? [] : [{ title: 'Segments', blocks: segmentBlocks(report) }]),
       {
         title: 'Not compared',
@@ -62,6 +63,32 @@ export function driftPage(report: DriftReportData): PageDocument {
       },
     ],
   };
+}
+
+/** How the features vary together. */
+function togetherBlocks({ multivariate }: DriftReportData): readonly PageBlock[] {
+  if (multivariate === undefined) return [];
+  const { score, usual, low, high, detected, severity, features } = multivariate;
+  return [
+    {
+      pairs: [
+        ['lost of a row, now', score === null ? 'not enough data' : formatNumber(score, 4)],
+        ['in the reference', formatNumber(usual, 4)],
+        ['usual', `${formatNumber(low, 4)} … ${formatNumber(high, 4)}`],
+        ['severity', severity],
+      ],
+    },
+    {
+      head: ['feature', 'share of the change'],
+      rows: detected
+        ? features.slice(0, 20).map((each) => [each.feature, percent(each.share)])
+        : [],
+    },
+    {
+      text: 'Rows are seen through the principal components of the reference: what is lost of them grows or shrinks where features no longer go together.',
+      tone: 'note',
+    },
+  ];
 }
 
 function findingsBlock(report: DriftReportData): PageBlock {

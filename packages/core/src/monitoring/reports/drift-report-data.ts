@@ -8,6 +8,7 @@ import type {
   ShareDrift,
 } from '../../statistics/index.ts';
 import type { DataTable } from '../data-columns.ts';
+import type { MultivariateDrift } from '../drift/multivariate.ts';
 import type { ColumnFigures, ColumnHistogram } from './column-figures.ts';
 
 /** How two sets of data are compared. */
@@ -36,6 +37,8 @@ export interface DriftReportOptions {
   readonly effectThresholds?: Readonly<Record<string, number>>;
   /** A column whose values cut the rows into segments that are compared one by one as well. */
   readonly segment?: string;
+  /** Whether it is looked at how features vary together; true when left out. */
+  readonly multivariate?: boolean;
   /** Segments with fewer rows on a side are not compared; 100 when left out. */
   readonly minimumSegmentRows?: number;
 }
@@ -72,10 +75,12 @@ export interface DriftReportData {
   readonly format: 1;
   readonly title: string;
   readonly rows: { readonly reference: number; readonly current: number };
-  /** Whether any feature, share of bad entries, or the set of columns has changed. */
+  /** Whether any feature, how they vary together, a share of bad entries, or the set of columns has changed. */
   readonly detected: boolean;
   /** Of the features, by importance; at least LOW where anything was detected. */
   readonly severity: Severity;
+  /** Whether the features vary together as they did; missing where too few rows or features can tell. */
+  readonly multivariate?: MultivariateDrift;
   /** The features together: shares of those that drifted, score, severity. */
   readonly dataset: Omit<DatasetDrift, 'features'>;
   /** Worst first. */

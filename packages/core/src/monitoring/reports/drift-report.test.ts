@@ -246,3 +246,25 @@ describe('its promises', () => {
     expect(() => driftReport(rows, rows, { numeric: 'ks' as never })).toThrow(/numeric/);
   });
 });
+
+test('features that no longer go together are told, though each is as it was', () => {
+  const rows = (seed: number, sign: number) => {
+    const random = seededRandom(seed);
+    return Array.from({ length: 2000 }, () => {
+      const [x, noise, z] = [random.normal(), random.normal(), random.normal()];
+      return { x, y: sign * 0.9 * x + 0.4 * noise, z };
+    });
+  };
+  const calm = driftReport(rows(1, 1), rows(2, 1));
+  expect([calm.detected, calm.multivariate?.detected]).toEqual([false, false]);
+  const report = driftReport(rows(1, 1), rows(3, -1));
+  expect(report.columns.every(({ detected }) => !detected)).toBe(true);
+  expect(report).toMatchObject({
+    ...{ detected: true, severity: report.multivariate?.severity },
+    multivariate: { outcome: 'measured', detected: true },
+  });
+  expect(report.severity).not.toBe('NONE');
+  expect(report.toMarkdown()).toMatch(/no longer vary together as they did, (HIGH|CRITICAL)/);
+  expect(report.toHtml()).toContain('share of the change');
+  expect(driftReport(rows(1, 1), rows(3, -1), { multivariate: false }).detected).toBe(false);
+});

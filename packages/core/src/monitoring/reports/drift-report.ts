@@ -18,6 +18,7 @@ import {
   dataColumns,
   rowCount,
 } from '../data-columns.ts';
+import { multivariateBaseline, multivariateDrift } from '../drift/multivariate.ts';
 import { type ColumnComparison, compareColumn } from './compare-columns.ts';
 import { driftPage } from './drift-page.ts';
 import {
@@ -60,6 +61,7 @@ const optionsShape = z.strictObject({
   methods: z.record(z.string(), z.enum([...samples, ...binned])).optional(),
   effectThresholds: z.record(z.string(), z.number().gt(0)).optional(),
   segment: z.string().optional(),
+  multivariate: z.boolean().optional(),
   minimumSegmentRows: z.number().int().min(1).optional(),
 } satisfies Record<keyof DriftReportOptions, z.ZodType>);
 
@@ -115,19 +117,37 @@ function reportData(
     else compared.push(comparison);
   }
   const { columns, dataset } = together(compared, options, alpha);
-  const isDetected = columns.some(hasDrifted) || schema.length > 0;
+  const multivariate = varyTogether(sides, compared, options);
+  const isDetected =
+    columns.some(hasDrifted) || schema.length > 0 || multivariate?.detected === true;
+  const least = multivariate?.detected === true ? multivariate.severity : 'LOW';
   return {
     format: 1,
     title: options.title ?? 'Drift report',
     rows: { reference: sides[0].rows, current: sides[1].rows },
     detected: isDetected,
-    severity: dataset.severity === 'NONE' && isDetected ? 'LOW' : dataset.severity,
+    severity: dataset.severity === 'NONE' && isDetected ? least : dataset.severity,
+    ...(multivariate === undefined ? {} : { multivariate }),
     dataset,
     columns,
     schema,
     setAside,
     segments: segmentDrifts(sides, compared, options, alpha),
   };
+}
+
+/** How the features that both sides have vary together. */
+function varyTogether(
+  [reference, current]: readonly [ReportSide, ReportSide],
+  compared: readonly ColumnComparison[],
+  options: DriftReportOptions,
+): DriftReportData['multivariate'] {
+  if (options.multivariate === false) return undefined;
+  const columns = compared
+    .map(({ column }) => column)
+    .filter((column) => roleOf(column, options) === 'feature');
+  const baseline = multivariateBaseline(reference.table, { columns });
+  return baseline && multivariateDrift(baseline, current.table);
 }
 
 /** The columns of both sides, a few at a time: rows are walked once for these, and not all of them are held. */
