@@ -180,8 +180,11 @@ export const benchmarks: readonly Benchmark[] = [
   {
     name: 'monitoring',
     sentence:
-      'Drift of 1,000,000 rows × 20, stored and in memory beside Evidently; detectors over losses.',
-    run: async (context) => (await import('./monitoring.ts')).benchMonitoring(context),
+      'Drift of 1,000,000 rows × 20, beside Evidently; false alarms and power; figures by the minute.',
+    run: async (context) => [
+      ...(await (await import('./monitoring.ts')).benchMonitoring(context)),
+      ...(await (await import('./monitoring-windows.ts')).benchMonitoringWindows(context)),
+    ],
   },
   {
     name: 'false-alarms',

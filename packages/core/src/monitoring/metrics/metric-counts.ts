@@ -1,5 +1,10 @@
 import { encodeJson } from '../../json.ts';
-import { encodeHistogram, LogLinearHistogram, mergeEncoded } from '../../statistics/index.ts';
+import {
+  encodeHistogram,
+  LogLinearHistogram,
+  mergeEncoded,
+  quantilesOf,
+} from '../../statistics/index.ts';
 import { type Counting, minuteMs } from '../windows/counted-rollups.ts';
 
 /** Quantiles of times are within 0.8 % of the true ones: histograms of so many bits. */
@@ -30,6 +35,19 @@ export type MetricCounts = {
   /** Of answers: from the request to its answer, the sum in µs and the histogram in ms. */
   readonly latencyUs: number;
   readonly latency: string;
+};
+
+/** Of which shares quantiles are stored beside a histogram: what one writer counted need not be worked out again. */
+export const storedShares = [0.5, 0.95, 0.99, 0.999] as const;
+
+/** A number of times and their quantiles at {@link storedShares}; none where there are no times. */
+export type StoredTimes = readonly [count: number, ...quantiles: number[]];
+
+/** What is stored beside counts, and follows from them. */
+export type StoredFigures = {
+  readonly latencyTimes?: StoredTimes;
+  readonly queueTimes?: StoredTimes;
+  readonly inferenceTimes?: StoredTimes;
 };
 
 /** Of answers: the times that make up the latency. */
@@ -172,12 +190,17 @@ class SlotCounter {
   }
 }
 
+function timesOf(histogram: string): StoredTimes {
+  const { total, quantiles } = quantilesOf([histogram], storedShares);
+  return total === 0 ? [0] : [total, ...(quantiles as number[])];
+}
+
 /** Of all predictions of a deployment. */
 export const metricCounting: Counting<MetricItem, MetricCounts> = {
   name: 'metrics',
   begin: () => new Counter(),
   merge: mergeCounts,
-  encode: encodeJson,
+  encode: (counts) => encodeJson({ ...counts, latencyTimes: timesOf(counts.latency) }),
 };
 
 /** The same, of the times within the latency: apart, so that reading latencies reads no more. */
@@ -185,7 +208,12 @@ export const innerCounting: Counting<MetricItem, InnerCounts> = {
   name: 'metrics.inner',
   begin: () => new InnerCounter(),
   merge: mergeInner,
-  encode: encodeJson,
+  encode: (counts) =>
+    encodeJson({
+      ...counts,
+      queueTimes: timesOf(counts.queue),
+      inferenceTimes: timesOf(counts.inference),
+    }),
 };
 
 /** By version, segment, arm and replica. */

@@ -1,5 +1,5 @@
 import { quantilesOf } from '../../statistics/index.ts';
-import type { Part } from './metric-counts.ts';
+import { type Part, type StoredFigures, storedShares } from './metric-counts.ts';
 
 const counted = {
   requests: 'predictions',
@@ -35,6 +35,9 @@ export function isQuantile(name: EndpointMetricName): boolean {
   return /_p\d+$/.test(name);
 }
 
+/** What one writer counted. */
+type Counted = Partial<Part> & StoredFigures;
+
 /** What a figure is in. */
 export function unitOf(name: EndpointMetricName): string {
   return Object.hasOwn(counted, name) ? counted[name as keyof typeof counted] : 'ms';
@@ -48,7 +51,7 @@ export interface Figure {
 
 /** The figures of what was counted in `seconds`; a part for each writer, at least one. */
 export function figuresOf(
-  parts: readonly Partial<Part>[],
+  parts: readonly Counted[],
   names: readonly EndpointMetricName[],
   seconds: number,
 ): readonly Figure[] {
@@ -93,20 +96,46 @@ function shareOf(some: number, all: number): Figure {
 }
 
 function timesOf(
-  parts: readonly Partial<Part>[],
+  parts: readonly Counted[],
   time: (typeof times)[number],
   asked: readonly (keyof typeof shares)[],
   sumUs: () => number,
 ): ReadonlyMap<string, Figure> {
-  const texts = parts.flatMap((part) => part[time] ?? []);
-  if (texts.length === 0) return new Map();
-  const { total: count, quantiles } = quantilesOf(
-    texts,
-    asked.map((share) => shares[share]),
-  );
+  const { total: count, quantiles } =
+    storedTimes(parts, time, asked) ?? quantilesOfAll(parts, time, asked);
   if (count === 0) return new Map();
   return new Map<string, Figure>([
     ['mean', { count, value: sumUs() / 1000 / count }],
     ...asked.map((share, i) => [share, { count, value: quantiles[i] as number }] as const),
   ]);
+}
+
+interface Quantiles {
+  readonly total: number;
+  readonly quantiles: readonly (number | undefined)[];
+}
+
+/** As they were stored, where one writer alone counted. */
+function storedTimes(
+  parts: readonly Counted[],
+  time: (typeof times)[number],
+  asked: readonly (keyof typeof shares)[],
+): Quantiles | undefined {
+  const own = parts.filter((part) => part[time] !== undefined);
+  const [total, ...quantiles] = own.length === 1 ? (own[0]?.[`${time}Times`] ?? []) : [];
+  if (total === undefined) return undefined;
+  return { total, quantiles: asked.map((share) => quantiles[storedShares.indexOf(shares[share])]) };
+}
+
+function quantilesOfAll(
+  parts: readonly Counted[],
+  time: (typeof times)[number],
+  asked: readonly (keyof typeof shares)[],
+): Quantiles {
+  const texts = parts.flatMap((part) => part[time] ?? []);
+  if (texts.length === 0) return { total: 0, quantiles: [] };
+  return quantilesOf(
+    texts,
+    asked.map((share) => shares[share]),
+  );
 }

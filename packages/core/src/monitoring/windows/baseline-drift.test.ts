@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { type SimulatedWindow, simulateWindow } from '../../../test/simulated-windows.ts';
 import { seededRandom } from '../../statistics/index.ts';
 import { type Baseline, baselineOf } from '../baselines/baseline.ts';
 import { baselineDrift } from './baseline-drift.ts';
-import { coarseBins } from './coarse-bins.ts';
+import { coarseBins, fullBins } from './coarse-bins.ts';
+import { dataQuality } from './data-quality.ts';
 import { mergeWindows, WindowCounter, type WindowCounts } from './window-counts.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -247,5 +249,124 @@ describe('a window against its baseline', () => {
     );
     expect(() => baselineOf('rows' as never)).toThrow(/must be a list of rows/);
     expect(() => baselineOf([], { bins: 1 })).toThrow(/bins/);
+  });
+});
+
+describe('the stated rates', () => {
+  const detected = (
+    windows: number,
+    given: Omit<SimulatedWindow, 'random' | 'reference'>,
+  ): number =>
+    Array.from({ length: windows }, (_, i) => {
+      const random = seededRandom(`${i}:${JSON.stringify(given)}`);
+      const { baseline, window } = simulateWindow({ random, reference: 10_000, ...given });
+      return baselineDrift(baseline, window).features.detected ? 1 : 0;
+    }).reduce<number>((sum, each) => sum + each, 0);
+
+  test.each([
+    [20, 10],
+    [50, 100],
+    [100, 10],
+    [200, 1],
+    [2000, 20],
+    [100_000, 5],
+  ])(
+    '%i rows × %i features without drift raise an alarm in 5 of 100 windows at the most',
+    (rows, features) => {
+      // 300 windows: with a chance of 5 % each, more than 27 come once in a thousand times.
+      expect(detected(300, { rows, features })).toBeLessThanOrEqual(27);
+    },
+  );
+
+  test.each([
+    [50, 1, 0.95],
+    [100, 0.5, 0.75],
+    [200, 0.5, 0.95],
+    [1000, 0.5, 0.95],
+  ])('of %i rows a shift of %d standard deviations is found', (rows, shift, share) => {
+    expect(detected(100, { rows, shift, features: 10 })).toBeGreaterThanOrEqual(100 * share);
+  });
+
+  test('bins are as full as chi-squared needs; what was never seen, and an atom, stay apart', () => {
+    expect(fullBins('number', [10, 10, 10, 10], [5, 5, 5, 5])).toEqual([
+      [20, 20],
+      [10, 10],
+    ]);
+    expect(fullBins('number', [0, 100, 0], [3, 10, 4])).toEqual([
+      [0, 100, 0],
+      [3, 10, 4],
+    ]);
+    expect(fullBins('category', [50, 50, 0], [10, 10, 20])).toEqual([
+      [0, 50, 50],
+      [20, 10, 10],
+    ]);
+    expect(fullBins('number', [0, 0], [1, 2])).toEqual([
+      [0, 0],
+      [1, 2],
+    ]);
+  });
+});
+
+describe('odd data', () => {
+  const rows = people(1, 2000);
+  const baseline = baselineOf(rows);
+  const constant = baselineOf(rows.map((row) => ({ ...row, age: 7 })));
+  const given: readonly (readonly [string, Baseline, readonly Row[]])[] = [
+    ['nothing', baseline, []],
+    ['one row', baseline, people(2, 1)],
+    ['nothing but missing values', baseline, rows.map(() => ({}))],
+    [
+      'nothing but NaN and infinities',
+      baseline,
+      rows.map((_, i) => ({ age: i % 2 ? Number.NaN : -Infinity })),
+    ],
+    [
+      'nothing but other types',
+      baseline,
+      rows.map(() => ({ age: 'old', income: [1], plan: { a: 1 }, vip: 3n })),
+    ],
+    [
+      'nothing but new categories',
+      baseline,
+      rows.map((row, i) => ({ ...row, plan: `p${i % 80}` })),
+    ],
+    ['values of billions', baseline, rows.map((row) => ({ ...row, age: 1e300, income: -1e300 }))],
+    ['another constant', constant, rows.map((row) => ({ ...row, age: 7.5 }))],
+    ['a baseline of one row', baselineOf(rows.slice(0, 1)), rows],
+    [
+      'a baseline of no values',
+      baselineOf(
+        rows.map(() => ({ age: null })),
+        { columns: ['age'] },
+      ),
+      rows,
+    ],
+  ];
+
+  test.each(given)('%s: a typed answer, no NaN', (what, against, data) => {
+    const window = counted(against, data);
+    const drift = baselineDrift(against, window);
+    const quality = dataQuality(against, window, { answered: data.length, invalid: 0 });
+    const numbers: number[] = [];
+    JSON.stringify([drift, quality], (_, value: unknown) => {
+      if (typeof value === 'number') numbers.push(value);
+      return value;
+    });
+    expect(numbers.filter((value) => Number.isNaN(value))).toEqual([]);
+    const isSmall = what.includes('row') || what === 'nothing' || what.includes('no values');
+    if (isSmall) expect(drift.features.detected).toBe(false);
+    else expect(drift.features.detected || quality.detected).toBe(true);
+    // Shards in any order, counted apart: the same, bit for bit.
+    const shards = [0, 1, 2].map((shard) =>
+      counted(
+        against,
+        data.filter((_, i) => i % 3 === shard),
+      ),
+    );
+    const turned = mergeWindows(shards.toReversed()) as WindowCounts;
+    expect(JSON.stringify(baselineDrift(against, turned))).toBe(JSON.stringify(drift));
+    expect(
+      JSON.stringify(dataQuality(against, turned, { answered: data.length, invalid: 0 })),
+    ).toBe(JSON.stringify(quality));
   });
 });

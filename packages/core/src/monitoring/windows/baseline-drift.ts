@@ -14,7 +14,7 @@ import {
 } from '../../statistics/index.ts';
 import type { Baseline, FeatureBaseline, FeatureCounts } from '../baselines/baseline.ts';
 import { type CoarseReference, seasonalReference } from '../baselines/seasonal-counts.ts';
-import { coarseBins } from './coarse-bins.ts';
+import { coarseBins, fullBins } from './coarse-bins.ts';
 import type { WindowCounts } from './window-counts.ts';
 
 /** How a window is compared with its baseline. */
@@ -158,7 +158,10 @@ function resultOf(
   const [n, m] = [total(reference), total(current)];
   const usual = n >= psiFrom && m >= psiFrom ? 'psi' : 'chi-squared';
   const chosen = Object.hasOwn(methods, was.feature) ? methods[was.feature] : method;
-  return binnedDrift(chosen ?? usual, reference, current, {
+  const used = chosen ?? usual;
+  const [before, now] =
+    used === 'chi-squared' ? fullBins(was.type, reference, current) : [reference, current];
+  return binnedDrift(used, before, now, {
     ...(alpha === undefined ? {} : { alpha }),
     ...(Object.hasOwn(effectThresholds, was.feature)
       ? { effectThreshold: effectThresholds[was.feature] as number }

@@ -18,17 +18,18 @@ export function encodeHistogram(histogram: LogLinearHistogram): string {
 export function mergeEncoded(texts: readonly string[]): string {
   const [only] = texts;
   if (texts.length === 1 && only !== undefined) return only;
-  const { bits, zeros, first, counts, total, low, high } = read(texts);
-  const buckets: number[] = [];
-  const kept: number[] = [];
-  for (let i = 0; i < counts.length; i += 1) {
-    const count = counts[i] as number;
-    if (count === 0) continue;
-    buckets.push(first + i);
-    kept.push(count);
-  }
-  const ends = total > 0 ? { low, high } : { low: null, high: null };
-  return encodeStored({ bits, zeros, ...ends, buckets, counts: kept });
+  return summed(texts, ({ bits, zeros, first, last, counts, total, low, high }) => {
+    const buckets: number[] = [];
+    const kept: number[] = [];
+    for (let bucket = first; bucket <= last; bucket += 1) {
+      const count = counts[bucket] as number;
+      if (count === 0) continue;
+      buckets.push(bucket);
+      kept.push(count);
+    }
+    const ends = total > 0 ? { low, high } : { low: null, high: null };
+    return encodeStored({ bits, zeros, ...ends, buckets, counts: kept });
+  });
 }
 
 /**
@@ -40,32 +41,37 @@ export function quantilesOf(
   shares: readonly number[],
 ): { readonly total: number; readonly quantiles: readonly (number | undefined)[] } {
   for (const share of shares) requireWithin('share', share, 0, 1);
-  const sum = read(texts);
-  return { total: sum.total, quantiles: shares.map((share) => quantileOf(sum, share)) };
+  return summed(texts, (sum) => ({
+    total: sum.total,
+    quantiles: shares.map((share) => quantileOf(sum, share)),
+  }));
 }
 
 interface Sum {
   readonly bits: number;
-  readonly zeros: number;
-  readonly total: number;
-  readonly low: number;
-  readonly high: number;
-  /** Number of the first of `counts`. */
-  readonly first: number;
+  zeros: number;
+  total: number;
+  low: number;
+  high: number;
+  /** The lowest and the highest bucket that has a count; none where `first` is greater. */
+  first: number;
+  last: number;
+  /** By bucket. */
   readonly counts: Float64Array;
 }
 
-function quantileOf({ bits, zeros, total, low, high, first, counts }: Sum, share: number) {
+function quantileOf(sum: Sum, share: number): number | undefined {
+  const { bits, zeros, total, low, high, first, last, counts } = sum;
   if (total === 0) return undefined;
   const rank = Math.max(1, Math.ceil(share * total));
   if (rank === total) return high;
   if (rank === 1) return low;
   let seen = zeros;
   if (rank <= seen) return Math.max(0, Math.min(low, high));
-  for (let i = 0; i < counts.length; i += 1) {
-    seen += counts[i] as number;
+  for (let bucket = first; bucket <= last; bucket += 1) {
+    seen += counts[bucket] as number;
     if (seen < rank) continue;
-    const middle = (bucketStart(first + i, bits) + bucketStart(first + i + 1, bits)) / 2;
+    const middle = (bucketStart(bucket, bits) + bucketStart(bucket + 1, bits)) / 2;
     return Math.min(high, Math.max(low, middle));
   }
   return high;
@@ -90,68 +96,75 @@ function encodeStored({ bits, zeros, low, high, buckets, counts }: StoredHistogr
   return bytes.toString('base64', 0, at);
 }
 
-function read(texts: readonly string[]): Sum {
-  const all = texts.map((text) => new Reader(Buffer.from(text, 'base64')));
-  const [one] = all;
-  if (one === undefined) throw new KeelsonError('INVALID', 'There is no histogram to read.');
-  let [zeros, low, high] = [0, Infinity, -Infinity];
-  const pairs: number[] = [];
-  let [first, last, total] = [Infinity, -1, 0];
-  for (const reader of all) {
-    if (reader.bits !== one.bits) {
-      throw new KeelsonError(
-        'INVALID',
-        `A histogram of ${reader.bits} bits does not merge into one of ${one.bits}.`,
-      );
-    }
-    zeros += reader.whole();
-    if (reader.low < low) low = reader.low;
-    if (reader.high > high) high = reader.high;
-    const buckets = reader.whole();
-    let bucket = 0;
-    for (let i = 0; i < buckets; i += 1) {
-      bucket += reader.whole();
-      const count = reader.whole();
-      pairs.push(bucket, count);
-      total += count;
-      if (bucket < first) first = bucket;
-      if (bucket > last) last = bucket;
-    }
+/** Room for a count of every bucket, by bits: a histogram has few, at any place. All zero between uses. */
+const rooms = new Map<number, Float64Array>();
+
+function summed<T>(texts: readonly string[], use: (sum: Sum) => T): T {
+  let sum: Sum | undefined;
+  try {
+    for (const text of texts) sum = added(sum, Buffer.from(text, 'base64'));
+    if (sum === undefined) throw new KeelsonError('INVALID', 'There is no histogram to read.');
+    return use(sum);
+  } finally {
+    if (sum !== undefined) sum.counts.fill(0, sum.first, sum.last + 1);
   }
-  const counts = new Float64Array(Math.max(0, last - first + 1));
-  for (let i = 0; i < pairs.length; i += 2) {
-    const place = (pairs[i] as number) - first;
-    counts[place] = (counts[place] as number) + (pairs[i + 1] as number);
-  }
-  return { bits: one.bits, zeros, total: total + zeros, low, high, first, counts };
 }
 
-class Reader {
-  readonly bits: number;
-  readonly low: number;
-  readonly high: number;
-  readonly #bytes: Buffer;
-  #at = headBytes;
+function begun(bits: number): Sum {
+  const counts = rooms.get(bits) ?? new Float64Array(2048 << bits);
+  rooms.set(bits, counts);
+  const none = { zeros: 0, total: 0, low: Infinity, high: -Infinity };
+  return { bits, ...none, first: counts.length, last: -1, counts };
+}
 
-  constructor(bytes: Buffer) {
-    if (bytes.length < headBytes + 2)
-      throw new KeelsonError('CORRUPT', 'A stored histogram is cut short.');
-    this.#bytes = bytes;
-    this.bits = bytes[0] as number;
-    this.low = bytes.readDoubleLE(1);
-    this.high = bytes.readDoubleLE(9);
+/** Read in one loop: a day of minutes is many histograms. */
+function added(before: Sum | undefined, bytes: Buffer): Sum {
+  const bits = bytes[0] ?? 0;
+  if (bytes.length < headBytes + 2 || bits < 1 || bits > 10) throw cutShort();
+  if (before !== undefined && before.bits !== bits) {
+    throw new KeelsonError(
+      'INVALID',
+      `A histogram of ${bits} bits does not merge into one of ${before.bits}.`,
+    );
   }
-
-  whole(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = this.#bytes[this.#at];
-      if (byte === undefined) throw new KeelsonError('CORRUPT', 'A stored histogram is cut short.');
-      this.#at += 1;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
+  const sum = before ?? begun(bits);
+  const { counts } = sum;
+  const [low, high] = [bytes.readDoubleLE(1), bytes.readDoubleLE(9)];
+  let at = headBytes;
+  // Zeros, the number of buckets, then distance and count of each.
+  let [place, bucket, left] = [0, 0, 2];
+  let [value, scale] = [0, 1];
+  while (left > 0) {
+    const byte = bytes[at];
+    if (byte === undefined) throw cutShort();
+    at += 1;
+    value += (byte & 127) * scale;
+    scale *= 128;
+    if (byte >= 128) continue;
+    if (place === 0) {
+      sum.zeros += value;
+      sum.total += value;
+    } else if (place === 1) left += 2 * value;
+    else if (place % 2 === 0) bucket += value;
+    else {
+      if (bucket >= counts.length) throw cutShort();
+      counts[bucket] = (counts[bucket] as number) + value;
+      sum.total += value;
+      if (bucket < sum.first) sum.first = bucket;
+      if (bucket > sum.last) sum.last = bucket;
     }
+    place += 1;
+    left -= 1;
+    value = 0;
+    scale = 1;
   }
+  if (low < sum.low) sum.low = low;
+  if (high > sum.high) sum.high = high;
+  return sum;
+}
+
+function cutShort(): KeelsonError {
+  return new KeelsonError('CORRUPT', 'A stored histogram is cut short.');
 }
 
 function writeWhole(bytes: Buffer, from: number, value: number): number {
