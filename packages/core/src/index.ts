@@ -424,7 +424,13 @@ export type {
 export type { DatasetInput } from './tracking/dataset.ts';
 export type { RunDataset } from './tracking/datasets.ts';
 export type { EnvironmentOptions } from './tracking/environment.ts';
-export type { Experiment, ExperimentChange, NewExperiment } from './tracking/experiment.ts';
+export type {
+  Experiment,
+  ExperimentChange,
+  NewExperiment,
+  StoredExperiment,
+} from './tracking/experiment.ts';
+export type { ExperimentSearch } from './tracking/experiment-search.ts';
 export type { ExportOptions, ExportProgress, ExportReport } from './tracking/export-experiments.ts';
 export {
   type EpochCallback,
@@ -441,6 +447,14 @@ export type {
   GroupTest,
 } from './tracking/group-comparison.ts';
 export type { ImportOptions, ImportProgress, ImportReport } from './tracking/import-experiments.ts';
+export type {
+  LoggedModel,
+  LoggedModelChange,
+  LoggedModelMetric,
+  LoggedModelStatus,
+  NewLoggedModel,
+} from './tracking/logged-model.ts';
+export type { LoggedModelSearch } from './tracking/logged-models.ts';
 export type { MetricDirection } from './tracking/metric-direction.ts';
 export type { MetricName } from './tracking/metric-name.ts';
 export type { NewMetricName } from './tracking/metric-names.ts';

@@ -41,7 +41,7 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
     ...(workspace === undefined ? {} : { workspace }),
   });
   const api = createApi({ servicesFor: (request) => callers.servicesFor(request), logger });
-  const mlflow = createMlflow((request) => callers.servicesFor(request));
+  const mlflow = createMlflow((request, asked) => callers.servicesFor(request, asked));
 
   async function handle(request: ServerRequest): Promise<ServerAnswer> {
     const { path } = splitUrl(request.url);

@@ -116,6 +116,7 @@ const inStore: Readonly<Record<string, Lookup>> = {
     const run = await store.find(workspace, 'run', id);
     return run && { line: [`run:${id}`, `experiment:${run.columns['experimentId']}`] };
   },
+  'logged-model': within('logged_model', 'experimentId', experimentLine),
   transition: within('stage_transition', 'versionId', versionLine),
   validation: within('validation_report', 'versionId', versionLine),
   rollout: within('rollout', 'deploymentId', deploymentLine),

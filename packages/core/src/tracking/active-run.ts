@@ -40,7 +40,12 @@ export interface RunBackend {
   settle(): Promise<void>;
   health(runId: string): RunHealth;
   report(runId: string): Promise<string>;
-  finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
+  finish(
+    runId: string,
+    status: RunStatus,
+    reason: string | undefined,
+    endedAt: number | undefined,
+  ): Promise<void>;
   warn(message: string, fields: object): void;
   readonly artifacts: Pick<ArtifactLog, 'log'>;
 }
@@ -223,16 +228,19 @@ export class ActiveRun {
 
   /**
    * Flushes and ends the run; from the call on it takes nothing more. Again with the same status does
-   * nothing; with another one it rejects with CONFLICT.
+   * nothing; with another one it rejects with CONFLICT. It ended at `endedAt` (epoch ms); now when left out.
    */
   async finish(
     status: 'COMPLETED' | 'FAILED' | 'KILLED' = 'COMPLETED',
     reason?: string,
+    options: { readonly endedAt?: number } = {},
   ): Promise<void> {
+    const { endedAt } = assertOptions(options, 'finish');
+    if (endedAt !== undefined) this.#timestamp(endedAt);
     const { closed } = this.#gate;
     this.#gate.closed = true;
     try {
-      await this.#backend.finish(this.id, status, reason);
+      await this.#backend.finish(this.id, status, reason, endedAt);
     } catch (error) {
       this.#gate.closed = closed;
       throw error;

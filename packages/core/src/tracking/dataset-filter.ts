@@ -84,7 +84,7 @@ class DatasetLinks {
       of.push({ op: 'compare', left: column('createdAt'), cmp: '<=', value: this.#until });
     }
     const key = keyOf(leaf);
-    if (isRole(key)) of.push({ ...leaf, left: column('role') });
+    if (isRole(key)) of.push(roleIs(leaf));
     if (within !== undefined) of.push({ op: 'in', left: column('to'), values: [...within] });
     const runs = new Set<string>();
     for (const from of isRole(key) ? [undefined] : await this.#datasets(leaf, key)) {
@@ -132,6 +132,18 @@ function isLeaf(part: Predicate): part is Leaf {
 function keyOf(leaf: Leaf): string | undefined {
   const { left } = leaf;
   return left.from === 'facet' && left.facet === datasetFacet ? left.key : undefined;
+}
+
+/** By the role, or the word that the caller had for it. */
+function roleIs(leaf: Leaf): Predicate {
+  const context: Selector = { from: 'body', path: ['context'] };
+  return {
+    op: 'or',
+    of: [
+      { ...leaf, left: column('role') },
+      { ...leaf, left: context },
+    ],
+  };
 }
 
 function isRole(key: string | undefined): boolean {

@@ -10,6 +10,8 @@ export interface DatasetInput {
   /** SHA-256 of the content, or a fingerprint of the caller's. */
   readonly digest: string;
   readonly role: 'train' | 'validation' | 'test';
+  /** The caller's own word for the role, such as MLflow's `eval`; filters know it by `datasets.context`. */
+  readonly context?: string;
   readonly sourceUri?: string;
   readonly schema?: JsonObject;
   readonly rowCount?: number;
@@ -23,6 +25,7 @@ const shape = z.strictObject({
   name: z.string(),
   digest: z.string(),
   role: z.enum(datasetRoles),
+  context: z.string().min(1).optional(),
   sourceUri: z.string().optional(),
   schema: z.looseObject({}).optional(),
   rowCount: z.number().int().min(0).optional(),
@@ -33,6 +36,7 @@ const shape = z.strictObject({
 export function assertDataset(dataset: DatasetInput): DatasetInput {
   checkOptions(shape, dataset, 'A dataset');
   assertText(dataset.name, 'A dataset name', 255);
+  assertText(dataset.context ?? '', 'The context of a dataset', 255);
   assertText(dataset.digest, 'A dataset digest', 255);
   if (dataset.sourceUri !== undefined) assertText(dataset.sourceUri, 'A dataset URI', 5000);
   if (dataset.name === '' || dataset.digest === '') {

@@ -1,9 +1,11 @@
+import { assertList } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Predicate } from '../contracts/query.ts';
 import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
-import { isKeelsonError } from '../errors.ts';
-import type { JsonObject } from '../json.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { assertText, type JsonObject } from '../json.ts';
+import { everyRecord } from '../operations/every-record.ts';
 import { assertDataset, type DatasetInput, datasetId } from './dataset.ts';
 import { optional } from './run.ts';
 import type { RunRecords } from './run-records.ts';
@@ -16,8 +18,10 @@ export interface RunDataset extends DatasetInput {
 
 /** Reads the datasets of runs. */
 export interface Datasets {
-  /** What went into the run, by name, then role; at most 1,000. NOT_FOUND for no such run. */
+  /** What went into the run, by name, then role; NOT_FOUND for no such run. */
   listDatasets(runId: string): Promise<readonly RunDataset[]>;
+  /** Those of several runs at once, by their ids; none for a run that has none. At most 1,000 runs. */
+  listDatasetsOf(runIds: readonly string[]): Promise<ReadonlyMap<string, readonly RunDataset[]>>;
 }
 
 /** Links datasets to runs. */
@@ -42,7 +46,11 @@ export function createDatasets(
     const edge = { op: 'create', kind: 'edge', id: scope.ids.next() } as const;
     const changes: Change[] = [
       { op: 'create', kind: 'dataset', id, columns, body },
-      { ...edge, columns: { from: id, to: runId, role } },
+      {
+        ...edge,
+        columns: { from: id, to: runId, role },
+        body: optional('context', dataset.context),
+      },
     ];
     for (const change of changes) {
       await once(records.whileLoggable(runId, `dataset ${name}`, () => [change]));
@@ -50,30 +58,49 @@ export function createDatasets(
     return id;
   }
 
+  async function datasetsOf(runIds: readonly string[]): Promise<Map<string, RunDataset[]>> {
+    const edges = new Map<string, StoredRecord>();
+    for (let i = 0; i < runIds.length; i += 1000) {
+      const values = runIds.slice(i, i + 1000);
+      const where: Predicate = { op: 'in', left: { from: 'column', name: 'to' }, values };
+      for await (const edge of everyRecord(scope, 'edge', { where })) edges.set(edge.id, edge);
+    }
+    const froms = [...new Set([...edges.values()].map(({ columns }) => columns['from'] as string))];
+    const byId = new Map<string, StoredRecord>();
+    for (let i = 0; i < froms.length; i += 1000) {
+      const found = await metadata.findMany(workspace, 'dataset', froms.slice(i, i + 1000));
+      for (const record of found) byId.set(record.id, record);
+    }
+    const all = new Map<string, RunDataset[]>();
+    for (const { columns, body } of edges.values()) {
+      const record = byId.get(columns['from'] as string);
+      if (record === undefined) continue;
+      const dataset = datasetFromRecord(record, columns['role'] as DatasetInput['role']);
+      const context = optional('context', body['context'] as string | undefined);
+      const of = all.get(columns['to'] as string) ?? [];
+      all.set(columns['to'] as string, [...of, { ...dataset, ...context }]);
+    }
+    for (const of of all.values()) {
+      of.sort((a, b) => order(a.name, b.name) || order(a.role, b.role));
+    }
+    return all;
+  }
+
   return {
     logDataset,
 
     async listDatasets(runId) {
       await records.get(runId);
-      const to: Predicate = {
-        op: 'compare',
-        left: { from: 'column', name: 'to' },
-        cmp: '=',
-        value: runId,
-      };
-      const edges = await metadata.query(workspace, 'edge', { where: to, limit: 1000 });
-      const roles = edges.records.map(({ columns }) => ({
-        id: columns['from'] as string,
-        role: columns['role'] as DatasetInput['role'],
-      }));
-      const ids = [...new Set(roles.map(({ id }) => id))];
-      const found = await metadata.findMany(workspace, 'dataset', ids);
-      const byId = new Map(found.map((record) => [record.id, record]));
-      const all = roles.flatMap(({ id, role }) => {
-        const record = byId.get(id);
-        return record === undefined ? [] : [datasetFromRecord(record, role)];
-      });
-      return all.sort((a, b) => order(a.name, b.name) || order(a.role, b.role));
+      return (await datasetsOf([runId])).get(runId) ?? [];
+    },
+
+    async listDatasetsOf(runIds) {
+      const ids = assertList(runIds, 'The runs of datasets').map((id) =>
+        assertText(id, 'A run id'),
+      );
+      if (ids.length <= 1000) return datasetsOf(ids);
+      const message = `Datasets are read of 1000 runs at once, not of ${ids.length}; ask in turns.`;
+      throw new KeelsonError('INVALID', message);
     },
   };
 }

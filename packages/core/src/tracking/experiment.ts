@@ -108,18 +108,25 @@ export function assertTags(
 ): Readonly<Record<string, string>> {
   checkOptions(z.object({ tags: tagsShape }), { tags }, 'Setting tags');
   const entries = Object.entries(tags);
-  if (entries.length > limit) {
-    throw new KeelsonError(
-      'INVALID',
-      `${entries.length} tags were given; at most ${limit} are allowed.`,
-    );
+  const own = Object.keys(tags).filter(isOwnTag).length;
+  if (own > limit) {
+    throw new KeelsonError('INVALID', `${own} tags were given; at most ${limit} are allowed.`);
   }
   for (const [key, value] of entries) {
     assertText(key, 'A tag key', 250);
     if (key === '') throw new KeelsonError('INVALID', 'A tag key is empty.');
-    assertText(value, `Tag ${key}`, 5000);
+    assertText(value, `Tag ${key}`, isOwnTag(key) ? longestTag : longestSystemTag);
   }
   return tags;
+}
+
+/** As long as MLflow's may be. */
+const longestTag = 8_000;
+const longestSystemTag = 100_000;
+
+/** Limits are for the user's own tags: those that MLflow's clients set by themselves do not count. */
+function isOwnTag(key: string): boolean {
+  return !key.startsWith('mlflow.');
 }
 
 /**
@@ -137,8 +144,8 @@ export function mergeTags(
   if (keys.length === 0) return { changes: [], result: undefined };
   const now = record.facets['tags'] ?? {};
   const added = keys.filter((key) => !Object.hasOwn(now, key));
-  const after = Object.keys(now).length + added.length;
-  if (after > limit) {
+  const after = [...Object.keys(now), ...added].filter(isOwnTag).length;
+  if (after > limit && added.some(isOwnTag)) {
     throw new KeelsonError(
       'INVALID',
       `${kind} ${id} would have ${after} tags; at most ${limit} are allowed. Remove some first.`,

@@ -1,10 +1,16 @@
 import { z } from 'zod';
 import { checkOptions } from '../check-options.ts';
 import type { Predicate } from '../contracts/query.ts';
+import type { StoredRecord } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { assertText, type JsonObject, storableText } from '../json.ts';
-import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
+import {
+  assertAllowed,
+  commitChanges,
+  type Decision,
+  decideAndCommit,
+} from '../operations/decide-and-commit.ts';
 import {
   assertExperimentChange,
   assertNewExperiment,
@@ -16,6 +22,7 @@ import {
   mergeTags,
   type NewExperiment,
   type StoredExperiment,
+  unsetTags,
 } from './experiment.ts';
 import { type Threshold, thresholdsToJson } from './threshold.ts';
 
@@ -38,6 +45,7 @@ export interface Experiments {
   }): Promise<{ readonly experiments: readonly Experiment[]; readonly cursor?: string }>;
   updateExperiment(idOrName: string, change: ExperimentChange): Promise<Experiment>;
   setExperimentTags(idOrName: string, tags: Readonly<Record<string, string>>): Promise<void>;
+  removeExperimentTags(idOrName: string, keys: readonly string[]): Promise<void>;
   /** Soft: its name is free again, its runs are no longer found, `restoreExperiment` undoes it. */
   deleteExperiment(idOrName: string): Promise<void>;
   /** By id; its runs come back with it. CONFLICT when another experiment has taken the name meanwhile. */
@@ -156,6 +164,19 @@ export function createExperiments(scope: Scope): {
     return get(id);
   }
 
+  async function changeTags(
+    idOrName: string,
+    decide: (record: StoredRecord) => Decision<undefined>,
+  ): Promise<void> {
+    const { id } = await get(idOrName);
+    await assertAllowed(scope, 'experiment.update', `experiment:${id}`);
+    await decideAndCommit(scope, async () => {
+      const record = await metadata.find(workspace, 'experiment', id, { facets });
+      if (record === undefined) throw noExperiment(id, workspace);
+      return decide(record);
+    });
+  }
+
   const experiments: Experiments = {
     createExperiment: async (options) => counted(await create(options)),
     getExperiment: async (idOrName) => counted(await get(idOrName)),
@@ -194,13 +215,12 @@ export function createExperiments(scope: Scope): {
 
     async setExperimentTags(idOrName, tags) {
       assertTags(tags, maxTags);
-      const { id } = await get(idOrName);
-      await assertAllowed(scope, 'experiment.update', `experiment:${id}`);
-      await decideAndCommit(scope, async () => {
-        const record = await metadata.find(workspace, 'experiment', id, { facets });
-        if (record === undefined) throw noExperiment(id, workspace);
-        return mergeTags(record, tags, maxTags);
-      });
+      await changeTags(idOrName, (record) => mergeTags(record, tags, maxTags));
+    },
+
+    async removeExperimentTags(idOrName, keys) {
+      checkOptions(keysShape, { keys }, 'Removing tags');
+      await changeTags(idOrName, (record) => unsetTags(record, keys));
     },
 
     async deleteExperiment(idOrName) {
@@ -277,6 +297,7 @@ const attempts = 20;
 const maxTags = 20;
 /** Experiments that need not be read for each run. */
 const maxRemembered = 1000;
+const keysShape = z.object({ keys: z.array(z.string()) });
 const listShape = z.strictObject({
   lifecycle: z.enum(['active', 'archived', 'deleted']).optional(),
   below: z.string().optional(),

@@ -32,7 +32,7 @@ describe('each limit: what reaches it is taken, one more is refused and says how
     ['tags of a run', 50, (n, t) => t.startRun({ ...quick, tags: many(n) })],
     ['tags set on a run', 50, (n, _, run) => run.setTags(many(n))],
     ['tag key', 250, (n, _, run) => run.setTag('k'.repeat(n), 'x')],
-    ['tag value', 5000, (n, _, run) => run.setTag('k', 'v'.repeat(n))],
+    ['tag value', 8000, (n, _, run) => run.setTag('k', 'v'.repeat(n))],
     ['metric key', 255, (n, _, run) => run.logMetric('k'.repeat(n), 1)],
     [
       'dataset name',

@@ -1,4 +1,4 @@
-import { assertObject } from '../check-options.ts';
+import { assertList, assertObject } from '../check-options.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { PointColumns, SeriesBucket, SeriesSummary } from '../contracts/series-store.ts';
 import { KeelsonError } from '../errors.ts';
@@ -16,6 +16,10 @@ export interface Metrics {
   /** The last value of each metric at exactly this step. */
   getMetricsAt(runId: string, step: number): Promise<Readonly<Record<string, number>>>;
   getMetricSummaries(runId: string): Promise<readonly SeriesSummary[]>;
+  /** Those of several runs at once, by their ids; none for a run that has logged none. At most 1,000. */
+  getMetricSummariesOf(
+    runIds: readonly string[],
+  ): Promise<ReadonlyMap<string, readonly SeriesSummary[]>>;
   /** At most `buckets` buckets with exact extremes: what a chart draws. */
   downsampleMetric(
     runId: string,
@@ -25,6 +29,7 @@ export interface Metrics {
 }
 
 const pagePoints = 1_000_000;
+const mostRuns = 1_000;
 
 /** Metrics of runs, bound to a scope. */
 export function createMetrics(scope: Scope, records: Pick<RunRecords, 'get'>): Metrics {
@@ -76,6 +81,18 @@ export function createMetrics(scope: Scope, records: Pick<RunRecords, 'get'>): M
     async getMetricSummaries(runId) {
       const summaries = await series.summaries(workspace, assertText(runId, 'A run id'));
       return orNoRun(runId, summaries, summaries.length);
+    },
+
+    async getMetricSummariesOf(runIds) {
+      const ids = assertList(runIds, 'The runs of summaries').map((id) =>
+        assertText(id, 'A run id'),
+      );
+      if (ids.length > mostRuns) {
+        const message = `Summaries are read of ${mostRuns} runs at once, not of ${ids.length}; ask in turns.`;
+        throw new KeelsonError('INVALID', message);
+      }
+      const found = await series.summariesOf(workspace, ids);
+      return new Map([...found].map(([id, byKey]) => [id, [...byKey.values()]]));
     },
 
     async downsampleMetric(runId, key, options) {

@@ -89,6 +89,7 @@ async function purgeRun(
     await scope.series.removeOwners(scope.workspace, [run.id]);
     await removeAll(scope, 'param_entry', columnIs('runId', run.id));
     await removeAll(scope, 'artifact', columnIs('runId', run.id));
+    await removeAll(scope, 'logged_model', columnIs('runId', run.id));
     await removeAll(scope, 'edge', columnIs('to', run.id));
     await remove(scope, [await current(scope, run)]);
     await scope.quotas?.count('runs', -1);

@@ -16,9 +16,19 @@ import { type RunRecords, replaceRun } from './run-records.ts';
 /** How runs end: by their process, or because it died. */
 export interface RunEnding {
   /** Makes the run's points durable and ends it. Again with the same status does nothing. */
-  finish(runId: string, status: RunStatus, reason: string | undefined): Promise<void>;
+  finish(
+    runId: string,
+    status: RunStatus,
+    reason: string | undefined,
+    endedAt?: number,
+  ): Promise<void>;
   /** The same for a commit of somebody else's: makes the points durable, and answers the rest of it. */
-  prepare(runId: string, status: RunStatus, reason: string | undefined): Promise<PreparedEnd>;
+  prepare(
+    runId: string,
+    status: RunStatus,
+    reason: string | undefined,
+    endedAt?: number,
+  ): Promise<PreparedEnd>;
   /** Marks runs whose process died as FAILED, at most `limit`; answers how many. */
   reap(limit: number): Promise<number>;
   /** Writes down, on their runs, the points that this process has lost. */
@@ -60,8 +70,9 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
     runId: string,
     status: RunStatus,
     reason: string | undefined,
+    endedAt?: number,
   ): Promise<void> {
-    const end = await prepare(runId, status, reason);
+    const end = await prepare(runId, status, reason, endedAt);
     await decideAndCommit(scope, async () => ({
       changes: await end.changes(),
       result: undefined,
@@ -73,6 +84,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
     runId: string,
     status: RunStatus,
     reason: string | undefined,
+    endedAt?: number,
   ): Promise<PreparedEnd> {
     if (!hasEnded(status)) {
       throw new KeelsonError(
@@ -96,7 +108,7 @@ export function createRunEnding(scope: Scope, parts: RunEndingParts): RunEnding 
         if (from === status) return [];
         assertMove(runId, from, status);
         const told = { ...facts, ...withLost(record.body, lost) };
-        return ending(record, status, scope.clock.now(), told);
+        return ending(record, status, endedAt ?? scope.clock.now(), told);
       },
       done: () => parts.writer().closeRun(workspace, runId),
     };

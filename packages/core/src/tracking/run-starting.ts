@@ -124,10 +124,10 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     settle: () => beside.settle(),
     report: (runId) => parts.report(runId),
     health: (runId) => healthOfRun(parts.writer().health(), workspace, runId),
-    async finish(id, status, reason) {
+    async finish(id, status, reason, endedAt) {
       await beside.settle();
       untouched.delete(id);
-      await ending.finish(id, status, reason);
+      await ending.finish(id, status, reason, endedAt);
       gates.delete(id);
     },
   };
@@ -252,7 +252,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       parentRunId: options.parentRunId,
       name,
       status: 'RUNNING',
-      startedAt: scope.clock.now(),
+      startedAt: options.startedAt ?? scope.clock.now(),
       sourceType: options.sourceType ?? 'SCRIPT',
       sourceName: captured.sourceName,
       sourceVersion: captured.gitCommit,

@@ -26,7 +26,8 @@ export interface RunSearch {
   readonly limit?: number;
   readonly cursor?: string;
   readonly parentRunId?: string;
-  readonly lifecycle?: 'active' | 'deleted';
+  /** `active` when left out. */
+  readonly lifecycle?: 'active' | 'deleted' | 'all';
   readonly signal?: AbortSignal;
 }
 
@@ -37,7 +38,7 @@ const shape = z.strictObject({
   limit: z.number().optional(),
   cursor: z.string().optional(),
   parentRunId: z.string().optional(),
-  lifecycle: z.enum(['active', 'deleted']).optional(),
+  lifecycle: z.enum(['active', 'deleted', 'all']).optional(),
   signal: signalOption.optional(),
 } satisfies Record<keyof RunSearch, z.ZodType>);
 
@@ -76,7 +77,7 @@ export function createRunSearches(scope: Scope, parts: RunSearchParts): RunSearc
   const { experiments } = parts;
 
   async function predicate(search: RunSearch, until?: number): Promise<ResolvedFilter> {
-    const of: Predicate[] = [equal('lifecycle', search.lifecycle ?? 'active')];
+    const of: Predicate[] = [inLifecycle(search.lifecycle ?? 'active')];
     if (search.experiment === undefined) {
       const values = await experiments.deletedExperimentIds();
       const left = column('experimentId');
@@ -154,6 +155,12 @@ function column(name: string): { readonly from: 'column'; readonly name: string 
 
 function equal(name: string, value: string): Predicate {
   return { op: 'compare', left: column(name), cmp: '=', value };
+}
+
+function inLifecycle(lifecycle: 'active' | 'deleted' | 'all'): Predicate {
+  if (lifecycle !== 'all') return equal('lifecycle', lifecycle);
+  // Not those that are being removed for good.
+  return { op: 'in', left: column('lifecycle'), values: ['active', 'deleted'] };
 }
 
 function orderOf(text: string): Order {

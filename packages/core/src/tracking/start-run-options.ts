@@ -34,6 +34,8 @@ export interface StartRunOptions {
    * A handle of one that has ended takes nothing more; `resumeRun` reopens it.
    */
   readonly id?: string;
+  /** Epoch ms, for runs that began elsewhere, before they were told of here; now when left out. */
+  readonly startedAt?: number;
   /** Once aborted, `withRun` ends the run as KILLED. */
   readonly signal?: AbortSignal;
 }
@@ -50,6 +52,7 @@ const shape = z.strictObject({
   thresholds: thresholdsOption.optional(),
   systemMetrics: systemMetricsOption.optional(),
   id: z.string().optional(),
+  startedAt: z.number().int().min(0).max(8.64e15).optional(),
   signal: signalOption.optional(),
 } satisfies Record<keyof StartRunOptions, z.ZodType>);
 

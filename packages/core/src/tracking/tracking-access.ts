@@ -9,7 +9,7 @@ import {
   resourceOf,
   streams,
 } from '../operations/access-guard.ts';
-import type { Experiment } from './experiment.ts';
+import type { Experiment, StoredExperiment } from './experiment.ts';
 import type { Tracking } from './tracking.ts';
 import { createTypedExperiments } from './typed-experiment.ts';
 
@@ -38,7 +38,16 @@ const rules: AccessRules<Tracking> = {
     },
   },
   updateExperiment: asks('experiment.update', named('experiment')),
+  searchExperiments: {
+    ...asks('tracking.read'),
+    items: {
+      of: (page: { experiments: readonly StoredExperiment[] }) => page.experiments,
+      with: (page: object, experiments) => ({ ...page, experiments }),
+      resource: (experiment: StoredExperiment) => `experiment:${experiment.id}`,
+    },
+  },
   setExperimentTags: asks('experiment.update', named('experiment')),
+  removeExperimentTags: asks('experiment.update', named('experiment')),
   deleteExperiment: asks('experiment.delete', named('experiment')),
   restoreExperiment: asks('experiment.delete', named('experiment')),
   // Its methods are those of the guarded service.
@@ -79,10 +88,21 @@ const rules: AccessRules<Tracking> = {
   openArtifact: readsRun,
   readArtifact: readsRun,
   downloadArtifact: readsRun,
+  removeArtifact: writesRun,
+  createLoggedModel: asks('run.write', namedIn('run', 'runId')),
+  getLoggedModel: asks('tracking.read', named('logged-model')),
+  updateLoggedModel: asks('run.write', named('logged-model')),
+  deleteLoggedModel: asks('run.write', named('logged-model')),
+  searchLoggedModels: asks('tracking.read', ([search]) =>
+    namesOf('experiment', at(search, ['experimentIds'])),
+  ),
+  listLoggedModelsOf: comparesRuns,
   listDatasets: readsRun,
+  listDatasetsOf: comparesRuns,
   getMetricHistory: readsRun,
   getMetricsAt: readsRun,
   getMetricSummaries: readsRun,
+  getMetricSummariesOf: comparesRuns,
   downsampleMetric: readsRun,
 
   defineMetric: asks('metric.define'),

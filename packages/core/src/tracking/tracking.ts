@@ -3,14 +3,17 @@ import { assertList } from '../check-options.ts';
 import type { Heartbeats, MetricWriter } from '../contracts/metric-writer.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError } from '../errors.ts';
+import { type ArtifactRemoval, createArtifactRemoval } from './artifact-removal.ts';
 import { type Artifacts, createArtifacts } from './artifacts.ts';
 import { type CompareOptions, createRunComparisons, type RunComparisons } from './compare-runs.ts';
 import { renderComparisonPage } from './comparison-page.ts';
 import { createDatasets, type Datasets } from './datasets.ts';
 import { type EnvironmentOptions, environmentOption } from './environment.ts';
+import { createExperimentSearches, type ExperimentSearches } from './experiment-search.ts';
 import { createExperiments, type Experiments } from './experiments.ts';
 import { createExperimentExports, type ExperimentExports } from './export-experiments.ts';
 import { createExperimentImports, type ExperimentImports } from './import-experiments.ts';
+import { createLoggedModels, type LoggedModels } from './logged-models.ts';
 import { createMetricNameWatch } from './metric-name-watch.ts';
 import { createMetricNames, type MetricNames } from './metric-names.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -38,11 +41,14 @@ export interface RunPages {
 /** Experiments, runs, params, metrics and artifacts: all that tracking does. */
 export interface Tracking
   extends Experiments,
+    ExperimentSearches,
     TypedExperiments,
     Runs,
     RunSearches,
     RunComparisons,
     Artifacts,
+    ArtifactRemoval,
+    LoggedModels,
     Datasets,
     Metrics,
     MetricNames,
@@ -131,6 +137,9 @@ export function createTracking(
     runCare: { deaths: records.deaths, reap: ending.reap },
     runsInCommits: starting.inCommits,
     ...experiments,
+    ...createExperimentSearches(scope),
+    ...createArtifactRemoval(scope, records),
+    ...createLoggedModels(scope, records),
     ...runs,
     ...searches,
     ...artifacts,

@@ -1,4 +1,4 @@
-import type { Platform, Principal, Services } from '@keelson/core';
+import type { Platform, Principal, Services, ServicesOptions } from '@keelson/core';
 import { isKeelsonError, KeelsonError } from '@keelson/core';
 import { headerOf, type ServerRequest } from '../http/exchange.ts';
 
@@ -8,8 +8,11 @@ export type Auth = (request: ServerRequest) => Principal | null | Promise<Princi
 /** Finds who calls, and gives the services bound to that person. */
 export interface Callers {
   /** FORBIDDEN with `details.httpStatus` 401 for who proves nothing. */
-  servicesFor(request: ServerRequest): Promise<Services>;
+  servicesFor(request: ServerRequest, options?: CallerOptions): Promise<Services>;
 }
+
+/** What a protocol asks of the services beside who calls. */
+export type CallerOptions = Pick<ServicesOptions, 'tracking'>;
 
 /** What no key and no token looks like. */
 const none = '-';
@@ -48,10 +51,15 @@ export function createCallers(
   }
 
   return {
-    async servicesFor(request) {
+    async servicesFor(request, { tracking } = {}) {
       const principal = await principalOf(request);
-      if (principal === undefined && workspace === platform.workspace) return platform;
-      return platform.as({ workspace, ...(principal === undefined ? {} : { principal }) });
+      const isOwn = principal === undefined && workspace === platform.workspace;
+      if (isOwn && tracking === undefined) return platform;
+      return platform.as({
+        workspace,
+        ...(principal === undefined ? {} : { principal }),
+        ...(tracking === undefined ? {} : { tracking }),
+      });
     },
   };
 }

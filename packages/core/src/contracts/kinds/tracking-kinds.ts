@@ -77,6 +77,30 @@ const artifactKind: KindDeclaration = {
   immutableBody: true,
 };
 
+/** Models that runs have logged. `runId` is the run whose artifacts their files are. */
+const loggedModelKind: KindDeclaration = {
+  name: 'logged_model',
+  columns: {
+    experimentId: { type: 'text', immutable: true },
+    runId: { type: 'text', immutable: true },
+    sourceRunId: { type: 'text', optional: true, immutable: true },
+    name: { type: 'text' },
+    modelType: { type: 'text', optional: true, immutable: true },
+    status: { type: 'text' },
+    lifecycle: { type: 'text' },
+    createdBy: { type: 'text', immutable: true },
+  },
+  indexes: [['experimentId', 'name'], ['sourceRunId'], ['runId']],
+  facets: {
+    params: { source: 'merged' },
+    tags: { source: 'merged' },
+    metrics: { source: 'merged' },
+    inputOf: { source: 'merged' },
+    outputOf: { source: 'merged' },
+  },
+  history: 'none',
+};
+
 /** Datasets, one record for each (name, digest). */
 const datasetKind: KindDeclaration = {
   name: 'dataset',
@@ -136,6 +160,7 @@ export const trackingKinds: readonly KindDeclaration[] = [
   runKind,
   paramEntryKind,
   artifactKind,
+  loggedModelKind,
   datasetKind,
   edgeKind,
   metricNameKind,

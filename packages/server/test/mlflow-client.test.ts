@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { findPython, runChecks } from '../../serve/test/python/interpreter.ts';
+import { shareMlflowServer } from './mlflow-server.ts';
+
+const python = findPython();
+const server = shareMlflowServer();
+
+test.skipIf(python === undefined)(
+  "MLflow's own client works unmodified, and what it logs is the platform's",
+  async () => {
+    const script = new URL('python/client_checks.py', import.meta.url).href;
+    const checks = await runChecks(python as string, script, server.url);
+    expect(checks.filter(({ error }) => error !== null)).toEqual([]);
+    expect(checks.length).toBeGreaterThanOrEqual(8);
+
+    const { tracking } = server.platform;
+    const { runs } = await tracking.searchRuns({ experiment: 'logged' });
+    const [run] = runs;
+    expect(runs).toHaveLength(1);
+    expect(run).toMatchObject({
+      name: 'first',
+      status: 'COMPLETED',
+      description: 'what it is',
+      params: { rate: '0.1', depth: '3', 'model/kind': 'tree' },
+      tags: { team: 'risk', a: '1' },
+      metrics: { loss: 0.2, auc: 0.9, nan: Number.NaN, inf: Number.POSITIVE_INFINITY },
+    });
+    const history = await tracking.getMetricHistory(run?.id ?? '', 'loss');
+    expect([...history.steps]).toEqual([0, 1, 2, 3, 4, 5]);
+
+    const nested = await tracking.searchRuns({ experiment: 'nested', filter: "name = 'parent'" });
+    const { runs: children } = await tracking.searchRuns({
+      parentRunId: nested.runs[0]?.id ?? '',
+      orderBy: ['name'],
+    });
+    expect(children.map(({ name }) => name)).toEqual(['child 0', 'child 1']);
+    const compared = await tracking.compareRuns(children.map(({ id }) => id));
+    expect(JSON.stringify(compared)).toContain('"n"');
+
+    const [logging] = (await tracking.searchRuns({ experiment: 'inputs' })).runs;
+    expect(await tracking.listDatasets(logging?.id ?? '')).toMatchObject([
+      { name: 'eval', role: 'validation', context: 'holdout', rowCount: 2 },
+      { name: 'rain', role: 'train', context: 'training', rowCount: 3 },
+    ]);
+    const [filed] = (await tracking.searchRuns({ experiment: 'artifacts' })).runs;
+    const weights = await tracking.getArtifact(filed?.id ?? '', 'out/weights.bin');
+    expect(weights.sizeBytes).toBe(3_000_000);
+  },
+  120_000,
+);
