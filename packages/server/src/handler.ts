@@ -46,7 +46,7 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
   async function handle(request: ServerRequest): Promise<ServerAnswer> {
     const { path } = splitUrl(request.url);
     if (path === '/health' && isRead(request)) return textAnswer(200, 'OK');
-    const answered = (await api(request)) ?? (await mlflow(request));
+    const answered = (await mlflow(request)) ?? (await api(request));
     return answered ?? jsonAnswer(404, notFound(request.method, path));
   }
 

@@ -78,6 +78,7 @@ const datasetFields: { readonly [K in keyof DatasetInput]-?: z.ZodType } = {
     .max(255)
     .describe('SHA-256 of the content, or a fingerprint of your own'),
   role: z.enum(['train', 'validation', 'test']),
+  context: z.string().optional(),
   sourceUri: z.string().optional(),
   schema: looseObject.optional(),
   rowCount: z.number().int().min(0).optional(),
