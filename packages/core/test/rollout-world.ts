@@ -2,6 +2,7 @@ import type { PredictionRow } from '../src/contracts/prediction-sink.ts';
 import { mainTarget } from '../src/deployments/deployment.ts';
 import type { Deployments } from '../src/deployments/deployments.ts';
 import type { Rollout } from '../src/deployments/rollout.ts';
+import type { JsonObject } from '../src/json.ts';
 import type { ModelVersion } from '../src/registry/model-version.ts';
 import { seededRandom } from '../src/statistics/index.ts';
 import { openRegistryWorld, type RegistryWorld } from './registry-world.ts';
@@ -14,6 +15,8 @@ export interface Behaviour {
   /** The share of answers that are right. */
   readonly accuracy?: number;
   readonly prediction?: string;
+  /** What it is asked with, by the number of the request; nothing when left out. */
+  readonly features?: (request: number) => JsonObject;
 }
 
 /** A deployment `api` under traffic whose time a test owns: versions answer as they are told to. */
@@ -54,10 +57,16 @@ export async function openRolloutWorld(
   let asked = 0;
 
   function rowOf(versionId: string, facts: Pick<PredictionRow, 'requestId' | 'role' | 'at'>) {
-    const { errors = 0, latencyMs = 10, accuracy = 1, prediction } = how.get(versionId) ?? {};
+    const {
+      errors = 0,
+      latencyMs = 10,
+      accuracy = 1,
+      prediction,
+      features,
+    } = how.get(versionId) ?? {};
     const right = random.uniform() < accuracy;
     return {
-      ...{ deploymentId, versionId, ...facts, features: {} },
+      ...{ deploymentId, versionId, ...facts, features: features?.(asked) ?? {} },
       prediction: prediction ?? (right ? 'right' : 'wrong'),
       latencyMs: latencyMs * (0.5 + random.uniform()),
       ...(random.uniform() < errors ? { error: 'it failed' } : {}),

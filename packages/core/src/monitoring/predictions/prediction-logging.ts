@@ -4,6 +4,7 @@ import type { PredictionSink } from '../../contracts/prediction-sink.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
 import { assertText, type Json } from '../../json.ts';
+import { attentiveSettings } from '../responses/attentive-settings.ts';
 import type { CountsKeeper } from './counts-keeper.ts';
 import { PredictionLog } from './prediction-log.ts';
 import type { PredictionLogOptions, PredictionLogParts } from './prediction-log-parts.ts';
@@ -64,7 +65,7 @@ export function createPredictionLogging(
 ): PredictionLoggingRoom {
   const { windows, options, counts } = parts;
   const settings = new PredictionSettingsKeeper(scope);
-  const inForce = new SettingsInForce(settings);
+  const inForce = new SettingsInForce(attentiveSettings(scope, settings));
   const keys = new PseudonymKeys(scope);
   const erasures = new UserErasures(scope, {
     ...{ keys, settings, compact: parts.compact },

@@ -9,7 +9,7 @@ import { defaultRecentMs, type ResponsePolicy } from './response-policy.ts';
 export async function moveBaseline(
   monitoring: Pick<
     Monitoring,
-    'getMonitor' | 'rebaseline' | 'labelledRows' | 'getBaseline' | 'setBaseline'
+    'getMonitor' | 'rebaseline' | 'labelledRows' | 'getBaseline' | 'setBaseline' | 'updateBaseline'
   >,
   of: {
     readonly policy: ResponsePolicy;
@@ -30,8 +30,28 @@ export async function moveBaseline(
   const former = await ifThere(monitoring.getBaseline(deploymentId));
   const own = await ifThere(monitoring.getBaseline(deploymentId, { versionId }));
   if (former === undefined || own !== undefined || rows.length === 0) return;
-  const reference = rows.map(({ features }) => features);
-  await monitoring.setBaseline({ deployment, versionId, reference });
+  try {
+    // All of what was predicted lately, in the bins of the baseline before.
+    const [from, to] = [wholeMinute(range.from), wholeMinute(range.to)];
+    await monitoring.updateBaseline(deploymentId, { from, to, reason, versionId });
+  } catch (error) {
+    if (!isKeelsonError(error, 'INVALID')) throw error;
+    // Too few predictions of it: what its rows with labels were like, with its answers where those are watched.
+    const { prediction } = former.baseline;
+    const answers = prediction === undefined ? {} : { prediction: prediction.feature };
+    const reference = rows.map((row) => ({
+      ...row.features,
+      ...(prediction === undefined ? {} : { [prediction.feature]: row.prediction ?? null }),
+    }));
+    // Where no features are kept of what was asked, there is nothing to compare with.
+    if (rows.every(({ features }) => Object.keys(features).length === 0)) return;
+    await monitoring.setBaseline({ deployment, versionId, reference, reason, ...answers });
+  }
+}
+
+/** The beginning of the minute. */
+function wholeMinute(at: number): number {
+  return Math.floor(at / 60_000) * 60_000;
 }
 
 async function ifThere<T>(work: Promise<T>): Promise<T | undefined> {

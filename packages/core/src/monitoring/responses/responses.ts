@@ -112,7 +112,7 @@ export function createResponses(
   scope: Scope,
   monitoring: Pick<
     Monitoring,
-    'getMonitor' | 'rebaseline' | 'labelledRows' | 'getBaseline' | 'setBaseline'
+    'getMonitor' | 'rebaseline' | 'labelledRows' | 'getBaseline' | 'setBaseline' | 'updateBaseline'
   >,
   rooms: ResponseRooms,
 ): Responses & { readonly loops: readonly Loop[] } {

@@ -158,8 +158,7 @@ async function isAttended(
   alertId: string,
 ): Promise<boolean> {
   const alert = await metadata.find(workspace, 'alert', alertId);
-  const state = alert?.columns['state'];
-  return state === 'ACKNOWLEDGED' || state === 'RESOLVED';
+  return alert?.columns['state'] === 'RESOLVED' || alert?.body['acknowledged'] !== undefined;
 }
 
 function tell(scope: Scope, decision: ResponseDecision, act: ResponseAct): ActOutcome {
