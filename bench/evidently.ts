@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const program = fileURLToPath(new URL('./evidently_drift.py', import.meta.url));
 /** No comparison of a million rows takes as long, also on a busy machine. */
-const patienceMs = 600_000;
+const patienceMs = 1_800_000;
 
 /** Evidently in a process of its own, on columns that lie in a directory; it tells nobody anything. */
 export class Evidently implements AsyncDisposable {

@@ -3,6 +3,7 @@ import type { RevisionEntry } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import type { Owners } from '../../events/subscription.ts';
 import { uuidV7 } from '../../uuid.ts';
+import { type AnalysisParts, analysisFigures } from '../drift/drift-figures.ts';
 import type { EndpointMetrics } from '../metrics/metrics.ts';
 import type { AlertRule } from './alert-rule.ts';
 import { createRuleStore, type RuleOf, type StoredAlertRule } from './alert-rules.ts';
@@ -54,7 +55,7 @@ export interface AlertingOptions {
 }
 
 /** The parts of monitoring whose figures rules read. */
-export interface FigureParts {
+export interface FigureParts extends AnalysisParts {
   readonly drift: ReadDrift;
   readonly recentMetrics: EndpointMetrics['recentMetrics'];
   readonly metrics: EndpointMetrics['metrics'];
@@ -71,6 +72,7 @@ export function createAlerting(
     silenceFigures(scope),
     driftFigures((...asked) => parts().drift(...asked)),
     accuracyFigures(scope, options.maxDelayMs),
+    analysisFigures(parts),
   ]);
   const store = createRuleStore(scope, () => Object.keys(figures.figures));
   const sights = createRuleSights(scope);

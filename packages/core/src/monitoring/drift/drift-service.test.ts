@@ -10,6 +10,7 @@ import {
   conceptAnalysis,
   continueConcept,
 } from './concept-analysis.ts';
+import { analysisFigures } from './drift-figures.ts';
 import type { KeptAnalysis } from './kept-analysis.ts';
 
 const shared = sharePlatform();
@@ -152,4 +153,24 @@ test('features that no longer go together are found against a reference that is 
   expect(listed.map(({ detected }) => detected)).toEqual([true, false]);
   const few = [{ x: 1, y: 2 }];
   expect(await together(1450, { reference: few })).toMatchObject({ outcome: 'not-enough-data' });
+});
+
+test('alert rules read what analyses found, with the kind of the drift', async () => {
+  const { platform } = shared.fresh();
+  const { monitoring } = platform;
+  await answers(platform, 0, 2600, (i) => (i >= 1500 ? 0.4 : 0.1));
+  const source = analysisFigures(() => monitoring);
+  const read = (i: number) =>
+    source.read({
+      ...{ deploymentId: 'd', deployment: 'd', names: Object.keys(source.figures) },
+      ...{ from: begin, to: begin + i * minute },
+    });
+  const [calm, nothing, unscored] = await read(1400);
+  expect(calm).toMatchObject({ name: 'concept_drift', value: 0 });
+  expect(nothing).toEqual({ name: 'multivariate_drift', count: 0 });
+  expect(unscored).toEqual({ name: 'accuracy_shortfall', count: 0 });
+  const [found] = await read(2600);
+  expect(found).toMatchObject({ name: 'concept_drift', driftKind: 'SUDDEN' });
+  expect(found?.value).toBeGreaterThan(0.25);
+  expect(Object.keys(await monitoring.alertRules.figures())).toContain('concept_drift');
 });
