@@ -1,5 +1,6 @@
 import {
   type Category,
+  type Moments,
   momentsOf,
   populationDeviation,
   sortNumbers,
@@ -26,12 +27,23 @@ export function codeOf(feature: string, column: DataColumn): ColumnCode | undefi
   const numeric = numbers.length + infinite;
   if (numeric > 0 && numeric >= textRows) {
     // In order, so that equal numbers give equal bits however they are arranged.
-    const moments = momentsOf(sortNumbers(numbers));
-    const deviation = moments.count === 0 ? 0 : populationDeviation(moments);
-    if (!Number.isFinite(deviation)) return undefined;
-    return { feature, mean: moments.mean, deviation };
+    return codeOfNumbers(feature, momentsOf(sortNumbers(numbers)));
   }
-  const counts = categoriesOf(column);
+  return codeOfCategories(feature, categoriesOf(column));
+}
+
+/** The code of a column of numbers with these moments. */
+export function codeOfNumbers(feature: string, moments: Moments): ColumnCode | undefined {
+  const deviation = moments.count === 0 ? 0 : populationDeviation(moments);
+  if (!Number.isFinite(deviation)) return undefined;
+  return { feature, mean: moments.mean, deviation };
+}
+
+/** The code of a column with so many rows of each category. */
+export function codeOfCategories(
+  feature: string,
+  counts: ReadonlyMap<Category, number>,
+): ColumnCode | undefined {
   const key = (category: Category): string => `${typeof category}:${String(category)}`;
   const sorted = [...counts].sort(([a, m], [b, n]) => n - m || (key(a) < key(b) ? -1 : 1));
   let total = 0;

@@ -96,12 +96,23 @@ export function multivariateBaseline(
   assertTable(table, 'the reference');
   checkOptions(optionsShape, options, 'A multivariate baseline');
   const rows = rowCount(table, 'the reference');
-  const { columns, except = [], keep = 0.65, chunksBy = 'any' } = options;
+  const { columns, except = [] } = options;
   const names = (columns ?? columnNames(table)).filter((name) => !except.includes(name));
-  const codes = [...dataColumns(table, names, rows)]
-    .flatMap(([name, column]) => codeOf(name, column) ?? [])
-    .filter(({ deviation }) => deviation > 0)
-    .slice(0, mostColumns);
+  const codes = [...dataColumns(table, names, rows)].flatMap(
+    ([name, column]) => codeOf(name, column) ?? [],
+  );
+  return fitMultivariate(table, rows, codes, options);
+}
+
+/** The same, of columns whose codes are known already. */
+export function fitMultivariate(
+  table: DataTable,
+  rows: number,
+  all: readonly ColumnCode[],
+  options: MultivariateOptions = {},
+): MultivariateBaseline | undefined {
+  const { keep = 0.65, chunksBy = 'any' } = options;
+  const codes = all.filter(({ deviation }) => deviation > 0).slice(0, mostColumns);
   if (codes.length < 2 || rows < minimumRows(codes.length)) return undefined;
   const encoded = rowsOf(codes, table, rows, options);
   const covariance = new RunningCovariance(codes.length);
@@ -191,13 +202,21 @@ function rowsOf(
   }
   const hashes = new RowHashes(rows);
   const room = new Float64Array(rows);
-  for (const code of codes) hashes.add(encodeColumn(code, table, undefined, room));
+  for (const code of hashedCodes(codes, rows > sample)) {
+    hashes.add(encodeColumn(code, table, undefined, room));
+  }
   const places = hashes.smallest(sample);
   return encodedAt(codes, table, places)
     .map((row, i) => ({ row, place: places[i] as number }))
     .sort((a, b) => hashes.compare(a.place, b.place) || compareRows(a.row, b.row))
     .slice(0, sample)
     .map(({ row }) => row);
+}
+
+/** Three columns of numbers tell most rows apart, where only a sample is wanted; rows of equal hashes are told apart by all. */
+function hashedCodes(codes: readonly ColumnCode[], isSample: boolean): readonly ColumnCode[] {
+  const numbers = codes.filter(({ shares }) => shares === undefined).slice(0, 3);
+  return isSample && numbers.length === 3 ? numbers : codes;
 }
 
 function encodedAt(

@@ -5,12 +5,14 @@ import {
   type Category,
   countedDrift,
   type DriftResult,
+  type Moments,
   type SampleMethod,
   type ShareDrift,
   type SortSpace,
   shareDrift,
 } from '../../statistics/index.ts';
 import { categoriesOf, type DataColumn, namesItsRows } from '../data-columns.ts';
+import { type ColumnCode, codeOfCategories, codeOfNumbers } from '../drift/encode-rows.ts';
 import {
   ascendingNumbers,
   type ColumnFigures,
@@ -32,6 +34,8 @@ export interface ColumnComparison {
   readonly newCategories: readonly { readonly category: Category; readonly count: number }[];
   readonly vanished: readonly Category[];
   readonly histogram?: ColumnHistogram;
+  /** How it becomes a number of the reference's mean 0 and deviation 1. */
+  readonly code?: ColumnCode;
 }
 
 const binnedMethods: readonly string[] = [
@@ -77,6 +81,7 @@ export function compareColumn(
       result: ascendingDrift(before, now, settings(column, options, options.numeric)),
       newCategories: [],
       vanished: [],
+      ...codeIn(codeOfNumbers(column, momentsIn(facts.reference))),
       ...(histogram === undefined ? {} : { histogram }),
     };
   }
@@ -98,8 +103,19 @@ export function compareColumn(
     result: drift.values,
     newCategories: fresh.slice(0, shown),
     vanished: drift.vanished.slice(0, shown),
+    ...codeIn(codeOfCategories(column, listed)),
     ...(histogram === undefined ? {} : { histogram }),
   };
+}
+
+function codeIn(code: ColumnCode | undefined): Pick<ColumnComparison, 'code'> {
+  return code === undefined ? {} : { code };
+}
+
+/** The moments that figures were made from. */
+function momentsIn({ numbers, mean, deviation, low, high }: ColumnFigures): Moments {
+  const squares = (deviation ?? 0) ** 2 * Math.max(0, numbers - 1);
+  return { count: numbers, mean: mean ?? 0, squares, low, high };
 }
 
 /** What most values of a column are. */

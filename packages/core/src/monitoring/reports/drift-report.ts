@@ -18,7 +18,7 @@ import {
   dataColumns,
   rowCount,
 } from '../data-columns.ts';
-import { multivariateBaseline, multivariateDrift } from '../drift/multivariate.ts';
+import { fitMultivariate, multivariateDrift } from '../drift/multivariate.ts';
 import { type ColumnComparison, compareColumn } from './compare-columns.ts';
 import { driftPage } from './drift-page.ts';
 import {
@@ -143,10 +143,10 @@ function varyTogether(
   options: DriftReportOptions,
 ): DriftReportData['multivariate'] {
   if (options.multivariate === false) return undefined;
-  const columns = compared
-    .map(({ column }) => column)
-    .filter((column) => roleOf(column, options) === 'feature');
-  const baseline = multivariateBaseline(reference.table, { columns });
+  const codes = compared.flatMap(({ column, code }) =>
+    code !== undefined && roleOf(column, options) === 'feature' ? [code] : [],
+  );
+  const baseline = fitMultivariate(reference.table, reference.rows, codes);
   return baseline && multivariateDrift(baseline, current.table);
 }
 
@@ -203,7 +203,7 @@ function together(
   const columns = compared.map((one): ColumnDrift => {
     const role = roleOf(one.column, options);
     const found = byRole[role].features.find(({ feature }) => feature === one.column);
-    const { result: _, column, shares: __, ...facts } = one;
+    const { result: _, column, shares: __, code: ____, ...facts } = one;
     return {
       ...(found as DatasetDrift['features'][number]),
       role,
