@@ -117,6 +117,11 @@ export type {
   SetBaselineOptions,
   UpdateBaselineOptions,
 } from './monitoring/baselines/baseline-service.ts';
+export type {
+  LearnThresholdsOptions,
+  LearntThresholds,
+  ThresholdService,
+} from './monitoring/baselines/learnt-thresholds.ts';
 export type { Season } from './monitoring/baselines/season.ts';
 export type { BaselineSource, StoredBaseline } from './monitoring/baselines/stored-baseline.ts';
 export type { Dimension } from './monitoring/metrics/metric-counts.ts';

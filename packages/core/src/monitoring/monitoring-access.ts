@@ -55,6 +55,7 @@ const rules: AccessRules<Monitoring> = {
   logLabels: asks('label.write', named('deployment-id')),
   evaluate: asks('monitor.manage', named('deployment-id')),
   setBaseline: manages,
+  learnThresholds: asks('monitor.manage', named('deployment-id')),
   updateBaseline: asks('monitor.manage', named('deployment-id')),
   getBaseline: { ...reads, redact: withoutValues },
   listBaselines: {

@@ -8,13 +8,7 @@ const references: readonly Reference[] = [
   { kind: 'monitor', column: 'deploymentId', to: ['deployment'], mend: 'remove' },
   { kind: 'monitor', column: 'versionId', to: ['model_version'] },
   { kind: 'alert', column: 'deploymentId', to: ['deployment'] },
-  {
-    kind: 'baseline',
-    column: 'deploymentId',
-    to: ['deployment'],
-    except: (id) => watchedName(id) !== undefined,
-  },
-  // A watched function's versions are no records.
+  // Baselines outlive their deployments; a watched function's versions are no records.
   {
     kind: 'baseline',
     column: 'versionId',

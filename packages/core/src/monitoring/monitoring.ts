@@ -11,6 +11,7 @@ import { createAlerts } from './alerting/alerts.ts';
 import { createAnalyses } from './analyses.ts';
 import { type BaselineService, createBaselineService } from './baselines/baseline-service.ts';
 import { createBaselines } from './baselines/baselines.ts';
+import { createThresholds, type ThresholdService } from './baselines/learnt-thresholds.ts';
 import { createDrift, type DriftService } from './drift/drift-service.ts';
 import { createEvidenceSource } from './evidence.ts';
 import { createMetrics, type EndpointMetrics } from './metrics/metrics.ts';
@@ -54,6 +55,7 @@ export interface Monitoring
     EndpointMetrics,
     BaselineService,
     SetUpService,
+    ThresholdService,
     WindowDriftService {
   /** Answers the gates of rollouts. */
   readonly evidence: EvidenceSource;
@@ -140,6 +142,7 @@ export function createMonitoring(
   const { predictions } = logging.service;
   const flush = (): Promise<void> => predictions.flush();
   const { keepBaseline, ...comparing } = createBaselineService(scope, baselines, flush);
+  const { learnThresholds, thresholdsOf } = createThresholds(scope, { flush, ...comparing });
   const metrics = createMetrics(scope, flush);
   const { presets, ...alerting } = createAlerting(scope, () => service, {
     ...{ maxDelayMs, ...options.alerting },
@@ -274,7 +277,8 @@ export function createMonitoring(
     ...createDrift(scope, { flush, maxDelayMs }),
     ...metrics,
     ...comparing,
-    ...createWindowDrift(scope, { flush, ...comparing, ...metrics }),
+    learnThresholds,
+    ...createWindowDrift(scope, { flush, thresholdsOf, ...comparing, ...metrics }),
     setUp,
     getSetUp,
     setUpWork,

@@ -125,6 +125,17 @@ const setUpKind: KindDeclaration = {
   history: 'kept',
 };
 
+/** From which score on drift matters, as it was learnt of a baseline, under the baseline's id. */
+const thresholdsKind: KindDeclaration = {
+  name: 'learnt_thresholds',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    learntAt: { type: 'integer' },
+  },
+  indexes: [['deploymentId']],
+  history: 'kept',
+};
+
 /** The kinds that monitoring keeps. */
 export const monitoringKinds: readonly KindDeclaration[] = [
   monitorKind,
@@ -135,4 +146,5 @@ export const monitoringKinds: readonly KindDeclaration[] = [
   driftAnalysisKind,
   multivariateBaselineKind,
   setUpKind,
+  thresholdsKind,
 ];

@@ -185,3 +185,39 @@ test('slots of time come again', () => {
   expect([...slotsOf('weekday', { from: at, to: at + day })]).toEqual(['2', '3']);
   expect(slotsOf('month', { from: 0, to: Number.MAX_SAFE_INTEGER }).size).toBe(12);
 });
+
+test('thresholds are learnt of each hour of the week, without what happened in incidents', async () => {
+  const { deployment, predict, set, monitoring } = await deployed();
+  await set({});
+  // For five weeks Monday's noon is another; in one week so is one o'clock, while there is an incident.
+  const week = 7 * day;
+  const noon = begin + 12 * hour;
+  for (let cycle = 0; cycle < 5; cycle += 1) {
+    const at = noon + cycle * week;
+    predict(rowsOf(cycle, 600, 1 + 0.02 * cycle), { at });
+    predict(rowsOf(100 + cycle, 600, cycle === 2 ? 3 : 0), { at: at + hour });
+  }
+  const { id } = deployment;
+  const all = { from: begin, to: begin + 5 * week };
+  const at = (from: number) => ({ from, to: from + hour });
+  const drifted = async (range: { from: number; to: number }) =>
+    (await monitoring.drift(id, range)).drift?.features.detected;
+  expect([await drifted(at(noon)), await drifted(at(noon + hour))]).toEqual([true, false]);
+  const few = await monitoring.learnThresholds(id, { ...all, to: begin + 3 * week });
+  expect(few).toMatchObject({ hours: 6, features: { x: {} } });
+  const exclude = [at(noon + 2 * week + hour)];
+  const learnt = await monitoring.learnThresholds(id, { ...all, exclude, reason: 'five weeks' });
+  expect(learnt).toMatchObject({ by: 'hour-of-week', hours: 9, excluded: 1 });
+  expect(Object.keys(learnt.features['x'] ?? {})).toEqual(['12', '13']);
+  // What is usual at noon is none; by one o'clock it would be, and at other times nothing was learnt.
+  expect(await drifted(at(noon))).toBe(false);
+  expect(await drifted(at(noon + 2 * week + hour))).toBe(true);
+  predict(rowsOf(9, 600, 1), { at: begin });
+  predict(rowsOf(10, 600, 4), { at: noon + 6 * week });
+  expect([await drifted(at(begin)), await drifted(at(noon + 6 * week))]).toEqual([true, true]);
+  const named = { ...at(noon), effectThresholds: { x: 0.2 } };
+  expect((await monitoring.drift(id, named)).drift?.features.detected).toBe(true);
+  await expect(monitoring.learnThresholds(id, { from: 0, to: 1e15 })).rejects.toThrow(
+    /20000 hours/,
+  );
+});

@@ -27,6 +27,8 @@ export interface BaselineDriftOptions {
   readonly methods?: Readonly<Record<string, BinnedMethod>>;
   /** The smallest score that matters, by feature; that of severity LOW when left out. */
   readonly effectThresholds?: Readonly<Record<string, number>>;
+  /** The same where PSI is the method, as they were learnt; those that are named above come first. */
+  readonly learntThresholds?: Readonly<Record<string, number>>;
   /** How much the model relies on each feature; as the baseline has it when left out. */
   readonly importances?: Readonly<Record<string, number>>;
   /** When the window was: of a baseline with seasons it is compared with the slots that it touches. */
@@ -65,6 +67,7 @@ const optionsShape = z.strictObject({
   method: z.enum(methodNames).optional(),
   methods: z.record(z.string(), z.enum(methodNames)).optional(),
   effectThresholds: z.record(z.string(), z.number().gt(0)).optional(),
+  learntThresholds: z.record(z.string(), z.number().gt(0)).optional(),
   importances: z.record(z.string(), z.number().min(0)).optional(),
   range: z.strictObject({ from: z.number(), to: z.number() }).optional(),
 } satisfies Record<keyof BaselineDriftOptions, z.ZodType>);
@@ -150,7 +153,7 @@ export function driftAgainst(
 function resultOf(
   was: FeatureBaseline,
   is: FeatureCounts,
-  { alpha, method, methods = {}, effectThresholds = {} }: BaselineDriftOptions,
+  { alpha, method, methods = {}, ...thresholds }: BaselineDriftOptions,
   instead: readonly number[] | undefined,
 ): DriftResult {
   const [whole, current] = coarseBins(was, is);
@@ -163,10 +166,20 @@ function resultOf(
     used === 'chi-squared' ? fullBins(was.type, reference, current) : [reference, current];
   return binnedDrift(used, before, now, {
     ...(alpha === undefined ? {} : { alpha }),
-    ...(Object.hasOwn(effectThresholds, was.feature)
-      ? { effectThreshold: effectThresholds[was.feature] as number }
-      : {}),
+    ...effectOf(was.feature, used, thresholds),
   });
+}
+
+function effectOf(
+  feature: string,
+  method: BinnedMethod,
+  { effectThresholds = {}, learntThresholds = {} }: BaselineDriftOptions,
+): { readonly effectThreshold?: number } {
+  const learnt = method === 'psi' ? learntThresholds : {};
+  const [given] = [effectThresholds, learnt].flatMap((each) =>
+    Object.hasOwn(each, feature) ? (each[feature] ?? []) : [],
+  );
+  return given === undefined ? {} : { effectThreshold: given };
 }
 
 function sharesOf(

@@ -174,6 +174,23 @@ export async function readWindows(
   return mergeWindows(found as unknown as readonly WindowCounts[]);
 }
 
+/** What was counted with a baseline in each hour of a range that had predictions, by time. */
+export async function readHours(
+  scope: Pick<Scope, 'series' | 'workspace'>,
+  { id, deploymentId }: Pick<StoredBaseline, 'id' | 'deploymentId'>,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<ReadonlyMap<number, WindowCounts>> {
+  const [, hourMs = 3_600_000] = levels;
+  const stream = predictionStream(scope.workspace, deploymentId);
+  const range = { windowMs: hourMs, from, to };
+  const rollups = await scope.series.rollups(stream, countsOf(id), range);
+  const hours = [...Map.groupBy(rollups, ({ at }) => at)].map(([at, each]) => {
+    const counts = each.map(({ data }) => decodeJson(data) as unknown as WindowCounts);
+    return [at, mergeWindows(counts) as WindowCounts] as const;
+  });
+  return new Map(hours);
+}
+
 /** How many predictions of each segment were counted with a baseline. */
 export async function readSegments(
   scope: Pick<Scope, 'series' | 'workspace'>,

@@ -23,7 +23,7 @@ import { type SegmentWindowDrift, segmentDrifts } from './segment-drift.ts';
 import type { WindowCounts } from './window-counts.ts';
 
 /** Over which predictions drift is measured, and how. */
-export interface DriftOptions extends Omit<BaselineDriftOptions, 'range'> {
+export interface DriftOptions extends Omit<BaselineDriftOptions, 'range' | 'learntThresholds'> {
   readonly from: number;
   readonly to: number;
   /** The version that most requests go to when left out, else the one whose baseline was set last. */
@@ -92,6 +92,10 @@ export function createWindowDrift(
       options: { readonly versionId?: string },
     ): Promise<StoredBaseline>;
     readonly metrics: EndpointMetrics['metrics'];
+    thresholdsOf(
+      baselineId: string,
+      range: { readonly from: number; readonly to: number },
+    ): Promise<Readonly<Record<string, number>>>;
   },
 ): WindowDriftService {
   async function analysed(
@@ -140,11 +144,12 @@ export function createWindowDrift(
       checkDriftOptions(how);
       const { of, stored, counts } = await analysed(deploymentId, options);
       const range = { from, to };
+      const learntThresholds = await parts.thresholdsOf(stored.id, range);
       return {
         ...of,
         ...(counts === undefined
           ? {}
-          : { drift: baselineDrift(stored.baseline, counts, { range, ...how }) }),
+          : { drift: baselineDrift(stored.baseline, counts, { range, learntThresholds, ...how }) }),
         ...(segment === undefined
           ? {}
           : { segments: await bySegment(stored, range, segment, how) }),
