@@ -264,7 +264,7 @@ export const eventNouns: Readonly<Record<MetricPart, string | undefined>> = {
   registry: 'model|promotion|alias|automation',
   pipelines: 'pipeline|step|resource',
   deployments: 'deployment|traffic|rollout|scaling|abtest',
-  monitoring: 'alert|drift|performance|baseline|prediction|monitoring',
+  monitoring: 'alert|silence|drift|performance|baseline|prediction|monitoring|response|retraining',
 };
 
 /** What happens in a part: its events, by type; of the platform, the most frequent of all. */
