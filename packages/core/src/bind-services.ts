@@ -155,7 +155,7 @@ export function bindServices(
     },
   });
   const predictionCounts = new CountsKeeper(scope, countsDir ?? countsDirectory(stores.dir));
-  const { setUpWork, ...watching } = createMonitoring(scope, {
+  const { setUpWork, isStillWanted, ...watching } = createMonitoring(scope, {
     predictionLog,
     predictionCounts,
     ...optional('compactDatabase', careForDatabase(scope, stores).compactDatabase),
@@ -168,7 +168,9 @@ export function bindServices(
     ...{ pipelines, deployments, registry, tracking, owners, events },
   });
   const monitoring: Monitoring = { ...watching, responses };
-  const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], owners);
+  const { notifications, ...telling } = createNotifications(scope, options.notifiers ?? [], {
+    ...{ owners, isStillWanted },
+  });
   const { effects } = parts.registryCode;
   const applying = createTransitionSaga(scope, effects);
   const sagas = createSagas(scope, {

@@ -102,8 +102,15 @@ export type { Alert } from './monitoring/alerting/alert.ts';
 export type { AlertRule, RecommendedAction } from './monitoring/alerting/alert-rule.ts';
 export type { StoredAlertRule } from './monitoring/alerting/alert-rules.ts';
 export type { AlertSchedule } from './monitoring/alerting/alert-schedule.ts';
+export type {
+  AlertRoute,
+  EscalationStep,
+  Inhibition,
+} from './monitoring/alerting/alert-settings.ts';
 export type { Acknowledgement } from './monitoring/alerting/alert-state.ts';
-export type { AlertRules } from './monitoring/alerting/alerting.ts';
+export type { AlertRules, Silences } from './monitoring/alerting/alerting.ts';
+export type { AcknowledgeOptions } from './monitoring/alerting/answering.ts';
+export type { AlertOutlook } from './monitoring/alerting/dispatcher.ts';
 export type { FigureMeaning } from './monitoring/alerting/figure-source.ts';
 export type { Matchers } from './monitoring/alerting/matchers.ts';
 export type {
@@ -112,6 +119,8 @@ export type {
   PresetSetting,
 } from './monitoring/alerting/rule-presets.ts';
 export type { RuleSight } from './monitoring/alerting/rule-sights.ts';
+export type { Silence, SilenceOptions } from './monitoring/alerting/silences.ts';
+export type { RuleTest, TestRuleOptions } from './monitoring/alerting/test-rule.ts';
 export type {
   BaselineService,
   SetBaselineOptions,

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.ts';
+import type { NotificationContent } from './notification-content.ts';
 
 /** Where time comes from; injected, so that time-dependent behaviour is tested without waiting. */
 export interface Clock {
@@ -40,6 +41,10 @@ export interface Notification {
   readonly text: string;
   readonly details: JsonObject;
   readonly correlationId: string;
+  /** The same in parts, where there are such; a channel that does not show them has title, text and details. */
+  readonly content?: NotificationContent;
+  /** It says all that is to be said of its trouble: earlier ones of the same key that wait need not be sent. */
+  readonly supersedes?: boolean;
 }
 
 /** What a receiver said to a notification that it took. */

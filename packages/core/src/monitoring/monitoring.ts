@@ -6,7 +6,12 @@ import { asJson, assertText, type JsonObject } from '../json.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from '../operations/decide-and-commit.ts';
 import type { SampledRequest } from '../registry/validation/test-context.ts';
 import type { Alert } from './alerting/alert.ts';
-import { type AlertingOptions, type AlertingService, createAlerting } from './alerting/alerting.ts';
+import {
+  type AlertingOptions,
+  type AlertingService,
+  type AlertingWork,
+  createAlerting,
+} from './alerting/alerting.ts';
 import { createAlerts } from './alerting/alerts.ts';
 import { createAnalyses } from './analyses.ts';
 import { type BaselineService, createBaselineService } from './baselines/baseline-service.ts';
@@ -119,6 +124,8 @@ export function createMonitoring(
 ): Omit<Monitoring, 'responses'> & {
   /** What brings set-ups into line, for the platform's loops. */
   readonly setUpWork: Omit<SetUpWork, keyof SetUpService>;
+  /** Whether people are still to be told what has waited. */
+  readonly isStillWanted: AlertingWork['isStillWanted'];
 } {
   const { metadata, workspace } = scope;
   const maxDelayMs = options.maxLabelDelayMs ?? 60 * dayMs;
@@ -144,7 +151,7 @@ export function createMonitoring(
   const { keepBaseline, ...comparing } = createBaselineService(scope, baselines, flush);
   const { learnThresholds, thresholdsOf } = createThresholds(scope, { flush, ...comparing });
   const metrics = createMetrics(scope, flush);
-  const { presets, ...alerting } = createAlerting(scope, () => service, {
+  const { presets, isStillWanted, ...alerting } = createAlerting(scope, () => service, {
     ...{ maxDelayMs, ...options.alerting },
   });
   const { setUp, getSetUp, ...setUpWork } = createSetUp(scope, {
@@ -282,6 +289,7 @@ export function createMonitoring(
     setUp,
     getSetUp,
     setUpWork,
+    isStillWanted,
     evidence: createEvidenceSource(scope, maxDelayMs),
     watch: (watched, options) =>
       watchFunction({ scope, sink: predictions, keepBaseline }, watched, options),

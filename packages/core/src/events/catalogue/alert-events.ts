@@ -332,14 +332,12 @@ export const alertEvents: {
   'alert.escalated': defineEvent<AlertEscalated>({
     ...ofDeployment,
     meaning: 'Nobody has answered a group of alerts: others are told.',
-    reserved: true,
     fields: { ...groupFields, level: count, receivers: texts },
     example: { ...group, level: 1, receivers: ['pagerduty'] },
   }),
   'alert.notified': defineEvent<AlertNotified>({
     ...ofDeployment,
     meaning: 'People are told of a group of alerts: what is said, and to whom.',
-    reserved: true,
     fields: {
       ...groupFields,
       sequence: count,
@@ -363,7 +361,6 @@ export const alertEvents: {
   'silence.created': defineEvent<SilenceCreated>({
     ...ofSilence,
     meaning: 'People shall not be told of some alerts for a while.',
-    reserved: true,
     fields: {
       ...{ silenceId: text, by: text, reason: z.string(), matchers: texts },
       ...{ startsAt: figure, endsAt: figure },
@@ -376,7 +373,6 @@ export const alertEvents: {
   'silence.ended': defineEvent<SilenceEnded>({
     ...ofSilence,
     meaning: 'A silence is over.',
-    reserved: true,
     fields: { silenceId: text, by: text, reason: z.enum(['EXPIRED', 'WITHDRAWN', 'IDLE']) },
     example: {
       ...{ silenceId: '0198c0de-0000-7000-8000-000000000060', by: 'user:ana' },

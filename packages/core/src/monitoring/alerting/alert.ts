@@ -2,7 +2,10 @@ import type { StoredRecord } from '../../contracts/record.ts';
 import type { AlertKind, DriftKind } from '../../events/catalogue/alert-events.ts';
 import type { JsonObject } from '../../json.ts';
 import type { AlertSeverity } from '../rule.ts';
+import type { RecommendedAction } from './alert-rule.ts';
+import type { AlertSchedule } from './alert-schedule.ts';
 import type { Acknowledgement, AlertState } from './alert-state.ts';
+import type { ByLevel } from './levels.ts';
 import type { Labels } from './matchers.ts';
 
 /** Something that went wrong, once for as long as it is open. */
@@ -61,14 +64,19 @@ export interface AlertBody
   readonly grouped?: boolean;
   /** Names of the routes that its rule asks for. */
   readonly routes?: readonly string[];
+  /** When people are told of it, as its rule says. */
+  readonly schedule?: AlertSchedule | ByLevel<AlertSchedule>;
+  /** What its rule advises. */
+  readonly actions?: readonly RecommendedAction[];
 }
 
 /** An alert out of its record. */
 export function alertFromRecord(record: StoredRecord): Alert {
   const c = record.columns;
-  const { condition, grouped: _, routes: __, ...body } = record.body as unknown as AlertBody;
+  const body = record.body as unknown as AlertBody;
+  const { condition, grouped: _, routes: __, schedule: ___, actions: ____, ...said } = body;
   return {
-    ...body,
+    ...said,
     ...(condition?.acknowledged === undefined ? {} : { acknowledged: condition.acknowledged }),
     ...(condition?.blind === undefined ? {} : { blind: condition.blind }),
     id: record.id,

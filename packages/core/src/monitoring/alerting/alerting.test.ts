@@ -2,9 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { until } from '../../../test/open-test-platform.ts';
 import { testBackends } from '../../../test/test-backends.ts';
+import type { NotificationContent } from '../../contracts/notification-content.ts';
+import type { Notification, Notifier } from '../../contracts/ports.ts';
 import type { Deployment } from '../../deployments/deployment.ts';
+import { KeelsonError } from '../../errors.ts';
+import type { PayloadOf } from '../../events/typed-event.ts';
 import { openPlatform, type Platform } from '../../open-platform.ts';
+import type { PlatformOptions } from '../../platform-options.ts';
 import type { AlertRule } from './alert-rule.ts';
 import { isWithin, nextWithin } from './alert-schedule.ts';
 import { presetRules } from './rule-presets.ts';
@@ -50,8 +56,8 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function open(): Promise<Platform> {
-  return openPlatform({ ...(await testBackends(dir)), dir, clock: { now: () => now } });
+async function open(more: PlatformOptions = {}): Promise<Platform> {
+  return openPlatform({ ...(await testBackends(dir)), dir, clock: { now: () => now }, ...more });
 }
 
 /** Requests of the last `ms`, of which some failed. */
@@ -314,5 +320,219 @@ describe('schedules', () => {
     const night = { days: ['SAT'], from: '22:00', to: '02:00' } as const;
     expect(isWithin(night, Date.parse('2026-03-29T01:59:00Z'))).toBe(true);
     expect(isWithin(night, Date.parse('2026-03-28T01:59:00Z'))).toBe(false);
+  });
+});
+
+describe('telling people', () => {
+  async function notified(): Promise<readonly PayloadOf<'alert.notified'>[]> {
+    const found: PayloadOf<'alert.notified'>[] = [];
+    for await (const event of platform.events.each({ types: ['alert.notified'] })) {
+      found.push(event.payload as PayloadOf<'alert.notified'>);
+    }
+    return found;
+  }
+  const said = async () => (await notified()).map(({ reason, route }) => `${route} ${reason}`);
+
+  /** So many times fifteen seconds in which all, or no, requests fail. */
+  async function quarters(count: number, failed: boolean): Promise<void> {
+    for (let i = 0; i < count; i += 1) {
+      predict(50, failed ? 50 : 0);
+      await turn();
+    }
+  }
+
+  test('several alerts of a deployment are one message with what, since when, what changed before and what to do', async () => {
+    const { alertRules, alertRoutes } = platform.monitoring;
+    await alertRoutes.put({ name: 'payments', match: { team: 'payments' }, receivers: ['chat'] });
+    await alertRules.put({
+      ...errors,
+      actions: [{ title: 'Read the log', url: 'https://logs.example.com/d' }],
+    });
+    now += minute;
+    await alertRules.put({
+      ...errors,
+      name: 'more-errors',
+      figure: 'errors',
+      above: 20,
+      clear: 10,
+    });
+    await quarters(6, true);
+    const [message, ...others] = await notified();
+    expect(others).toEqual([]);
+    expect(message).toMatchObject({
+      route: 'payments',
+      receivers: ['chat'],
+      state: 'OPEN',
+      severity: 'CRITICAL',
+    });
+    expect(message?.title).toBe('d: service (2 alerts)');
+    expect(message?.alertIds).toHaveLength(2);
+    const content = message?.message as unknown as NotificationContent;
+    const fact = (wanted: string) => content.facts.find(({ name }) => name === wanted)?.value;
+    expect(fact('Since')).toMatch(/UTC \(\d+ s ago\)$/);
+    expect(fact('Last change before it')).toMatch(/^deployment started.* before$/);
+    expect(content.items[0]).toMatchObject({ title: 'errors CRITICAL' });
+    expect(content.actions.map(({ title }) => title)).toContain('Read the log');
+    const [alert] = await platform.monitoring.listAlerts(deployment.id);
+    expect(await platform.monitoring.explainAlert(alert?.id as string)).toMatchObject([
+      { route: 'payments', next: 'REMINDER', because: ['people know of it'] },
+    ]);
+    await quarters(10, false);
+    expect(await said()).toEqual(['payments FIRING', 'payments RESOLVED']);
+  });
+
+  test('silences keep people from being told until they end; the end of what was told is told', async () => {
+    const { monitoring } = platform;
+    await monitoring.alertRules.put(errors);
+    await expect(monitoring.silence({ match: {}, reason: 'x', forMs: minute })).rejects.toThrow(
+      'at least one label',
+    );
+    const silence = await monitoring.silence({
+      match: { team: 'payments' },
+      reason: 'upgrade',
+      forMs: 10 * minute,
+    });
+    await quarters(6, true);
+    expect(await monitoring.silences.preview({ team: 'payments' })).toHaveLength(1);
+    const [alert] = await monitoring.listAlerts(deployment.id);
+    const [outlook] = await monitoring.explainAlert(alert?.id as string);
+    expect(outlook?.because).toEqual([`silence ${silence.id}: upgrade`]);
+    expect(await said()).toEqual([]);
+    await monitoring.silences.end(silence.id);
+    await quarters(4, true);
+    expect(await said()).toEqual(['default FIRING']);
+    await monitoring.silence({
+      match: { deployment: 'd' },
+      reason: 'again',
+      untilAt: now + 2 * minute,
+    });
+    await quarters(8, false);
+    expect(await said()).toEqual(['default FIRING', 'default RESOLVED']);
+    await quarters(2, false);
+    expect(await monitoring.silences.list()).toEqual([]);
+    expect(
+      (await monitoring.silences.list({ ended: true })).map(({ ended }) => ended?.reason),
+    ).toEqual(['WITHDRAWN', 'EXPIRED']);
+  });
+
+  test('while what caused it fires, what follows is not told; when only that is left it is', async () => {
+    const { alertRules, inhibitions } = platform.monitoring;
+    await inhibitions.put({ name: 'cause', source: { rule: 'cause' }, target: { rule: 'errors' } });
+    await alertRules.put({ ...errors, forMs: minute });
+    await alertRules.put({ name: 'cause', figure: 'requests', above: 100 });
+    await quarters(8, true);
+    expect((await notified()).map(({ title }) => title)).toEqual(['d: cause']);
+    for (let i = 0; i < 24; i += 1) {
+      predict(20, 20);
+      await turn();
+    }
+    const titles = (await notified()).map(({ title, reason }) => `${title} ${reason}`);
+    expect(titles.toSorted()).toEqual([
+      ...['d: cause FIRING', 'd: cause RESOLVED', 'd: service (errors) FIRING'],
+    ]);
+  });
+
+  test('nobody answers: others are told, also after a restart; somebody answers: it rests', async () => {
+    const { alertRules, alertRoutes } = platform.monitoring;
+    await alertRoutes.put({
+      ...{ name: 'default', receivers: ['chat'], remindEveryMs: 3_600_000 },
+      escalation: [
+        { afterMs: 5 * minute, receivers: ['pager'] },
+        { afterMs: 5 * minute, receivers: ['boss'] },
+      ],
+    });
+    await alertRules.put({ ...errors, keepFiringForMs: minute });
+    await quarters(10, true);
+    await platform.close();
+    platform = await open();
+    await quarters(16, true);
+    expect((await notified()).map(({ reason, receivers }) => [reason, receivers])).toEqual([
+      ['FIRING', ['chat']],
+      ['ESCALATION', ['pager']],
+    ]);
+    const [alert] = await platform.monitoring.listAlerts(deployment.id);
+    const id = alert?.id as string;
+    expect(
+      await platform.monitoring.acknowledge(id, { comment: 'on it', forMs: 20 * minute }),
+    ).toMatchObject({
+      acknowledged: { comment: 'on it' },
+    });
+    await quarters(60, true);
+    expect((await notified()).slice(2).map(({ reason, receivers }) => [reason, receivers])).toEqual(
+      [['ACKNOWLEDGED', ['chat', 'pager']]],
+    );
+    await quarters(44, true);
+    expect((await said()).slice(3)).toEqual(['default ESCALATION']);
+    await quarters(12, false);
+    await expect(platform.monitoring.acknowledge(id)).rejects.toThrow('is over since');
+    expect((await notified()).at(-1)).toMatchObject({
+      reason: 'RESOLVED',
+      receivers: ['chat', 'pager', 'boss'],
+    });
+  });
+
+  test('warnings wait for the hours in which they are told', async () => {
+    const hours = { from: '11:00', to: '18:00' } as const;
+    await platform.monitoring.alertRules.put({
+      ...errors,
+      above: 0.5,
+      clear: 0.4,
+      schedule: { WARNING: hours },
+    });
+    await quarters(8, true);
+    expect(await said()).toEqual([]);
+    now = Date.parse('2026-03-02T10:59:30Z');
+    await quarters(6, true);
+    expect(await said()).toEqual(['default FIRING']);
+  });
+
+  test('a rule is tried without raising anything, and its message sent as a test', async () => {
+    const { alertRules, alertRoutes } = platform.monitoring;
+    await alertRoutes.put({ name: 'payments', match: { team: 'payments' }, receivers: ['chat'] });
+    predict(100, 50);
+    now += 6 * second;
+    const tried = await alertRules.test(errors, { deployment: 'd', fire: true });
+    expect(tried.verdicts).toMatchObject([{ reached: 'CRITICAL', value: 0.5 }]);
+    expect(tried.routes).toEqual([{ name: 'payments', receivers: ['chat'] }]);
+    expect(await platform.monitoring.listAlerts(deployment.id)).toEqual([]);
+    expect((await notified()).map(({ title, state }) => [title, state])).toEqual([
+      ['Test of errors: d: service (errors)', 'OPEN'],
+      ['Test of errors: d: service (errors)', 'RESOLVED'],
+    ]);
+  });
+
+  test('with platform.start() a message reaches the notifiers, and one that was answered meanwhile does not', async () => {
+    await platform.close();
+    const heard: Notification[] = [];
+    let isAway = true;
+    const chat: Notifier = {
+      name: 'chat',
+      async notify(notification) {
+        if (isAway)
+          throw new KeelsonError('UNAVAILABLE', 'nobody is there', {
+            details: { retryAfterMs: 1 },
+          });
+        if (notification.type === 'alert.notified') heard.push(notification);
+        return undefined;
+      },
+    };
+    platform = await open({ notifiers: [chat] });
+    await platform.monitoring.alertRules.put(errors);
+    await quarters(6, true);
+    platform.start();
+    const deliveries = () => platform.operations.notifications.deliveries();
+    await until('an attempt', async () =>
+      (await deliveries()).some(({ attempts }) => attempts > 0),
+    );
+    const [alert] = await platform.monitoring.listAlerts(deployment.id);
+    await platform.monitoring.acknowledge(alert?.id as string);
+    now += minute;
+    await until('cancelled', async () =>
+      (await deliveries()).some(({ state }) => state === 'CANCELLED'),
+    );
+    isAway = false;
+    now += minute;
+    await until('heard', () => heard.length > 0);
+    expect(heard.map(({ state }) => state)).toEqual(['ACKNOWLEDGED']);
   });
 });

@@ -9,6 +9,7 @@ import { asJson, type JsonObject } from '../../json.ts';
 import type { Monitor } from '../monitor.ts';
 import type { MonitorRule, RuleVerdict } from '../rule.ts';
 import { type Alert, alertFromRecord } from './alert.ts';
+import { optionally } from './alert-steps.ts';
 
 /** Reads alerts, and makes the changes that raise and resolve them. */
 export interface Alerts {
@@ -72,7 +73,7 @@ export function createAlerts(scope: Scope): Alerts {
       type: 'alert.triggered',
       subject: `deployment:${deployment}`,
       source: 'monitoring',
-      payload: { ...found, kind, versionId, features, correlationId },
+      payload: { ...found, kind, versionId, features, correlationId, grouped: true },
     });
     const create: Change = {
       op: 'create',
@@ -94,6 +95,7 @@ export function createAlerts(scope: Scope): Alerts {
         evidence: asJson(verdict) as JsonObject,
         eventId: event.id,
         correlationId,
+        ...{ kind, versionId, features, grouped: true },
       },
     };
     const drift = emit('drift.detected', deployment, {
@@ -108,6 +110,7 @@ export function createAlerts(scope: Scope): Alerts {
 
   function resolveChanges(alert: Alert, at: number, resolution: string): Change[] {
     const { deployment, summary, evidence, eventId, correlationId } = alert;
+    const { kind, versionId, features, labels } = alert;
     return [
       {
         op: 'replace',
@@ -115,11 +118,15 @@ export function createAlerts(scope: Scope): Alerts {
         id: alert.id,
         expect: alert.revision,
         columns: { openKey: undefined, state: 'RESOLVED', lastAt: at },
-        body: { deployment, summary, evidence, eventId, correlationId, resolution },
+        body: asJson({
+          ...{ deployment, summary, evidence, eventId, correlationId, resolution },
+          ...optionally({ kind, versionId, features, labels }),
+          grouped: true,
+        }) as JsonObject,
       },
       emit('alert.resolved', deployment, {
         ...{ alertId: alert.id, deploymentId: alert.deploymentId, rule: alert.rule },
-        ...{ resolution, severity: alert.severity, at, correlationId },
+        ...{ resolution, severity: alert.severity, at, correlationId, grouped: true },
       }),
     ];
   }

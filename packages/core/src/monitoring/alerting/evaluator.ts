@@ -249,7 +249,7 @@ function bodyOf(
   before: AlertBody | undefined,
   freshId: string,
 ): Omit<AlertBody, 'condition'> {
-  const { routes, kind = 'CUSTOM' } = rule;
+  const { routes, schedule, actions, kind = 'CUSTOM' } = rule;
   const { driftKind, versionId, features } = verdict;
   const isBlind = verdict.blind !== undefined && before !== undefined;
   const evidence = isBlind
@@ -266,7 +266,7 @@ function bodyOf(
       : {}),
     ...{ kind, grouped: true, labels: { ...rule.labels, ...verdict.labels } },
     ...optionally({
-      ...{ routes },
+      ...{ routes, schedule, actions },
       driftKind: driftKind ?? before?.driftKind,
       versionId: versionId ?? before?.versionId,
       features: features ?? before?.features,

@@ -1,6 +1,6 @@
 import type { Loop } from '../../contracts/loop.ts';
 import type { Change, Claimed } from '../../contracts/metadata-store.ts';
-import type { Notifier } from '../../contracts/ports.ts';
+import type { Notification, Notifier } from '../../contracts/ports.ts';
 import type { Predicate } from '../../contracts/query.ts';
 import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
@@ -50,6 +50,8 @@ export function createDeliveryLoop(
     readonly owners: QueueOwners;
     readonly giveUpMs: number;
     readonly timeoutMs: number;
+    /** Asked before each attempt at what supersedes others; true when left out. */
+    isStillWanted?(notification: Notification): Promise<boolean>;
   },
 ): Loop {
   const { metadata, workspace, clock } = scope;
@@ -133,16 +135,40 @@ export function createDeliveryLoop(
       });
       const blocked = new Set<string>();
       let sent = false;
-      for (const record of records) {
-        const delivery = deliveryFromRecord(record);
+      const waitingNow = records.map(deliveryFromRecord);
+      for (const [i, record] of records.entries()) {
+        const delivery = waitingNow[i] as Delivery;
         const { key } = delivery.notification;
         if (blocked.has(key)) continue;
+        if (await isOutdated(delivery, waitingNow)) {
+          await note(record, { ...delivery, state: 'CANCELLED' }, []);
+          sent = true;
+          continue;
+        }
         const outcome = delivery.dueAt > clock.now() ? 'waits' : await attempt(record, delivery);
         if (outcome === 'stopped' || outcome === 'rests') return false;
         if (outcome === 'waits') blocked.add(key);
         else sent = true;
       }
       return sent;
+    }
+
+    /** Whether a later one says the same and more, or nobody need be told any more. */
+    async function isOutdated(delivery: Delivery, all: readonly Delivery[]): Promise<boolean> {
+      const { notification } = delivery;
+      if (notification.supersedes !== true) return false;
+      const later = all
+        .slice(all.indexOf(delivery) + 1)
+        .map((each) => each.notification)
+        .filter(({ key }) => key === notification.key);
+      // An end stands between what was open before it and what is open after it.
+      const end = later.findIndex(({ state }) => state === 'RESOLVED');
+      const sooner = end < 0 ? later : later.slice(0, end);
+      const isSaidLater = sooner.some(
+        ({ state, supersedes }) => supersedes === true && state === notification.state,
+      );
+      if (isSaidLater && notification.state !== 'RESOLVED') return true;
+      return !((await options.isStillWanted?.(notification)) ?? true);
     }
 
     /** One attempt, and what it comes to, in one commit under the claim. */

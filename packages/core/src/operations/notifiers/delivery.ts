@@ -9,7 +9,8 @@ export interface Delivery {
   readonly notifier: string;
   readonly eventId: string;
   readonly notification: Notification;
-  readonly state: 'PENDING' | 'DELIVERED' | 'FAILED';
+  /** CANCELLED: it was not sent any more, because it was outdated or somebody had answered already. */
+  readonly state: 'PENDING' | 'DELIVERED' | 'FAILED' | 'CANCELLED';
   /** Attempts that have ended. */
   readonly attempts: number;
   readonly createdAt: number;

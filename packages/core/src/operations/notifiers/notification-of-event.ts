@@ -11,6 +11,8 @@ interface Telling {
   readonly key?: (payload: JsonObject) => string;
   /** Whose words say what happened; the catalogue's meaning when left out. */
   readonly text?: (payload: JsonObject) => string;
+  /** Whose title says what it is about; subject and type when left out. */
+  readonly title?: (payload: JsonObject) => string;
 }
 
 const ranks: Record<Severity, number> = { INFO: 0, WARNING: 1, CRITICAL: 2, EMERGENCY: 3 };
@@ -39,6 +41,13 @@ const healthSeverity: Record<string, Severity> = { UNHEALTHY: 'CRITICAL', HEALTH
 const tellings: Readonly<Record<string, Telling>> = {
   'alert.triggered': { severity: severityOf, key: ofAlert, text: told('summary') },
   'alert.resolved': { severity: 'INFO', state: resolved, key: ofAlert, text: told('resolution') },
+  'alert.notified': {
+    severity: severityOf,
+    state: (payload) => told('state')(payload) as Notification['state'],
+    key: told('groupId'),
+    text: told('text'),
+    title: told('title'),
+  },
   'performance.degraded': { severity: severityOf },
   'response.notified': { severity: severityOf, key: ofAnswered, text: told('text') },
   'response.paged': { severity: severityOf, key: ofAnswered, text: told('text') },
@@ -75,8 +84,11 @@ export const toldTypes: readonly string[] = Object.keys(tellings);
 export function notificationOf(event: StoredEvent, id: string): Notification {
   const { type, subject, payload, at, correlationId } = event;
   const telling = Object.hasOwn(tellings, type) ? tellings[type] : undefined;
-  const { severity = 'INFO', state, key, text } = telling ?? {};
+  const { severity = 'INFO', state, key, text, title } = telling ?? {};
   const meaning = findDefinition(type)?.meaning ?? '';
+  // The parts of a message are its content, not one more detail.
+  const { message, ...facts } = payload;
+  const details = type === 'alert.notified' ? facts : payload;
   return {
     id,
     type,
@@ -84,9 +96,18 @@ export function notificationOf(event: StoredEvent, id: string): Notification {
     state: state?.(payload) ?? 'OPEN',
     severity: typeof severity === 'function' ? severity(payload) : severity,
     at,
-    title: `${subject}: ${type.replaceAll(/[._]/g, ' ')}`,
+    title: title?.(payload) ?? `${subject}: ${type.replaceAll(/[._]/g, ' ')}`,
     text: text?.(payload) || meaning,
-    details: payload,
+    details,
     correlationId,
+    ...(type === 'alert.notified' ? { supersedes: true, ...contentOf(message) } : {}),
   };
+}
+
+function contentOf(message: unknown): Pick<Notification, 'content'> {
+  const { facts, items, actions } = (message ?? {}) as Partial<
+    NonNullable<Notification['content']>
+  >;
+  const isWhole = Array.isArray(facts) && Array.isArray(items) && Array.isArray(actions);
+  return isWhole ? { content: { facts, items, actions } } : {};
 }

@@ -41,7 +41,9 @@ async function openNotifying(routes: readonly (Notifier | NotifierRoute)[]): Pro
   onTestFinished(async () => scoped[Symbol.asyncDispose]());
   const { scope } = scoped;
   const events = createEvents(scope, realOwners);
-  const { notifications, loops, subscribe } = createNotifications(scope, routes, realOwners);
+  const { notifications, loops, subscribe } = createNotifications(scope, routes, {
+    owners: realOwners,
+  });
   await subscribe(events);
   return {
     test: scoped,
@@ -372,5 +374,60 @@ describe('openPlatform', () => {
       code: 'NOT_FOUND',
       message: 'There is no notifier other here; there are: same.',
     });
+  });
+});
+
+describe('groups of alerts', () => {
+  const group = (n: number, state: 'OPEN' | 'RESOLVED', more: object = {}) => ({
+    ...{ groupId: 'group:1', route: 'r', deployment: 'd', deploymentId: 'id', sequence: n, state },
+    ...{
+      reason: state === 'OPEN' ? ('FIRING' as const) : ('RESOLVED' as const),
+      alertIds: [alertId(1)],
+    },
+    ...{ severity: 'CRITICAL' as const, title: `number ${n}`, text: '', message: {} },
+    ...more,
+  });
+
+  test('a receiver that is away for an hour gets the last that is so, and its end, once each', async () => {
+    let isAway = true;
+    const chat = recorder('chat', () =>
+      isAway ? new KeelsonError('UNAVAILABLE', 'away') : undefined,
+    );
+    const { emit, deliver, time, notifications } = await openNotifying([chat.notifier]);
+    for (let n = 1; n <= 12; n += 1) {
+      await emit('alert.notified', 'deployment:d', group(n, 'OPEN'));
+      await deliver();
+      time.now += 300_000;
+    }
+    await emit('alert.notified', 'deployment:d', group(13, 'RESOLVED'));
+    isAway = false;
+    time.now += 300_000;
+    await deliver();
+    expect(chat.told.map(({ title, key, state }) => [title, key, state])).toEqual([
+      ['number 12', 'group:1', 'OPEN'],
+      ['number 13', 'group:1', 'RESOLVED'],
+    ]);
+    expect(await notifications.deliveries({ state: 'PENDING' })).toEqual([]);
+    expect(await notifications.deliveries({ state: 'CANCELLED' })).toHaveLength(11);
+  });
+
+  test('are told to whom they name; what is told in groups is not told besides', async () => {
+    const [chat, pager, raw] = [recorder('chat'), recorder('pager'), recorder('raw')];
+    const types = ['alert.triggered', 'alert.resolved'];
+    const { emit, deliver } = await openNotifying([
+      ...[chat.notifier, { to: pager.notifier, types, from: 'CRITICAL' as const }],
+      { to: raw.notifier, types: [...types, 'alert.notified'] },
+    ]);
+    await emit('alert.triggered', 'deployment:d', { ...alert(1), grouped: true });
+    await emit('alert.notified', 'deployment:d', group(1, 'OPEN', { receivers: ['pager', 'raw'] }));
+    await emit('alert.notified', 'deployment:d', group(1, 'OPEN', { groupId: 'group:2' }));
+    await deliver();
+    expect(chat.told.map(({ key }) => key)).toEqual(['group:2']);
+    expect(pager.told.map(({ key }) => key)).toEqual(['group:1', 'group:2']);
+    expect(raw.told.map(({ type }) => type)).toEqual([
+      'alert.triggered',
+      'alert.notified',
+      'alert.notified',
+    ]);
   });
 });

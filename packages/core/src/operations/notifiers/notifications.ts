@@ -84,7 +84,7 @@ function routeOf(given: Notifier | NotifierRoute): NotifierRoute {
 
 const deliveriesShape = z.strictObject({
   notifier: z.string().optional(),
-  state: z.enum(['PENDING', 'DELIVERED', 'FAILED']).optional(),
+  state: z.enum(['PENDING', 'DELIVERED', 'FAILED', 'CANCELLED']).optional(),
   limit: z.number().int().min(1).max(1000).optional(),
 });
 const idsShape = z.strictObject({ ids: z.array(z.string()).max(500) });
@@ -93,7 +93,11 @@ const idsShape = z.strictObject({ ids: z.array(z.string()).max(500) });
 export function createNotifications(
   scope: Scope,
   given: readonly (Notifier | NotifierRoute)[],
-  owners: QueueOwners,
+  parts: {
+    readonly owners: QueueOwners;
+    /** Asked before each attempt at what has waited; true when left out. */
+    isStillWanted?(notification: Notification): Promise<boolean>;
+  },
 ): {
   readonly notifications: Notifications;
   readonly loops: readonly Loop[];
@@ -103,7 +107,7 @@ export function createNotifications(
   const { metadata, workspace, clock } = scope;
   const routes = new Map(given.map(routeOf).map((route) => [route.to.name, route]));
   const loops = [...routes.values()].map(({ to, giveUpMs = day, timeoutMs = 60_000 }) =>
-    createDeliveryLoop(scope, to, { owners, giveUpMs, timeoutMs }),
+    createDeliveryLoop(scope, to, { ...parts, giveUpMs, timeoutMs }),
   );
 
   async function ensureQueue(name: string): Promise<void> {
@@ -137,12 +141,17 @@ export function createNotifications(
   }
 
   async function isWanted(
-    { from, to }: NotifierRoute,
+    { from, to, types }: NotifierRoute,
     event: StoredEvent,
     { severity, state, key }: Notification,
   ): Promise<boolean> {
     // Nobody is told by the dead that they are dead.
     if (event.type === 'notification.failed' && event.payload['notifier'] === to.name) return false;
+    // Of what is told in groups the group tells, and to whom it says.
+    if (event.payload['grouped'] === true && types?.includes('alert.notified') !== true) {
+      if (event.type === 'alert.triggered' || event.type === 'alert.resolved') return false;
+    }
+    if (!isReceiver(event, to.name)) return false;
     if (from === undefined || isAtLeast(severity, from)) return true;
     if (state !== 'RESOLVED') return false;
     const of = [columnIs('notifier', to.name), columnIs('key', key)];
@@ -225,9 +234,19 @@ export function createNotifications(
       for (const route of routes.values()) {
         const { name } = route.to;
         await ensureQueue(name);
-        const types = route.types ?? toldTypes;
-        await events.subscribe(`notify:${name}`, { types }, handlerOf(route));
+        await events.subscribe(`notify:${name}`, { types: typesOf(route) }, handlerOf(route));
       }
     },
   };
+}
+
+/** Whoever wants alerts wants what is told of them in groups. */
+function typesOf({ types = toldTypes }: NotifierRoute): readonly string[] {
+  return types.includes('alert.triggered') ? [...new Set([...types, 'alert.notified'])] : types;
+}
+
+/** Whether an event that names its receivers names this one. */
+function isReceiver({ type, payload }: StoredEvent, name: string): boolean {
+  const { receivers } = payload;
+  return type !== 'alert.notified' || !Array.isArray(receivers) || receivers.includes(name);
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkOptions } from '../../check-options.ts';
+import type { NotificationContent } from '../../contracts/notification-content.ts';
 import type { Notification, Notifier, Severity } from '../../contracts/ports.ts';
 import { KeelsonError } from '../../errors.ts';
 import { decodeJson, encodeJson, storableText } from '../../json.ts';
@@ -79,6 +80,7 @@ function assertKeyKnown(where: string, reply: HttpReply): void {
 /** The event of a notification, within PagerDuty's limits. */
 function pagerDutyEvent(notification: Notification, routingKey: string, source: string): object {
   const { id, key, state, severity, title, text, details, type, at, correlationId } = notification;
+  const { content } = notification;
   const event = { routing_key: routingKey, event_action: actions[state], dedup_key: dedup(key) };
   if (state !== 'OPEN') return event;
   const facts = encodeJson(details);
@@ -86,6 +88,7 @@ function pagerDutyEvent(notification: Notification, routingKey: string, source: 
   return {
     ...event,
     client: 'Keelson',
+    ...linksOf(content),
     payload: {
       summary: storableText(title === '' ? type : title, 1024),
       source,
@@ -96,10 +99,30 @@ function pagerDutyEvent(notification: Notification, routingKey: string, source: 
         id,
         text: storableText(text, 20_000),
         correlationId,
+        ...(content === undefined ? {} : partsOf(content)),
         ...(fits ? { details: decodeJson(facts) } : { detailsLeftOut: 'too large' }),
       },
     },
   };
+}
+
+/** What custom details hold of a message in parts. */
+function partsOf({ facts, items, actions }: NotificationContent): object {
+  const commands = actions.flatMap(({ title, command }) =>
+    command === undefined ? [] : [[title, storableText(command, 2000)]],
+  );
+  return {
+    facts: Object.fromEntries(facts.map(({ name, value }) => [name, storableText(value, 2000)])),
+    alerts: items.map(({ title, text }) => storableText(`${title}: ${text}`, 2000)),
+    ...(commands.length === 0 ? {} : { actions: Object.fromEntries(commands) }),
+  };
+}
+
+function linksOf(content: NotificationContent | undefined): object {
+  const links = (content?.actions ?? []).flatMap(({ title, url }) =>
+    url === undefined ? [] : [{ href: url, text: storableText(title, 200) }],
+  );
+  return links.length === 0 ? {} : { links };
 }
 
 /** At most 255 characters: longer keys keep their ends, where ids are. */

@@ -1,7 +1,12 @@
 import { z } from 'zod';
 import { checkOptions } from '../../check-options.ts';
+import type {
+  NotificationAction,
+  NotificationFact,
+  NotificationItem,
+} from '../../contracts/notification-content.ts';
 import type { Notification, Notifier, Severity } from '../../contracts/ports.ts';
-import { canonicalJson, storableText } from '../../json.ts';
+import { canonicalJson, type JsonObject, storableText } from '../../json.ts';
 import { type SecretSource, secretOption, withSecret } from '../secrets/secret-source.ts';
 import { assertTaken, callHttp, said200 } from './http-post.ts';
 import { httpUrl, notifierName, notifierTimeout, timeoutMs } from './notifier-options.ts';
@@ -23,7 +28,10 @@ const shape = z.strictObject({
 } satisfies Record<keyof SlackOptions, z.ZodType>);
 
 /** Slack's own limits, in characters and pieces. */
-const limits = { header: 150, section: 3000, field: 2000, fields: 10, text: 4000 };
+const limits = {
+  ...{ header: 150, section: 3000, field: 2000, fields: 10, text: 4000 },
+  ...{ items: 10, links: 5, button: 75, url: 3000 },
+};
 
 const marks: Record<Severity, string> = {
   INFO: ':information_source:',
@@ -70,22 +78,22 @@ function gone<T extends { readonly status: number; readonly text: string }>(repl
 
 /** The message of a notification, within Slack's limits whatever the notification has in it. */
 function slackMessage(notification: Notification): object {
-  const { severity, title, text, details, state, correlationId, at } = notification;
+  const { severity, title, text, details, state, correlationId, at, content } = notification;
   const mark = state === 'RESOLVED' ? ':white_check_mark:' : marks[severity];
   const head = storableText(`${state === 'RESOLVED' ? 'Resolved: ' : ''}${title}`, limits.header);
-  const facts = Object.entries(details).slice(0, limits.fields);
-  const fields = facts.map(([key, value]) => {
-    const said = typeof value === 'string' ? value : canonicalJson(value);
-    return { type: 'mrkdwn', text: escaped(`*${key}*\n${said}`, limits.field) };
-  });
+  const facts = content?.facts ?? factsOf(details);
+  const fields = facts.slice(0, limits.fields).map(({ name, value }) => ({
+    ...{ type: 'mrkdwn', text: escaped(`*${name}*\n${value}`, limits.field) },
+  }));
   return {
     text: escaped(`${mark} ${head}`, limits.text),
     blocks: [
       { type: 'header', text: { type: 'plain_text', text: head === '' ? '—' : head } },
-      ...(text === ''
-        ? []
-        : [{ type: 'section', text: { type: 'mrkdwn', text: escaped(text, limits.section) } }]),
+      ...(content === undefined
+        ? section(text)
+        : content.items.slice(0, limits.items).flatMap(itemSection)),
       ...(fields.length === 0 ? [] : [{ type: 'section', fields }]),
+      ...actionBlocks(content?.actions ?? []),
       {
         type: 'context',
         elements: [
@@ -100,6 +108,42 @@ function slackMessage(notification: Notification): object {
       },
     ],
   };
+}
+
+function section(text: string): readonly object[] {
+  if (text === '') return [];
+  return [{ type: 'section', text: { type: 'mrkdwn', text: escaped(text, limits.section) } }];
+}
+
+function itemSection({ title, text }: NotificationItem): readonly object[] {
+  return section(`*${title}*\n${text}`);
+}
+
+/** Links as buttons, commands as text that can be copied. */
+function actionBlocks(actions: readonly NotificationAction[]): readonly object[] {
+  const links = actions.flatMap(({ title, url }) => (url === undefined ? [] : [{ title, url }]));
+  const typed = actions.filter(({ command }) => command !== undefined);
+  return [
+    ...section(typed.map(({ title, command }) => `${title}: \`${command}\``).join('\n')),
+    ...(links.length === 0
+      ? []
+      : [
+          {
+            type: 'actions',
+            elements: links.slice(0, limits.links).map(({ title, url }) => ({
+              type: 'button',
+              text: { type: 'plain_text', text: storableText(title, limits.button) },
+              url: url.slice(0, limits.url),
+            })),
+          },
+        ]),
+  ];
+}
+
+function factsOf(details: JsonObject): readonly NotificationFact[] {
+  return Object.entries(details).map(([name, value]) => ({
+    ...{ name, value: typeof value === 'string' ? value : canonicalJson(value) },
+  }));
 }
 
 /** As Slack's markup has it: nobody's text becomes a link, a mention or `<!channel>`. */

@@ -5,6 +5,7 @@ import type { Notification, Notifier } from '../../contracts/ports.ts';
 import { KeelsonError } from '../../errors.ts';
 import { canonicalJson, storableText } from '../../json.ts';
 import { type SecretSource, secretOption, withSecret } from '../secrets/secret-source.ts';
+import { mailHtml, mailLines } from './mail-content.ts';
 import { notifierName, notifierTimeout } from './notifier-options.ts';
 
 /** How mail is sent. */
@@ -49,7 +50,7 @@ const shape = z.strictObject({
 } satisfies Record<keyof SmtpOptions, z.ZodType>);
 
 /**
- * Mails each notification, as plain text. `Message-ID` is made of the notification's id, so that mail
+ * Mails each notification, as plain text, and as HTML too where it has parts. `Message-ID` is made of the notification's id, so that mail
  * programs can leave out repeats; mails of one trouble are one thread. Needs the package nodemailer.
  */
 export function smtpNotifier(options: SmtpOptions): Notifier {
@@ -127,6 +128,7 @@ async function nodemailer(): Promise<typeof import('nodemailer')> {
 
 function mailOf(options: SmtpOptions, notification: Notification): Record<string, unknown> {
   const { id, key, severity, state, title, text, details, at, correlationId } = notification;
+  const { content } = notification;
   const domain = options.from
     .slice(options.from.lastIndexOf('@') + 1)
     .replace(/[^A-Za-z0-9.-]/g, '');
@@ -145,11 +147,12 @@ function mailOf(options: SmtpOptions, notification: Notification): Record<string
       'Auto-Submitted': 'auto-generated',
       'X-Correlation-Id': oneLine(correlationId, 200),
     },
+    ...(content === undefined ? {} : { html: mailHtml(notification, content) }),
     text: storableText(
       [
         text,
         '',
-        ...facts,
+        ...(content === undefined ? facts : mailLines(content)),
         '',
         `at ${new Date(at).toISOString()}`,
         `correlation ${correlationId}`,
