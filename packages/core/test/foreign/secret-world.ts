@@ -28,6 +28,7 @@ export interface WorldNames {
   readonly deploymentId: string;
   readonly rolloutId: string;
   readonly alertId: string;
+  readonly silenceId: string;
   readonly requestId: string;
   readonly eventId: string;
   readonly correlationId: string;
@@ -163,6 +164,11 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
   await monitoring.responses.put(deployment.name, {
     rules: [{ name: 'tell', when: 'true', do: [{ action: 'notify', text: secret }] }],
   });
+  const watching = { name: 'w-rule', figure: 'error_rate', above: 0.5, description: secret };
+  await monitoring.alertRules.put(watching, { reason: secret });
+  await monitoring.alertRoutes.put({ name: 'w-route', match: { team: secret } });
+  const match = { team: secret };
+  const silence = await monitoring.silence({ match, reason: secret, forMs: 3_600_000 });
   for (let i = 0; i < 60; i += 1) {
     monitoring.predictions.record({
       deploymentId: deployment.id,
@@ -226,6 +232,7 @@ export async function fillSecretWorld(services: Services): Promise<WorldNames> {
     deployment: deployment.name,
     deploymentId: deployment.id,
     rolloutId: rollout.id,
+    silenceId: silence.id,
     alertId: alert?.id ?? never('an alert'),
     requestId: 'w-1',
     eventId,

@@ -173,7 +173,8 @@ export function createAlerting(
     presets: createPresetKeeper(store),
     isStillWanted: dispatcher.isStillWanted,
     alertRules: {
-      put: (rule, how = {}) => store.put(rule, how.reason),
+      put: async (rule, how = {}) =>
+        store.put(rule, assertObject(how, 'monitoring.alertRules.put').reason),
       get: store.get,
       list: store.list,
       remove: store.remove,

@@ -71,7 +71,7 @@ export function createSilences(
 ): SilenceStore {
   const { metadata, workspace, clock } = scope;
 
-  function told<T extends 'silence.created' | 'silence.ended'>(
+  function emit<T extends 'silence.created' | 'silence.ended'>(
     type: T,
     id: string,
     payload: AlertEventPayloads[T],
@@ -121,7 +121,7 @@ export function createSilences(
             columns: { startsAt, endsAt, openKey: id },
             body: asJson({ match, reason, by, ...idle }) as JsonObject,
           },
-          told('silence.created', id, { silenceId: id, by, reason, matchers, startsAt, endsAt }),
+          emit('silence.created', id, { silenceId: id, by, reason, matchers, startsAt, endsAt }),
         ],
         reason,
       );
@@ -159,7 +159,7 @@ export function createSilences(
             columns: { openKey: undefined },
             body: { ...record.body, ended },
           },
-          told('silence.ended', id, { silenceId: id, by, reason }),
+          emit('silence.ended', id, { silenceId: id, by, reason }),
         ];
         return { changes, result: undefined };
       });
