@@ -9,7 +9,7 @@ import { isKeelsonError } from '../../errors.ts';
 import { withCorrelation } from '../../events/correlation.ts';
 import { asJson, type JsonObject } from '../../json.ts';
 import { commitChanges } from '../../operations/decide-and-commit.ts';
-import { columnIs, everyRecord } from '../../operations/every-record.ts';
+import { everyRecord } from '../../operations/every-record.ts';
 import { type Alert, type AlertBody, alertFromRecord, labelsOf, topicOf } from './alert.ts';
 import { alertMessage, correlatedSeverity } from './alert-message.ts';
 import { isWithin, nextWithin, scheduleAt } from './alert-schedule.ts';
