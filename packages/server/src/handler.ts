@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http';
-import type { Logger, Platform } from '@keelson/core';
+import { isKeelsonError, type Logger, type Platform } from '@keelson/core';
 import { type Auth, createCallers } from './access/callers.ts';
 import { createApi } from './api/api.ts';
 import type { ServerAnswer, ServerHandle, ServerRequest } from './http/exchange.ts';
@@ -16,6 +16,11 @@ export interface HandlerOptions {
   readonly auth?: Auth;
   /** The workspace that is served; the platform's own when left out. */
   readonly workspace?: string;
+  /**
+   * Aborted when this process is about to end: from then on `/health/ready` says no, connections end with their answer,
+   * and streams of events end.
+   */
+  readonly closing?: AbortSignal;
   /** Told of what fails that should not. */
   readonly logger?: Logger;
 }
@@ -31,16 +36,22 @@ export interface Handler {
 }
 
 /**
- * A platform behind HTTP. What is there: the control plane (`/api/v1/…`, described at `/api/v1/docs`), MLflow's REST protocol (`/api/2.0/mlflow/…`, `/ajax-api/2.0/mlflow/…`,
- * `/api/2.0/mlflow-artifacts/…`), `/health` and `/version`.
+ * A platform behind HTTP. What is there: the control plane (`/api/v1/…`, described at `/api/v1/docs`), MLflow's REST
+ * protocol (`/api/2.0/mlflow/…`, `/ajax-api/2.0/mlflow/…`, `/api/2.0/mlflow-artifacts/…`), `/health`, `/health/live`,
+ * `/health/ready`, `/metrics` and `/version`.
  */
 export function createHandler(platform: Platform, options: HandlerOptions = {}): Handler {
-  const { basePath = '', auth, workspace, logger } = options;
+  const { basePath = '', auth, workspace, logger, closing } = options;
   const callers = createCallers(platform, {
     ...(auth === undefined ? {} : { auth }),
     ...(workspace === undefined ? {} : { workspace }),
   });
-  const api = createApi({ servicesFor: (request) => callers.servicesFor(request), logger });
+  const api = createApi({
+    servicesFor: (request) => callers.servicesFor(request),
+    isReady: async () => closing?.aborted !== true && (await isOfUse(platform)),
+    closing,
+    logger,
+  });
   const mlflow = createMlflow((request, asked) => callers.servicesFor(request, asked));
 
   async function handle(request: ServerRequest): Promise<ServerAnswer> {
@@ -53,8 +64,18 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
   return {
     handle,
     fetch: webHandler(handle, basePath),
-    listener: nodeListener(handle, { basePath }),
+    listener: nodeListener(handle, { basePath, isDraining: () => closing?.aborted === true }),
   };
+}
+
+/** Whether no critical check of the platform says otherwise. */
+async function isOfUse({ operations }: Platform): Promise<boolean> {
+  try {
+    return (await operations.health()).status !== 'UNHEALTHY';
+  } catch (error) {
+    // Its own principal need not be allowed to see health.
+    return isKeelsonError(error, 'FORBIDDEN');
+  }
 }
 
 function isRead({ method }: ServerRequest): boolean {

@@ -13,3 +13,4 @@ export type {
   ServerRequest,
 } from './http/exchange.ts';
 export type { WebHandler } from './http/web-face.ts';
+export { type RunningServer, type ServerOptions, startServer } from './start-server.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openPlatform, type Platform } from '@keelson/core';
+import { defaultStagePolicy, openPlatform, type Platform } from '@keelson/core';
 import { afterAll, beforeAll } from 'vitest';
 import { type AnyRoute, apiBase } from '../src/api/route.ts';
 import { exampleRun, exampleRun2 } from '../src/api/schemas.ts';
@@ -124,9 +124,59 @@ export class ExampleBed {
       });
       for (let step = 0; step < 5; step += 1)
         run.logMetric('loss', (1 + i / 10) / (step + 1), { step });
+      await run.logText('model/weights.txt', `weights ${i}`, { type: 'MODEL' });
       await run.logText('notes.txt', `${canary} of run ${i}`);
       await run.flush();
     }
+    await this.#fillRegistry();
+    await this.platform.events.subscribe('mail', { types: ['run.completed'] }, () => undefined);
+  }
+
+  async #fillRegistry(): Promise<void> {
+    const { registry } = this.platform;
+    await registry.createModel({
+      name: 'churn',
+      policy: { ...defaultStagePolicy, selfApproval: true },
+    });
+    await this.#register('churn', '1.0.0');
+    await this.#register('churn', '1.1.0');
+    await registry.createModel({ name: 'plain' });
+    const free = { checks: [], approvals: 0, approverRoles: [] };
+    const transitions = [
+      { ...free, from: 'DEVELOPMENT', to: 'STAGING' },
+      { ...free, from: 'STAGING', to: 'PRODUCTION' },
+    ] as const;
+    await registry.createModel({ name: 'rolled', policy: { ...defaultStagePolicy, transitions } });
+    for (const version of ['1.0.0', '2.0.0']) {
+      await this.#register('rolled', version);
+      for (const to of ['STAGING', 'PRODUCTION'] as const)
+        await registry.requestTransition({ model: 'rolled', version, to, reason: 'it is good' });
+    }
+    const waiting = [transitions[0], { ...transitions[1], approvals: 1 }];
+    for (const i of [1, 2, 3, 4]) {
+      const model = `review-${i}`;
+      const policy = { ...defaultStagePolicy, transitions: waiting, selfApproval: true };
+      await registry.createModel({ name: model, policy });
+      await this.#register(model, '1.0.0');
+      const asked = { model, version: '1.0.0', reason: 'it is good' };
+      await registry.requestTransition({ ...asked, to: 'STAGING' });
+      const { id } = await registry.requestTransition({ ...asked, to: 'PRODUCTION' });
+      this.ids.set(`transition-${i}`, id);
+    }
+  }
+
+  #register(model: string, version: string): Promise<unknown> {
+    const tensor = { name: 'x', datatype: 'FP64', shape: [-1, 2] } as const;
+    return this.platform.registry.register({
+      model,
+      version,
+      from: { files: { 'model.bin': Buffer.from(`${canary} ${model} ${version}`) } },
+      format: 'CUSTOM',
+      signature: { inputs: [tensor], outputs: [{ ...tensor, name: 'y' }] },
+      metrics: { auc: 0.9 },
+      tags: { team: 'sales' },
+      description: canary,
+    });
   }
 }
 

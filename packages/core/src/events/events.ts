@@ -14,7 +14,7 @@ import {
   replayLetters,
 } from './dead-letters.ts';
 import { isHandling } from './hand-over.ts';
-import { eachEvent, followEvents, getEvent } from './read-events.ts';
+import { eachEvent, followEvents, getEvent, readPage } from './read-events.ts';
 import { type ReplayFilter, type ReplayOptions, requestReplay } from './replays.ts';
 import { settle } from './settling.ts';
 import {
@@ -85,10 +85,18 @@ export interface Events {
   ): Promise<void>;
   /** Events that match, oldest first. */
   each(filter?: EventFilter): AsyncIterable<StoredEvent>;
-  /** Events from now on, in this process's lifetime only, until the signal is aborted. */
+  /** One page of those that match, 1,000 at most (100 when left out), after the cursor of an event or a page. */
+  page(
+    filter?: EventFilter,
+    options?: { readonly after?: string; readonly limit?: number },
+  ): Promise<{ readonly events: readonly StoredEvent[]; readonly cursor: string }>;
+  /**
+   * Events from now on, or from the cursor of one that was seen, in this process's lifetime only, until the signal is
+   * aborted.
+   */
   follow(
     filter: EventFilter,
-    options: { readonly signal: AbortSignal },
+    options: { readonly signal: AbortSignal; readonly after?: string },
   ): AsyncIterable<StoredEvent>;
   /** What subscriptions gave up, oldest first. */
   deadLetters(subscription?: string): Promise<readonly DeadLetter[]>;
@@ -139,7 +147,11 @@ const replayFilterShape = z.strictObject({
 const replayOptionsShape = z.strictObject({
   again: z.boolean().optional(),
 } satisfies Record<keyof ReplayOptions, z.ZodType>);
-const followShape = z.strictObject({ signal: signalOption });
+const followShape = z.strictObject({ signal: signalOption, after: z.string().optional() });
+const pageShape = z.strictObject({
+  after: z.string().optional(),
+  limit: z.number().int().min(1).max(1000).optional(),
+});
 const filterShape = z.strictObject({
   ids: z.array(z.string()).optional(),
   types: z.array(z.string()).optional(),
@@ -234,7 +246,13 @@ export function createEvents(
     follow(filter, options) {
       checkOptions(filterShape, filter, 'A filter of events');
       checkOptions(followShape, options, 'Following events');
-      return followEvents(scope, filter, options.signal);
+      return followEvents(scope, filter, options.signal, options.after);
+    },
+
+    async page(filter = {}, options = {}) {
+      checkOptions(filterShape, filter, 'A filter of events');
+      checkOptions(pageShape, options, 'A page of events');
+      return readPage(scope, filter, { limit: 100, ...options });
     },
 
     get loops() {

@@ -43,7 +43,7 @@ export interface PublishedEvent {
 }
 
 /** What happened, who wants to know, and what one has to say oneself. */
-export interface PlatformEvents extends Omit<Events, 'subscribe' | 'each' | 'follow'> {
+export interface PlatformEvents extends Omit<Events, 'subscribe' | 'each' | 'page' | 'follow'> {
   /** {@link Events.subscribe}, with events checked and typed by their types. */
   subscribe<const T extends string>(
     name: string,
@@ -58,10 +58,15 @@ export interface PlatformEvents extends Omit<Events, 'subscribe' | 'each' | 'fol
   ): AsyncIterable<EventOf<T>>;
   /** The archives that retention has made, oldest first. */
   archives(): AsyncIterable<EventArchive>;
+  /** {@link Events.page}, with events checked and typed by their types. */
+  page<const T extends string = string>(
+    filter?: Omit<TypedFilter<T>, 'archived'>,
+    options?: Parameters<Events['page']>[1],
+  ): Promise<{ readonly events: readonly EventOf<T>[]; readonly cursor: string }>;
   /** {@link Events.follow}, with events checked and typed by their types. */
   follow<const T extends string = string>(
     filter: Omit<TypedFilter<T>, 'archived'>,
-    options: { readonly signal: AbortSignal },
+    options: Parameters<Events['follow']>[1],
   ): AsyncIterable<EventOf<T>>;
   /**
    * Says that something of one's own has happened; answers the event's id once it is durable. With the
@@ -167,6 +172,15 @@ export function createPlatformEvents(
 
     async *archives() {
       for await (const record of archiveRecords(scope)) yield archiveFromRecord(record);
+    },
+
+    async page<T extends string>(
+      filter: Omit<TypedFilter<T>, 'archived'> = {},
+      options: Parameters<Events['page']>[1] = {},
+    ) {
+      const page = await events.page(withTypes<typeof filter>(filter), options);
+      const revive = (event: StoredEvent): EventOf<T> => reviveEvent<T>(event, declared);
+      return { events: page.events.map(revive), cursor: page.cursor };
     },
 
     follow: (filter, options) => revived(events.follow(withTypes(filter), options)),

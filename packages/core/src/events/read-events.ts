@@ -24,7 +24,7 @@ export async function getEvent(scope: Scope, id: string): Promise<StoredEvent> {
 export async function* eachEvent(scope: Scope, filter: EventFilter): AsyncIterable<StoredEvent> {
   let after: string | undefined;
   for (;;) {
-    const batch = await readPage(scope, filter, after);
+    const batch = await readPage(scope, filter, { after });
     yield* batch.events;
     if (batch.events.length < pageSize) return;
     after = batch.cursor;
@@ -39,9 +39,10 @@ export function followEvents(
   scope: Scope,
   filter: EventFilter,
   signal: AbortSignal,
+  after?: string,
 ): AsyncIterable<StoredEvent> {
   // Now, and not when the first event is asked for: what comes in between counts.
-  const start = scope.metadata.latestEventCursor();
+  const start = after === undefined ? scope.metadata.latestEventCursor() : Promise.resolve(after);
   // Whoever iterates gets it; whoever does not must not bring the process down.
   start.catch(() => undefined);
   return follow(scope, filter, signal, start);
@@ -57,7 +58,7 @@ async function* follow(
   while (!signal.aborted) {
     try {
       await scope.metadata.waitForEvents(after, { timeoutMs: pollMs, signal });
-      const batch = await readPage(scope, filter, after);
+      const batch = await readPage(scope, filter, { after });
       yield* batch.events;
       after = batch.cursor;
     } catch (error) {
@@ -70,11 +71,12 @@ async function* follow(
   }
 }
 
-function readPage(
+/** One page of events that match, and where to go on: also where the filter has passed nothing. */
+export function readPage(
   { metadata, workspace }: Scope,
   filter: EventFilter,
-  after: string | undefined,
+  { after, limit = pageSize }: { readonly after?: string | undefined; readonly limit?: number },
 ): ReturnType<Scope['metadata']['readEvents']> {
   const from = after === undefined ? {} : { after };
-  return metadata.readEvents({ workspace, filter, limit: pageSize, ...from });
+  return metadata.readEvents({ workspace, filter, limit, ...from });
 }

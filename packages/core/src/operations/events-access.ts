@@ -8,6 +8,7 @@ const rules: AccessRules<PlatformEvents> = {
   deliver: asks('event.subscribe'),
   settled: asks('event.read'),
   each: streams(asks('event.read')),
+  page: asks('event.read'),
   archived: streams(asks('event.read')),
   archives: streams(asks('event.read')),
   follow: streams(asks('event.read')),

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { z } from 'zod';
 import { checkOptions, signalOption } from '../check-options.ts';
+import type { ByteRange } from '../contracts/artifact-store.ts';
 import type { DownloadCache } from '../contracts/download-cache.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
@@ -60,6 +61,11 @@ export interface Downloads {
     directory: string,
     options?: DownloadOptions,
   ): Promise<readonly string[]>;
+  /**
+   * The bytes of one file of a version, which verify themselves as they are read. NOT_FOUND, naming the files that
+   * there are; CORRUPT for a version that was found damaged.
+   */
+  openFile(version: string, path: string, range?: ByteRange): Promise<ReadableStream<Uint8Array>>;
 }
 
 const atOnce = 4;
@@ -87,6 +93,20 @@ export function createDownloads(scope: Scope, cache: DownloadCache): Downloads {
       await placeAll({ scope, cache, version, target, options }, missing);
       await target.finish(files);
       return files.map(({ path }) => join(directory, path));
+    },
+
+    async openFile(name, path, range) {
+      const version = await readNamedVersion(scope, name);
+      assertHasContent(version);
+      assertWhole(version);
+      const file = version.files.find((each) => each.path === path);
+      if (file !== undefined) return await scope.artifacts.open(file.sha256, range);
+      const there = version.files.map((each) => each.path);
+      throw new KeelsonError(
+        'NOT_FOUND',
+        `Version ${version.version} of ${version.model} has no file ${JSON.stringify(path)}; it has ${there.slice(0, 20).join(', ')}.`,
+        { details: { versionId: version.id } },
+      );
     },
   };
 }

@@ -92,6 +92,7 @@ const rules: AccessRules<Registry> = {
   addCheck: 'local',
   addEffect: 'local',
   download: readsNamed,
+  openFile: readsNamed,
   verify: readsNamed,
   sign: asks('model.sign', namedVersion),
   signatures: readsNamed,

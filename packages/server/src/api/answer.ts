@@ -27,7 +27,9 @@ export async function answerOf(
         const isRead = request.method === 'GET' || request.method === 'HEAD';
         if (isRead && names(headerOf(request.headers, 'if-none-match'), tag)) return unchanged(tag);
       }
-      return { status: row.answers.status ?? 200, headers, body: wireText(value) };
+      const isOut = row.answers.isOutage?.(value) === true;
+      const status = isOut ? 503 : (row.answers.status ?? 200);
+      return { status, headers, body: wireText(value) };
     }
   }
 }

@@ -15,6 +15,10 @@ export type Api = (request: ServerRequest) => Promise<ServerAnswer | undefined>;
 export interface ApiParts {
   /** The services of whoever calls; FORBIDDEN, with `details.httpStatus` 401, for nobody. */
   servicesFor(request: ServerRequest): Promise<Services>;
+  /** Whether requests should be sent to this process. */
+  isReady(): Promise<boolean>;
+  /** Ends streams. */
+  readonly closing?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
 }
 
@@ -69,17 +73,14 @@ export function createApi(parts: ApiParts): Api {
     // Who asks comes first: strangers learn nothing of what a route takes.
     const services = row.permission === 'open' ? undefined : await parts.servicesFor(request);
     const input = await readInput(row, request, given);
-    const { headers, signal } = request;
+    const { headers } = request;
+    const { closing } = parts;
+    const endsWithUs = row.answers.as === 'messages' && closing !== undefined;
+    const signal = endsWithUs ? AbortSignal.any([request.signal, closing]) : request.signal;
     const revision = row.revisions === true ? expectedRevision(headers) : undefined;
-    const call = {
-      input,
-      services,
-      headers,
-      bytes: request.body,
-      signal,
-      revision,
-      table: routeTable,
-    };
+    const { isReady } = parts;
+    const known = { input, services, headers, bytes: request.body, signal, revision };
+    const call = { ...known, table: routeTable, isReady };
     try {
       return await answerOf(row, await row.run(call as unknown as Call<never>), request);
     } catch (error) {

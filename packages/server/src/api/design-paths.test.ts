@@ -65,20 +65,6 @@ GET /v1/models/{name}/metadata
 
 /** Those that are still to come. The last two are answered by the serving of @keelson/serve, under these very paths. */
 const missing: readonly string[] = [
-  'GET /api/v1/events',
-  'GET /api/v1/models',
-  'POST /api/v1/models',
-  'POST /api/v1/models/search',
-  'POST /api/v1/models/compare',
-  'GET /api/v1/models/{name}/lineage',
-  'GET /api/v1/models/{name}/versions',
-  'POST /api/v1/models/{name}/versions',
-  'GET /api/v1/models/{name}/versions/latest',
-  'GET /api/v1/models/{name}/versions/{version}',
-  'PUT /api/v1/models/{name}/versions/{version}/stage',
-  'POST /api/v1/models/{name}/versions/{version}/promote',
-  'GET /api/v1/models/{name}/versions/{version}/lineage',
-  'GET /api/v1/models/{name}/versions/{version}/artifact',
   'POST /api/v1/pipelines',
   'POST /api/v1/pipelines/trigger',
   'POST /api/v1/pipelines/{pipeline_id}/runs',

@@ -94,13 +94,13 @@ function operationOf({ resource, verb, row }: NamedRoute, i: number, path: strin
     ],
     ...requestBodyOf(row),
     responses: {
-      ...successOf(row),
       ...Object.fromEntries(
         [...commonFailures, ...failuresOf(row)].map((status) => [
           String(status),
           { $ref: `#/components/responses/${status}` },
         ]),
       ),
+      ...successOf(row),
     },
   };
 }

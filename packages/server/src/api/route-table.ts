@@ -1,9 +1,13 @@
 import { artifactRows } from './rows/artifact-rows.ts';
 import { comparisonRows } from './rows/comparison-rows.ts';
+import { eventRows } from './rows/event-rows.ts';
 import { experimentRows } from './rows/experiment-rows.ts';
+import { modelRows } from './rows/model-rows.ts';
 import { runDataRows } from './rows/run-data-rows.ts';
 import { runRows } from './rows/run-rows.ts';
+import { stageRows } from './rows/stage-rows.ts';
 import { systemRows } from './rows/system-rows.ts';
+import { versionRows } from './rows/version-rows.ts';
 
 /** Everything that the control plane can be asked, by resource and verb. */
 export interface ControlPlane {
@@ -11,6 +15,10 @@ export interface ControlPlane {
   readonly runs: typeof runRows & typeof runDataRows;
   readonly artifacts: typeof artifactRows;
   readonly compare: typeof comparisonRows;
+  readonly models: typeof modelRows;
+  readonly versions: typeof versionRows;
+  readonly stages: typeof stageRows;
+  readonly events: typeof eventRows;
   readonly system: typeof systemRows;
 }
 
@@ -20,5 +28,9 @@ export const routeTable: ControlPlane = {
   runs: { ...runRows, ...runDataRows },
   artifacts: artifactRows,
   compare: comparisonRows,
+  models: modelRows,
+  versions: versionRows,
+  stages: stageRows,
+  events: eventRows,
   system: systemRows,
 };

@@ -25,6 +25,8 @@ export interface Call<I> {
   readonly revision: number | undefined;
   /** The whole table, for rows that describe it. */
   readonly table: object;
+  /** Whether requests should be sent to this process. */
+  isReady(): Promise<boolean>;
 }
 
 /** Bytes with what is known of them. */
@@ -64,7 +66,12 @@ export type Answers<A> = A extends Content
     ? { readonly as: 'messages'; readonly schema: z.ZodType<T> }
     : A extends undefined
       ? { readonly as: 'nothing' }
-      : { readonly as: 'json'; readonly status?: 200 | 201 | 202; readonly schema: z.ZodType<A> };
+      : {
+          readonly as: 'json';
+          readonly status?: 200 | 201 | 202;
+          readonly schema: z.ZodType<A> /** Answers that are 503. */;
+          isOutage?(answer: A): boolean;
+        };
 
 /** A body that is no JSON. */
 export interface Upload {
@@ -110,7 +117,12 @@ export type AnyRoute = Omit<Route<Input, unknown>, 'run' | 'answers' | 'example'
     | { readonly as: 'bytes'; readonly mediaTypes: readonly string[] }
     | { readonly as: 'messages'; readonly schema: z.ZodType }
     | { readonly as: 'nothing' }
-    | { readonly as: 'json'; readonly status?: 200 | 201 | 202; readonly schema: z.ZodType };
+    | {
+        readonly as: 'json';
+        readonly status?: 200 | 201 | 202;
+        readonly schema: z.ZodType;
+        isOutage?(answer: unknown): boolean;
+      };
   readonly example: object;
   run(call: Call<never>): Promise<unknown>;
 };

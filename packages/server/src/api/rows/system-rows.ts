@@ -1,14 +1,18 @@
-import { metricsContentType } from '@keelson/core';
+import { type HealthReport, metricsContentType } from '@keelson/core';
 import { z } from 'zod';
 import { docsPage } from '../docs-page.ts';
 import { openApiDocument } from '../openapi.ts';
 import type { Content, Route } from '../route.ts';
+import { answered, time } from '../schemas.ts';
 
 /** What describes and watches the server. */
 export const systemRows: {
   readonly openapi: Route<object, Record<string, unknown>>;
   readonly docs: Route<object, Content>;
   readonly metrics: Route<object, Content>;
+  readonly live: Route<object, { readonly live: boolean }>;
+  readonly ready: Route<object, { readonly ready: boolean }>;
+  readonly health: Route<{ readonly fresh?: boolean }, HealthReport>;
 } = {
   openapi: {
     method: 'GET',
@@ -40,6 +44,58 @@ export const systemRows: {
       const text = Buffer.from(await services.operations.metrics());
       return { mediaType: metricsContentType, open: async () => oneText(text) };
     },
+  },
+  live: {
+    method: 'GET',
+    path: '/health/live',
+    outside: ['/health/live'],
+    summary: 'Whether the process lives: it is to be started anew where this does not answer',
+    permission: 'open',
+    answers: {
+      as: 'json',
+      schema: answered<{ readonly live: boolean }>('Live', { live: z.boolean() }),
+    },
+    example: {},
+    run: async () => ({ live: true }),
+  },
+  ready: {
+    method: 'GET',
+    path: '/health/ready',
+    outside: ['/health/ready'],
+    summary: 'Whether requests should be sent here; 503 where not',
+    permission: 'open',
+    answers: {
+      as: 'json',
+      schema: answered<{ readonly ready: boolean }>('Ready', { ready: z.boolean() }),
+      isOutage: ({ ready }) => !ready,
+    },
+    example: {},
+    run: async ({ isReady }) => ({ ready: await isReady() }),
+  },
+  health: {
+    method: 'GET',
+    path: '/health',
+    summary: 'What the checks of the platform came to; 503 where it is of no use',
+    permission: 'health.read',
+    query: { fresh: z.boolean().describe('Runs the checks now').optional() },
+    answers: {
+      as: 'json',
+      schema: answered<HealthReport>('HealthReport', {
+        status: z.enum(['HEALTHY', 'DEGRADED', 'UNHEALTHY', 'UNKNOWN']),
+        at: time,
+        checks: z.array(
+          z.looseObject({
+            name: z.string(),
+            component: z.string(),
+            status: z.string(),
+            message: z.string(),
+          }),
+        ),
+      }),
+      isOutage: ({ status }) => status === 'UNHEALTHY' || status === 'UNKNOWN',
+    },
+    example: { fresh: true },
+    run: ({ services, input }) => services.operations.health(input),
   },
 };
 
