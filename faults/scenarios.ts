@@ -1,3 +1,4 @@
+import { closedLoop } from './closed-loop.ts';
 import { containerKills, containerSupervisors } from './container-kills.ts';
 import { crashScenarios } from './crash-scenarios.ts';
 import { engineMutants } from './engine-mutants.ts';
@@ -21,4 +22,5 @@ export const scenarios: readonly FaultScenario[] = [
   serviceLevels,
   servingSwaps,
   servedRoutes,
+  closedLoop,
 ];

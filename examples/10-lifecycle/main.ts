@@ -1,12 +1,13 @@
 /**
  * The whole lifecycle on Seattle's weather 2012–2015. Options: --from-scratch, --dir=.keelson, --seed=7,
- * --labels=real|stable|worsening, --retraining=sound|crippled.
+ * --labels=real|stable|worsening, --retraining=sound|crippled; --postgres=URL keeps records and series in PostgreSQL.
  */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openPlatform } from '@keelson/core';
+import { pgBackend } from '@keelson/store-pg';
 import { type LifecycleOptions, ReplayClock, runLifecycle } from './lifecycle.ts';
 import { createProgress } from './progress.ts';
 import { printSummary, summarise } from './summary.ts';
@@ -19,6 +20,8 @@ const { values } = parseArgs({
     labels: { type: 'string', default: 'real' },
     retraining: { type: 'string', default: 'sound' },
     json: { type: 'boolean', default: false },
+    postgres: { type: 'string' },
+    schema: { type: 'string', default: 'lifecycle' },
   },
 });
 const seed = Number(values.seed);
@@ -30,7 +33,12 @@ if (values['from-scratch'] && existsSync(join(values.dir, 'format'))) {
 }
 const progress = createProgress(process.stderr);
 const clock = new ReplayClock();
-const platform = await openPlatform({ dir: values.dir, clock });
+const { postgres: url, schema } = values;
+const server = url === undefined ? undefined : pgBackend({ url, schema });
+const platform = await openPlatform({
+  ...(server === undefined ? {} : { metadata: server, series: server }),
+  ...{ dir: values.dir, clock },
+});
 const options: LifecycleOptions = { seed, labels, retraining, clock, onProgress: progress.tell };
 const job = { seed, labels, retraining };
 const former = await platform.tracking.findExperiment('lifecycle');
