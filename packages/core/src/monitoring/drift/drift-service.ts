@@ -32,7 +32,8 @@ export interface DriftService {
    *
    * `CONCEPT`: losses of labelled answers, in the order of their requests, go through the detectors from where the last
    * analysis left them, up to those that are old enough for their labels to be there. Where they are found to have risen,
-   * `performance.degraded` says so, once. Labels that come later than that are not looked at any more.
+   * `performance.degraded` says so, once. Labels that come later than that are not looked at any more. Where none has come
+   * since the last analysis, that one is answered.
    *
    * `MULTIVARIATE`: whether the features of the requests from `from` on and before `at` vary together as those of the
    * reference, by what principal components lose of them. The reference is given once, and kept. NOT_FOUND before that.
@@ -122,6 +123,12 @@ export function createDrift(scope: Scope, parts: DriftParts): DriftService {
       const to = Math.max(from, at - lagMs);
       const before = record === undefined ? beginConcept() : stateOf(record);
       const rows = await labelledRows(deploymentId, versionId, { from, to, at });
+      // Nothing new is known: what is asked for every quarter of an hour must not fill the store.
+      if (rows.length === 0 && last !== undefined) {
+        // Another process may have been first, between the two reads.
+        const [newest = last] = await latest(deploymentId, 'CONCEPT', versionId);
+        return { changes: [], result: (await madeFor(newest, at)) ?? newest };
+      }
       const state = continueConcept(before, rows, options.task);
       const found = conceptAnalysis(state);
       const analysis: KeptAnalysis = {
