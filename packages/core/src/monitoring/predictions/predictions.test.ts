@@ -5,8 +5,6 @@ import { ChildProgram } from '../../../test/child-program.ts';
 import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
 import { openTestScope, type TestScope } from '../../../test/open-test-scope.ts';
 import type { EvidenceQuery } from '../../contracts/evidence-source.ts';
-import { monitoringKinds } from '../../contracts/kinds/monitoring-kinds.ts';
-import { predictionKinds } from '../../contracts/kinds/prediction-kinds.ts';
 import type { PredictionRow } from '../../contracts/prediction-sink.ts';
 import type { RowBatch, SeriesStore } from '../../contracts/series-store.ts';
 import { KeelsonError } from '../../errors.ts';
@@ -31,7 +29,7 @@ let room: PredictionLoggingRoom;
 let opened = 0;
 
 beforeAll(async () => {
-  world = await openTestScope({ kinds: [...monitoringKinds, ...predictionKinds] });
+  world = await openTestScope({ kinds: platformKinds });
   room = createPredictionLogging(world.scope, {});
 });
 
