@@ -155,7 +155,12 @@ export function bindServices(
     },
   });
   const predictionCounts = new CountsKeeper(scope, countsDir ?? countsDirectory(stores.dir));
-  const { setUpWork, isStillWanted, ...watching } = createMonitoring(scope, {
+  const {
+    setUpWork,
+    isStillWanted,
+    retention: ageing,
+    ...watching
+  } = createMonitoring(scope, {
     predictionLog,
     predictionCounts,
     ...optional('compactDatabase', careForDatabase(scope, stores).compactDatabase),
@@ -204,6 +209,7 @@ export function bindServices(
         runCare,
         times,
         evaluate: monitoring.evaluate,
+        predictions: ageing.caretaker,
         quotas: scope.quotas,
         notifiers: telling.names,
       },
@@ -252,6 +258,7 @@ export function bindServices(
       createSealingLoop(scope, owners),
       createIncidentLoop({ openFor, subscribe: events.subscribe }),
       createSetUpLoop(setUpWork, events.subscribe),
+      ageing.loop,
       createAutomationLoop(scope, { handle: automate, subscribe: events.subscribe }),
       ...events.loops,
       ...pipelines.loops,

@@ -27,6 +27,8 @@ export interface CaretakerParts {
   readonly runCare: RunCare;
   readonly times: RetentionTimes;
   readonly evaluate: Monitoring['evaluate'];
+  /** How predictions age, and what is kept of them as files. */
+  readonly predictions: Pick<Caretaker, 'purge' | 'references' | 'contents'>;
   /** The names of the notifiers that were handed over. */
   readonly notifiers: readonly string[];
   readonly registry: Pick<RegistryParts, 'uses'>;
@@ -54,7 +56,7 @@ export function platformCaretakers(scope: Scope, parts: CaretakerParts): readonl
     registryCaretaker(scope, healthWorkspace, parts.registry),
     pipelinesCaretaker(scope, loops.pipelines),
     deploymentsCaretaker(scope, loops.deployments),
-    monitoringCaretaker(scope, parts.evaluate),
+    { ...monitoringCaretaker(scope, parts.evaluate), ...parts.predictions },
     sagaCaretaker(scope, loops.sagas),
     { component: 'events', checks: [retentionCheck(scope, times)] },
     { component: 'notifiers', checks: [notifierCheck(scope, notifiers)] },

@@ -8,6 +8,7 @@ import {
   named,
   namedIn,
   resourceOf,
+  streams,
 } from '../operations/access-guard.ts';
 import type { Permission } from '../operations/permissions.ts';
 import type { SampledRequest } from '../registry/validation/test-context.ts';
@@ -44,6 +45,8 @@ const rules: AccessRules<Monitoring> = {
   predictions: 'local',
   setPredictionSettings: asks('monitor.manage', named('deployment-id')),
   predictionSettings: reads,
+  predictionArchives: reads,
+  predictionHistory: streams(reads),
   eraseUser: asks('audit.manage'),
   detokenise: asks('prediction.read.identity'),
   evidence: { ask: asks('monitor.read', namedIn('deployment-id', 'deploymentId')) },

@@ -40,6 +40,11 @@ import {
 import { type SampleOptions, sampleRequests } from './predictions/sampled-requests.ts';
 import { type ReportParts, renderReport } from './report.ts';
 import type { Responses } from './responses/responses.ts';
+import {
+  createRetention,
+  type PredictionHistory,
+  type RetentionRoom,
+} from './retention/retention-service.ts';
 import { assertRules, type KnownRow, knownRows } from './rule.ts';
 import { segmentFeature } from './set-up/segment-feature.ts';
 import { createSetUp, type SetUpService, type SetUpWork } from './set-up/set-up.ts';
@@ -54,6 +59,7 @@ import { createWindowDrift, type WindowDriftService } from './windows/window-dri
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
 export interface Monitoring
   extends PredictionLogging,
+    PredictionHistory,
     AlertingService,
     PerformanceService,
     DriftService,
@@ -126,6 +132,8 @@ export function createMonitoring(
   readonly setUpWork: Omit<SetUpWork, keyof SetUpService>;
   /** Whether people are still to be told what has waited. */
   readonly isStillWanted: AlertingWork['isStillWanted'];
+  /** What lets predictions age. */
+  readonly retention: Omit<RetentionRoom, 'service'>;
 } {
   const { metadata, workspace } = scope;
   const maxDelayMs = options.maxLabelDelayMs ?? 60 * dayMs;
@@ -151,6 +159,9 @@ export function createMonitoring(
   const { keepBaseline, ...comparing } = createBaselineService(scope, baselines, flush);
   const { learnThresholds, thresholdsOf } = createThresholds(scope, { flush, ...comparing });
   const metrics = createMetrics(scope, flush);
+  const { service: history, ...retention } = createRetention(scope, {
+    ...{ settings: logging.settings, erasures: logging.erasures, metrics },
+  });
   const { presets, isStillWanted, ...alerting } = createAlerting(scope, () => service, {
     ...{ maxDelayMs, ...options.alerting },
   });
@@ -276,6 +287,7 @@ export function createMonitoring(
 
   const service: ReturnType<typeof createMonitoring> = {
     ...logging.service,
+    ...history,
     ...alerting,
     ...createPerformance(scope, {
       ...{ flush, maxDelayMs },
@@ -290,6 +302,7 @@ export function createMonitoring(
     getSetUp,
     setUpWork,
     isStillWanted,
+    retention,
     evidence: createEvidenceSource(scope, maxDelayMs),
     watch: (watched, options) =>
       watchFunction({ scope, sink: predictions, keepBaseline }, watched, options),

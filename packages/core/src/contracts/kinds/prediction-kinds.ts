@@ -30,9 +30,40 @@ const userErasureKind: KindDeclaration = {
   history: 'kept',
 };
 
+/** How far a deployment's predictions have aged, under its id. Times are epoch ms. */
+const retentionKind: KindDeclaration = {
+  name: 'prediction_retention',
+  columns: {
+    since: { type: 'integer', immutable: true },
+    sampledTo: { type: 'integer' },
+    archivedTo: { type: 'integer' },
+  },
+  history: 'none',
+};
+
+/** A month of a deployment's daily figures, as a file in the artifact store; without `sha256` once its time is over. */
+const archiveKind: KindDeclaration = {
+  name: 'prediction_archive',
+  columns: {
+    deploymentId: { type: 'text', immutable: true },
+    from: { type: 'integer', immutable: true },
+    to: { type: 'integer', immutable: true },
+    figures: { type: 'integer', immutable: true },
+    sizeBytes: { type: 'integer', immutable: true },
+    sha256: { type: 'text', optional: true },
+    /** COLD, or METADATA once the file was let go. */
+    state: { type: 'text' },
+  },
+  unique: [{ name: 'prediction archive', columns: ['deploymentId', 'from'] }],
+  indexes: [['sha256']],
+  history: 'none',
+};
+
 /** The kinds that the prediction log keeps. */
 export const predictionKinds: readonly KindDeclaration[] = [
   settingsKind,
   pseudonymKeyKind,
   userErasureKind,
+  retentionKind,
+  archiveKind,
 ];
