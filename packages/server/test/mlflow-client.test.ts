@@ -1,3 +1,4 @@
+import { defaultStagePolicy } from '@keelson/core';
 import { expect, test } from 'vitest';
 import { findPython, runChecks } from '../../serve/test/python/interpreter.ts';
 import { shareMlflowServer } from './mlflow-server.ts';
@@ -9,9 +10,17 @@ test.skipIf(python === undefined)(
   "MLflow's own client works unmodified, and what it logs is the platform's",
   async () => {
     const script = new URL('python/client_checks.py', import.meta.url).href;
-    const checks = await runChecks(python as string, script, server.url);
+    const sessions = [
+      ['experiments', 'runs', 'search', 'artifacts'],
+      ['models', 'registry'],
+    ];
+    const checks = (
+      await Promise.all(
+        sessions.map((groups) => runChecks(python as string, script, server.url, ...groups)),
+      )
+    ).flat();
     expect(checks.filter(({ error }) => error !== null)).toEqual([]);
-    expect(checks.length).toBeGreaterThanOrEqual(8);
+    expect(checks.length).toBeGreaterThanOrEqual(13);
 
     const { tracking } = server.platform;
     const { runs } = await tracking.searchRuns({ experiment: 'logged' });
@@ -45,6 +54,44 @@ test.skipIf(python === undefined)(
     const [filed] = (await tracking.searchRuns({ experiment: 'artifacts' })).runs;
     const weights = await tracking.getArtifact(filed?.id ?? '', 'out/weights.bin');
     expect(weights.sizeBytes).toBe(3_000_000);
+
+    const { registry } = server.platform;
+    const version = await registry.resolve('fraud@champion');
+    expect(version).toMatchObject({
+      number: 2,
+      version: '2.0.0',
+      stage: 'STAGING',
+      format: 'SKLEARN',
+      metrics: { auc: 0.91 },
+      tags: { team: 'risk' },
+    });
+    expect(version.signature?.inputs).toHaveLength(1);
+    const [trained] = (
+      await tracking.searchRuns({ experiment: 'models', filter: 'metrics.auc > 0.9' })
+    ).runs;
+    expect(version.lineage.sourceRunId).toBe(trained?.id);
+    const { nodes } = await registry.lineage('fraud@champion');
+    expect(nodes.map(({ id }) => id)).toContain(trained?.id);
+    expect((await registry.compare(['fraud@1', 'fraud@2'])).versions).toHaveLength(2);
+    await registry.requestTransition({
+      ...{ model: 'fraud', version: '2.0.0', to: 'PRODUCTION', reason: 'it is the best' },
+    });
+    expect((await registry.productionVersion('fraud'))?.number).toBe(2);
+    const { model_versions: latest } = await server.ok(
+      'POST',
+      'registered-models/get-latest-versions',
+      {
+        ...{ name: 'fraud', stages: ['Production'] },
+      },
+    );
+    expect(latest).toMatchObject([{ version: '2', current_stage: 'Production' }]);
+
+    // Under a policy that asks for approval, clients are told who has to act.
+    await registry.setPolicy('fraud', defaultStagePolicy);
+    const asked = await server.call('POST', 'model-versions/transition-stage', {
+      ...{ name: 'fraud', version: '1', stage: 'Production', archive_existing_versions: 'false' },
+    });
+    expect(asked).toMatchObject({ status: 400, body: { error_code: 'INVALID_PARAMETER_VALUE' } });
   },
-  120_000,
+  180_000,
 );

@@ -1,19 +1,14 @@
 import { type Artifact, isKeelsonError, type Services } from '@keelson/core';
-import { headerOf, jsonAnswer, type ServerAnswer, type ServerRequest } from '../http/exchange.ts';
+import { jsonAnswer, type ServerAnswer, type ServerRequest } from '../http/exchange.ts';
 import { type ArtifactPlace, partsOfField, partsOfUrl, placeOf } from './artifact-places.ts';
 import { type Call, call } from './call.ts';
 import { message, set, text } from './encoding.ts';
 import { invalid, missing, refusal } from './errors.ts';
+import { childrenOf, type FileInfo, sendFile } from './file-answers.ts';
 import type { RunHandles } from './run-handles.ts';
 import { artifactUri, experimentIds } from './run-wire.ts';
 import { ofRun, runOf } from './runs.ts';
-
-/** A file or a directory, by its path from where it was asked. */
-interface FileInfo {
-  readonly path: string;
-  readonly is_dir: boolean;
-  readonly file_size?: number;
-}
+import { downloadOfVersion, versionFilesIn } from './version-artifacts.ts';
 
 /** All artifacts of a place, page after page. */
 export async function* artifactsBelow(
@@ -36,70 +31,19 @@ export async function filesIn(
   services: Services,
   place: ArtifactPlace,
 ): Promise<readonly FileInfo[]> {
-  const depth = place.path === '' ? 0 : place.path.length + 1;
-  const found = new Map<string, FileInfo>();
-  for await (const { path, sizeBytes } of artifactsBelow(services, place)) {
-    if (path.length <= depth) continue;
-    const [name = '', ...deeper] = path.slice(depth).split('/');
-    const file = { path: name, is_dir: false, file_size: sizeBytes };
-    found.set(name, deeper.length > 0 ? { path: name, is_dir: true } : file);
-  }
-  return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const all: Artifact[] = [];
+  for await (const artifact of artifactsBelow(services, place)) all.push(artifact);
+  return childrenOf(all, place.path);
 }
 
-/** A file's bytes, verified while they flow. Browsers are to keep it, not to show it. */
+/** An artifact's bytes. */
 export async function download(
   { tracking }: Services,
   { runId, path }: ArtifactPlace,
   request: ServerRequest,
 ): Promise<ServerAnswer> {
   const artifact = await tracking.getArtifact(runId, path);
-  const etag = `"${artifact.sha256}"`;
-  const headers = {
-    'content-type': artifact.mimeType,
-    'x-content-type-options': 'nosniff',
-    'content-disposition': disposition(path.split('/').at(-1) ?? 'artifact'),
-    'accept-ranges': 'bytes',
-    etag,
-  };
-  if (headerOf(request.headers, 'if-none-match') === etag) {
-    return { status: 304, headers: { etag }, body: '' };
-  }
-  const range = rangeOf(headerOf(request.headers, 'range'), artifact.sizeBytes);
-  if (range === undefined) {
-    const length = { 'content-length': String(artifact.sizeBytes) };
-    const body = await tracking.openArtifact(runId, path);
-    return { status: 200, headers: { ...headers, ...length }, body };
-  }
-  const { start, end } = range;
-  if (start >= end) {
-    const of = { 'content-range': `bytes */${artifact.sizeBytes}` };
-    return jsonAnswer(416, { error_code: 'BAD_REQUEST', message: 'There is no such range.' }, of);
-  }
-  const body = await tracking.openArtifact(runId, path, range);
-  const part = {
-    'content-range': `bytes ${start}-${end - 1}/${artifact.sizeBytes}`,
-    'content-length': String(end - start),
-  };
-  return { status: 206, headers: { ...headers, ...part }, body };
-}
-
-/** One range of bytes, its end left out; undefined where the whole is asked for. */
-function rangeOf(
-  header: string | undefined,
-  size: number,
-): { readonly start: number; readonly end: number } | undefined {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? '');
-  const [first = '', last = ''] = match?.slice(1) ?? [];
-  if (first === '' && last === '') return undefined;
-  if (first === '') return { start: Math.max(0, size - Number(last)), end: size };
-  const end = last === '' ? size : Math.min(size, Number(last) + 1);
-  return { start: Number(first), end };
-}
-
-function disposition(name: string): string {
-  const plain = name.replace(/[^\w.\- ]/g, '_');
-  return `attachment; filename="${plain}"; filename*=UTF-8''${encodeURIComponent(name)}`;
+  return sendFile(artifact, request, (range) => tracking.openArtifact(runId, path, range));
 }
 
 const isArtifact = 'mlflow-artifacts/artifacts';
@@ -122,10 +66,22 @@ export async function answerArtifacts(
   if ((path === isArtifact || path === `${isArtifact}/`) && isRead) {
     const parts = partsOfField(query.get('path') ?? '');
     if (parts.length === 0) throw invalid('Invalid path');
-    return jsonAnswer(200, set({ files: await filesIn(services, await placeOf(services, parts)) }));
+    const isVersion = parts[0] === 'registry';
+    const files = isVersion
+      ? await versionFilesIn(services, parts)
+      : await filesIn(services, await placeOf(services, parts));
+    return jsonAnswer(200, set({ files }));
   }
   if (!path.startsWith(`${isArtifact}/`)) return undefined;
-  const place = await placeOf(services, partsOfUrl(path.slice(isArtifact.length + 1)));
+  const parts = partsOfUrl(path.slice(isArtifact.length + 1));
+  if (parts[0] === 'registry') {
+    if (isRead) return downloadOfVersion(services, parts, request);
+    throw refusal(
+      'PERMISSION_DENIED',
+      'The files of a registered version never change; register another.',
+    );
+  }
+  const place = await placeOf(services, parts);
   if (isRead) {
     assertFile(place);
     return download(services, place, request);

@@ -17,6 +17,8 @@ import { inputCalls } from './inputs.ts';
 import { loggedModelCalls } from './logged-models.ts';
 import { loggingCalls } from './logging.ts';
 import { metricCalls } from './metrics.ts';
+import { modelVersionCalls } from './model-versions.ts';
+import { registeredModelCalls } from './registered-models.ts';
 import { createRunHandles } from './run-handles.ts';
 import { runCalls } from './runs.ts';
 
@@ -37,6 +39,8 @@ const calls: readonly Call[] = [
   ...artifactCalls,
   ...inputCalls,
   ...loggedModelCalls,
+  ...registeredModelCalls,
+  ...modelVersionCalls,
   {
     methods: ['GET'],
     path: '3.0/server-info',

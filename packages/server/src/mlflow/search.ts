@@ -69,6 +69,25 @@ export const loggedModelWords: SearchWords = {
   },
 };
 
+/** Of registered models. */
+export const modelWords: SearchWords = {
+  entities: { ...tagEntities, attribute: '', attributes: '' },
+  attributes: {
+    ...{ name: 'name', last_updated_timestamp: 'updated', timestamp: 'updated' },
+    ...{ creation_timestamp: 'created', description: 'description' },
+  },
+};
+
+/** Of versions of registered models. */
+export const versionWords: SearchWords = {
+  entities: { ...tagEntities, attribute: '', attributes: '' },
+  attributes: {
+    ...{ name: 'name', version_number: 'number', version: 'number', run_id: 'run_id' },
+    source_path: 'tags."keelson.mlflow.source"',
+    ...{ creation_timestamp: 'created', last_updated_timestamp: 'updated' },
+  },
+};
+
 /** The tag that says which versions are prompts; those without it are none. */
 const promptTag = 'mlflow.prompt.is_prompt';
 

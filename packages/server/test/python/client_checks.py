@@ -281,6 +281,181 @@ def artifacts_go_through_the_server():
         same(client.list_artifacts(run_id, "parts")[0].file_size, 3_000_000)
 
 
+saved = {"serialization_format": "cloudpickle", "pip_requirements": ["scikit-learn"]}
+
+
+def trained(seed=0):
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(60, 3))
+    y = (x[:, 0] > 0).astype(int)
+    return LogisticRegression().fit(x, y), x, y
+
+
+@check("models")
+def a_model_is_logged_loaded_and_registered():
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    experiment = mlflow.set_experiment("models").experiment_id
+    model, x, y = trained()
+    with mlflow.start_run() as run:
+        mlflow.log_metric("auc", 0.91)
+        logged = mlflow.sklearn.log_model(
+            model, name="classifier", signature=infer_signature(x, model.predict(x)), **saved
+        )
+    run_id = run.info.run_id
+    wanted = model.predict(x).tolist()
+    for uri in [f"runs:/{run_id}/classifier", logged.model_uri, f"models:/{logged.model_id}"]:
+        same(mlflow.pyfunc.load_model(uri).predict(x).tolist(), wanted)
+    found = client.get_logged_model(logged.model_id)
+    same((found.name, str(found.status), found.source_run_id), ("classifier", "READY", run_id))
+    same([m.model_id for m in client.get_run(run_id).outputs.model_outputs], [logged.model_id])
+    searched = client.search_logged_models([experiment], "metrics.auc > 0.9 AND name = 'classifier'")
+    same([m.model_id for m in searched], [logged.model_id])
+    same(client.search_logged_models([experiment], "metrics.auc > 0.95").to_list(), [])
+    client.set_logged_model_tags(logged.model_id, {"a": "b"})
+    same(client.get_logged_model(logged.model_id).tags["a"], "b")
+    client.delete_logged_model_tag(logged.model_id, "a")
+    assert "a" not in client.get_logged_model(logged.model_id).tags
+
+    first = mlflow.register_model(f"runs:/{run_id}/classifier", "fraud")
+    second = mlflow.register_model(logged.model_uri, "fraud", tags={"team": "risk"})
+    same([(v.version, v.status, v.current_stage, v.run_id) for v in [first, second]],
+         [(n, "READY", "None", run_id) for n in [1, 2]] if isinstance(first.version, int) else
+         [(n, "READY", "None", run_id) for n in ["1", "2"]])
+    same(mlflow.pyfunc.load_model("models:/fraud/2").predict(x).tolist(), wanted)
+    client.set_registered_model_alias("fraud", "champion", "2")
+    same(mlflow.sklearn.load_model("models:/fraud@champion").predict(x).tolist(), wanted)
+    client.transition_model_version_stage("fraud", "1", "Staging")
+    client.transition_model_version_stage("fraud", "2", "Staging", archive_existing_versions=True)
+    same(client.get_model_version("fraud", "1").current_stage, "Archived")
+    same([str(v.version) for v in client.get_latest_versions("fraud", ["Staging"])], ["2"])
+    same(mlflow.pyfunc.load_model("models:/fraud/Staging").predict(x).tolist(), wanted)
+    same(mlflow.pyfunc.load_model("models:/fraud/latest").predict(x).tolist(), wanted)
+    same({(r["name"], r["version"]) for r in json.loads(client.get_logged_model(logged.model_id).tags["mlflow.modelVersions"])} != set(), True)
+
+
+@check("models")
+def a_model_outside_of_runs_and_an_old_one():
+    import mlflow.sklearn
+
+    mlflow.set_experiment("models")
+    model, x, _ = trained(1)
+    outside = mlflow.sklearn.log_model(model, name="outside", **saved)
+    same(mlflow.pyfunc.load_model(outside.model_uri).predict(x).tolist(), model.predict(x).tolist())
+    # As MLflow 2 does it: files below the run's own artifacts, and the run told of them.
+    with tempfile.TemporaryDirectory() as made, mlflow.start_run() as run:
+        mlflow.sklearn.save_model(model, f"{made}/m", **saved)
+        mlflow.log_artifacts(f"{made}/m", "old")
+    same(mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/old").predict(x).tolist(), model.predict(x).tolist())
+    client.create_registered_model("old")
+    version = client.create_model_version("old", f"{run.info.artifact_uri}/old", run.info.run_id)
+    same(mlflow.pyfunc.load_model(f"models:/old/{version.version}").predict(x).tolist(), model.predict(x).tolist())
+    copied = client.copy_model_version("models:/old/1", "copied")
+    same(mlflow.pyfunc.load_model(f"models:/copied/{copied.version}").predict(x).tolist(), model.predict(x).tolist())
+
+
+@check("models")
+def scikit_learn_logs_by_itself():
+    import mlflow.sklearn
+    from sklearn.linear_model import LogisticRegression
+
+    experiment = mlflow.set_experiment("autolog").experiment_id
+    _, x, y = trained()
+    mlflow.sklearn.autolog(log_input_examples=True, silent=True)
+    try:
+        with mlflow.start_run() as run:
+            LogisticRegression(C=0.5).fit(x, y)
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    found = client.get_run(run.info.run_id)
+    same((found.data.params["C"], found.data.tags["estimator_name"]), ("0.5", "LogisticRegression"))
+    assert "training_accuracy_score" in found.data.metrics, found.data.metrics
+    same(len(found.inputs.dataset_inputs), 1)
+    same(mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(x).shape, (60,))
+    same([m.name for m in client.search_logged_models([experiment])], ["model"])
+
+
+@check("models")
+def system_metrics_and_figures():
+    mlflow.set_experiment("system")
+    with mlflow.start_run(log_system_metrics=False) as run:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(run.info.run_id, sampling_interval=0.1, samples_before_logging=1)
+        monitor.start()
+        while not client.get_run(run.info.run_id).data.metrics:
+            pass
+        monitor.finish()
+        mlflow.log_table({"a": [1, 2]}, "table.json")
+        mlflow.log_dict({"data": []}, "figure.json")
+
+        # What log_figure does with a figure of matplotlib, which is not at hand here.
+        with client._log_artifact_helper(run.info.run_id, "plots/curve.png") as path:
+            Path(path).write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert any(k.startswith("system/") for k in client.get_run(run.info.run_id).data.metrics)
+    same([f.path for f in client.list_artifacts(run.info.run_id, "plots")], ["plots/curve.png"])
+    same(list(mlflow.load_table("table.json", run_ids=[run.info.run_id])["a"]), [1, 2])
+
+
+@check("registry")
+def the_registry_is_used():
+    made = client.create_registered_model("scores", tags={"team": "risk"}, description="what it is")
+    same((made.name, made.description, made.tags), ("scores", "what it is", {"team": "risk"}))
+    refused(lambda: client.create_registered_model("scores"), "RESOURCE_ALREADY_EXISTS")
+    refused(lambda: client.create_registered_model("a/b"), "INVALID_PARAMETER_VALUE")
+    client.update_registered_model("scores", "something else")
+    client.set_registered_model_tag("scores", "a", "b")
+    client.delete_registered_model_tag("scores", "team")
+    found = client.get_registered_model("scores")
+    same((found.description, found.tags), ("something else", {"a": "b"}))
+    refused(lambda: client.get_registered_model("nowhere"), "RESOURCE_DOES_NOT_EXIST", "not found")
+    same([m.name for m in client.search_registered_models("name LIKE 'scor%'")], ["scores"])
+    same([m.name for m in client.search_registered_models("tags.a = 'b'")], ["scores"])
+
+    with mlflow.start_run(experiment_id="0") as run:
+        mlflow.log_text("1", "model/weights.txt")
+    source = f"{run.info.artifact_uri}/model"
+    version = client.create_model_version("scores", source, run.info.run_id, tags={"k": "v"}, description="first")
+    again = client.create_model_version("scores", source, run.info.run_id)
+    same([str(version.version), str(again.version)], ["1", "2"])
+    same((version.source, version.tags, version.description), (source, {"k": "v"}, "first"))
+    with tempfile.TemporaryDirectory() as fetched:
+        local = mlflow.artifacts.download_artifacts("models:/scores/1", dst_path=fetched)
+        same(Path(local, "weights.txt").read_text(), "1")
+    client.update_model_version("scores", "1", "changed")
+    client.set_model_version_tag("scores", "1", "x", "y")
+    client.delete_model_version_tag("scores", "1", "k")
+    found = client.get_model_version("scores", "1")
+    same((found.description, found.tags), ("changed", {"x": "y"}))
+    named = client.search_model_versions("name = 'scores'", order_by=["version_number ASC"])
+    same([str(v.version) for v in named], ["1", "2"])
+    same(len(client.search_model_versions(f"run_id = '{run.info.run_id}' AND source_path LIKE 'mlflow-artifacts:%'")), 2)
+    client.set_registered_model_alias("scores", "best", "1")
+    same(str(client.get_model_version_by_alias("scores", "best").version), "1")
+    same(client.get_model_version("scores", "1").aliases, ["best"])
+    client.delete_registered_model_alias("scores", "best")
+    client.delete_registered_model_alias("scores", "best")
+    refused(lambda: client.get_model_version_by_alias("scores", "best"), "INVALID_PARAMETER_VALUE", "not found")
+    refused(lambda: client.create_model_version("scores", "/etc/passwd"), "INVALID_PARAMETER_VALUE", "local path")
+    refused(lambda: client.create_model_version("scores", "file:///etc/passwd", run.info.run_id), "INVALID_PARAMETER_VALUE")
+    refused(lambda: client.create_model_version("scores", f"{run.info.artifact_uri}/nothing"), "RESOURCE_DOES_NOT_EXIST")
+    refused(lambda: client.create_model_version("scores", f"{run.info.artifact_uri}/../x"), "INVALID_PARAMETER_VALUE")
+    elsewhere = client.create_model_version("scores", "s3://bucket/model")
+    same(client.get_model_version_download_uri("scores", str(elsewhere.version)), "s3://bucket/model")
+    refused(lambda: client.transition_model_version_stage("scores", "1", "Nowhere"), "INVALID_PARAMETER_VALUE")
+    client.transition_model_version_stage("scores", "1", "Production")
+    refused(lambda: client.rename_registered_model("scores", "other"), "NOT_IMPLEMENTED")
+    client.delete_model_version("scores", "2")
+    refused(lambda: client.get_model_version("scores", "2"), "RESOURCE_DOES_NOT_EXIST")
+    client.create_registered_model("goes")
+    client.delete_registered_model("goes")
+    refused(lambda: client.get_registered_model("goes"), "RESOURCE_DOES_NOT_EXIST")
+
+
 wanted = sys.argv[2:]
 for group, run in checks:
     if wanted and group not in wanted:
