@@ -37,7 +37,7 @@ export async function filesIn(
 }
 
 /** An artifact's bytes. */
-export async function download(
+async function download(
   { tracking }: Services,
   { runId, path }: ArtifactPlace,
   request: ServerRequest,

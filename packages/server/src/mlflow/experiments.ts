@@ -61,7 +61,7 @@ export async function knownExperiments(
 }
 
 /** How MLflow's clients know an experiment. */
-export function wireId({ id, name, lifecycle }: StoredExperiment): string {
+function wireId({ id, name, lifecycle }: StoredExperiment): string {
   return name === defaultName && lifecycle !== 'deleted' ? defaultId : id;
 }
 

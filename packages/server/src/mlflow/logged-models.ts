@@ -42,7 +42,7 @@ const stateNames = [
 const wireStates = Object.fromEntries(stateNames.map((name) => [states[name], name]));
 
 /** Where a logged model's files lie, for clients. */
-export function modelUri(experimentId: string, modelId: string): string {
+function modelUri(experimentId: string, modelId: string): string {
   return `${artifactRoot(experimentId)}/models/${modelId}/artifacts`;
 }
 
