@@ -144,7 +144,8 @@ export function bindServices(
     facts: { registry: registryFact(registry) },
     ...running,
   });
-  const { maxLabelDelayMs, countsDir, analysisMs, ...predictionLog } = options.monitoring ?? {};
+  const { maxLabelDelayMs, countsDir, analysisMs, alerts, ...predictionLog } =
+    options.monitoring ?? {};
   const automate = createAutomaticPath(scope, {
     ...{ tracking, registry },
     async startPipeline(name, parameters, idempotencyKey) {
@@ -164,7 +165,7 @@ export function bindServices(
     predictionLog,
     predictionCounts,
     ...optional('compactDatabase', careForDatabase(scope, stores).compactDatabase),
-    alerting: { owners },
+    alerting: { ...alerts, owners },
     ...(maxLabelDelayMs === undefined ? {} : { maxLabelDelayMs }),
   });
   const { figures } = parts;

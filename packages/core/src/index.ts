@@ -119,6 +119,7 @@ export type {
   PresetSetting,
 } from './monitoring/alerting/rule-presets.ts';
 export type { RuleSight } from './monitoring/alerting/rule-sights.ts';
+export type { Heartbeat } from './monitoring/alerting/self-watch.ts';
 export type { Silence, SilenceOptions } from './monitoring/alerting/silences.ts';
 export type { RuleTest, TestRuleOptions } from './monitoring/alerting/test-rule.ts';
 export type {

@@ -15,6 +15,7 @@ import type {
 import { KeelsonError } from './errors.ts';
 import type { EventTypeDeclaration } from './events/declared-events.ts';
 import type { EventRetention } from './events/retention.ts';
+import type { Heartbeat } from './monitoring/alerting/self-watch.ts';
 import { platformWorkspace } from './operations/access-resources.ts';
 import { type TokenOptions, tokenOptions } from './operations/bearer-tokens.ts';
 import { healthWorkspace } from './operations/health/store-checks.ts';
@@ -179,6 +180,16 @@ export interface MonitoringOptions {
   readonly countsDir?: string;
   /** How often what came in is analysed for drift, by `platform.start()`; 600,000 when left out. */
   readonly analysisMs?: number;
+  /** Links in messages, and a sign of life to somebody outside. */
+  readonly alerts?: AlertsOptions;
+}
+
+/** How people are told of alerts, beside what rules and routes say. */
+export interface AlertsOptions {
+  /** Where an alert can be looked at, with `{alertId}` and `{deployment}` in it. */
+  readonly url?: string;
+  /** Sent while alert rules are evaluated; where it stops, who gets it knows. None when left out. */
+  readonly heartbeat?: Heartbeat;
 }
 
 /** Events of one's own. */
@@ -320,6 +331,20 @@ const schema = z.strictObject({
       maxBytes: z.number().int().min(65_536).optional(),
       countsDir: name.optional(),
       analysisMs: z.number().int().min(60_000).max(86_400_000).optional(),
+      alerts: z
+        .strictObject({
+          url: z
+            .string()
+            .regex(/^https?:\/\//, 'must begin with https:// or http://')
+            .optional(),
+          heartbeat: z
+            .strictObject({
+              to: having<Notifier>('a Notifier', 'notify'),
+              everyMs: z.number().int().min(1000).optional(),
+            })
+            .optional(),
+        })
+        .optional(),
     } satisfies Record<keyof MonitoringOptions, z.ZodType>)
     .optional(),
   events: z

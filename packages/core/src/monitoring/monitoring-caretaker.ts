@@ -1,6 +1,7 @@
 import type { Caretaker } from '../contracts/caretaker.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { danglingReferences, type Reference } from '../operations/reconcile/dangling.ts';
+import { evaluationCheck } from './alerting/self-watch.ts';
 import { detectorCheck, evaluateMonitors, freshnessCheck } from './monitoring-checks.ts';
 import { watchedName } from './watching/watched-id.ts';
 
@@ -44,7 +45,7 @@ export function monitoringCaretaker(
 ): Caretaker {
   return {
     component: 'monitoring',
-    checks: [freshnessCheck(scope), detectorCheck()],
+    checks: [freshnessCheck(scope), detectorCheck(), evaluationCheck(scope)],
     recoveries: [evaluateMonitors(scope, evaluate)],
     reconcile: (how) => danglingReferences(scope, 'monitoring', references, how),
   };

@@ -536,3 +536,57 @@ describe('telling people', () => {
     expect(heard.map(({ state }) => state)).toEqual(['ACKNOWLEDGED']);
   });
 });
+
+describe('watching the watcher', () => {
+  test('a rule that cannot be evaluated for long is told as a stall, once, and its recovery', async () => {
+    const { alertRules } = platform.monitoring;
+    await alertRules.put({ name: 'odd', when: 'error_rate > "much"' });
+    const types = ['monitoring.stalled', 'monitoring.recovered'];
+    const stalls = async () => {
+      const found: string[] = [];
+      for await (const event of platform.events.each({ types })) {
+        found.push(
+          `${event.type} ${event.subject} ${String((event.payload as { message?: string }).message ?? '')}`,
+        );
+      }
+      return found;
+    };
+    for (let i = 0; i < 48; i += 1) {
+      predict(50, 1);
+      await turn();
+    }
+    expect(await stalls()).toEqual([
+      expect.stringMatching(
+        /^monitoring.stalled monitoring:alert-rules 1 alert rules cannot be evaluated, odd/,
+      ),
+    ]);
+    await alertRules.put({ name: 'odd', when: 'error_rate > 0.9' });
+    for (let i = 0; i < 6; i += 1) {
+      predict(50, 1);
+      await turn();
+    }
+    expect((await stalls()).slice(1)).toEqual([
+      expect.stringContaining('monitoring.recovered monitoring:alert-rules'),
+    ]);
+  });
+
+  test('a sign of life goes out while rules are evaluated', async () => {
+    await platform.close();
+    const beats: number[] = [];
+    const to: Notifier = {
+      name: 'switch',
+      async notify({ type, at }) {
+        expect(type).toBe('monitoring.heartbeat');
+        beats.push(at);
+        return undefined;
+      },
+    };
+    platform = await open({ monitoring: { alerts: { heartbeat: { to, everyMs: minute } } } });
+    const first = now + 15 * second;
+    for (let i = 0; i < 9; i += 1) await turn();
+    expect(beats).toEqual([first, first + minute, first + 2 * minute]);
+    await platform.monitoring.alertRules.put(errors);
+    await turn();
+    expect(beats).toHaveLength(3);
+  });
+});

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { assertObject, checkOptions } from '../../check-options.ts';
 import type { Loop } from '../../contracts/loop.ts';
+import type { PredictionSink } from '../../contracts/prediction-sink.ts';
 import type { RevisionEntry } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import type { Owners } from '../../events/subscription.ts';
@@ -32,6 +33,7 @@ import { type FigureMeaning, joinFigures } from './figure-source.ts';
 import { type Matchers, matchersShape, matches } from './matchers.ts';
 import { createPresetKeeper, type PresetKeeper } from './preset-keeper.ts';
 import { createRuleSights, type RuleSight } from './rule-sights.ts';
+import { createHeartbeat, createSelfWatch, type Heartbeat } from './self-watch.ts';
 import { createSilences, type Silence, type SilenceOptions } from './silences.ts';
 import {
   accuracyFigures,
@@ -113,10 +115,13 @@ export interface AlertingOptions {
   readonly owners?: Owners;
   /** Where an alert can be looked at, with `{alertId}` and `{deployment}` in it: a link in messages. */
   readonly url?: string;
+  /** None when left out. */
+  readonly heartbeat?: Heartbeat;
 }
 
 /** The parts of monitoring whose figures rules read. */
 export interface FigureParts extends AnalysisParts {
+  readonly predictions: PredictionSink;
   readonly drift: ReadDrift;
   readonly recentMetrics: EndpointMetrics['recentMetrics'];
   readonly metrics: EndpointMetrics['metrics'];
@@ -144,7 +149,7 @@ export function createAlerting(
   const store = createRuleStore(scope, () => Object.keys(figures.figures));
   const sights = createRuleSights(scope);
   const evaluator = createEvaluator(scope, figures, sights);
-  const { owners = nobody, url } = options;
+  const { owners = nobody, url, heartbeat } = options;
   const [routes, inhibitions] = [routeSettings(scope), inhibitionSettings(scope)];
   const silences = createSilences(scope);
   const answering = createAnswering(scope);
@@ -206,13 +211,16 @@ export function createAlerting(
     },
     alertingLoops: [
       createAlertingLoop(scope, {
-        ...{ rules: store, evaluator, owners, hasWork: dispatcher.hasWork },
+        ...{ rules: store, evaluator, owners },
+        hasWork: async () => heartbeat !== undefined || (await dispatcher.hasWork()),
         after: [
           async (now) => {
             await answering.expire(now);
             return undefined;
           },
           dispatcher.dispatch,
+          createSelfWatch(scope, { sights, predictions: () => parts().predictions }),
+          ...(heartbeat === undefined ? [] : [createHeartbeat(scope, heartbeat)]),
         ],
       }),
     ],
