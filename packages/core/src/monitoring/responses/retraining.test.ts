@@ -96,6 +96,29 @@ describe('a retraining', () => {
     expect(sentences.join(' ')).toMatch(/accuracy fell in age.*GRADUAL.*train 1\.0\.0.*COMPLETED/);
   });
 
+  test('what mends a CRITICAL alert goes through its own freeze, and people wait for the acknowledgement', async () => {
+    const { platform, deployments, ana } = world;
+    const event = await world.alert({ driftKind: 'GRADUAL', severity: 'CRITICAL' });
+    await world.deliver(event);
+    await world.act();
+    const alertId = String(event.payload['alertId']);
+    expect(await deployments.freezes('api')).toMatchObject([{ alertId }]);
+    await platform.pipelines.wait((await act()).retraining?.executionId ?? '');
+    await (await world.another()).act();
+    const { rolloutId = '' } = (await act()).retraining ?? {};
+    await deployments.promoteRollout(rolloutId, 'a test', { to: 'end' });
+    await (await world.another()).act();
+    const { versionId = '', stage } = (await act()).retraining ?? {};
+    expect(stage).toBe('PROMOTING');
+    const [pending] = await platform.registry.listTransitions(versionId);
+    const approve = () => ana.registry.approve(pending?.id ?? '');
+    expect((await refusal(approve())).message).toContain(`frozen by alert ${alertId}`);
+    await world.responses.unfreeze(alertId, { reason: 'looked at' });
+    await approve();
+    await (await world.another()).act();
+    expect((await act()).state).toBe('DONE');
+  });
+
   test('starts from the parameters of the best version; the next one within a day is LIMITED', async () => {
     await world.deployments.promoteRollout(await toRollout(), 'a test', { to: 'end' });
     const [first] = (await world.platform.registry.listVersions('m')).slice(-1);
