@@ -1,7 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { defaultStagePolicy, openPlatform, type Platform } from '@keelson/core';
+import {
+  defaultStagePolicy,
+  definePipeline,
+  type ModelVersion,
+  openPlatform,
+  type Platform,
+} from '@keelson/core';
 import { afterAll, beforeAll } from 'vitest';
 import { type AnyRoute, apiBase } from '../src/api/route.ts';
 import { exampleRun, exampleRun2 } from '../src/api/schemas.ts';
@@ -129,6 +135,8 @@ export class ExampleBed {
       await run.flush();
     }
     await this.#fillRegistry();
+    await this.#fillPipelines();
+    await this.#fillDeployments();
     await this.platform.events.subscribe('mail', { types: ['run.completed'] }, () => undefined);
   }
 
@@ -165,7 +173,45 @@ export class ExampleBed {
     }
   }
 
-  #register(model: string, version: string): Promise<unknown> {
+  async #fillPipelines(): Promise<void> {
+    const { pipelines } = this.platform;
+    const options = {
+      version: '1.0.0',
+      parameters: { type: 'object', properties: { rate: { type: 'number', default: 0.1 } } },
+      triggers: [{ name: 'drift', on: 'drift.detected' }],
+    } as const;
+    const train = definePipeline('train', options, (p) => {
+      p.step('train', {}, async ({ logger, outputs }) => {
+        logger.info({}, canary);
+        return await outputs.artifact('weights', Buffer.from(canary));
+      });
+    });
+    pipelines.add(train);
+    const { id } = await pipelines.start('train');
+    await pipelines.wait(id);
+    this.ids.set('execution-1', id);
+    for (const name of ['execution-2', 'execution-3'])
+      this.ids.set(name, (await pipelines.start('train')).id);
+  }
+
+  async #fillDeployments(): Promise<void> {
+    const { deployments, registry } = this.platform;
+    await registry.createModel({ name: 'served' });
+    const first = await this.#register('served', '1.0.0');
+    const second = await this.#register('served', '2.0.0');
+    const common = {
+      versionId: first.id,
+      environment: 'STAGING',
+      tags: { secret: canary },
+    } as const;
+    for (const name of ['live', 'unused', 'fresh', 'rolling', 'back'])
+      await deployments.create({ name, ...common });
+    await deployments.setVersion('back', second.id, 'it is better');
+    const options = { versionId: second.id, strategy: 'canary', reason: canary } as const;
+    this.ids.set('rollout-1', (await deployments.deploy('rolling', options)).id);
+  }
+
+  #register(model: string, version: string): Promise<ModelVersion> {
     const tensor = { name: 'x', datatype: 'FP64', shape: [-1, 2] } as const;
     return this.platform.registry.register({
       model,

@@ -65,23 +65,7 @@ GET /v1/models/{name}/metadata
 
 /** Those that are still to come. The last two are answered by the serving of @keelson/serve, under these very paths. */
 const missing: readonly string[] = [
-  'POST /api/v1/pipelines',
-  'POST /api/v1/pipelines/trigger',
-  'POST /api/v1/pipelines/{pipeline_id}/runs',
-  'GET /api/v1/pipelines/{pipeline_id}/runs/{run_id}',
-  'GET /api/v1/pipelines/{pipeline_id}/runs/{run_id}/status',
-  'POST /api/v1/pipelines/{pipeline_id}/runs/{run_id}/cancel',
-  'GET /api/v1/pipelines/{pipeline_id}/runs/{run_id}/logs',
-  'GET /api/v1/pipelines/{pipeline_id}/runs/{run_id}/artifacts',
-  'GET /api/v1/pipelines/runs/{run_id}/steps/{step}/logs',
-  'POST /api/v1/deploy',
-  'POST /api/v1/deployments',
-  'GET /api/v1/deployments/endpoints',
   'POST /api/v1/deployments/predict',
-  'PUT /api/v1/deployments/{deployment_id}/traffic',
-  'PUT /api/v1/deployments/{deployment_id}/scale',
-  'POST /api/v1/deployments/{deployment_id}/rollback',
-  'GET /api/v1/deployments/{deployment_id}/health',
   'POST /api/v1/monitoring/predictions',
   'POST /api/v1/monitoring/predictions/batch',
   'GET /api/v1/monitoring/models/{name}/metrics',

@@ -1,8 +1,12 @@
 import { artifactRows } from './rows/artifact-rows.ts';
 import { comparisonRows } from './rows/comparison-rows.ts';
+import { deploymentRows } from './rows/deployment-rows.ts';
 import { eventRows } from './rows/event-rows.ts';
+import { executionRows } from './rows/execution-rows.ts';
 import { experimentRows } from './rows/experiment-rows.ts';
 import { modelRows } from './rows/model-rows.ts';
+import { pipelineRows } from './rows/pipeline-rows.ts';
+import { rolloutRows } from './rows/rollout-rows.ts';
 import { runDataRows } from './rows/run-data-rows.ts';
 import { runRows } from './rows/run-rows.ts';
 import { stageRows } from './rows/stage-rows.ts';
@@ -18,6 +22,10 @@ export interface ControlPlane {
   readonly models: typeof modelRows;
   readonly versions: typeof versionRows;
   readonly stages: typeof stageRows;
+  readonly pipelines: typeof pipelineRows;
+  readonly executions: typeof executionRows;
+  readonly deployments: typeof deploymentRows;
+  readonly rollouts: typeof rolloutRows;
   readonly events: typeof eventRows;
   readonly system: typeof systemRows;
 }
@@ -31,6 +39,10 @@ export const routeTable: ControlPlane = {
   models: modelRows,
   versions: versionRows,
   stages: stageRows,
+  pipelines: pipelineRows,
+  executions: executionRows,
+  deployments: deploymentRows,
+  rollouts: rolloutRows,
   events: eventRows,
   system: systemRows,
 };
