@@ -190,7 +190,7 @@ export function bindServices(
     health: async () => (await parts.health().health({ fresh: true })).status,
   });
   const operationsParts: OperationsParts = {
-    incidents,
+    ...{ incidents, owners },
     kinds: platformKinds,
     sagas,
     quotas: scope.quotas,

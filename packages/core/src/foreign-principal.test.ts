@@ -28,6 +28,8 @@ const local: ReadonlySet<string> = new Set([
   'registry.addCheck',
   'registry.addEffect',
   'deployments.addFigure',
+  // It keeps what its own caller was answered, and does nothing by itself.
+  'operations.once',
   'operations.access.listPermissions',
   'operations.sagas.add',
 ]);

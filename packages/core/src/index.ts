@@ -258,6 +258,7 @@ export {
   type VerifyWebhookOptions,
   verifyWebhook,
 } from './operations/notifiers/webhook-signature.ts';
+export type { Once, OnceOptions } from './operations/once.ts';
 export type { BackupOptions, Operations } from './operations/operations.ts';
 export { type Permission, permissions } from './operations/permissions.ts';
 export type { QuotaOptions, Quotas, QuotaUse } from './operations/quotas.ts';

@@ -4,6 +4,8 @@ import type { Operations } from './operations.ts';
 
 /** Who may call what of operations. */
 const rules: AccessRules<Operations> = {
+  // Of one's own requests; the work asks for itself.
+  once: 'local',
   gc: asks('workspace.collect'),
   verify: asks('workspace.verify'),
   reconcile: asks('health.repair'),

@@ -5,6 +5,7 @@ import type { Caretaker } from '../contracts/caretaker.ts';
 import type { KindDeclaration } from '../contracts/record.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
+import type { Owners } from '../events/subscription.ts';
 import { assertText } from '../json.ts';
 import { type Access, createAccess } from './access.ts';
 import type { AccessAuthorizer } from './access-authorizer.ts';
@@ -15,6 +16,7 @@ import { collectGarbage, type GarbageOptions, type GarbageReport } from './garba
 import type { Health } from './health/health.ts';
 import type { Incidents } from './incidents/incidents.ts';
 import type { Notifications } from './notifiers/notifications.ts';
+import { createOnce, type Once } from './once.ts';
 import type { WorkspaceQuotas } from './quota-keeper.ts';
 import { createQuotas, type Quotas } from './quotas.ts';
 import {
@@ -26,7 +28,7 @@ import type { Sagas } from './sagas.ts';
 import { type VerifyOptions, type VerifyReport, verifyPlatform } from './verification.ts';
 
 /** Care for what the platform keeps. */
-export interface Operations extends Health {
+export interface Operations extends Once, Health {
   /**
    * Frees what nobody needs any more: experiments and runs deleted longer than the retention, with all that
    * is theirs; then content that no run, model version or pipeline refers to; then leftovers of broken
@@ -95,6 +97,7 @@ const backupShape = z.strictObject({
 /** What operations need beside their scope. */
 export interface OperationsParts {
   readonly incidents: Incidents;
+  readonly owners: Owners;
   /** All that the platform keeps. */
   readonly kinds: readonly KindDeclaration[];
   /** Where the platform was opened with `access`. */
@@ -120,6 +123,7 @@ export interface OperationsParts {
 export function createOperations(scope: Scope, parts: OperationsParts): Operations {
   const { loops: _, ...sagas } = parts.sagas;
   return {
+    ...createOnce(scope, parts.owners),
     sagas,
     notifications: parts.notifications,
     metrics: () => parts.metrics(),

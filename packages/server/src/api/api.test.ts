@@ -170,6 +170,38 @@ describe('revisions', () => {
   });
 });
 
+describe('Idempotency-Key', () => {
+  const start = (key: string, body: object): Promise<Response> =>
+    post('/api/v1/runs', body, { ...json, 'idempotency-key': key });
+
+  test('the same request again is answered as before, and done once, however many come at once', async () => {
+    const body = { experiment: 'weather', name: 'once' };
+    const together = await Promise.all([1, 2, 3, 4].map(() => start('key-1', body)));
+    const done = together.filter(({ status }) => status === 201);
+    // Those that came while the first was under way are told so.
+    for (const { status } of together) expect([201, 409]).toContain(status);
+    const [first] = await Promise.all(done.map((answer) => read<{ id: string }>(answer)));
+    const again = await start('key-1', body);
+    expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([201, 'true']);
+    expect((await read<{ id: string }>(again)).id).toBe(first?.id);
+    const { runs } = await bed.platform.tracking.searchRuns({ filter: "attributes.name = 'once'" });
+    expect(runs).toHaveLength(1);
+  });
+
+  test('another request under the same key is refused, a refusal may be tried again, a day later it is new', async () => {
+    const body = { name: 'by key' };
+    const create = (key: string, of: object): Promise<Response> =>
+      post('/api/v1/experiments', of, { ...json, 'idempotency-key': key });
+    expect((await create('key-2', body)).status).toBe(201);
+    expect((await create('key-2', { name: 'other' })).status).toBe(400);
+    expect((await create('key-3', body)).status).toBe(409);
+    expect((await create('key-3', { name: 'by another' })).status).toBe(201);
+    expect((await create('', body)).status).toBe(400);
+    bed.pass(25 * 3_600_000);
+    expect((await create('key-2', body)).status).toBe(409);
+  });
+});
+
 describe('files of runs', () => {
   const path = `/api/v1/runs/${exampleRun}/artifacts`;
 

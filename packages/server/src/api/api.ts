@@ -1,6 +1,7 @@
 import { inSpan, isKeelsonError, type Logger, type Services, withCorrelation } from '@keelson/core';
 import { headerOf, type ServerAnswer, type ServerRequest, splitUrl } from '../http/exchange.ts';
 import { answerOf, expectedRevision } from './answer.ts';
+import { answerOnce } from './answer-once.ts';
 import { problemAnswer, refusal, statusOf } from './problem.ts';
 import { readInput } from './read-input.ts';
 import { type AnyRoute, apiBase, type Call } from './route.ts';
@@ -81,8 +82,12 @@ export function createApi(parts: ApiParts): Api {
     const { isReady } = parts;
     const known = { input, services, headers, bytes: request.body, signal, revision };
     const call = { ...known, table: routeTable, isReady };
+    const answer = async (): Promise<ServerAnswer> =>
+      answerOf(row, await row.run(call as unknown as Call<never>), request);
     try {
-      return await answerOf(row, await row.run(call as unknown as Call<never>), request);
+      return services === undefined
+        ? await answer()
+        : await answerOnce(row, request, { services, input, answer });
     } catch (error) {
       throw revision === undefined ? error : preconditionOf(error);
     }

@@ -57,10 +57,26 @@ const quotaKind: KindDeclaration = {
   history: 'kept',
 };
 
+/** What requests with an idempotency key were answered, for a day; the body has the answer. */
+const rememberedAnswerKind: KindDeclaration = {
+  name: 'remembered_answer',
+  columns: {
+    fingerprint: { type: 'text' },
+    /** RUNNING, or DONE. */
+    state: { type: 'text' },
+    /** The process that works on it. */
+    owner: { type: 'text' },
+    expiresAt: { type: 'integer' },
+  },
+  indexes: [['expiresAt']],
+  history: 'none',
+};
+
 /** The kinds that operations keep. */
 export const operationsKinds: readonly KindDeclaration[] = [
   roleGrantKind,
   accessRoleKind,
   apiKeyKind,
   quotaKind,
+  rememberedAnswerKind,
 ];
