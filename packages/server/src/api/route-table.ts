@@ -5,6 +5,7 @@ import { eventRows } from './rows/event-rows.ts';
 import { executionRows } from './rows/execution-rows.ts';
 import { experimentRows } from './rows/experiment-rows.ts';
 import { modelRows } from './rows/model-rows.ts';
+import { monitoringRows } from './rows/monitoring-rows.ts';
 import { pipelineRows } from './rows/pipeline-rows.ts';
 import { rolloutRows } from './rows/rollout-rows.ts';
 import { runDataRows } from './rows/run-data-rows.ts';
@@ -26,6 +27,7 @@ export interface ControlPlane {
   readonly executions: typeof executionRows;
   readonly deployments: typeof deploymentRows;
   readonly rollouts: typeof rolloutRows;
+  readonly monitoring: typeof monitoringRows;
   readonly events: typeof eventRows;
   readonly system: typeof systemRows;
 }
@@ -43,6 +45,7 @@ export const routeTable: ControlPlane = {
   executions: executionRows,
   deployments: deploymentRows,
   rollouts: rolloutRows,
+  monitoring: monitoringRows,
   events: eventRows,
   system: systemRows,
 };

@@ -7,11 +7,6 @@ export interface OneDeployment {
   readonly deployment: string;
 }
 
-/** Why something is changed. */
-export interface Reasoned {
-  readonly reason?: string;
-}
-
 /** What a deployment is for. */
 export const environment: z.ZodType<Deployment['environment']> = z.enum([
   'DEVELOPMENT',
