@@ -52,7 +52,7 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
     closing,
     logger,
   });
-  const mlflow = createMlflow((request, asked) => callers.servicesFor(request, asked));
+  const mlflow = createMlflow((request, asked) => callers.servicesFor(request, asked), logger);
 
   async function handle(request: ServerRequest): Promise<ServerAnswer> {
     const { path } = splitUrl(request.url);

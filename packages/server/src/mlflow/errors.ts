@@ -70,7 +70,7 @@ export function missing(message: string): KeelsonError {
 export function errorAnswer(error: unknown): ServerAnswer {
   if (!isKeelsonError(error)) {
     // Nothing of it is for the caller: it may quote what only this process knows.
-    return coded('INTERNAL_ERROR', 'The server failed at this request; its log says more.');
+    return coded('INTERNAL_ERROR', 'The server failed at this request; its logger was told more.');
   }
   const status = statusOf(error);
   if (status === 401) {

@@ -28,19 +28,29 @@ export const viewType: Reader<'ACTIVE_ONLY' | 'DELETED_ONLY' | 'ALL'> = oneOf(
 );
 
 /** The experiment of an id of MLflow's, deleted ones too; RESOURCE_DOES_NOT_EXIST where there is none. */
-export async function experimentOf({ tracking }: Services, id: string): Promise<StoredExperiment> {
+export async function experimentOf(services: Services, id: string): Promise<StoredExperiment> {
   if (id === defaultId) {
-    const { experiments } = await tracking.searchExperiments({
-      filter: `name = ${quoted(defaultName)}`,
-    });
-    if (experiments[0] !== undefined) return experiments[0];
-    const made = await tracking.createExperiment({ name: defaultName, ifExists: 'reuse' });
-    return made;
+    const own = await ownDefault(services);
+    if (own !== undefined) return own;
+    throw missing(`No Experiment with id=${id} exists`);
   }
   const search = { filter: `experiment_id = ${quoted(id)}`, lifecycle: 'all' } as const;
-  const { experiments } = await tracking.searchExperiments(search);
+  const { experiments } = await services.tracking.searchExperiments(search);
   if (experiments[0] !== undefined) return experiments[0];
   throw missing(`No Experiment with id=${id} exists`);
+}
+
+/** The experiment that MLflow's clients know as 0: made when it is first asked for, by whoever may. */
+async function ownDefault({ tracking }: Services): Promise<StoredExperiment | undefined> {
+  const filter = `name = ${quoted(defaultName)}`;
+  const { experiments } = await tracking.searchExperiments({ filter });
+  if (experiments[0] !== undefined) return experiments[0];
+  try {
+    return await tracking.createExperiment({ name: defaultName, ifExists: 'reuse' });
+  } catch (error) {
+    if (isKeelsonError(error, 'FORBIDDEN')) return undefined;
+    throw error;
+  }
 }
 
 /** Our ids of those that there are; of others nothing is found. */
@@ -162,7 +172,7 @@ export const experimentCalls: readonly Call[] = [
       const { order_by: orders = [], page_token: token, view_type: view = 'ACTIVE_ONLY' } = asked;
       const most = checkMaxResults(asked.max_results, 1_000, 50_000);
       // The experiment 0 is there before anybody asks for it.
-      if (token === undefined) await experimentOf(services, defaultId);
+      if (token === undefined) await ownDefault(services);
       const filter = translateFilter(asked.filter, experimentWords);
       const orderBy = translateOrders(orders, experimentWords);
       const found: StoredExperiment[] = [];

@@ -1,4 +1,4 @@
-import type { Services } from '@keelson/core';
+import type { Logger, Services } from '@keelson/core';
 import type { CallerOptions } from '../access/callers.ts';
 import {
   jsonAnswer,
@@ -57,6 +57,7 @@ const asked: CallerOptions = { tracking: { lateLogging: 'allow', environment: fa
 /** MLflow's REST protocol over the services of whoever calls. */
 export function createMlflow(
   servicesFor: (request: ServerRequest, options: CallerOptions) => Promise<Services>,
+  logger?: Logger,
 ): Mlflow {
   const runs = createRunHandles();
 
@@ -87,7 +88,12 @@ export function createMlflow(
     try {
       return await answer(request);
     } catch (error) {
-      return errorAnswer(error);
+      const answered = errorAnswer(error);
+      if (answered.status === 500) {
+        const fields = { component: 'server', method: request.method, error };
+        logger?.error(fields, `${splitUrl(request.url).path} failed.`);
+      }
+      return answered;
     }
   };
 }
