@@ -158,7 +158,10 @@ async function isAttended(
   alertId: string,
 ): Promise<boolean> {
   const alert = await metadata.find(workspace, 'alert', alertId);
-  return alert?.columns['state'] === 'RESOLVED' || alert?.body['acknowledged'] !== undefined;
+  if (alert === undefined) return false;
+  const condition = alert.body['condition'] as { readonly acknowledged?: unknown } | undefined;
+  const acknowledged = condition?.acknowledged ?? alert.body['acknowledged'];
+  return alert.columns['state'] === 'RESOLVED' || acknowledged !== undefined;
 }
 
 function tell(scope: Scope, decision: ResponseDecision, act: ResponseAct): ActOutcome {
