@@ -3,7 +3,7 @@ import { checkOptions } from '../../check-options.ts';
 import type { RevisionEntry, StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
-import { asJson, assertText, type JsonObject } from '../../json.ts';
+import { asJson, assertText, canonicalJson, type JsonObject } from '../../json.ts';
 import { decideAndCommit } from '../../operations/decide-and-commit.ts';
 import { columnIs, everyRecord } from '../../operations/every-record.ts';
 import { type AlertRule, checkAlertRule, figuresOf } from './alert-rule.ts';
@@ -76,7 +76,8 @@ export function createRuleStore(
         const create = { op: 'create', kind: 'alert_rule', id: scope.ids.next(), columns, body };
         return { changes: [create as never], result: undefined, ...why };
       }
-      if (JSON.stringify(found.body) === JSON.stringify(body)) {
+      // Stores may give keys back in another order.
+      if (canonicalJson(found.body) === canonicalJson(body)) {
         return { changes: [], result: undefined };
       }
       const { id, revision: expect } = found;

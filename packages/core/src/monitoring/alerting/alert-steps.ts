@@ -36,7 +36,7 @@ export function alertEvent<T extends keyof AlertEventPayloads>(
 }
 
 /** What every event of an alert says of it. */
-export type AlertFacts = Pick<
+type AlertFacts = Pick<
   AlertEventPayloads['alert.triggered'],
   | 'alertId'
   | 'deployment'
@@ -52,7 +52,7 @@ export type AlertFacts = Pick<
 >;
 
 /** See {@link AlertFacts}. */
-export function factsOfAlert(alert: Alert): AlertFacts {
+function factsOfAlert(alert: Alert): AlertFacts {
   const { deployment, deploymentId, rule, kind, driftKind, versionId, features, labels } = alert;
   return {
     ...{ alertId: alert.id, deployment, deploymentId, rule, severity: alert.severity },

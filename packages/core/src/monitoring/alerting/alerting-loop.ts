@@ -148,7 +148,7 @@ function lastTime(everyMs: number, now: number): number {
 }
 
 /** The times at which rules of an interval are to be evaluated now, oldest first. */
-export function dueTimes(
+function dueTimes(
   everyMs: number,
   evaluatedAt: number | undefined,
   now: number,

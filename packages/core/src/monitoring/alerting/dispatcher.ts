@@ -7,7 +7,7 @@ import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
 import { withCorrelation } from '../../events/correlation.ts';
-import { asJson, type JsonObject } from '../../json.ts';
+import { asJson, canonicalJson, type JsonObject } from '../../json.ts';
 import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { everyRecord } from '../../operations/every-record.ts';
 import { type Alert, type AlertBody, alertFromRecord, labelsOf, topicOf } from './alert.ts';
@@ -277,7 +277,8 @@ export function createDispatcher(
         if (plan.nextAt !== undefined) nexts.push(plan.nextAt);
         const isOpen = group.record?.columns['openKey'] !== undefined;
         const isSame =
-          JSON.stringify(plan.state) === JSON.stringify(group.state) && isOpen === !plan.isOver;
+          canonicalJson(asJson(plan.state)) === canonicalJson(asJson(group.state)) &&
+          isOpen === !plan.isOver;
         if (!isSame) await send(group, world, plan, now);
       }
       await parts.silences.keep(world.alerts.map(labelsOf), now);

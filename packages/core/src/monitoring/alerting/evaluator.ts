@@ -4,7 +4,7 @@ import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
 import { withCorrelation } from '../../events/correlation.ts';
-import { asJson, type JsonObject } from '../../json.ts';
+import { asJson, canonicalJson, type JsonObject } from '../../json.ts';
 import { commitChanges, jitter } from '../../operations/decide-and-commit.ts';
 import { columnIs, everyRecord } from '../../operations/every-record.ts';
 import type { AlertBody } from './alert.ts';
@@ -123,8 +123,7 @@ export function createEvaluator(
     // What only says that it was looked at once more is written now and then.
     const lastAt = (record?.columns['lastAt'] as number | undefined) ?? 0;
     const isOld = verdict.reached !== undefined && at - lastAt >= noteEveryMs;
-    const isSame =
-      JSON.stringify(withoutLook(state)) === JSON.stringify(withoutLook(before?.condition));
+    const isSame = withoutLook(state) === withoutLook(before?.condition);
     if (isSame && !isOld) return [];
     const id = record?.id ?? scope.ids.next();
     const body = bodyOf(deployment, rule, verdict, before, scope.ids.next());
@@ -212,17 +211,13 @@ const noteEveryMs = 300_000;
 const noTiming: AlertTiming = { forMs: 0, keepFiringForMs: 0 };
 
 /** How long, and how often, the condition of a rule must hold. */
-export function timingOf(rule: AlertRule): AlertTiming {
+function timingOf(rule: AlertRule): AlertTiming {
   const { forMs = 0, keepFiringForMs = 0, windows } = rule;
   return { forMs, keepFiringForMs, ...(windows === undefined ? {} : { windows }) };
 }
 
 /** The same for the same trouble. */
-export function fingerprintOf(
-  deploymentId: string,
-  rule: string,
-  labels: Verdict['labels'],
-): string {
+function fingerprintOf(deploymentId: string, rule: string, labels: Verdict['labels']): string {
   return `${deploymentId}:rule:${rule}${keyOfLabels(labels)}`;
 }
 
@@ -235,11 +230,11 @@ function inputOf({ blind, reached, kept }: Verdict, at: number): AlertInput {
   return { type: 'judged', at, ...optionally({ reached, kept }) };
 }
 
-/** Without what every look changes. */
-function withoutLook(state: object | undefined): object | undefined {
-  if (state === undefined) return undefined;
-  const { judgedAt: _, ...rest } = state as { judgedAt?: number };
-  return rest;
+/** The state as text, without what every look changes; stores may give keys back in another order. */
+function withoutLook(state: AlertState | undefined): string {
+  if (state === undefined) return '';
+  const { judgedAt: _, ...rest } = state;
+  return canonicalJson(asJson(rest));
 }
 
 function bodyOf(

@@ -185,7 +185,7 @@ export function keyOfLabels(labels: Labels = {}): string {
 }
 
 /** A number as people read it: `7.2 %`, `412 ms`, `0.43`. */
-export function inUnit(value: number, unit: string | undefined): string {
+function inUnit(value: number, unit: string | undefined): string {
   if (unit === 'share') return `${short(value * 100)} %`;
   if (unit === 'ms') return Math.abs(value) >= 60_000 ? duration(value) : `${short(value)} ms`;
   return unit === undefined || unit === 'count' || unit === 'score'
