@@ -325,7 +325,7 @@ test('what comes in is analysed each ten minutes, each minute under attention, w
   align(600_000);
   const rule: MonitorRule = {
     ...{ name: 'accuracy', rule: 'accuracy', alpha: 0.01, tolerance: 0.05, minimumTrials: 30 },
-    severity: 'WARNING',
+    severity: 'CRITICAL',
   };
   const known = { features: {}, label: 'right', prediction: 'right' };
   await monitoring.watchLabels({
@@ -363,4 +363,9 @@ test('what comes in is analysed each ten minutes, each minute under attention, w
   expect(await settings.get('another')).toMatchObject({ sampling, revision: 3 });
   world.wait(60_000);
   expect(await analyse()).toBe(began + 2);
+  expect(await world.deployments.freezes('api')).toHaveLength(1);
+  await monitoring.acknowledge(alert?.id ?? '', { comment: 'I look at it' });
+  const types = ['alert.acknowledged'];
+  for await (const event of world.platform.events.each({ types })) await world.deliver(event);
+  expect(await world.deployments.freezes('api')).toEqual([]);
 });
