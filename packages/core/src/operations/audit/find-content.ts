@@ -63,8 +63,17 @@ async function requestsWith(
       signal?.throwIfAborted();
       const ids = rows.columns['requestId'];
       if (ids?.type !== 'text') continue;
-      for (const column of Object.values(rows.columns)) {
-        if (column.type === 'number') continue;
+      for (const [name, column] of Object.entries(rows.columns)) {
+        if (column.type === 'number') {
+          // A customer's number may be a feature: those alone are numbers that callers gave.
+          if (!name.startsWith('number:')) continue;
+          for (const [i, value] of column.values.entries()) {
+            const isThere =
+              column.missing?.[i] !== 1 && texts.some((one) => `${value}`.includes(one));
+            if (isThere) found.add(String(ids.values[i]));
+          }
+          continue;
+        }
         for (const [i, value] of column.values.entries()) {
           if (value !== null && texts.some((one) => value.includes(one))) {
             found.add(String(ids.values[i]));

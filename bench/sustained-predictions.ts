@@ -1,0 +1,57 @@
+// Predictions with ten features through the whole log (recorded, sampled, made columns, stored), as fast as one process can, for a
+// while: rows a second, what a row costs whoever records it, memory, and that nothing was lost which was not counted.
+// node --conditions=keelson:source bench/sustained-predictions.ts [seconds] [postgres url]
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { openPlatform } from '@keelson/core';
+
+const [seconds = '120', url] = process.argv.slice(2);
+const perTurn = 2000;
+const dir = await mkdtemp(join(tmpdir(), 'keelson-sustained-'));
+const backends = url === undefined ? {} : await onPostgres(url);
+const platform = await openPlatform({ ...backends, dir, monitoring: { maxRows: 200_000 } });
+const { predictions } = platform.monitoring;
+const begun = performance.now();
+let [recorded, recording, mostBytes] = [0, 0, 0];
+while (performance.now() - begun < Number(seconds) * 1000) {
+  // No faster than it is stored: what one process can keep up with, not what it must drop.
+  if (predictions.health().pending < 50_000) {
+    const from = performance.now();
+    const at = Date.now();
+    for (let i = 0; i < perTurn; i += 1) {
+      recorded += 1;
+      predictions.record({
+        ...{ deploymentId: 'bench', versionId: 'v', requestId: `request-${recorded}` },
+        ...{ role: 'primary', at, prediction: i % 3 === 0 ? 'rain' : 'sun', latencyMs: 1.5 },
+        features: {
+          ...{ f0: i, f1: i * 0.1, f2: i * 0.2, f3: i * 0.3, f4: i * 0.4 },
+          ...{ f5: i * 0.5, f6: i * 0.6, f7: i * 0.7, f8: i * 0.8, f9: i * 0.9 },
+        },
+      });
+    }
+    recording += performance.now() - from;
+    mostBytes = Math.max(mostBytes, process.memoryUsage.rss());
+  }
+  await turn();
+}
+await predictions.flush();
+const took = performance.now() - begun;
+const { stored = 0, dropped } = predictions.health();
+console.log(
+  JSON.stringify({
+    rowsPerSecond: Math.round((stored / took) * 1000),
+    microsecondsToRecord: Number(((recording * 1000) / recorded).toFixed(2)),
+    ...{ recorded, stored, dropped, unaccounted: recorded - stored - dropped },
+    peakMegabytes: Math.round(mostBytes / 1e6),
+  }),
+);
+await platform.close();
+await rm(dir, { recursive: true, force: true });
+
+async function onPostgres(address: string) {
+  const { pgBackend } = await import('@keelson/store-pg');
+  const backend = pgBackend({ url: address, schema: `bench_${process.pid}` });
+  return { metadata: backend, series: backend };
+}
