@@ -51,7 +51,7 @@ await platform.close();
 await rm(dir, { recursive: true, force: true });
 
 async function onPostgres(address: string) {
-  const { pgBackend } = await import('@keelson/store-pg');
+  const { pgBackend } = await import('../packages/store-pg/src/index.ts');
   const backend = pgBackend({ url: address, schema: `bench_${process.pid}` });
   return { metadata: backend, series: backend };
 }

@@ -41,7 +41,7 @@ export function encodeSummary(figures: readonly DailyFigure[]): Uint8Array {
 }
 
 /** The figures of a file. CORRUPT where it is none, or damaged. */
-export function decodeSummary(bytes: Uint8Array): readonly DailyFigure[] {
+function decodeSummary(bytes: Uint8Array): readonly DailyFigure[] {
   const { at, columns } = decodeRows(bytes);
   const { name, versionId, feature, count, value } = columns;
   if (name?.type !== 'text' || count?.type !== 'number' || value?.type !== 'number') {
