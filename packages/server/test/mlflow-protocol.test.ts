@@ -390,3 +390,51 @@ test('a body that is too large is refused before it is read, and names no attack
   });
   expect(lone.status).toBe(400);
 });
+
+test('a path of a logged model that is not encoded rightly is refused', async () => {
+  const { status, body } = await rawCall('GET', '/api/2.0/mlflow/logged-models/%ff');
+  expect([status, body.error_code]).toEqual([400, 'INVALID_PARAMETER_VALUE']);
+});
+
+test('files of a registered version come from the registry, and are not written there', async () => {
+  const id = await run();
+  const proxy = `${server.url}/api/2.0/mlflow-artifacts/artifacts`;
+  const at = `${proxy}/0/${id}/artifacts/model/a/weights.txt`;
+  await fetch(at, { method: 'PUT', body: 'one' });
+  await ok('POST', 'registered-models/create', { name: 'kept' });
+  const source = `runs:/${id}/model`;
+  const { model_version: made } = await ok('POST', 'model-versions/create', {
+    name: 'kept',
+    source,
+  });
+  expect(made).toMatchObject({
+    ...{ name: 'kept', version: '1', current_stage: 'None', status: 'READY', source, run_id: id },
+  });
+  expect(made.tags).toBeUndefined();
+  // What is logged under the path later is no matter of the version.
+  await fetch(at, { method: 'PUT', body: 'two' });
+  const { artifact_uri: uri } = await ok('GET', 'model-versions/get-download-uri', {
+    ...{ name: 'kept', version: 1 },
+  });
+  const place = uri.replace('mlflow-artifacts:/', '');
+  expect(await (await fetch(`${proxy}?path=${place}`)).json()).toEqual({
+    files: [{ path: 'a', is_dir: true }],
+  });
+  expect(await (await fetch(`${proxy}/${place}/a/weights.txt`)).text()).toBe('one');
+  const page = `${server.url}/model-versions/get-artifact?name=kept&version=1&path=a/weights.txt`;
+  expect(await (await fetch(page)).text()).toBe('one');
+  for (const method of ['PUT', 'DELETE']) {
+    const answer = await fetch(`${proxy}/${place}/a/weights.txt`, { method });
+    expect(answer.status).toBe(403);
+  }
+  expect((await fetch(`${proxy}/${place}/a/none`)).status).toBe(404);
+  expect((await fetch(`${proxy}/registry/none/a`)).status).toBe(404);
+  const searched = await ok('GET', 'registered-models/search', {
+    filter: "name = 'kept' AND tags.`mlflow.prompt.is_prompt` != 'true'",
+  });
+  expect(searched.registered_models).toHaveLength(1);
+  for (const bad of ['one', '-1', '1.0', '9'.repeat(30)]) {
+    const { status } = await call('GET', 'model-versions/get', { name: 'kept', version: bad });
+    expect([bad, status]).toEqual([bad, 400]);
+  }
+});

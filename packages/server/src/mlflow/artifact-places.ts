@@ -24,7 +24,8 @@ export function partsOfField(path: string): readonly string[] {
   return trimmed === '' ? [] : trimmed.split('/').map(checkPart);
 }
 
-function decoded(part: string): string {
+/** A part of a URL's path; INVALID_PARAMETER_VALUE for one that was not encoded rightly. */
+export function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch (error) {

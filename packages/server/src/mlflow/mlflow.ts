@@ -8,6 +8,7 @@ import {
   textAnswer,
 } from '../http/exchange.ts';
 import { readBody } from '../http/request-body.ts';
+import { decoded } from './artifact-places.ts';
 import { answerArtifacts, answerGetArtifact, artifactCalls } from './artifacts.ts';
 import type { Call, CallContext } from './call.ts';
 import { queryFields } from './encoding.ts';
@@ -21,6 +22,7 @@ import { modelVersionCalls } from './model-versions.ts';
 import { registeredModelCalls } from './registered-models.ts';
 import { createRunHandles } from './run-handles.ts';
 import { runCalls } from './runs.ts';
+import { answerGetVersionArtifact } from './version-artifacts.ts';
 
 /** Answers what MLflow's clients ask; undefined for paths that are not MLflow's. Never rejects. */
 export type Mlflow = (request: ServerRequest) => Promise<ServerAnswer | undefined>;
@@ -69,6 +71,9 @@ export function createMlflow(
     const services = await servicesFor(request, asked);
     const context: CallContext = { services, runs };
     if (place.of === 'get-artifact') return answerGetArtifact(request, query, services);
+    if (place.of === 'get-version-artifact') {
+      return answerGetVersionArtifact(request, query, services);
+    }
     if (place.of === 'proxy') {
       const answered = await answerArtifacts(request, { path: place.path, query }, context);
       if (answered !== undefined) return answered;
@@ -100,12 +105,13 @@ export function createMlflow(
 
 /** Where below MLflow's paths a request goes. */
 interface Place {
-  readonly of: 'calls' | 'proxy' | 'get-artifact';
+  readonly of: 'calls' | 'proxy' | 'get-artifact' | 'get-version-artifact';
   readonly path: string;
 }
 
 function placeIn(path: string): Place | undefined {
   if (path === '/get-artifact') return { of: 'get-artifact', path };
+  if (path === '/model-versions/get-artifact') return { of: 'get-version-artifact', path };
   const match = /^\/(?:ajax-)?api\/([23])\.0\/(mlflow(?:-artifacts)?\/.*)$/.exec(path);
   const [, major, rest = ''] = match ?? [];
   if (match === null) return undefined;
@@ -133,7 +139,7 @@ function findCall(
     const fields: [string, string][] = [];
     const fits = parts.every((part, i) => {
       if (!part.startsWith('{')) return part === given[i];
-      fields.push([part.slice(1, -1), decodeURIComponent(given[i] ?? '')]);
+      fields.push([part.slice(1, -1), decoded(given[i] ?? '')]);
       return true;
     });
     if (fits) return { call, fields: Object.fromEntries(fields) };

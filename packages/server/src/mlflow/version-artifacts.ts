@@ -1,8 +1,10 @@
 import type { ModelVersion, Services } from '@keelson/core';
 import { isKeelsonError } from '@keelson/core';
 import type { ServerAnswer, ServerRequest } from '../http/exchange.ts';
+import { partsOfField } from './artifact-places.ts';
 import { invalid, missing } from './errors.ts';
 import { childrenOf, type FileInfo, sendFile } from './file-answers.ts';
+import { versionOf } from './version-wire.ts';
 
 /** The version of `registry/<id>/…`; RESOURCE_DOES_NOT_EXIST for none. */
 async function versionIn({ registry }: Services, id: string): Promise<ModelVersion> {
@@ -41,4 +43,15 @@ export async function downloadOfVersion(
   return sendFile({ ...file, mimeType: 'application/octet-stream' }, request, (range) =>
     services.registry.openFile(id, path, range),
   );
+}
+
+/** What the web pages of MLflow download of a version: `/model-versions/get-artifact?name=…&version=…&path=…`. */
+export async function answerGetVersionArtifact(
+  request: ServerRequest,
+  query: URLSearchParams,
+  services: Services,
+): Promise<ServerAnswer> {
+  const parts = partsOfField(query.get('path') ?? '');
+  const { id } = await versionOf(services, query.get('name') ?? '', query.get('version') ?? '');
+  return downloadOfVersion(services, ['registry', id, ...parts], request);
 }
