@@ -134,7 +134,7 @@ export class PredictionLog implements PredictionSink {
   #lose(row: PredictionRow): void {
     const making = this.#parts.settings?.lastOf(row.deploymentId) ?? everything;
     this.#losses.add(row.deploymentId, making.sampler.stratumOf(row));
-    this.#counts?.settle(1);
+    // Its counts stay unsettled: whoever opens next is to know of it, however this process ends.
   }
 
   refused(request: RefusedRequest): void {
