@@ -2,7 +2,7 @@ import { KeelsonError } from '@keelson/core';
 import { headerOf, type ServerRequest } from './exchange.ts';
 
 /** Of a body that is read as a whole. */
-export const maxJsonBytes: number = 64 * 2 ** 20;
+const maxJsonBytes: number = 64 * 2 ** 20;
 
 /** The whole body. EXHAUSTED (413) when it is longer than `maxBytes`: the rest is not read. */
 export async function readBody(
