@@ -438,3 +438,13 @@ test('files of a registered version come from the registry, and are not written 
     expect([bad, status]).toEqual([bad, 400]);
   }
 });
+
+test('a batch that names a logged model that is not there logs nothing', async () => {
+  const id = await run();
+  const metrics = [{ key: 'm', value: 1, timestamp: 1, model_id: 'm-none' }];
+  const params = [{ key: 'p', value: 'v' }];
+  const { status } = await call('POST', 'runs/log-batch', { run_id: id, metrics, params });
+  expect(status).toBe(404);
+  const { run: found } = await ok('GET', 'runs/get', { run_id: id });
+  expect([found.data.metrics, found.data.params]).toEqual([undefined, undefined]);
+});

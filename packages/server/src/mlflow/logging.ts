@@ -43,6 +43,13 @@ async function logPoints(
   await run.flush();
 }
 
+/** Refuses points of logged models that are not there, before anything is logged. */
+async function checkModels({ tracking }: Services, points: readonly ModelPoint[]): Promise<void> {
+  const ids = new Set(points.map((each) => each.model_id ?? ''));
+  ids.delete('');
+  for (const id of ids) await tracking.getLoggedModel(id);
+}
+
 /** What a point says of a logged model is said of that too. */
 async function logOfModels(
   { tracking }: Services,
@@ -133,6 +140,7 @@ export const loggingCalls: readonly Call[] = [
     async (asked, context) => {
       const { run_id: id, key, value, timestamp, step } = asked;
       checkPoint({ key, value, timestamp, step }, '');
+      await checkModels(context.services, [asked]);
       await logPoints(context, id, [{ key, value, timestamp, step }]);
       await logOfModels(context.services, id, [asked]);
       return {};
@@ -168,6 +176,7 @@ export const loggingCalls: readonly Call[] = [
         checkKey(key, `tags[${i}].key`);
       });
       await context.runs.get(context.services, id);
+      await checkModels(context.services, metrics);
       await logParams(context, id, params);
       await logPoints(context, id, metrics);
       await logOfModels(context.services, id, metrics);
