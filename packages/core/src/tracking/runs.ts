@@ -13,8 +13,9 @@ import { optional, type Run, type RunStatus } from './run.ts';
 import type { RunEnding } from './run-ending.ts';
 import type { RunLogging } from './run-logging.ts';
 import { type RunRecords, reopen, replaceRun } from './run-records.ts';
-import type { RunStarting } from './run-starting.ts';
+import type { JoinOptions, RunStarting } from './run-starting.ts';
 import { assertRunName, checkStart, type StartRunOptions } from './start-run-options.ts';
+import { systemMetricsOption } from './system-metrics.ts';
 
 /** What may be changed about a run. */
 export interface RunChange {
@@ -63,7 +64,7 @@ export interface Runs {
    */
   getRunHistory(id: string): Promise<readonly RunRevision[]>;
   /** Reopens a finished run, or joins one that runs; the run's history tells who did and when. */
-  resumeRun(id: string): Promise<ActiveRun>;
+  resumeRun(id: string, options?: JoinOptions): Promise<ActiveRun>;
   /**
    * A handle of a run that runs, begun by whatever process. Of one that has ended it takes nothing (CONFLICT); one that
    * was only presumed dead runs again.
@@ -93,6 +94,9 @@ const changeShape = z.strictObject({
   description: z.string().optional(),
   revision: z.number().optional(),
 } satisfies Record<keyof RunChange, z.ZodType>);
+const joinShape = z.strictObject({
+  systemMetrics: systemMetricsOption.optional(),
+} satisfies Record<keyof JoinOptions, z.ZodType>);
 const reapShape = z.strictObject({ limit: z.number().int().min(1).optional() });
 
 /** The verbs on runs, bound to a scope. */
@@ -213,7 +217,8 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
       }
     },
 
-    async resumeRun(id) {
+    async resumeRun(id, options = {}) {
+      checkOptions(joinShape, options, 'resumeRun');
       await edit(
         id,
         (record) =>
@@ -222,7 +227,7 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
             : [reopen(record, records.owned(record.body))],
         'resumed',
       );
-      return starting.join(await records.get(id));
+      return starting.join(await records.get(id), options);
     },
 
     async joinRun(id) {

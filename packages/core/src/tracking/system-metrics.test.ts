@@ -33,6 +33,12 @@ test('as the platform says, unless the run says otherwise', async () => {
   const ended = (await tracking.getMetricHistory('on', cpu)).steps.length;
   expect(ended).toBeGreaterThan(0);
   await off.finish();
+  // A run of a client elsewhere is resumed here: the figures of this machine are none of its.
+  await tracking.resumeRun('off', { systemMetrics: false });
+  const again = await tracking.startRun({ ...quick, id: 'again' });
+  await until('a sample', async () => (await tracking.getRun('again')).metrics[cpu] !== undefined);
+  expect((await tracking.getRun('off')).metrics).toEqual({});
+  await again.finish();
 });
 
 test.each([{ intervalMs: 5 }, { intervalMs: 0.5 }, { every: 1 }, 7])(

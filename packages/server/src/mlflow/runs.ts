@@ -155,7 +155,7 @@ async function updateRun(
   const run = await activeRun(services, id);
   if (name !== '' && name !== run.name) await tracking.updateRun(id, { name });
   if (status === 'RUNNING' || status === 'SCHEDULED') {
-    if (run.status !== 'RUNNING') await tracking.resumeRun(id);
+    if (run.status !== 'RUNNING') await tracking.resumeRun(id, { systemMetrics: false });
   } else if (status !== undefined && ended[status] !== run.status) {
     const handle = await runs.get(services, id);
     const end = set({ endedAt });
@@ -164,7 +164,11 @@ async function updateRun(
     } catch (error) {
       // It has ended otherwise: MLflow lets it end anew.
       if (!isKeelsonError(error, 'CONFLICT')) throw error;
-      await (await tracking.resumeRun(id)).finish(ended[status], undefined, end);
+      await (await tracking.resumeRun(id, { systemMetrics: false })).finish(
+        ended[status],
+        undefined,
+        end,
+      );
     }
   }
   if (status !== undefined) runs.forget(services, id);
