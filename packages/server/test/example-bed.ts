@@ -92,7 +92,7 @@ export class ExampleBed {
 
   /** Path and body of a row's example, with the ids that are really there. */
   requestOf(row: AnyRoute): { readonly path: string; readonly body?: string } {
-    const { body, ...fields } = JSON.parse(this.#known(JSON.stringify(row.example)));
+    const { body, ...fields } = JSON.parse(this.exampleOf(row));
     const path = row.path.replace(/\{(\w+)(\+?)\}/g, (_, name: string, rest: string) => {
       const value = String(fields[name]);
       delete fields[name];
@@ -108,8 +108,9 @@ export class ExampleBed {
     };
   }
 
-  #known(text: string): string {
-    let known = text;
+  /** A row's example as JSON, with the ids that are really there. */
+  exampleOf(row: AnyRoute): string {
+    let known = JSON.stringify(row.example);
     for (const [example, id] of this.ids) known = known.replaceAll(example, id);
     return known;
   }
