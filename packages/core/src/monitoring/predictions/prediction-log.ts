@@ -75,6 +75,7 @@ export class PredictionLog implements PredictionSink {
   #sampledOut = 0;
   #full: KeelsonError | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #isLooking = false;
   #lastError: string | undefined;
   #isClosed = false;
 
@@ -192,6 +193,8 @@ export class PredictionLog implements PredictionSink {
 
   /** Whether more may be answered: looked at after each flush, and while not, once a second. */
   async #lookForRoom(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
     this.#lookedAt = performance.now();
     try {
       await this.#scope.quotas?.assertRoom('requests');
@@ -199,6 +202,8 @@ export class PredictionLog implements PredictionSink {
     } catch (error) {
       // Where the store is away nobody knows, and what was known goes on.
       if (isKeelsonError(error, 'EXHAUSTED')) this.#full = error;
+    } finally {
+      this.#isLooking = false;
     }
   }
 
@@ -233,7 +238,8 @@ export class PredictionLog implements PredictionSink {
     this.#isSoon = false;
     // One flush after another, each taking what waits when it begins.
     this.#flushing = this.#flushing.catch(() => undefined).then(() => this.#flushNow());
-    return this.#flushing;
+    // Beside it: to make room, retention flushes what waits here.
+    return this.#flushing.then(() => this.#lookForRoom());
   }
 
   async #flushNow(): Promise<void> {
@@ -263,7 +269,6 @@ export class PredictionLog implements PredictionSink {
         // Requests come between two batches.
         if (left > 0) await new Promise((resolve) => setImmediate(resolve));
       }
-      await this.#lookForRoom();
     } finally {
       if (this.#waiting.length > 0 || this.#pending.length > 0) this.#comeAgain();
     }
