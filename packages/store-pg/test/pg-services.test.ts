@@ -10,7 +10,7 @@ const backends = fileURLToPath(new URL('./pg-test-backends.ts', import.meta.url)
 /** What leans most on a store. The long form has everything: `KEELSON_KILLS=20 ROOMS=tracking,registry,pipelines,deployments,monitoring,events vitest run pg-services`. */
 const rooms = (
   process.env['ROOMS'] ??
-  'tracking/runs,tracking/search,tracking/params,foreign-principal,operations/access,operations/reconcile,registry/lineage,registry/version-search,registry/registry.test,registry/deletion,registry/transitions,registry/rollback,registry/stage-effects,registry/time-travel,registry/moving/move-models,pipelines/flow,pipelines/cache/step-caching,pipelines/lineage/step-lineage,pipelines/schedules/schedules,pipelines/executors/external-steps,pipelines/admission/admission,deployments/deployments.test,deployments/deploy.test,deployments/rollback,deployments/ab-tests,monitoring/responses/retraining'
+  'tracking/runs,tracking/search,tracking/params,foreign-principal,operations/access,operations/reconcile,registry/lineage,registry/registry.test,registry/transitions,registry/stage-effects,pipelines/flow,pipelines/cache/step-caching,pipelines/schedules/schedules,pipelines/executors/external-steps,pipelines/admission/admission,deployments/deploy.test,deployments/rollback,monitoring/responses/retraining'
 ).split(',');
 
 await describeOnPg("core's own tests of its services", ({ url }) => {
