@@ -229,7 +229,13 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
       const holder = columns['stepExecution'] as string;
       if (columns['state'] === 'reserved') {
         const other = holder === forStep.id ? undefined : await parts.records.stepById(holder);
-        if (other?.status !== 'RUNNING' || other.cacheKey !== key) return miss();
+        if (other?.status !== 'RUNNING' || other.cacheKey !== key) {
+          // It may have completed, and filled the record, since that was read.
+          const now = holder === forStep.id ? record : await find(key);
+          return now?.revision === record.revision
+            ? miss()
+            : this.look({ key, parts: own }, policy, forStep);
+        }
         const explanation = `the same is computed by step ${stepLabel(other)} of execution ${other.executionId}`;
         return { found: 'busy', explanation };
       }
