@@ -11,6 +11,7 @@ import { uuidV7 } from '../../uuid.ts';
 import { type AnalysisParts, analysisFigures } from '../drift/drift-figures.ts';
 import type { EndpointMetrics } from '../metrics/metrics.ts';
 import { type Alert, alertFromRecord, labelsOf } from './alert.ts';
+import { routesOf } from './alert-routing.ts';
 import type { AlertRule } from './alert-rule.ts';
 import {
   createRuleStore,
@@ -27,7 +28,7 @@ import {
 } from './alert-settings.ts';
 import { createAlertingLoop } from './alerting-loop.ts';
 import { type AcknowledgeOptions, createAnswering } from './answering.ts';
-import { type AlertOutlook, createDispatcher, type Dispatcher, routesOf } from './dispatcher.ts';
+import { type AlertOutlook, createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { createEvaluator } from './evaluator.ts';
 import { type FigureMeaning, joinFigures } from './figure-source.ts';
 import { type Matchers, matchersShape, matches } from './matchers.ts';

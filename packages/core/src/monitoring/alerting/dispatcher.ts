@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import type { StoredEvent } from '../../contracts/event.ts';
 import type { Change } from '../../contracts/metadata-store.ts';
 import type { Notification } from '../../contracts/ports.ts';
 import type { Predicate } from '../../contracts/query.ts';
@@ -12,6 +10,7 @@ import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { everyRecord } from '../../operations/every-record.ts';
 import { type Alert, type AlertBody, alertFromRecord, labelsOf, topicOf } from './alert.ts';
 import { alertMessage, correlatedSeverity } from './alert-message.ts';
+import { groupIdOf, routesOf } from './alert-routing.ts';
 import { isWithin, nextWithin, scheduleAt } from './alert-schedule.ts';
 import type { AlertRoute, Inhibition, Settings } from './alert-settings.ts';
 import { alertEvent } from './alert-steps.ts';
@@ -24,6 +23,7 @@ import {
   type Send,
 } from './group-plan.ts';
 import { matches } from './matchers.ts';
+import { createMessageContext } from './message-context.ts';
 import { silences as isSilenced, type Silence, type SilenceStore } from './silences.ts';
 
 /** What happens to an alert next, and why people are not told of it now. */
@@ -67,9 +67,6 @@ interface World {
   readonly inhibitions: readonly Inhibition[];
 }
 
-const defaultRoute: AlertRoute = { name: 'default' };
-const defaultGroupBy = ['deployment', 'topic'];
-
 /** {@link Dispatcher} of a scope. */
 export function createDispatcher(
   scope: Scope,
@@ -82,6 +79,7 @@ export function createDispatcher(
   },
 ): Dispatcher {
   const { metadata, workspace } = scope;
+  const { lastChangeBefore, doneAbout } = createMessageContext(scope);
 
   async function look(): Promise<World> {
     const bodies = new Map<string, AlertBody>();
@@ -228,45 +226,6 @@ export function createDispatcher(
     ]);
   }
 
-  async function lastChangeBefore(
-    deployment: string,
-    at: number,
-  ): Promise<StoredEvent | undefined> {
-    return lastOf({
-      ...{ subjects: [`deployment:${deployment}`], types: changes },
-      ...{ since: at - lookBackMs, until: at },
-    });
-  }
-
-  async function lastOf(
-    filter: Parameters<typeof metadata.readEvents>[0]['filter'],
-  ): Promise<StoredEvent | undefined> {
-    let after: string | undefined;
-    let last: StoredEvent | undefined;
-    for (;;) {
-      const from = after === undefined ? {} : { after };
-      const page = await metadata.readEvents({
-        workspace,
-        limit: 1000,
-        ...(filter && { filter }),
-        ...from,
-      });
-      last = page.events.at(-1) ?? last;
-      if (page.events.length < 1000) return last;
-      after = page.cursor;
-    }
-  }
-
-  async function doneAbout(correlationIds: readonly string[]): Promise<readonly StoredEvent[]> {
-    const found: StoredEvent[] = [];
-    for (const correlationId of correlationIds.slice(0, 5)) {
-      const filter = { correlationId, types: answers };
-      const { events } = await metadata.readEvents({ workspace, limit: 10, filter });
-      found.push(...events);
-    }
-    return found;
-  }
-
   return {
     async dispatch(now, signal) {
       const world = await look();
@@ -316,44 +275,6 @@ export function createDispatcher(
       return firing.some(({ acknowledged }) => acknowledged === undefined);
     },
   };
-}
-
-const lookBackMs = 7 * 86_400_000;
-/** What may have brought it. */
-const changes = [
-  ...['deployment.started', 'deployment.configured', 'deployment.rolled_back', 'traffic.shifted'],
-  ...['rollout.started', 'rollout.advanced', 'rollout.completed', 'abtest.started'],
-  ...['deployment.promotion_turned_back', 'baseline.updated'],
-];
-/** What a policy may have done. */
-const answers = [
-  ...['response.acted', 'deployment.rolling_back', 'deployment.rolled_back', 'rollout.paused'],
-  ...['pipeline.started'],
-];
-
-/** The routes of an alert: those that its rule names, else those whose matchers fit, else the default one. */
-export function routesOf(
-  alert: Alert,
-  routes: readonly AlertRoute[],
-  asked: readonly string[] = [],
-): readonly AlertRoute[] {
-  const named = routes.filter(({ name }) => asked.includes(name));
-  if (named.length > 0) return named;
-  const labels = labelsOf(alert);
-  const fitting = routes.filter(({ match }) => match !== undefined && matches(match, labels));
-  if (fitting.length > 0) return fitting;
-  return [routes.find(({ name }) => name === defaultRoute.name) ?? defaultRoute];
-}
-
-/** The same for what is told together, in every process. */
-function groupIdOf({ name, groupBy = defaultGroupBy }: AlertRoute, alert: Alert): string {
-  const labels = labelsOf(alert);
-  const key = [
-    name,
-    alert.deploymentId,
-    ...groupBy.toSorted().map((label) => [label, labels[label] ?? '']),
-  ];
-  return `group:${createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 32)}`;
 }
 
 /** Why people are not told of an alert now. */
