@@ -35,7 +35,7 @@ const shape = z.strictObject({
 } satisfies Record<keyof OnceOptions, z.ZodType>);
 const kind = 'remembered_answer';
 const keptMs = 24 * 3_600_000;
-/** Work that has taken so long counts as given up, where nobody can tell whether its process lives. */
+/** Work that has taken so long counts as given up. */
 const workMs = 600_000;
 const removedAtOnce = 50;
 const attempts = 10;
@@ -125,17 +125,22 @@ export function createOnce(
       try {
         answer = await work();
       } catch (error) {
-        await forget();
+        await forget().catch(lostToAnother);
         throw error;
       }
-      if (answer === undefined) await forget();
+      if (answer === undefined) await forget().catch(lostToAnother);
       else {
         const columns = { state: 'DONE', expiresAt: clock.now() + keptMs };
         await commit([
           { op: 'replace', kind, id, expect: begun.revision, columns, body: { answer } },
-        ]);
+        ]).catch(lostToAnother);
       }
       return answer;
     },
   };
+}
+
+/** It took so long that another has begun it: what was done here is the answer here. */
+function lostToAnother(error: unknown): void {
+  if (!isKeelsonError(error, 'STALE', 'NOT_FOUND')) throw error;
 }

@@ -14,8 +14,8 @@ import type { Evaluator, Watched } from './evaluator.ts';
 const kind = 'alerting_turn';
 const id = 'alerting';
 const leaseMs = 30_000;
-/** What was predicted is counted so long after it, at the latest. */
-const settleMs = 5000;
+/** What was predicted is stored a second after it and counted five seconds later, at the latest. */
+const settleMs = 7000;
 /** After a time in which nothing was evaluated, so many intervals of a rule are made up for. */
 const maxMissed = 20;
 const longestRestMs = 15_000;

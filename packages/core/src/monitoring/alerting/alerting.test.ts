@@ -169,7 +169,7 @@ describe('evaluating', () => {
     await platform.monitoring.alertRules.put({ ...errors, forMs: 15 * second });
     const brokenAt = now;
     predict(100, 3, 0);
-    await turn(21 * second);
+    await turn(23 * second);
     predict(100, 3);
     await turn();
     expect(await told()).toEqual(['alert.triggered']);
@@ -210,7 +210,7 @@ describe('evaluating', () => {
     await alertRules.put(errors);
     await alertRules.put({ name: 'silence', absentMs: 15 * minute, severity: 'CRITICAL' });
     predict(100, 50);
-    await turn(21 * second);
+    await turn(23 * second);
     expect(await told()).toEqual(['alert.triggered']);
     await turn(10 * minute);
     expect(await told()).toEqual(['alert.triggered', 'alert.suspended']);
@@ -246,7 +246,7 @@ describe('evaluating', () => {
       },
     });
     predict(30, 30, 0);
-    await turn(21 * second);
+    await turn(23 * second);
     expect(await told()).toEqual([]);
     predict(100, 2);
     for (let i = 0; i < 3; i += 1) await turn();
@@ -263,7 +263,7 @@ describe('evaluating', () => {
   test('one evaluates among several, who makes up for what nobody did, and tells nothing twice', async () => {
     await platform.monitoring.alertRules.put({ ...errors, windows: { atLeast: 2, of: 3 } });
     predict(100, 50);
-    await turn(21 * second);
+    await turn(23 * second);
     predict(100, 50);
     // Nobody evaluated for a minute: the intervals in between are looked at one after another.
     now += minute;

@@ -186,6 +186,7 @@ export function createEvaluator(
       }
       try {
         await commitInParts(changes);
+        await sights.forget((id, rule) => inForce(id)?.has(rule) === true);
       } catch (error) {
         // The next round sees them again.
         if (!isKeelsonError(error, 'STALE')) throw error;

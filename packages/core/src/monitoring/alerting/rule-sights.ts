@@ -23,7 +23,11 @@ export interface RuleSight {
 export interface RuleSights {
   note(deploymentId: string, readings: readonly RuleReading[], at: number): Promise<void>;
   list(deploymentId?: string): Promise<readonly RuleSight[]>;
+  /** Forgets those of rules that are no longer in force; looks once a minute. */
+  forget(isInForce: (deploymentId: string, rule: string) => boolean): Promise<void>;
 }
+
+const knownMs = 60_000;
 
 /** {@link RuleSights} of a scope. */
 export function createRuleSights(
@@ -31,6 +35,8 @@ export function createRuleSights(
 ): RuleSights {
   /** What this process knows to be stored, so that nothing is read or written where nothing changes. */
   const known = new Map<string, RuleSight['sight']>();
+  let knownAt = performance.now();
+  let forgotAt = Number.NEGATIVE_INFINITY;
 
   async function records(deploymentId?: string): Promise<readonly StoredRecord[]> {
     const where =
@@ -47,6 +53,11 @@ export function createRuleSights(
         rule: rule.name,
         ...sightOf(verdicts),
       }));
+      // Another process may have had its turn since.
+      if (performance.now() - knownAt > knownMs) {
+        known.clear();
+        knownAt = performance.now();
+      }
       if (seen.every(({ id, sight }) => (known.get(id) ?? 'unknown') === sight)) return;
       const stored = new Map((await records(deploymentId)).map((each) => [each.id, each]));
       const changes = seen.flatMap(({ id, rule, sight, message }): Change[] => {
@@ -68,6 +79,21 @@ export function createRuleSights(
         // Another evaluator has noted it; the next round looks again.
         if (!isKeelsonError(error, 'STALE', 'CONFLICT')) throw error;
       }
+    },
+
+    async forget(isInForce) {
+      if (performance.now() - forgotAt < knownMs) return;
+      forgotAt = performance.now();
+      const gone = (await records()).filter(
+        ({ columns }) => !isInForce(columns['deploymentId'] as string, columns['rule'] as string),
+      );
+      for (const { id } of gone) known.delete(id);
+      await commitChanges(
+        scope,
+        gone
+          .slice(0, 400)
+          .map(({ id, revision }) => ({ op: 'remove', kind: 'rule_sight', id, expect: revision })),
+      );
     },
 
     async list(deploymentId) {

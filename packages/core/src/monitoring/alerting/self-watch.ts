@@ -34,6 +34,10 @@ const everyMs = 60_000;
 const slowDeliveryMs = 15 * 60_000;
 const brokenRuleMs = 10 * 60_000;
 const manyPending = 50_000;
+/** Each process has a log of its own. */
+const logJob = 'prediction-log-';
+/** What a process has said is forgotten then: it may have died. */
+const saidMs = 3_600_000;
 
 /** Looks once a minute at what monitoring itself does, and tells when it falls behind and when it has recovered. */
 export function createSelfWatch(
@@ -43,6 +47,7 @@ export function createSelfWatch(
   const { metadata, workspace } = scope;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let droppedBefore = 0;
+  const ownLog = `${logJob}${scope.ids.next()}`;
 
   async function slowDeliveries(now: number): Promise<readonly Stall[]> {
     const { records } = await metadata.query(workspace, 'delivery', {
@@ -82,7 +87,7 @@ export function createSelfWatch(
     if (lost <= 0 && pending <= manyPending) return [];
     const why = lastError === undefined ? '' : `: ${lastError}`;
     const message = `${pending} predictions of this process wait, ${Math.max(0, lost)} were lost in the last minute${why}.`;
-    return [{ job: 'prediction-log', lagMs: 0, message }];
+    return [{ job: ownLog, lagMs: 0, message }];
   }
 
   return async (now) => {
@@ -95,7 +100,14 @@ export function createSelfWatch(
     ];
     const record = await metadata.find(workspace, kind, id);
     const before = (record?.body['stalled'] ?? {}) as Readonly<Record<string, number>>;
-    const after = Object.fromEntries(found.map(({ job }) => [job, before[job] ?? now]));
+    // What another process said of its own log, it takes back itself; one that has died does not.
+    const others = Object.entries(before).filter(
+      ([job, since]) => job.startsWith(logJob) && job !== ownLog && now - since < saidMs,
+    );
+    const after: Readonly<Record<string, number>> = {
+      ...Object.fromEntries(others),
+      ...Object.fromEntries(found.map(({ job }) => [job, before[job] ?? now])),
+    };
     const fresh = found.filter(({ job }) => before[job] === undefined);
     const over = Object.entries(before).filter(([job]) => after[job] === undefined);
     if (fresh.length === 0 && over.length === 0) return undefined;

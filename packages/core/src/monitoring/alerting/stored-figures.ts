@@ -1,6 +1,7 @@
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError } from '../../errors.ts';
-import { slotMs } from '../metrics/metric-counts.ts';
+import { decodeJson } from '../../json.ts';
+import { type SlotCounts, slotCounting, slotMs } from '../metrics/metric-counts.ts';
 import { type EndpointMetricName, metricNames, unitOf } from '../metrics/metric-figures.ts';
 import type { EndpointMetrics, MetricPoint } from '../metrics/metrics.ts';
 import { readLabelled } from '../performance/labels.ts';
@@ -76,10 +77,16 @@ export function silenceFigures(scope: Pick<Scope, 'series' | 'workspace'>): Figu
     const stream = predictionStream(scope.workspace, deploymentId);
     let end = to;
     for (const ms of [minuteMs, 20 * minuteMs, 2 * hourMs, 8 * hourMs, dayMs]) {
-      const range = { from: to - ms, to: end, columns: [] };
+      // Of all predictions, whatever of them is kept as rows.
+      const from = Math.floor((to - ms) / minuteMs) * minuteMs;
+      const range = { windowMs: minuteMs, from, to: end };
       let last: number | undefined;
-      for await (const { at } of scope.series.rows(stream, range)) {
-        for (const each of at) last = Math.max(last ?? 0, each);
+      for (const { at, data } of await scope.series.rollups(stream, slotCounting.name, range)) {
+        for (const [slot, { requests }] of Object.entries(decodeJson(data) as SlotCounts)) {
+          const began = at + Number(slot) * slotMs;
+          if (requests === 0 || began >= to) continue;
+          last = Math.max(last ?? 0, Math.min(to, began + slotMs));
+        }
       }
       if (last !== undefined) return last;
       end = to - ms;

@@ -188,14 +188,16 @@ export function createDrift(scope: Scope, parts: DriftParts): DriftService {
       readPredictions(scope, deploymentId, { from, to }),
       readLabels(scope, deploymentId, { from, to: at + 1 }),
     ]);
-    // Errors that are always kept would look like a loss that is higher than it is.
+    // Errors that are always kept would look like a loss that is higher than it is. Of the sample each is as likely.
+    const chance = predictions.reduce((least, { rate = 1 }) => Math.min(least, rate), 1);
     return fairSample(predictions).flatMap((prediction): ConceptRow[] => {
       const { role, requestId } = prediction;
       const isWanted =
         versionId === undefined ? role === 'primary' : prediction.versionId === versionId;
       const told = isWanted ? labels.get(requestId) : undefined;
       if (told === undefined || told.observedAt > prediction.at + parts.maxDelayMs) return [];
-      return [{ at: prediction.at, requestId, row: rowOf(prediction, told.value) }];
+      const row = { ...rowOf(prediction, told.value), weight: 1 / chance };
+      return [{ at: prediction.at, requestId, row }];
     });
   }
 

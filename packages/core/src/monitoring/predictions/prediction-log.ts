@@ -39,6 +39,8 @@ interface Numbers {
 interface PendingBatch {
   readonly deploymentId: string;
   readonly rows: readonly PredictionRow[];
+  /** Its share of what was reckoned for the rows that were taken with it. */
+  readonly bytes: number;
   /** Within which they came. */
   readonly ms: number;
   /** No later than the first of them was recorded, epoch ms. */
@@ -113,7 +115,8 @@ export class PredictionLog implements PredictionSink {
     if (bytes > maxRowBytes) {
       this.#unstorable.count += 1;
       bytes = maxRowBytes / 1000;
-      this.#waiting.push({ ...row, features: {}, prediction: null }, bytes);
+      const { probabilities: _, ...kept } = row;
+      this.#waiting.push({ ...kept, features: {}, prediction: null }, bytes);
     } else {
       this.#waiting.push(row, bytes);
     }
@@ -243,32 +246,30 @@ export class PredictionLog implements PredictionSink {
   }
 
   async #flushNow(): Promise<void> {
-    const elapsed = performance.now() - this.#takenAt;
-    this.#takenAt = performance.now();
-    const round = this.#waiting.length;
-    const since = this.#since;
+    let fault: unknown;
     try {
-      await this.#storePending();
+      fault = await this.#storePending();
+      const elapsed = performance.now() - this.#takenAt;
+      this.#takenAt = performance.now();
+      const round = this.#waiting.length;
+      const since = this.#since;
       for (let left = round; left > 0; ) {
-        const rows: PredictionRow[] = this.#take(Math.min(left, batchRows));
+        const { rows, bytes } = this.#take(Math.min(left, batchRows));
         if (rows.length === 0) break;
         left -= rows.length;
         for (const [deploymentId, part] of Map.groupBy(rows, (row) => row.deploymentId)) {
           // Its share of the time in which all of them came.
           const ms = (elapsed * rows.length) / round;
           this.#pending.push({
-            deploymentId,
-            rows: part,
-            ms,
-            since,
-            made: undefined,
-            sequence: undefined,
+            ...{ deploymentId, rows: part, bytes: (bytes * part.length) / rows.length, ms, since },
+            ...{ made: undefined, sequence: undefined },
           });
         }
-        await this.#storePending();
+        fault = (await this.#storePending()) ?? fault;
         // Requests come between two batches.
         if (left > 0) await new Promise((resolve) => setImmediate(resolve));
       }
+      if (fault !== undefined) throw fault;
     } finally {
       if (this.#waiting.length > 0 || this.#pending.length > 0) this.#comeAgain();
     }
@@ -280,17 +281,21 @@ export class PredictionLog implements PredictionSink {
     if (!this.#isClosed) this.#flushSoon(isMuch ? 0 : flushMs);
   }
 
-  #take(count: number): PredictionRow[] {
+  #take(count: number): { readonly rows: readonly PredictionRow[]; readonly bytes: number } {
     if (count === this.#waiting.length) this.#since = Number.POSITIVE_INFINITY;
     const before = this.#waiting.bytes;
     const rows = this.#waiting.take(count);
     this.#held += rows.length;
-    this.#heldBytes += before - this.#waiting.bytes;
-    return rows;
+    const bytes = before - this.#waiting.bytes;
+    this.#heldBytes += bytes;
+    return { rows, bytes };
   }
 
-  /** Stores what was taken. What one deployment is refused keeps no other waiting; a store that is away, all. */
-  async #storePending(): Promise<void> {
+  /**
+   * Stores what was taken; answers what one deployment was refused, which keeps no other waiting. Rejects where the store
+   * is away, which keeps all.
+   */
+  async #storePending(): Promise<unknown> {
     let fault: unknown;
     for (const batch of [...this.#pending]) {
       try {
@@ -305,7 +310,7 @@ export class PredictionLog implements PredictionSink {
       }
     }
     this.#boundPending();
-    if (fault !== undefined) throw fault;
+    return fault;
   }
 
   async #storeBatch(batch: PendingBatch): Promise<void> {
@@ -354,7 +359,7 @@ export class PredictionLog implements PredictionSink {
   #finish(batch: PendingBatch): void {
     this.#pending.splice(this.#pending.indexOf(batch), 1);
     this.#held -= batch.rows.length;
-    if (this.#pending.length === 0) this.#heldBytes = 0;
+    this.#heldBytes = this.#pending.length === 0 ? 0 : this.#heldBytes - batch.bytes;
   }
 
   #giveUp(batch: PendingBatch): void {

@@ -436,6 +436,42 @@ describe('where not everything can be kept', () => {
     expect(log.health()).toMatchObject({ pending: 0, dropped: 1, stored: 2 });
   });
 
+  test('one deployment that waits for long keeps no other waiting, nor their room', async () => {
+    const seen: string[] = [];
+    let isAway = true;
+    const log = logOn(
+      {
+        async appendRows({ stream }) {
+          // As where a key that its settings need is not there yet.
+          if (stream.owner === 'waits' && isAway) throw new KeelsonError('NOT_FOUND', 'No key.');
+          seen.push(stream.owner);
+        },
+      },
+      { maxBytes: 20_000 },
+    );
+    log.record(rowOf('waits', 1));
+    for (let i = 0; i < 200; i += 1) {
+      log.record(rowOf('good', i));
+      await expect(log.flush()).rejects.toThrow('No key.');
+    }
+    expect(seen).toEqual(Array(200).fill('good'));
+    expect(log.health()).toMatchObject({ pending: 1, dropped: 0, stored: 200 });
+    isAway = false;
+    await log.flush();
+    expect(seen.at(-1)).toBe('waits');
+    expect(log.health()).toMatchObject({ pending: 0, dropped: 0, stored: 201 });
+  });
+
+  test('what is answered counts as memory, however it is shaped', async () => {
+    const log = logOn({ appendRows: away }, { maxBytes: 1_000_000 });
+    const wide = Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, i]));
+    for (let i = 0; i < 100; i += 1) {
+      log.record({ ...rowOf('d', i), prediction: 'x'.repeat(20_000) });
+      log.record({ ...rowOf('d', i), prediction: wide });
+    }
+    expect(log.health().dropped).toBeGreaterThan(100);
+  });
+
   test('a batch that is tried again has its number still, and its sample', async () => {
     const sequences: number[] = [];
     let faults = 3;

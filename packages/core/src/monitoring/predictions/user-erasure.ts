@@ -158,7 +158,11 @@ export class UserErasures {
     if (marks.length === 0) return;
     const requestIds = new Set<string>();
     for (let i = 0; i < batch.at.length; i += 1) {
-      if (!marks.some(({ mark }) => isOfUser(mark, stream.owner, columns, i))) continue;
+      const at = batch.at[i] as number;
+      const isErased = marks.some(
+        ({ mark, erasedAt }) => at <= erasedAt && isOfUser(mark, stream.owner, columns, i),
+      );
+      if (!isErased) continue;
       const requestId = textAt(columns, 'requestId', i);
       if (requestId !== undefined) requestIds.add(requestId);
     }
@@ -182,11 +186,9 @@ export class UserErasures {
   async #marksSince(
     at: number,
   ): Promise<readonly { readonly mark: UserMarks; readonly erasedAt: number }[]> {
-    const { metadata, workspace } = this.#scope;
-    const { records } = await metadata.query(workspace, kind, {
-      where: { op: 'compare', left: { from: 'column', name: 'erasedAt' }, cmp: '>=', value: at },
-      limit: 1000,
-    });
+    const left = { from: 'column', name: 'erasedAt' } as const;
+    const where = { op: 'compare', left, cmp: '>=', value: at } as const;
+    const records = await Array.fromAsync(everyRecord(this.#scope, kind, { where }));
     if (records.length === 0) return [];
     const anonymisers = await this.#parts.keys.all();
     return records.map(({ columns, body }) => {

@@ -82,10 +82,10 @@ const rowBytes = 400;
 const valueBytes = 16;
 
 /** Roughly what a row takes in memory. */
-export function bytesOf({ features, prediction, error }: PredictionRow): number {
+export function bytesOf({ features, prediction, probabilities, error }: PredictionRow): number {
   let bytes = rowBytes;
   for (const name in features) bytes += valueBytes + sizeOf(features[name], 0);
-  if (typeof prediction === 'object') bytes += sizeOf(prediction, 0);
+  bytes += sizeOf(prediction, 0) + sizeOf(probabilities, 0);
   if (error !== undefined) bytes += error.length * 2;
   return bytes;
 }
@@ -104,6 +104,8 @@ function sizeOf(value: unknown, depth: number): number {
     if (count > lookedAt) break;
     bytes += valueBytes + name.length + sizeOf((value as Record<string, unknown>)[name], depth + 1);
   }
-  const all = Array.isArray(value) ? value.length : count;
-  return count > 0 ? (bytes / Math.min(count, lookedAt)) * Math.max(all, count) : 0;
+  if (count === 0) return 0;
+  if (count <= lookedAt) return bytes;
+  const all = Array.isArray(value) ? value.length : Object.keys(value).length;
+  return (bytes / lookedAt) * Math.max(all, count);
 }

@@ -7,6 +7,7 @@ import type { Hold } from '../../events/hold-claim.ts';
 import type { Owners } from '../../events/subscription.ts';
 import { asJson, type JsonObject, storableText } from '../../json.ts';
 import { decideAndCommit } from '../../operations/decide-and-commit.ts';
+import { everyRecord } from '../../operations/every-record.ts';
 import { claimAct, holdAct } from './act-claim.ts';
 import { servingOf } from './response-facts.ts';
 import type { ResponsePolicy } from './response-policy.ts';
@@ -54,15 +55,14 @@ export class ActLoop {
   }
 
   async runOnce(signal: AbortSignal): Promise<boolean> {
-    const { metadata, workspace, clock } = this.#scope;
-    const { records } = await metadata.query(workspace, 'response_act', {
-      where: isDue(clock.now()),
+    // All: those of disabled policies and those that wait are due for ever, and keep no other from its turn.
+    const records = everyRecord(this.#scope, 'response_act', {
+      where: isDue(this.#scope.clock.now()),
       orderBy: [{ by: { from: 'column', name: 'dueAt' }, direction: 'asc' }],
-      limit: 200,
     });
     let moved = false;
     let fault: unknown;
-    for (const record of records) {
+    for await (const record of records) {
       if (signal.aborted) return false;
       const act = actFromRecord(record);
       if (!this.#isTime(act)) continue;
@@ -86,7 +86,10 @@ export class ActLoop {
     const { owners, findPolicy } = this.#parts();
     const policy = await findPolicy(act.deploymentId);
     // A disabled policy does nothing, and what is under way of it stays where it is.
-    if (policy === undefined || !policy.enabled) return false;
+    if (policy === undefined || !policy.enabled) {
+      this.#looked.set(act.id, performance.now());
+      return false;
+    }
     const claimed = await claimAct(this.#scope, owners, act.id);
     if (claimed === undefined) return false;
     const hold = holdAct(this.#scope, claimed, signal);

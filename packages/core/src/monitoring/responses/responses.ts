@@ -186,6 +186,7 @@ export function createResponses(
         reason,
       };
     });
+    if (enabled) acts.lookAgain();
     return get(name);
   }
 
@@ -240,6 +241,8 @@ export function createResponses(
 
   async function advance(signal: AbortSignal): Promise<void> {
     if (!(await subscribe())) return;
+    // One that nobody goes on with, as where its policy is disabled, has ended for good.
+    const awaited = new Set<string>();
     for (let moved = true; moved && !signal.aborted; ) {
       await rooms.events.deliver(signal);
       acts.lookAgain();
@@ -248,7 +251,8 @@ export function createResponses(
       const state = { from: 'column', name: 'state' } as const;
       const running = await actsWhere(scope, { op: 'in', left: state, values: ['RUNNING'] });
       for (const { retraining } of running) {
-        if (retraining?.stage !== 'TRAINING') continue;
+        if (retraining?.stage !== 'TRAINING' || awaited.has(retraining.executionId)) continue;
+        awaited.add(retraining.executionId);
         await rooms.pipelines.wait(retraining.executionId, { signal });
         moved = true;
       }

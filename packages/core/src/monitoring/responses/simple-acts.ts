@@ -1,4 +1,5 @@
 import type { Change } from '../../contracts/metadata-store.ts';
+import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import type { Deployments } from '../../deployments/deployments.ts';
 import { isKeelsonError } from '../../errors.ts';
@@ -145,23 +146,26 @@ async function freeze(
     ...{ alertId: alertId ?? eventId, deploymentId: act.deploymentId, deployment, model, acts },
     ...{ reason: inputs.trouble.summary, correlationId: act.correlationId, since: act.at },
   };
-  if (alertId !== undefined && (await isAttended(scope, alertId))) {
+  const { metadata, workspace } = scope;
+  const alert =
+    alertId === undefined ? undefined : await metadata.find(workspace, 'alert', alertId);
+  if (alert !== undefined && isAttended(alert)) {
     return done('the alert is acknowledged or over already');
   }
-  const changes = await freezeChanges(scope, of);
+  // Acknowledged meanwhile, it is decided anew.
+  const seen: readonly Change[] =
+    alert === undefined
+      ? []
+      : [{ op: 'assert', kind: 'alert', id: alert.id, expect: alert.revision }];
+  const changes = [...(await freezeChanges(scope, of)), ...seen];
   return done(`${acts.join(', ')} frozen until the alert is acknowledged`, ...changes);
 }
 
 /** Whether somebody looks at an alert by now, or it is over. */
-async function isAttended(
-  { metadata, workspace }: Pick<Scope, 'metadata' | 'workspace'>,
-  alertId: string,
-): Promise<boolean> {
-  const alert = await metadata.find(workspace, 'alert', alertId);
-  if (alert === undefined) return false;
-  const condition = alert.body['condition'] as { readonly acknowledged?: unknown } | undefined;
-  const acknowledged = condition?.acknowledged ?? alert.body['acknowledged'];
-  return alert.columns['state'] === 'RESOLVED' || acknowledged !== undefined;
+function isAttended({ body, columns }: StoredRecord): boolean {
+  const condition = body['condition'] as { readonly acknowledged?: unknown } | undefined;
+  const acknowledged = condition?.acknowledged ?? body['acknowledged'];
+  return columns['state'] === 'RESOLVED' || acknowledged !== undefined;
 }
 
 function tell(scope: Scope, decision: ResponseDecision, act: ResponseAct): ActOutcome {

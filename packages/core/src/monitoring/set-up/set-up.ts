@@ -220,6 +220,7 @@ export function createSetUp(scope: Scope, parts: SetUpParts): SetUpWork {
 
   async function fillWaiting(signal: AbortSignal): Promise<boolean> {
     let filled = false;
+    let fault: unknown;
     const where = columnIs('waits', true);
     for await (const record of everyRecord(scope, kind, { where, signal })) {
       const { deployment: name, deploymentId: id, options, versions } = setUpFromRecord(record);
@@ -227,7 +228,13 @@ export function createSetUp(scope: Scope, parts: SetUpParts): SetUpWork {
         if (id === undefined || baseline !== 'waiting') continue;
         const deployment = { id, name };
         const version = { deployment, versionId, formerId: undefined, options, since };
-        if (!(await firstWindow(scope, parts, version))) continue;
+        try {
+          if (!(await firstWindow(scope, parts, version))) continue;
+        } catch (error) {
+          // One of which nothing can be watched keeps no other waiting.
+          fault ??= error;
+          continue;
+        }
         filled = true;
         await write(name, (now) => {
           const set = now ?? setUpFromRecord(record);
@@ -236,6 +243,7 @@ export function createSetUp(scope: Scope, parts: SetUpParts): SetUpWork {
         });
       }
     }
+    if (fault !== undefined) throw fault;
     return filled;
   }
 

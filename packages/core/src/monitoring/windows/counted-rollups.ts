@@ -41,6 +41,8 @@ interface OpenWindow {
   readonly writer: string;
   counts: unknown;
   dirty: boolean;
+  /** When something was counted in it last, by the process's own clock: items may have any time. */
+  touchedAt: number;
 }
 
 /**
@@ -125,6 +127,7 @@ export class CountedRollups {
         window.counts =
           window.counts === undefined ? counts : counting.merge([window.counts, counts]);
         window.dirty = true;
+        window.touchedAt = performance.now();
       }
     }
   }
@@ -141,20 +144,22 @@ export class CountedRollups {
     this.#opened += 1;
     const opened: OpenWindow = {
       stream: predictionStream(this.#scope.workspace, deploymentId),
-      ...{ counting, windowMs, at, counts: undefined, dirty: false },
+      ...{ counting, windowMs, at, counts: undefined, dirty: false, touchedAt: 0 },
       writer: `${this.#writer}.${this.#opened}`,
     };
     this.#open.set(key, opened);
     return opened;
   }
 
-  /** Windows get no more once later ones are there, but for what comes late. */
+  /** Those in which nothing was counted for two minutes; where too many are open, those that have waited longest. */
   #closeOld(): void {
-    const newest = Math.max(...[...this.#open.values()].map(({ at }) => at));
-    const isFull = this.#open.size > maxOpen;
-    for (const [key, { at, windowMs, dirty }] of this.#open) {
-      const isOld = at + windowMs < newest - minuteMs;
-      if ((isOld || isFull) && !dirty) this.#open.delete(key);
+    const now = performance.now();
+    const idle = [...this.#open]
+      .filter(([, { dirty }]) => !dirty)
+      .sort(([, a], [, b]) => a.touchedAt - b.touchedAt);
+    for (const [key, { touchedAt }] of idle) {
+      if (this.#open.size <= maxOpen && now - touchedAt <= 2 * minuteMs) return;
+      this.#open.delete(key);
     }
   }
 
