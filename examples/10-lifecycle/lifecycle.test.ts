@@ -164,10 +164,9 @@ function countsOf(analysis: Analysis, rule: string): Analysis['counts'][string] 
 function killInStage(child: ChildProcess, stages: Set<string>): void {
   child.stderr?.on('data', (chunk) => {
     const found = [...String(chunk).matchAll(/retraining: (\w+)/g)].map((match) => match[1] ?? '');
-    const stage = found.find((each) => stages.has(each));
-    if (stage === undefined) return;
-    stages.delete(stage);
-    child.kill('SIGKILL');
+    // Several may be told in one piece.
+    const isNew = found.filter((each) => stages.delete(each)).length > 0;
+    if (isNew) child.kill('SIGKILL');
   });
 }
 

@@ -53,6 +53,14 @@ test("MLflow's clients prove who they are by token or password, and may what the
   const made = await ask(basic, `${api}/runs/create`, { run_name: 'r' });
   expect(made.status).toBe(200);
   const { run_id: runId } = JSON.parse(made.text).run.info;
+  // A page of another site had the browser ask, which adds the password by itself.
+  for (const said of [{ 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example' }]) {
+    const headers = { authorization: basic, ...said };
+    const foreign = await fetch(`${server.url}${api}/runs/create`, {
+      ...{ method: 'POST', headers, body: '{}' },
+    });
+    expect(foreign.status).toBe(401);
+  }
   expect((await platform.tracking.getRun(runId)).userId).toBe('service:trainer');
   const file = `/api/2.0/mlflow-artifacts/artifacts/0/${runId}/artifacts/a.txt`;
   expect((await ask(`Bearer ${trainer}`, file, { a: 1 }, 'PUT')).status).toBe(200);

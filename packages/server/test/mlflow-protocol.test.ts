@@ -396,6 +396,40 @@ test('a path of a logged model that is not encoded rightly is refused', async ()
   expect([status, body.error_code]).toEqual([400, 'INVALID_PARAMETER_VALUE']);
 });
 
+test('what takes long to read, or cannot be shown, is answered at once', async () => {
+  const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+  const post = (path: string, body: string) =>
+    fetch(`${server.url}/api/2.0/mlflow/${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    });
+  expect((await post('experiments/create', `{"name":${deep}}`)).status).toBe(400);
+  const spaces = ' '.repeat(1_000_000);
+  const order = { experiment_ids: ['0'], order_by: [`a${spaces}b`] };
+  expect((await post('runs/search', JSON.stringify(order))).status).toBe(400);
+  await ok('POST', 'registered-models/create', { name: 'slashes' });
+  const source = `mlflow-artifacts:/a${'/'.repeat(1_000_000)}x`;
+  const made = await post('model-versions/create', JSON.stringify({ name: 'slashes', source }));
+  expect(made.status).toBe(400);
+});
+
+test('where a version comes from cannot be changed by its tags', async () => {
+  const id = await run();
+  const at = `${server.url}/api/2.0/mlflow-artifacts/artifacts/0/${id}/artifacts/m/x`;
+  await fetch(at, { method: 'PUT', body: 'one' });
+  await ok('POST', 'registered-models/create', { name: 'fixed' });
+  await ok('POST', 'model-versions/create', { name: 'fixed', source: `runs:/${id}/m` });
+  const tag = { key: 'keelson.mlflow.source', value: 'models:/fixed/1' };
+  const set = await call('POST', 'model-versions/set-tag', { name: 'fixed', version: '1', ...tag });
+  expect(set.status).toBe(400);
+  const copy = await ok('POST', 'model-versions/create', {
+    name: 'fixed',
+    source: 'models:/fixed/1',
+  });
+  expect(copy.model_version.version).toBe('2');
+});
+
 test('files of a registered version come from the registry, and are not written there', async () => {
   const id = await run();
   const proxy = `${server.url}/api/2.0/mlflow-artifacts/artifacts`;

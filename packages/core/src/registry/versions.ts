@@ -58,6 +58,11 @@ const maxTags = 50;
 export function createVersions(scope: Scope): Versions {
   async function update(id: string, changes: VersionChanges): Promise<ModelVersion> {
     checkOptions(changesShape, changes, 'updateVersion');
+    const own = Object.keys(changes.tags ?? {}).find((key) => key.startsWith('keelson.mlflow.'));
+    if (own !== undefined) {
+      const message = `The tag ${own} says where the version came from, and never changes.`;
+      throw new KeelsonError('INVALID', message);
+    }
     await readVersionById(scope, id);
     await assertAllowed(scope, 'model.update', `version:${id}`);
     await decideAndCommit(scope, async () => ({

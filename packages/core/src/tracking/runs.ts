@@ -232,7 +232,8 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
 
     async joinRun(id) {
       await assertAllowed(scope, 'run.write', `run:${assertText(id, 'A run id')}`);
-      return starting.join(await records.get(id));
+      // Whoever begins it measures the machine that it runs on.
+      return starting.join(await records.get(id), { systemMetrics: false });
     },
 
     async updateRun(id, change) {

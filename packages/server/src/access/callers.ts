@@ -38,7 +38,13 @@ export function createCallers(
         throw unknownCaller('This request carries nobody that is known here.');
       return principal;
     }
-    const bearer = bearerOf(headerOf(request.headers, 'authorization'));
+    const authorization = headerOf(request.headers, 'authorization');
+    if (/^basic\s/i.test(authorization ?? '') && isCrossSite(request)) {
+      throw unknownCaller(
+        'A page of another site asks, with a password that the browser has added; send a bearer.',
+      );
+    }
+    const bearer = bearerOf(authorization);
     try {
       return await platform.authenticate({ bearer: bearer ?? none });
     } catch (error) {
@@ -62,6 +68,14 @@ export function createCallers(
       });
     },
   };
+}
+
+/** Credentials that a browser adds by itself prove nothing where a page of another site made it ask. */
+function isCrossSite({ headers }: ServerRequest): boolean {
+  const site = headerOf(headers, 'sec-fetch-site');
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none';
+  const origin = headerOf(headers, 'origin');
+  return origin !== undefined && origin.replace(/^https?:\/\//, '') !== headerOf(headers, 'host');
 }
 
 function bearerOf(authorization: string | undefined): string | undefined {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { JsonObject, Services } from '@keelson/core';
 import { headerOf, type ServerAnswer, type ServerRequest } from '../http/exchange.ts';
+import { refusal } from './problem.ts';
 import type { AnyRoute } from './route.ts';
 
 /** A longer answer is given, and not kept. */
@@ -21,6 +22,11 @@ export async function answerOnce(
 ): Promise<ServerAnswer> {
   const key = headerOf(headers, 'idempotency-key');
   if (key === undefined || row.method === 'GET') return of.answer();
+  if (row.upload !== undefined && !('body' in of.input)) {
+    const message =
+      'Idempotency-Key is not taken with an upload: its bytes cannot be told from others before they are read.';
+    throw refusal(400, 'INVALID', message);
+  }
   const asked = JSON.stringify([method, url, of.input]);
   const fingerprint = createHash('sha256').update(asked).digest('hex');
   let fresh: ServerAnswer | undefined;

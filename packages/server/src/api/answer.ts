@@ -1,3 +1,4 @@
+import { contentTypeOf, disposition, names, rangeOf } from '../http/content.ts';
 import { headerOf, type RequestHeaders, type ServerAnswer } from '../http/exchange.ts';
 import { refusal } from './problem.ts';
 import type { AnyRoute, Content, MessageStream, StreamMessage } from './route.ts';
@@ -52,7 +53,7 @@ async function contentAnswer(
 ): Promise<ServerAnswer> {
   const { mediaType, sizeBytes, etag, fileName } = content;
   const said: Record<string, string> = {
-    'content-type': mediaType,
+    'content-type': contentTypeOf(mediaType),
     // What somebody has uploaded must not run as a page of this origin.
     'content-security-policy': content.policy ?? uploadPolicy,
     'x-content-type-options': 'nosniff',
@@ -62,6 +63,10 @@ async function contentAnswer(
   };
   if (etag !== undefined && names(headerOf(headers, 'if-none-match'), etag)) return unchanged(etag);
   const range = sizeBytes === undefined ? undefined : rangeOf(headers, sizeBytes, etag);
+  if (range === 'outside') {
+    const message = `There are ${sizeBytes} bytes; ${headerOf(headers, 'range')} asks for none of them.`;
+    throw refusal(416, 'INVALID', message, { sizeBytes });
+  }
   if (range !== undefined) {
     said['content-range'] = `bytes ${range.start}-${range.end - 1}/${sizeBytes}`;
     said['content-length'] = String(range.end - range.start);
@@ -71,33 +76,6 @@ async function contentAnswer(
   return { status, headers: said, body: await content.open(range) };
 }
 
-/** The one range that is asked for; undefined for all of it. 416 for one outside. */
-function rangeOf(
-  headers: RequestHeaders,
-  sizeBytes: number,
-  etag: string | undefined,
-): { readonly start: number; readonly end: number } | undefined {
-  const condition = headerOf(headers, 'if-range');
-  if (condition !== undefined && condition !== etag) return undefined;
-  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(headerOf(headers, 'range') ?? '') ?? [];
-  // Several ranges, and what is no range, may be answered with all of it (RFC 9110, 14.2).
-  if (first === undefined || last === undefined || `${first}${last}` === '') return undefined;
-  const start = first === '' ? Math.max(0, sizeBytes - Number(last)) : Number(first);
-  const end = first === '' || last === '' ? sizeBytes : Math.min(sizeBytes, Number(last) + 1);
-  if (start >= sizeBytes || end <= start) {
-    const message = `There are ${sizeBytes} bytes; ${headerOf(headers, 'range')} asks for none of them.`;
-    throw refusal(416, 'INVALID', message, { sizeBytes });
-  }
-  return { start, end };
-}
-
-/** Whether a list of validators names this one, by weak comparison. */
-function names(list: string | undefined, etag: string): boolean {
-  if (list === undefined) return false;
-  const bare = (tag: string): string => tag.trim().replace(/^W\//, '');
-  return list.trim() === '*' || list.split(',').some((each) => bare(each) === bare(etag));
-}
-
 /** The revision that `If-Match` names; undefined without one, or for `*`. 412 for what is no revision of ours. */
 export function expectedRevision(headers: RequestHeaders): number | undefined {
   const given = headerOf(headers, 'if-match')?.trim();
@@ -105,11 +83,6 @@ export function expectedRevision(headers: RequestHeaders): number | undefined {
   const [, revision] = /^(?:W\/)?"(\d{1,15})"$/.exec(given) ?? [];
   if (revision !== undefined) return Number(revision);
   throw refusal(412, 'STALE', 'If-Match takes one ETag as it was answered, such as W/"3".');
-}
-
-function disposition(fileName: string): string {
-  const plain = fileName.replace(/[^\x20-\x7e]|["\\]/g, '_');
-  return `attachment; filename="${plain}"; filename*=UTF-8''${encodeURIComponent(fileName)}`;
 }
 
 function messagesAnswer({ messages }: MessageStream<unknown>): ServerAnswer {

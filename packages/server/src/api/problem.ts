@@ -1,5 +1,6 @@
 import { type ErrorCode, isKeelsonError, KeelsonError } from '@keelson/core';
 import type { ServerAnswer } from '../http/exchange.ts';
+import { ownStatusOf } from '../http/request-body.ts';
 
 /** One field that a request has wrong. */
 export interface FieldProblem {
@@ -60,9 +61,7 @@ export function refusal(
 
 /** The status that an error is answered with. */
 export function statusOf(error: unknown): number {
-  if (!isKeelsonError(error)) return 500;
-  const { httpStatus } = error.details;
-  return typeof httpStatus === 'number' ? httpStatus : statuses[error.code];
+  return isKeelsonError(error) ? (ownStatusOf(error) ?? statuses[error.code]) : 500;
 }
 
 /** The statuses that any route may answer beside its own, and what they mean. */

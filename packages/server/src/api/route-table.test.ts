@@ -103,7 +103,9 @@ describe('every route answers as it is documented', () => {
       }
       case 'messages':
         expect(said).toBe('200 text/event-stream');
-        await answer.body?.cancel();
+        // What ends by itself is read to its end: a stream that breaks has a head as well.
+        if (row.path.endsWith('/logs')) expect(await answer.text()).toContain('event: log');
+        else await answer.body?.cancel();
         break;
       case 'json': {
         const text = await answer.text();

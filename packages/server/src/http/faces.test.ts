@@ -98,7 +98,35 @@ describe.each(Object.entries(faces))('the %s face', (_, open) => {
   });
 });
 
+test('lets go of what nobody reads, a file say', async () => {
+  for (const open of Object.values(faces)) {
+    const released = Promise.withResolvers<void>();
+    async function* file() {
+      try {
+        yield new Uint8Array(1);
+      } finally {
+        released.resolve();
+      }
+    }
+    const body = new ReadableStream({ pull: () => undefined, cancel: () => released.resolve() });
+    const ask = await open(async ({ url }) => text(url === '/stream' ? body : file()));
+    await ask('/stream', { method: 'HEAD' });
+    await released.promise;
+  }
+});
+
 describe('the node face', () => {
+  test('a head that cannot be written fails its request, not the process', async () => {
+    const headers = { 'content-type': 'text/plain\r\nx: y' };
+    const origin = await listen(
+      nodeListener(async ({ url }) =>
+        url === '/bad' ? { status: 200, headers, body: '' } : text('well'),
+      ),
+    );
+    expect((await fetch(`${origin}/bad`)).status).toBe(500);
+    expect(await (await fetch(`${origin}/good`)).text()).toBe('well');
+  });
+
   test('goes on with a connection whose body nobody has read', async () => {
     const origin = await listen(nodeListener(async () => text('no', 403)));
     for (const size of [300_000, 300_000, 5_000_000, 30_000_000, 100]) {

@@ -42,7 +42,8 @@ export function guardConnections(
   });
   server.setTimeout(slowClientMs, (socket) => {
     // Where the request is whole it is we who are slow, or a stream that has its own signs of life.
-    if (newest.get(socket)?.complete !== true) socket.destroy();
+    // Bytes that wait, of which none was taken for so long: it is the caller who stands still.
+    if (newest.get(socket)?.complete !== true || socket.writableLength > 0) socket.destroy();
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // Behind a request that is whole, an answer of ours would be taken for the one to that request.

@@ -25,7 +25,11 @@ interface HandedOn extends IncomingMessage {
  */
 export function nodeListener(handle: ServerHandle, options: NodeFaceOptions = {}): RequestListener {
   return (request, response) => {
-    void exchange(handle, request, response, options);
+    exchange(handle, request, response, options).catch(() => {
+      // A head that cannot be written, say: one request fails, never the process.
+      if (response.headersSent) response.destroy();
+      else response.writeHead(500, { connection: 'close' }).end();
+    });
   };
 }
 
@@ -48,7 +52,7 @@ async function exchange(
     signal: gone.signal,
     client: socket.remoteAddress ?? '',
   });
-  if (gone.signal.aborted) return;
+  if (gone.signal.aborted) return letGo(answer.body);
   if (isDraining() || !request.complete) response.shouldKeepAlive = false;
   await send(request, response, answer);
 }
@@ -63,6 +67,7 @@ async function send(
     response.end(request.method === 'HEAD' ? undefined : body);
     // What was not read of a body would stand in the way of the next request.
     request.resume();
+    await letGo(body);
     return;
   }
   try {
@@ -71,6 +76,12 @@ async function send(
     // The head is out: only a broken connection can say that the rest will not come.
     response.destroy();
   }
+}
+
+/** Lets go of a stream that nobody will read: it may hold a file. */
+export async function letGo(body: ServerAnswer['body']): Promise<void> {
+  if (typeof body === 'string' || body instanceof Uint8Array) return;
+  await body[Symbol.asyncIterator]().return?.(undefined);
 }
 
 /** The path below the base. Mounts differ in whether `url` has it still. */

@@ -1,4 +1,4 @@
-import { KeelsonError } from '@keelson/core';
+import { isKeelsonError, KeelsonError } from '@keelson/core';
 import { headerOf, type ServerRequest } from './exchange.ts';
 
 /** Of a body that is read as a whole. */
@@ -22,9 +22,9 @@ export async function readBody(
 }
 
 /** Which status an error is answered with, by its mark; undefined where its code decides. */
-export function statusOf(error: unknown): number | undefined {
-  if (!(error instanceof KeelsonError)) return undefined;
-  const { httpStatus } = error.details ?? {};
+export function ownStatusOf(error: unknown): number | undefined {
+  if (!isKeelsonError(error)) return undefined;
+  const { httpStatus } = error.details;
   return typeof httpStatus === 'number' ? httpStatus : undefined;
 }
 

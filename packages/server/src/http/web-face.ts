@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { ServerHandle } from './exchange.ts';
-import { isBelow, rooted } from './node-face.ts';
+import { isBelow, letGo, rooted } from './node-face.ts';
 
 /** Answers a `Request`; never rejects. */
 export type WebHandler = (request: Request) => Promise<Response>;
@@ -12,13 +12,14 @@ export function webHandler(handle: ServerHandle, basePath = ''): WebHandler {
     const url = pathname + search;
     const { status, headers, body } = await handle({
       method: request.method,
-      // Of another place: left as it is, and so found nowhere.
+      // A mount may have taken the base path away already: what lies elsewhere is asked for as it is.
       url: isBelow(url, basePath) ? rooted(url.slice(basePath.length)) : url,
       headers: Object.fromEntries(request.headers),
       body: request.body ?? nothing(),
       signal: request.signal,
     });
     if (request.method === 'HEAD' || status === 204 || status === 304) {
+      await letGo(body);
       return new Response(null, { status, headers });
     }
     const whole = typeof body === 'string' || body instanceof Uint8Array;

@@ -12,16 +12,27 @@ export interface ArtifactPlace {
 
 /** The parts of a path as a URL has it. INVALID_PARAMETER_VALUE for what could lead elsewhere. */
 export function partsOfUrl(encoded: string): readonly string[] {
+  const end = endOf(encoded);
   return encoded
-    .replace(/\/+$/, '')
+    .slice(0, end)
     .split('/')
     .map((part) => checkPart(decoded(part)));
 }
 
 /** The parts of a path as a field has it; none of an empty one. */
 export function partsOfField(path: string): readonly string[] {
-  const trimmed = path.replace(/^\/+|\/+$/g, '');
+  const end = endOf(path);
+  let start = 0;
+  while (start < end && path[start] === '/') start += 1;
+  const trimmed = path.slice(start, end);
   return trimmed === '' ? [] : trimmed.split('/').map(checkPart);
+}
+
+/** Where slashes begin that a path ends with; by hand, since a regular expression takes the square of their number. */
+function endOf(path: string): number {
+  let end = path.length;
+  while (end > 0 && path[end - 1] === '/') end -= 1;
+  return end;
 }
 
 /** A part of a URL's path; INVALID_PARAMETER_VALUE for one that was not encoded rightly. */

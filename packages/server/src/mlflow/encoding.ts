@@ -160,9 +160,19 @@ function single(value: unknown, at: Place): unknown {
 }
 
 function wrong(value: unknown, { path }: Place, why = ''): never {
-  const shown = JSON.stringify(value) ?? String(value);
+  const shown = shownOf(value);
   const given = shown.length > 200 ? `${shown.slice(0, 200)}…` : shown;
   if (path === '') throw invalid(`A request is a JSON object, not ${given}.`);
   const because = why === '' ? '.' : `: ${why}`;
   throw invalid(`Invalid value ${given} for parameter '${path}' supplied${because}`);
+}
+
+function shownOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch (error) {
+    // Nested too deeply to be written.
+    if (error instanceof RangeError) return Array.isArray(value) ? '[…]' : '{…}';
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
 import { type ErrorCode, isKeelsonError, KeelsonError } from '@keelson/core';
 import { jsonAnswer, type ServerAnswer } from '../http/exchange.ts';
-import { statusOf } from '../http/request-body.ts';
+import { ownStatusOf } from '../http/request-body.ts';
 
 /** The error codes of MLflow that are answered here, with their status. */
 const statuses = {
@@ -72,7 +72,7 @@ export function errorAnswer(error: unknown): ServerAnswer {
     // Nothing of it is for the caller: it may quote what only this process knows.
     return coded('INTERNAL_ERROR', 'The server failed at this request; its logger was told more.');
   }
-  const status = statusOf(error);
+  const status = ownStatusOf(error);
   if (status === 401) {
     const challenge = { 'www-authenticate': 'Basic realm="mlflow"' };
     return coded('UNAUTHENTICATED', error.message, { headers: challenge });

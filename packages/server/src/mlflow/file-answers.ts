@@ -1,3 +1,4 @@
+import { contentTypeOf, disposition, names, rangeOf } from '../http/content.ts';
 import { headerOf, jsonAnswer, type ServerAnswer, type ServerRequest } from '../http/exchange.ts';
 
 /** A file or a directory, by its path from where it was asked. */
@@ -42,46 +43,28 @@ export async function sendFile(
 ): Promise<ServerAnswer> {
   const etag = `"${file.sha256}"`;
   const headers = {
-    'content-type': file.mimeType,
+    'content-type': contentTypeOf(file.mimeType),
     'x-content-type-options': 'nosniff',
     'content-disposition': disposition(file.path.split('/').at(-1) ?? 'artifact'),
     'accept-ranges': 'bytes',
     etag,
   };
-  if (headerOf(request.headers, 'if-none-match') === etag) {
+  if (names(headerOf(request.headers, 'if-none-match'), etag)) {
     return { status: 304, headers: { etag }, body: '' };
   }
-  const range = rangeOf(headerOf(request.headers, 'range'), file.sizeBytes);
+  const range = rangeOf(request.headers, file.sizeBytes, etag);
   if (range === undefined) {
     const length = { 'content-length': String(file.sizeBytes) };
     return { status: 200, headers: { ...headers, ...length }, body: await open() };
   }
-  const { start, end } = range;
-  if (start >= end) {
+  if (range === 'outside') {
     const of = { 'content-range': `bytes */${file.sizeBytes}` };
     return jsonAnswer(416, { error_code: 'BAD_REQUEST', message: 'There is no such range.' }, of);
   }
+  const { start, end } = range;
   const part = {
     'content-range': `bytes ${start}-${end - 1}/${file.sizeBytes}`,
     'content-length': String(end - start),
   };
   return { status: 206, headers: { ...headers, ...part }, body: await open(range) };
-}
-
-/** One range of bytes, its end left out; undefined where the whole is asked for. */
-function rangeOf(
-  header: string | undefined,
-  size: number,
-): { readonly start: number; readonly end: number } | undefined {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? '');
-  const [first = '', last = ''] = match?.slice(1) ?? [];
-  if (first === '' && last === '') return undefined;
-  if (first === '') return { start: Math.max(0, size - Number(last)), end: size };
-  const end = last === '' ? size : Math.min(size, Number(last) + 1);
-  return { start: Number(first), end };
-}
-
-function disposition(name: string): string {
-  const plain = name.replace(/[^\w.\- ]/g, '_');
-  return `attachment; filename="${plain}"; filename*=UTF-8''${encodeURIComponent(name)}`;
 }

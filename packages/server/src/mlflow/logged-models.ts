@@ -259,7 +259,9 @@ export const loggedModelCalls: readonly Call[] = [
     message({ model_id: needed(text), params: list(pair) }),
     async ({ model_id: id, params = [] }, { services }) => {
       const { params: there } = await loggedModelOf(services, id);
-      const changed = params.find(({ key, value }) => (there[key] ?? value) !== value);
+      const changed = params.find(
+        ({ key, value }) => Object.hasOwn(there, key) && there[key] !== value,
+      );
       if (changed !== undefined) {
         throw invalid(
           `Changing param values is not allowed. Param '${changed.key}' was already logged.`,

@@ -102,14 +102,15 @@ export function translateFilter(filter: string | undefined, words: SearchWords):
 
 /** One key to sort by, such as ``metrics.`val loss` DESC``. */
 export function translateOrder(order: string, words: SearchWords): string {
-  const match = /^\s*(.+?)(?:\s+(ASC|DESC))?\s*$/is.exec(order);
-  const name = match?.[1];
-  if (name === undefined) throw invalid(`Invalid order_by clause '${order}'. It is empty.`);
+  const whole = order.trim();
+  const direction = /\s(ASC|DESC)$/i.exec(whole);
+  const name = direction === null ? whole : whole.slice(0, direction.index).trimEnd();
+  if (name === '') throw invalid(`Invalid order_by clause '${order}'. It is empty.`);
   const scanner = new TokenScanner(name, 'order_by clause');
   const pieces = scanner.takeName() ?? [];
   // `Run Name` may stand without quotes.
   const rest = scanner.atEnd ? pieces : [{ text: name, quoted: false }];
-  return `${nameOf(rest, words, name)} ${(match?.[2] ?? 'ASC').toUpperCase()}`;
+  return `${nameOf(rest, words, name)} ${(direction?.[1] ?? 'ASC').toUpperCase()}`;
 }
 
 /** Keys to sort by; each once. */

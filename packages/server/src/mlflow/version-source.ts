@@ -19,7 +19,11 @@ export interface VersionSource {
  * and `mlflow-artifacts:/…` are files that are here, and become the version's; an address of another store stays what
  * it is. A path of this machine is refused: whoever can register could read any file.
  */
-export async function sourceOf(services: Services, source: string): Promise<VersionSource> {
+export async function sourceOf(
+  services: Services,
+  source: string,
+  hops = 0,
+): Promise<VersionSource> {
   const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(source) ?? [];
   const parts = (): readonly string[] => partsOfField(rest.replace(/^\/\/[^/]*/, ''));
   switch (scheme.toLowerCase()) {
@@ -28,7 +32,7 @@ export async function sourceOf(services: Services, source: string): Promise<Vers
       return ofRun(services, runId, path);
     }
     case 'models':
-      return ofModel(services, parts());
+      return ofModel(services, parts(), hops);
     case 'mlflow-artifacts':
       return ofArtifacts(services, parts());
     case '':
@@ -42,6 +46,9 @@ export async function sourceOf(services: Services, source: string): Promise<Vers
     }
   }
 }
+
+/** Versions that are copies of versions that are copies. */
+const maxHops = 10;
 
 async function ofRun(
   services: Services,
@@ -58,7 +65,11 @@ async function ofRun(
   return ofLoggedModel(services, model.id, path.slice(1));
 }
 
-async function ofModel(services: Services, parts: readonly string[]): Promise<VersionSource> {
+async function ofModel(
+  services: Services,
+  parts: readonly string[],
+  hops: number,
+): Promise<VersionSource> {
   const [name = '', version, ...rest] = parts;
   if (version === undefined) return ofLoggedModel(services, name, []);
   const found = await versionOf(services, name, version);
@@ -68,7 +79,8 @@ async function ofModel(services: Services, parts: readonly string[]): Promise<Ve
       `Version ${version} of ${name} was not registered by a client of MLflow: copy it with registry.register().`,
     );
   }
-  return sourceOf(services, source);
+  if (hops === maxHops) throw invalid(`The source of version ${version} of ${name} is a circle.`);
+  return sourceOf(services, source, hops + 1);
 }
 
 async function ofLoggedModel(
@@ -95,9 +107,7 @@ async function hasFiles(services: Services, place: Place): Promise<boolean> {
   const found = await services.tracking.findRun(place.runId);
   if (found === undefined) throw missing(`Run with id=${place.runId} not found`);
   for await (const _ of artifactsBelow(services, place)) return true;
-  if (place.path === '') return false;
-  const { artifacts } = await services.tracking.listArtifacts(place.runId, { limit: 1_000 });
-  return artifacts.some(({ path }) => path === place.path);
+  return false;
 }
 
 function nothingThere({ runId, path }: Place): Error {

@@ -111,10 +111,10 @@ export const executionRows: {
       }),
     },
     example: { ...example, includeSteps: true },
-    async run({ services: { pipelines }, input: { executionId, includeSteps } }) {
-      const found = await pipelines.get(executionId);
-      return includeSteps === true
-        ? { ...found, steps: await pipelines.steps(executionId) }
+    async run({ services: { pipelines }, input }) {
+      const found = await executionOf(pipelines, input);
+      return input.includeSteps === true
+        ? { ...found, steps: await pipelines.steps(found.id) }
         : found;
     },
   },
@@ -135,7 +135,7 @@ export const executionRows: {
     },
     example,
     async run({ services: { pipelines }, input }) {
-      const { id, status, totalSteps, openSteps } = await pipelines.get(input.executionId);
+      const { id, status, totalSteps, openSteps } = await executionOf(pipelines, input);
       const steps = await pipelines.steps(id);
       const short = steps.map(({ step, status: of, attempt }) => ({ step, status: of, attempt }));
       return { id, status, totalSteps, openSteps, steps: short };
@@ -149,7 +149,10 @@ export const executionRows: {
     body: why,
     answers: { as: 'json', schema: execution },
     example: { ...example, executionId: 'execution-2', body: { reason: 'Wrong data' } },
-    run: ({ services, input }) => services.pipelines.cancel(input.executionId, input.body?.reason),
+    async run({ services: { pipelines }, input }) {
+      const { id } = await executionOf(pipelines, input);
+      return pipelines.cancel(id, input.body?.reason);
+    },
   },
   retry: changes(
     'retry',
@@ -168,16 +171,12 @@ export const executionRows: {
     answers: { as: 'messages', schema: log },
     example: { ...example, step: 'train' },
     async run({ services: { pipelines }, input, signal }) {
-      const { executionId, step, ...options } = input;
-      const all = (await pipelines.steps(executionId)).map((each) => each.step);
-      return {
-        messages: logsOf(pipelines, {
-          executionId,
-          steps: step === undefined ? all : [step],
-          options,
-          signal,
-        }),
-      };
+      const { executionId, step } = input;
+      await executionOf(pipelines, input);
+      const all = await stepsOf(pipelines, executionId, step);
+      const steps = step === undefined ? all : [step];
+      const options = logOptions(input);
+      return { messages: logsOf(pipelines, { executionId, steps, options, signal }) };
     },
   },
   stepLogs: {
@@ -190,13 +189,9 @@ export const executionRows: {
     answers: { as: 'messages', schema: log },
     example: { executionId: 'execution-1', step: 'train' },
     async run({ services: { pipelines }, input, signal }) {
-      const { executionId, step, follow, attempt, item } = input;
-      await pipelines.get(executionId);
-      const options = {
-        ...(follow === undefined ? {} : { follow }),
-        ...(attempt === undefined ? {} : { attempt }),
-        ...(item === undefined ? {} : { item }),
-      };
+      const { executionId, step } = input;
+      await stepsOf(pipelines, executionId, step);
+      const options = logOptions(input);
       return { messages: logsOf(pipelines, { executionId, steps: [step], options, signal }) };
     },
   },
@@ -226,8 +221,9 @@ export const executionRows: {
       }),
     },
     example,
-    async run({ services: { pipelines }, input: { executionId, step, path = '' } }) {
-      const steps = await pipelines.steps(executionId);
+    async run({ services: { pipelines }, input }) {
+      const { step, path = '' } = input;
+      const steps = await pipelines.steps((await executionOf(pipelines, input)).id);
       const files = steps
         .filter((each) => step === undefined || each.step === step)
         .flatMap((each) => each.artifacts.map((file) => ({ step: each.step, ...file })));
@@ -242,7 +238,9 @@ export const executionRows: {
     answers: { as: 'bytes', mediaTypes: ['application/octet-stream'] },
     failures: [416],
     example: { ...example, step: 'train', name: 'weights' },
-    async run({ services: { pipelines }, input: { executionId, step, name }, signal }) {
+    async run({ services: { pipelines }, input, signal }) {
+      const { executionId, step, name } = input;
+      await executionOf(pipelines, input);
       const files = await pipelines.artifacts(executionId, step);
       const file = Object.hasOwn(files, name) ? files[name] : undefined;
       if (file === undefined) throw noFile(step, name, Object.keys(files));
@@ -257,6 +255,43 @@ export const executionRows: {
     },
   },
 };
+
+type Pipelines = Call<never>['services']['pipelines'];
+
+/** The execution; NOT_FOUND where it is none of this pipeline. */
+async function executionOf(
+  pipelines: Pipelines,
+  { pipeline, executionId }: OneExecution,
+): Promise<Execution> {
+  const found = await pipelines.get(executionId);
+  if (found.pipeline === pipeline) return found;
+  throw refusal(404, 'NOT_FOUND', `Pipeline ${pipeline} has no execution ${executionId}.`);
+}
+
+/** The names of its steps; NOT_FOUND, before a stream begins, where `step` is none of them. */
+async function stepsOf(
+  pipelines: Pipelines,
+  executionId: string,
+  step: string | undefined,
+): Promise<readonly string[]> {
+  await pipelines.get(executionId);
+  const all = [...new Set((await pipelines.steps(executionId)).map((each) => each.step))];
+  if (step === undefined || all.includes(step)) return all;
+  const message = `Execution ${executionId} has no step ${step}; there are ${all.join(', ')}.`;
+  throw refusal(404, 'NOT_FOUND', message);
+}
+
+function logOptions({
+  follow,
+  attempt,
+  item,
+}: Pick<LogQuery, 'follow' | 'attempt' | 'item'>): object {
+  return {
+    ...(follow === undefined ? {} : { follow }),
+    ...(attempt === undefined ? {} : { attempt }),
+    ...(item === undefined ? {} : { item }),
+  };
+}
 
 function noFile(step: string, name: string, there: readonly string[]): Error {
   const known = there.length === 0 ? 'none' : there.slice(0, 20).join(', ');
@@ -279,12 +314,14 @@ function changes(
     permission: 'pipeline.run',
     answers: { as: 'json', schema: execution },
     example: { pipeline: 'train', executionId },
-    run: ({ services, input }) => services.pipelines[verb](input.executionId),
+    async run({ services: { pipelines }, input }) {
+      return pipelines[verb]((await executionOf(pipelines, input)).id);
+    },
   };
 }
 
 async function* logsOf(
-  pipelines: Call<never>['services']['pipelines'],
+  pipelines: Pipelines,
   of: {
     readonly executionId: string;
     readonly steps: readonly string[];

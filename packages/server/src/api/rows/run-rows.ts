@@ -132,7 +132,8 @@ export const runRows: {
       body: { experiment: 'weather', name: 'first', params: { depth: 6 }, tags: { by: 'curl' } },
     },
     async run({ services, input }) {
-      const { id } = await services.tracking.startRun({ ...input.body, environment: false });
+      const own = { environment: false, systemMetrics: false } as const;
+      const { id } = await services.tracking.startRun({ ...input.body, ...own });
       return services.tracking.getRun(id);
     },
   },
@@ -314,7 +315,9 @@ async function setStatus(
   { status, reason, finalMetrics }: SetRunStatus,
 ): Promise<Run> {
   const active =
-    status === 'RUNNING' ? await tracking.resumeRun(runId) : await tracking.joinRun(runId);
+    status === 'RUNNING'
+      ? await tracking.resumeRun(runId, { systemMetrics: false })
+      : await tracking.joinRun(runId);
   if (finalMetrics !== undefined) {
     active.logMetrics(finalMetrics);
     await active.flush();
