@@ -74,6 +74,18 @@ export function observeTask(
       return { ...ended, ...exitOf({ exitCode, isOom, error: Err }, facts) };
     }
     case 'rejected':
+      // By its managers, of a task that may have run: its node has not what the task needs any more,
+      // as one says of itself that comes back, or goes. The engine of the node rejects images.
+      if (Message.includes('constraint enforcer')) {
+        return {
+          ...where,
+          ...began,
+          finishedAt: at,
+          state: 'lost',
+          reason: node.isDown === true ? 'node_lost' : 'evicted',
+          message: `The swarm has ended it: ${Err || Message}`,
+        };
+      }
       return {
         ...where,
         state: 'failed',
