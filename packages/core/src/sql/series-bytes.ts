@@ -61,10 +61,10 @@ export function seal(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * A view of sealed bytes whose first byte is `version`, moved to an address that float64 views need.
+ * A view of sealed bytes whose first byte is a version from 1 to `newest`, moved to an address that float64 views need.
  * CORRUPT when the checksum is wrong, INCOMPATIBLE for a version this code does not know.
  */
-export function unseal(stored: Uint8Array, version: number, what: string): Uint8Array<ArrayBuffer> {
+export function unseal(stored: Uint8Array, newest: number, what: string): Uint8Array<ArrayBuffer> {
   const bytes =
     stored.byteOffset % 8 === 0 && stored.buffer instanceof ArrayBuffer
       ? // A plain view: `slice` of a Buffer does not copy.
@@ -73,10 +73,11 @@ export function unseal(stored: Uint8Array, version: number, what: string): Uint8
   if (bytes.length < 16) throw damaged(what);
   const sum = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
   if (sum !== checksum(bytes)) throw damaged(what);
-  if (bytes[0] !== version) {
+  const version = bytes[0] as number;
+  if (version < 1 || version > newest) {
     throw new KeelsonError(
       'INCOMPATIBLE',
-      `${what} has the layout ${bytes[0]}, which this version of Keelson does not know; use a newer one.`,
+      `${what} has the layout ${version}, which this version of Keelson does not know; use a newer one.`,
     );
   }
   return bytes;

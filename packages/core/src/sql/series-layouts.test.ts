@@ -164,6 +164,70 @@ describe('rows', () => {
     );
   });
 
+  test('come back to the last bit in whatever form their numbers are stored', () => {
+    const wholes = fc.tuple(
+      fc.integer({ min: -(2 ** 40), max: 2 ** 40 }),
+      fc.constantFrom(1, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, 2 ** 52),
+      fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 8 }),
+    );
+    const numbers = fc.oneof(
+      wholes.map(([base, span, shares]) => shares.map((share) => base + Math.floor(share * span))),
+      wholes.map(([base, span]) => [base, base + span]),
+      fc.array(fc.constantFrom(-0, 0), { minLength: 1, maxLength: 5 }),
+      fc.array(fc.float(), { minLength: 1, maxLength: 8 }),
+      fc.tuple(anyNumber, fc.nat(5)).map(([value, times]) => Array<number>(times + 1).fill(value)),
+    );
+    const bitsOf = (values: Float64Array) => [...new BigUint64Array(values.slice().buffer)];
+    fc.assert(
+      fc.property(numbers, (list) => {
+        const values = Float64Array.from(list);
+        const rows = decodeRows(encodeRows(values, { n: { type: 'number', values } }));
+        expect(bitsOf(rows.at)).toEqual(bitsOf(values));
+        expect(bitsOf(rows.columns['n']?.values as Float64Array)).toEqual(bitsOf(values));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('of few bytes are stored in few', () => {
+    const count = 4096;
+    const size = (value: (i: number) => number): number => {
+      const values = Float64Array.from({ length: count }, (_, i) => value(i));
+      return encodeRows(new Float64Array(count), { n: { type: 'number', values } }).length;
+    };
+    const sizes = [
+      () => 1.1,
+      (i: number) => 1e12 + (i % 256),
+      (i: number) => i,
+      (i: number) => i / 2,
+    ];
+    const [same = 0, ...rest] = sizes.map(size);
+    expect(same).toBeLessThan(256);
+    expect(rest.map((bytes) => Math.round((bytes - same) / count))).toEqual([1, 2, 4]);
+    const ids = Array.from({ length: count }, (_, i) => `request-${1_000_000 + i}`);
+    const [one, other] = [ids, ids.map((_, i) => ids[i % 100] as string)].map(
+      (values) => encodeRows(new Float64Array(count), { t: { type: 'text', values } }).length,
+    );
+    expect(Math.round((one as number) / count)).toBe(16);
+    expect(Math.round((other as number) / count)).toBe(1);
+  });
+
+  test('of the first layout are read', () => {
+    const stored =
+      'AQAAANFME2wDAAAAogAAAHsiYXQiOlswLDI0XSwiY29sdW1ucyI6W3sibmFtZSI6Im4iLCJ0eXBlIjoibnVtYmVyIiwidmFsdWVzIjpbMjQsMjRdLCJtaXNzaW5nIjpbNDgsM119LHsibmFtZSI6InQiLCJ0eXBlIjoidGV4dCIsInRleHQiOls1NiwxMV0sImxlbmd0aHMiOls3Miw4XSwiaW5kZXgiOls4MCwzXX1dfQAAAAAAAAAAAAAAAPA/AAAAAAAAAEAAAAAAAAAIQAAAAAAAAOA/AAAAAAAA+H8AAAAAAAAcQAABAAAAAAAAcmFpbnN1biDimIAAAAAAAAQAAAAFAAAAAAIBAAAAAAA=';
+    expect(decodeRows(Buffer.from(stored, 'base64'))).toEqual({
+      at: Float64Array.of(1, 2, 3),
+      columns: {
+        n: {
+          type: 'number',
+          values: Float64Array.of(0.5, Number.NaN, 7),
+          missing: Uint8Array.of(0, 1, 0),
+        },
+        t: { type: 'text', values: ['rain', null, 'sun ☀'] },
+      },
+    });
+  });
+
   test('with any one bit flipped are CORRUPT', () => {
     const bytes = encodeRows(Float64Array.of(1, 2, 3), {
       label: { type: 'text', values: ['rain', null, 'sun'] },

@@ -1,28 +1,29 @@
 import type { RowColumn, RowColumns } from '../contracts/series-store.ts';
 import { KeelsonError } from '../errors.ts';
-import { damaged, seal, unseal } from './series-bytes.ts';
+import {
+  type PackedNumbers,
+  type PackedTexts,
+  type Part,
+  packNumbers,
+  packTexts,
+  unpackNumbers,
+  unpackTexts,
+} from './packed-columns.ts';
+import { seal, unseal } from './series-bytes.ts';
 
-/** A part of a blob: where it begins, behind the directory, and how long it is. */
-type Part = readonly [at: number, bytes: number];
+/** One column of the directory. */
+type ColumnEntry =
+  | (PackedNumbers & { readonly name: string; readonly type: 'number'; readonly missing?: Part })
+  | (PackedTexts & { readonly name: string; readonly type: 'text' | 'json' });
 
-/** One column of the directory. Texts: UTF-8 of all distinct texts, their lengths in UTF-16 units. */
-interface ColumnEntry {
-  readonly name: string;
-  readonly type: RowColumn['type'];
-  readonly missing?: Part;
-  readonly values?: Part;
-  readonly text?: Part;
-  readonly lengths?: Part;
-  /** For each row the number of its text, or the count of texts when it is missing. */
-  readonly index?: Part;
-}
-
-const version = 1;
+/** Layout 1 had all numbers as doubles, and of texts always an index and lengths of four bytes. */
+const version = 2;
 const headerBytes = 16;
 const what = 'a batch of rows';
 
 /**
- * The bytes of a batch of rows, column by column; equal texts of a column are stored once.
+ * The bytes of a batch of rows, column by column, each in the fewest bytes of a few forms; equal texts of a column are stored
+ * once.
  *
  * Layout (little endian): version, 0, 0, 0 (one byte each), crc32, rows, bytes of the directory (uint32
  * each); the directory as JSON; then the parts that it names, each at a multiple of 8.
@@ -40,9 +41,9 @@ export function encodeRows(
     size += padded(bytes.length);
     return part;
   };
-  const times = put(at);
+  const times = packNumbers(at, put);
   const entries = Object.entries(columns).map(([name, column]) => encodeColumn(name, column, put));
-  const directory = Buffer.from(JSON.stringify({ at: times, columns: entries }));
+  const directory = Buffer.from(JSON.stringify({ times, columns: entries }));
   const start = padded(headerBytes + directory.length);
   const out = new Uint8Array(start + size);
   const view = new DataView(out.buffer);
@@ -73,7 +74,7 @@ export function decodeRows(stored: Uint8Array, names?: readonly string[]): RowCo
       ? directory.columns
       : directory.columns.filter((entry) => names.includes(entry.name));
   return {
-    at: floats(take(directory.at), count),
+    at: unpackNumbers(directory.times ?? { values: directory.at }, count, take),
     columns: Object.fromEntries(
       wanted.map((entry) => [entry.name, decodeColumn(entry, count, take)]),
     ),
@@ -123,35 +124,11 @@ function encodeColumn(
   column: RowColumn,
   put: (view: ArrayBufferView) => Part,
 ): ColumnEntry {
-  if (column.type === 'number') {
-    const values = put(column.values);
-    if (column.missing === undefined) return { name, type: 'number', values };
-    return { name, type: 'number', values, missing: put(column.missing) };
-  }
-  const numbers = new Map<string, number>();
-  const index = new Uint32Array(column.values.length);
-  const missing: number[] = [];
-  column.values.forEach((text, i) => {
-    if (text === null) {
-      missing.push(i);
-      return;
-    }
-    let number = numbers.get(text);
-    if (number === undefined) {
-      number = numbers.size;
-      numbers.set(text, number);
-    }
-    index[i] = number;
-  });
-  for (const i of missing) index[i] = numbers.size;
-  const texts = [...numbers.keys()];
-  return {
-    name,
-    type: column.type,
-    text: put(Buffer.from(texts.join(''))),
-    lengths: put(Uint32Array.from(texts, (text) => text.length)),
-    index: put(narrow(index, numbers.size)),
-  };
+  if (column.type !== 'number')
+    return { name, type: column.type, ...packTexts(column.values, put) };
+  const { values, missing } = column;
+  const packed = { name, type: column.type, ...packNumbers(values, put) };
+  return missing === undefined ? packed : { ...packed, missing: put(missing) };
 }
 
 function decodeColumn(
@@ -159,52 +136,20 @@ function decodeColumn(
   count: number,
   take: (part: Part) => Uint8Array<ArrayBuffer>,
 ): RowColumn {
-  if (entry.type === 'number') {
-    if (entry.values === undefined) throw damaged(what);
-    const values = floats(take(entry.values), count);
-    if (entry.missing === undefined) return { type: 'number', values };
-    return { type: 'number', values, missing: take(entry.missing) };
-  }
-  if (!entry.text || !entry.lengths || !entry.index) throw damaged(what);
-  const whole = Buffer.from(take(entry.text)).toString();
-  const lengthBytes = take(entry.lengths);
-  const lengths = new Uint32Array(
-    lengthBytes.buffer,
-    lengthBytes.byteOffset,
-    lengthBytes.length / 4,
-  );
-  const texts: string[] = [];
-  let at = 0;
-  for (const length of lengths) {
-    texts.push(whole.slice(at, at + length));
-    at += length;
-  }
-  const index = widen(take(entry.index), count);
-  return { type: entry.type, values: Array.from(index, (number) => texts[number] ?? null) };
+  if (entry.type !== 'number') return { type: entry.type, values: unpackTexts(entry, count, take) };
+  const values = unpackNumbers(entry, count, take);
+  const { missing } = entry;
+  return { type: entry.type, values, ...(missing === undefined ? {} : { missing: take(missing) }) };
 }
 
-// One byte a row up to 255 texts, two up to 65,535, four beyond: told apart by the length.
-function narrow(index: Uint32Array, texts: number): Uint8Array | Uint16Array | Uint32Array {
-  if (texts < 256) return Uint8Array.from(index);
-  return texts < 65_536 ? Uint16Array.from(index) : index;
+/** `at` is of layout 1. */
+interface Directory {
+  readonly times?: PackedNumbers;
+  readonly at?: Part;
+  readonly columns: readonly ColumnEntry[];
 }
 
-function widen(
-  bytes: Uint8Array<ArrayBuffer>,
-  count: number,
-): Uint8Array | Uint16Array | Uint32Array {
-  if (bytes.length === count) return bytes;
-  if (bytes.length === count * 2) return new Uint16Array(bytes.buffer, bytes.byteOffset, count);
-  if (bytes.length === count * 4) return new Uint32Array(bytes.buffer, bytes.byteOffset, count);
-  throw damaged(what);
-}
-
-function floats(bytes: Uint8Array<ArrayBuffer>, count: number): Float64Array {
-  if (bytes.length !== count * 8) throw damaged(what);
-  return new Float64Array(bytes.buffer, bytes.byteOffset, count);
-}
-
-function readDirectory(bytes: Uint8Array): { at: Part; columns: readonly ColumnEntry[] } {
+function readDirectory(bytes: Uint8Array): Directory {
   try {
     return JSON.parse(Buffer.from(bytes).toString());
   } catch (cause) {
