@@ -1,22 +1,26 @@
 // Predictions with ten features through the whole log (recorded, sampled, made columns, stored), as fast as one process can, for a
 // while: rows a second, CPU time a row, what a row costs whoever records it, memory as it goes, and that nothing was lost which
 // was not counted.
-// node --conditions=keelson:source bench/sustained-predictions.ts [seconds] [postgres url]
+// node --conditions=keelson:source bench/sustained-predictions.ts [seconds] [sqlite | postgres]
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { openPlatform } from '@keelson/core';
 
-const [seconds = '120', url] = process.argv.slice(2);
+const [seconds = '120', kept = 'sqlite'] = process.argv.slice(2);
 const perTurn = 1000;
 /** No faster than it is stored: what one process can keep up with, not what it must drop. */
 const mostPending = 10_000;
 const stretches = 8;
 const dir = await mkdtemp(join(tmpdir(), 'keelson-sustained-'));
-const backends = url === undefined ? {} : await onPostgres(url);
+await using stack = new AsyncDisposableStack();
+const backends = kept === 'postgres' ? await onPostgres() : {};
 const platform = await openPlatform({ ...backends, dir, monitoring: { maxRows: 200_000 } });
 const { predictions } = platform.monitoring;
+const delay = monitorEventLoopDelay({ resolution: 1 });
+delay.enable();
 const begun = performance.now();
 const cpuBefore = process.cpuUsage();
 let [recorded, recording] = [0, 0];
@@ -44,6 +48,7 @@ console.log(
     cpuMicrosecondsPerRow: Number(((cpu.user + cpu.system) / recorded).toFixed(2)),
     ofThatSystem: Number((cpu.system / recorded).toFixed(2)),
     microsecondsToRecord: Number(((recording * 1000) / recorded).toFixed(2)),
+    blockedMs: { p99: delay.percentile(99) / 1e6, most: delay.max / 1e6 },
     ...{ recorded, stored, dropped, unaccounted: recorded - stored - dropped },
     peakMegabytes: Math.round(process.resourceUsage().maxRSS / 1024),
   }),
@@ -75,8 +80,13 @@ function megabytes(): Record<string, number> {
   return Object.fromEntries(Object.entries(all).map(([name, n]) => [name, Math.round(n / 1e6)]));
 }
 
-async function onPostgres(address: string) {
-  const { pgBackend } = await import('../packages/store-pg/src/index.ts');
-  const backend = pgBackend({ url: address, schema: `bench_${process.pid}` });
+/** A PostgreSQL of its own, which waits for the disk; its CPU time is not counted. */
+async function onPostgres() {
+  const [{ pgBackend }, { PgBench }] = await Promise.all([
+    import('../packages/store-pg/src/index.ts'),
+    import('./pg-server.ts'),
+  ]);
+  const server = stack.use(await PgBench.start());
+  const backend = pgBackend({ url: server.url, schema: server.freshSchema() });
   return { metadata: backend, series: backend };
 }

@@ -66,6 +66,22 @@ export function asJson(value: unknown, label = 'value'): Json {
   return decodeJson(encodeJson(value, label));
 }
 
+/** Most texts are short, and so few units are looked at faster here than by calls. */
+const shortText = 40;
+
+/** Whether a store keeps a text as it is: without NUL and lone surrogates. */
+export function isStorableText(text: string): boolean {
+  if (text.length <= shortText) {
+    let i = 0;
+    for (; i < text.length; i += 1) {
+      const unit = text.charCodeAt(i);
+      if (unit === 0 || (unit >= 0xd800 && unit < 0xe000)) break;
+    }
+    if (i === text.length) return true;
+  }
+  return !text.includes('\u0000') && text.isWellFormed();
+}
+
 /** Refuses, as INVALID and by name, text which a store would refuse or change: NUL, lone surrogates. */
 export function assertText(
   value: unknown,

@@ -62,7 +62,7 @@ export function unpackNumbers(
     case 'f32':
       return Float64Array.from(view(Float32Array, bytes, count));
     default: {
-      const above = view(whole[as], bytes, count);
+      const above = view<Uint8Array | Uint16Array | Uint32Array>(whole[as], bytes, count);
       const numbers = new Float64Array(count);
       for (let i = 0; i < count; i += 1) numbers[i] = base + (above[i] as number);
       return numbers;

@@ -6,7 +6,7 @@ import type {
   StreamKey,
 } from '../contracts/series-store.ts';
 import { KeelsonError } from '../errors.ts';
-import { assertText } from '../json.ts';
+import { assertText, isStorableText } from '../json.ts';
 
 /** Workspaces, owners, keys, streams, writers, figures: the longest text in UTF-16 units. */
 const nameLength = 512;
@@ -78,7 +78,10 @@ export function assertRowBatch(batch: RowBatch): void {
       }
       continue;
     }
-    for (const text of column.values) if (text !== null) assertText(text, `column ${name}`);
+    for (const text of column.values) {
+      if (text === null || (typeof text === 'string' && isStorableText(text))) continue;
+      assertText(text, `column ${name}`);
+    }
   }
 }
 

@@ -19,8 +19,11 @@ export interface MetricItem {
   readonly latencyMs?: number | undefined;
   readonly queueMs?: number | undefined;
   readonly inferenceMs?: number | undefined;
-  /** What it is counted by besides: version, segment, arm, replica. */
-  readonly parts?: Readonly<Partial<Record<Dimension, string>>>;
+  /** What it is counted by besides. */
+  readonly version?: string | undefined;
+  readonly segment?: string | undefined;
+  readonly arm?: string | undefined;
+  readonly replica?: string | undefined;
 }
 
 /** What figures are told apart by. */
@@ -148,9 +151,11 @@ class PartCounter {
   readonly #parts = new Map<Dimension, Map<string, WholeCounter>>();
 
   add(item: MetricItem): void {
-    for (const [dimension, value] of Object.entries(item.parts ?? {})) {
-      this.#of(dimension as Dimension, value).add(item);
-    }
+    const { version, segment, arm, replica } = item;
+    if (version !== undefined) this.#of('version', version).add(item);
+    if (segment !== undefined) this.#of('segment', segment).add(item);
+    if (arm !== undefined) this.#of('arm', arm).add(item);
+    if (replica !== undefined) this.#of('replica', replica).add(item);
   }
 
   counts(): PartCounts {
@@ -163,9 +168,14 @@ class PartCounter {
   }
 
   #of(dimension: Dimension, value: string): WholeCounter {
-    const values = this.#parts.get(dimension) ?? new Map<string, WholeCounter>();
-    this.#parts.set(dimension, values);
-    const key = values.has(value) || values.size < maxParts ? value : otherPart;
+    let values = this.#parts.get(dimension);
+    if (values === undefined) {
+      values = new Map();
+      this.#parts.set(dimension, values);
+    }
+    const known = values.get(value);
+    if (known !== undefined) return known;
+    const key = values.size < maxParts ? value : otherPart;
     const counter = values.get(key) ?? new WholeCounter();
     values.set(key, counter);
     return counter;
@@ -180,8 +190,11 @@ class SlotCounter {
 
   add(item: MetricItem): void {
     const slot = Math.floor((item.at % minuteMs) / slotMs);
-    const counter = this.#slots.get(slot) ?? new WholeCounter();
-    this.#slots.set(slot, counter);
+    let counter = this.#slots.get(slot);
+    if (counter === undefined) {
+      counter = new WholeCounter();
+      this.#slots.set(slot, counter);
+    }
     counter.add(item);
   }
 

@@ -19,27 +19,32 @@ export interface MadeBatch {
 /** The settings of a deployment, ready for use. */
 export class BatchMaking {
   readonly sampler: Sampler;
-  readonly #settings: PredictionSettings;
+  readonly #userId: 'hash' | 'drop';
+  readonly #sessionId: 'hash' | 'drop';
+  readonly #key: 'keep' | 'hash' | 'drop';
+  readonly #userFeature: string | undefined;
   readonly #treatments: ReadonlyMap<string, Treatment>;
   readonly #keyFeatures: readonly string[] | undefined;
 
-  constructor(settings: PredictionSettings) {
-    this.#settings = settings;
-    this.sampler = new Sampler(settings.sampling);
-    this.#treatments = new Map(Object.entries(settings.anonymising?.features ?? {}));
-    this.#keyFeatures = settings.keyFeatures;
+  constructor({ sampling, anonymising = {}, keyFeatures }: PredictionSettings) {
+    const { features = {}, userId = 'hash', sessionId = 'hash', key = 'keep' } = anonymising;
+    this.sampler = new Sampler(sampling);
+    this.#treatments = new Map(Object.entries(features));
+    this.#keyFeatures = keyFeatures;
+    this.#userId = userId;
+    this.#sessionId = sessionId;
+    this.#key = key;
+    this.#userFeature = anonymising.userFeature;
   }
 
   /** Whether keys for pseudonyms are needed for these rows. */
   needsKeys(rows: readonly PredictionRow[]): boolean {
     if (this.#treatments.size > 0) return true;
-    const { key = 'keep', userFeature } = this.#settings.anonymising ?? {};
+    if (this.#userFeature !== undefined) return true;
+    const isKeyHashed = this.#key === 'hash';
     return rows.some(
-      (row) =>
-        row.userId !== undefined ||
-        row.sessionId !== undefined ||
-        userFeature !== undefined ||
-        (key === 'hash' && row.key !== undefined),
+      ({ userId, sessionId, key }) =>
+        userId !== undefined || sessionId !== undefined || (isKeyHashed && key !== undefined),
     );
   }
 
@@ -52,22 +57,28 @@ export class BatchMaking {
   ): MadeBatch {
     const { isKept, rates, reasons } = this.sampler.draw(rows, ms);
     const kept: RowToStore[] = [];
-    const counted: PredictionRow[] = this.#treatments.size === 0 ? [...rows] : [];
+    const isTreated = this.#treatments.size > 0;
+    const whole = this.#keyFeatures === undefined;
+    const counted: PredictionRow[] = [];
     for (let i = 0; i < rows.length; i += 1) {
       const row = rows[i] as PredictionRow;
-      const treated = treatFeatures(row.features, this.#treatments, anonymiser);
-      if (this.#treatments.size > 0) {
+      let stored: Readonly<Record<string, unknown>> = row.features;
+      if (isTreated) {
+        const treated = treatFeatures(row.features, this.#treatments, anonymiser);
         counted.push({ ...row, features: treated.counted as PredictionRow['features'] });
+        stored = treated.stored;
       }
       const isInSample = isKept[i] === 1;
-      if (!isInSample && this.#keyFeatures === undefined) continue;
+      if (!isInSample && whole) continue;
       const rate = rates[i] as number;
       const reason = reasons[i] as RowToStore['reason'];
       const inSample = reason === 'critical' || reason === 'error' ? 1 : rate;
-      const whole = this.#keyFeatures === undefined;
       kept.push({
-        ...{ row, ...this.#identities(row, anonymiser) },
-        features: isInSample ? treated.stored : this.#keysOf(treated.stored),
+        row,
+        userId: this.#identity(row.userId ?? this.#userOf(row), this.#userId, anonymiser),
+        sessionId: this.#identity(row.sessionId, this.#sessionId, anonymiser),
+        key: this.#identity(row.key, this.#key, anonymiser),
+        features: isInSample ? stored : this.#keysOf(stored),
         // Where the rest is stored too, only features are a matter of the draw.
         inclusionProbability: whole ? inSample : 1,
         rate: whole ? rate : 1,
@@ -75,9 +86,11 @@ export class BatchMaking {
         reason: isInSample ? reason : 'rest',
       });
     }
-    if (kept.length === 0) return { stored: undefined, counted };
-    const at = Float64Array.from(kept, ({ row }) => row.at);
-    return { stored: { at, columns: predictionColumns(kept, unstorable) }, counted };
+    const all = { counted: isTreated ? counted : rows };
+    if (kept.length === 0) return { stored: undefined, ...all };
+    const at = new Float64Array(kept.length);
+    for (const [i, { row }] of kept.entries()) at[i] = row.at;
+    return { stored: { at, columns: predictionColumns(kept, unstorable) }, ...all };
   }
 
   #keysOf(features: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
@@ -85,24 +98,17 @@ export class BatchMaking {
     return Object.fromEntries(own.map((name) => [name, features[name]]));
   }
 
-  #identities(
-    row: PredictionRow,
+  #identity(
+    id: string | undefined,
+    how: 'keep' | 'hash' | 'drop',
     anonymiser: Anonymiser,
-  ): Pick<RowToStore, 'userId' | 'sessionId' | 'key'> {
-    const { userId = 'hash', sessionId = 'hash', key = 'keep' } = this.#settings.anonymising ?? {};
-    const made = (id: unknown, how: 'keep' | 'hash' | 'drop'): string | undefined => {
-      if (typeof id !== 'string' || id === '' || how === 'drop') return undefined;
-      return how === 'keep' ? id : anonymiser.identity(id);
-    };
-    return {
-      userId: made(row.userId ?? this.#userOf(row), userId),
-      sessionId: made(row.sessionId, sessionId),
-      key: made(row.key, key),
-    };
+  ): string | undefined {
+    if (typeof id !== 'string' || id === '' || how === 'drop') return undefined;
+    return how === 'keep' ? id : anonymiser.identity(id);
   }
 
   #userOf({ features }: PredictionRow): string | undefined {
-    const name = this.#settings.anonymising?.userFeature;
+    const name = this.#userFeature;
     if (name === undefined || !Object.hasOwn(features, name)) return undefined;
     const value = features[name];
     return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;

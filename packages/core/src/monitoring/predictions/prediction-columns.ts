@@ -1,9 +1,9 @@
 import type { PredictionRow } from '../../contracts/prediction-sink.ts';
 import type { RowColumn } from '../../contracts/series-store.ts';
-import { encodeJson } from '../../json.ts';
 import { featureColumns } from './feature-columns.ts';
+import { JsonColumn, NumberColumn, TextColumn } from './made-columns.ts';
 import type { InclusionReason } from './sampling.ts';
-import { storableText, storableValue, type Unstorable } from './storable-value.ts';
+import type { Unstorable } from './storable-value.ts';
 
 /** A row as it is to be stored: identities and features treated, its place in the sample decided. */
 export interface RowToStore {
@@ -26,79 +26,52 @@ export function predictionColumns(
   rows: readonly RowToStore[],
   unstorable: Unstorable,
 ): Record<string, RowColumn> {
-  const columns: [string, RowColumn][] = [];
-  const text = (name: string, of: (each: RowToStore) => unknown): void => {
-    let some = false;
-    const values = rows.map((each) => {
-      const value = of(each);
-      if (typeof value !== 'string') return null;
-      some = true;
-      return storableText(value);
-    });
-    if (some) columns.push([name, { type: 'text', values }]);
+  const { length } = rows;
+  const text = (): TextColumn => new TextColumn(length);
+  const json = (): JsonColumn => new JsonColumn(length, unstorable);
+  const number = (usual?: number): NumberColumn => new NumberColumn(length, usual);
+  const columns = {
+    ...{ versionId: text(), requestId: text(), role: text(), key: text(), userId: text() },
+    ...{ sessionId: text(), segment: text(), region: text(), experimentArm: text() },
+    ...{ featureSchemaVersion: text(), prediction: json(), probabilities: json() },
+    ...{ confidence: number(), latencyMs: number(), queueMs: number(), inferenceMs: number() },
+    ...{ replica: text(), error: text(), correlationId: text(), flags: text() },
+    ...{ inclusionProbability: number(1), rate: number(1), featureRate: number(1), reason: text() },
   };
-  const json = (name: string, of: (each: RowToStore) => unknown): void => {
-    let some = false;
-    const values = rows.map((each) => {
-      const value = of(each);
-      if (value === undefined) return null;
-      some = true;
-      return jsonText(value, unstorable);
-    });
-    if (some) columns.push([name, { type: 'json', values }]);
-  };
-  const number = (name: string, of: (each: RowToStore) => unknown, usual?: number): void => {
-    let [some, whole] = [false, true];
-    const values = new Float64Array(rows.length);
-    const missing = new Uint8Array(rows.length);
-    for (let i = 0; i < rows.length; i += 1) {
-      const value = of(rows[i] as RowToStore);
-      if (typeof value === 'number') {
-        values[i] = value;
-        if (value !== usual) some = true;
-      } else {
-        values[i] = Number.NaN;
-        missing[i] = 1;
-        whole = false;
-      }
-    }
-    if (some) columns.push([name, { type: 'number', values, ...(whole ? {} : { missing }) }]);
-  };
-  text('versionId', ({ row }) => row.versionId);
-  text('requestId', ({ row }) => row.requestId);
-  text('role', ({ row }) => row.role);
-  text('key', ({ key }) => key);
-  text('userId', ({ userId }) => userId);
-  text('sessionId', ({ sessionId }) => sessionId);
-  text('segment', ({ row }) => row.segment);
-  text('region', ({ row }) => row.region);
-  text('experimentArm', ({ row }) => row.experimentArm);
-  text('featureSchemaVersion', ({ row }) => row.featureSchemaVersion);
-  json('prediction', ({ row }) => row.prediction);
-  json('probabilities', ({ row }) => row.probabilities);
-  number('confidence', ({ row }) => row.confidence);
-  number('latencyMs', ({ row }) => row.latencyMs);
-  number('queueMs', ({ row }) => row.queueMs);
-  number('inferenceMs', ({ row }) => row.inferenceMs);
-  text('replica', ({ row }) => row.replica);
-  text('error', ({ row }) => row.error);
-  text('correlationId', ({ row }) => row.correlationId);
-  text('flags', ({ row }) => (Array.isArray(row.flags) ? row.flags.join(',') : undefined));
-  number('inclusionProbability', (each) => each.inclusionProbability, 1);
-  number('rate', ({ rate }) => rate, 1);
-  number('featureRate', (each) => (each.featureRate === each.rate ? 1 : each.featureRate), 1);
-  text('reason', ({ reason }) => (reason === 'random' ? undefined : reason));
-  const features = featureColumns(
-    rows.map((each) => each.features),
-    unstorable,
-  );
-  return { ...Object.fromEntries(columns), ...features };
-}
-
-/** Short texts are the most there is. */
-function jsonText(value: unknown, unstorable: Unstorable): string | null {
-  if (typeof value === 'number') return encodeJson(value);
-  const stored = storableValue(value, unstorable);
-  if (stored === undefined) return null;
-  return typeof stored === 'string' ? JSON.stringify(stored) : stored.json;
+  const features = new Array<Readonly<Record<string, unknown>>>(length);
+  for (let i = 0; i < length; i += 1) {
+    const each = rows[i] as RowToStore;
+    const { row, rate, featureRate, reason } = each;
+    features[i] = each.features;
+    columns.versionId.put(i, row.versionId);
+    columns.requestId.put(i, row.requestId);
+    columns.role.put(i, row.role);
+    columns.prediction.put(i, row.prediction);
+    columns.latencyMs.put(i, row.latencyMs);
+    if (each.key !== undefined) columns.key.put(i, each.key);
+    if (each.userId !== undefined) columns.userId.put(i, each.userId);
+    if (each.sessionId !== undefined) columns.sessionId.put(i, each.sessionId);
+    if (row.segment !== undefined) columns.segment.put(i, row.segment);
+    if (row.region !== undefined) columns.region.put(i, row.region);
+    if (row.experimentArm !== undefined) columns.experimentArm.put(i, row.experimentArm);
+    const shape = row.featureSchemaVersion;
+    if (shape !== undefined) columns.featureSchemaVersion.put(i, shape);
+    if (row.probabilities !== undefined) columns.probabilities.put(i, row.probabilities);
+    if (row.confidence !== undefined) columns.confidence.put(i, row.confidence);
+    if (row.queueMs !== undefined) columns.queueMs.put(i, row.queueMs);
+    if (row.inferenceMs !== undefined) columns.inferenceMs.put(i, row.inferenceMs);
+    if (row.replica !== undefined) columns.replica.put(i, row.replica);
+    if (row.error !== undefined) columns.error.put(i, row.error);
+    if (row.correlationId !== undefined) columns.correlationId.put(i, row.correlationId);
+    if (Array.isArray(row.flags)) columns.flags.put(i, row.flags.join(','));
+    columns.inclusionProbability.put(i, each.inclusionProbability);
+    columns.rate.put(i, rate);
+    columns.featureRate.put(i, featureRate === rate ? 1 : featureRate);
+    if (reason !== 'random') columns.reason.put(i, reason);
+  }
+  const own = Object.entries(columns).flatMap(([name, made]) => {
+    const column = made.column();
+    return column === undefined ? [] : [[name, column] as const];
+  });
+  return { ...Object.fromEntries(own), ...featureColumns(features, unstorable) };
 }

@@ -103,7 +103,8 @@ export class Sampler {
     const reasons = new Array<InclusionReason>(count).fill('random');
     let expected = 0;
     let always = 0;
-    for (const [i, row] of rows.entries()) {
+    for (let i = 0; i < count; i += 1) {
+      const row = rows[i] as PredictionRow;
       const own = this.#ownRate(row);
       rates[i] = own ?? this.#rate;
       const reason = this.always(row);
@@ -112,11 +113,12 @@ export class Sampler {
       else always += 1;
     }
     const scale = this.#scale(expected, always, ms);
-    for (const [i, row] of rows.entries()) {
+    for (let i = 0; i < count; i += 1) {
       const rate = (rates[i] as number) * scale;
       rates[i] = rate;
       const isAlways = reasons[i] === 'critical' || reasons[i] === 'error';
-      isKept[i] = isAlways || rate >= 1 || sampleFraction(row.requestId) < rate ? 1 : 0;
+      const { requestId } = rows[i] as PredictionRow;
+      isKept[i] = isAlways || rate >= 1 || sampleFraction(requestId) < rate ? 1 : 0;
     }
     return { isKept, rates, reasons };
   }

@@ -1,4 +1,4 @@
-import { encodeJson } from '../../json.ts';
+import { encodeJson, isStorableText } from '../../json.ts';
 
 /** Counts what had to be left out. */
 export interface Unstorable {
@@ -32,6 +32,6 @@ export function storableValue(
 
 /** A text without what no store can keep. */
 export function storableText(text: string): string {
-  if (!text.includes('\u0000') && text.isWellFormed()) return text;
+  if (isStorableText(text)) return text;
   return text.toWellFormed().replaceAll('\u0000', '\uFFFD');
 }

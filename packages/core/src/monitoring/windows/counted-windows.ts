@@ -62,23 +62,18 @@ export class CountedWindows {
 
   /** Counts rows of one deployment. */
   async count(deploymentId: string, rows: readonly PredictionRow[]): Promise<void> {
-    const seen = rows.filter(({ role, at }) => role === 'primary' && Number.isFinite(at));
     const by = await known(this.#settings, deploymentId, () => this.#segmentBy(deploymentId));
     const choice = this.#choiceOf(deploymentId);
-    const segments = seen.map((row) => {
+    const all: Row[] = [];
+    for (const row of rows) {
+      if (row.role !== 'primary' || !Number.isFinite(row.at)) continue;
       const segment = segmentOf(row, by);
-      return segment === undefined ? undefined : choice.choose(segment, row.at);
-    });
-    const all = seen.map((row, i) => ({ row, segment: segments[i] }));
-    for (const [minute, part] of Map.groupBy(all, minuteOf)) {
-      const counters = metricCountings.map((counting) =>
-        this.#rollups.counter<MetricItem, unknown>(deploymentId, counting as never, minute),
-      );
-      for (const each of part) {
-        const item = itemOf(each);
-        for (const counter of counters) counter.add(item);
-      }
+      all.push({
+        row,
+        segment: segment === undefined ? undefined : choice.choose(segment, row.at),
+      });
     }
+    this.#countMetrics(deploymentId, all);
     await this.#storeWhereFull();
     for (const [versionId, part] of Map.groupBy(all, ({ row }) => row.versionId)) {
       const key = JSON.stringify([deploymentId, versionId]);
@@ -87,6 +82,27 @@ export class CountedWindows {
       this.#countWith(baseline, deploymentId, part);
       await this.#storeWhereFull();
     }
+  }
+
+  #countMetrics(deploymentId: string, rows: readonly Row[]): void {
+    let minute = Number.NaN;
+    let counters: readonly { add(item: MetricItem): void }[] = [];
+    for (const each of rows) {
+      // Rows mostly are of the same minute as the one before.
+      if (minuteOf(each) !== minute) {
+        minute = minuteOf(each);
+        counters = this.#metricCounters(deploymentId, minute);
+      }
+      const item = itemOf(each);
+      for (const counter of counters) counter.add(item);
+    }
+  }
+
+  /** Good until the next await. */
+  #metricCounters(deploymentId: string, at: number): readonly { add(item: MetricItem): void }[] {
+    return metricCountings.map((counting) =>
+      this.#rollups.counter<MetricItem, unknown>(deploymentId, counting as never, at),
+    );
   }
 
   #countWith(baseline: StoredBaseline, deploymentId: string, rows: readonly Row[]): void {
@@ -115,14 +131,8 @@ export class CountedWindows {
 
   /** Counts a request that was refused before any version was asked. */
   refused({ deploymentId, versionId, at }: RefusedRequest): void {
-    const parts = versionId === undefined ? {} : { parts: { version: versionId } };
-    for (const counting of metricCountings) {
-      const counter = this.#rollups.counter<MetricItem, unknown>(
-        deploymentId,
-        counting as never,
-        Math.floor(at / minuteMs) * minuteMs,
-      );
-      counter.add({ at, kind: 'invalid', ...parts });
+    for (const counter of this.#metricCounters(deploymentId, at)) {
+      counter.add({ at, kind: 'invalid', version: versionId });
     }
   }
 
@@ -238,13 +248,13 @@ function itemOf({ row, segment }: Row): MetricItem {
   return {
     at,
     kind: error === undefined ? 'answered' : 'failed',
-    ...{ latencyMs, queueMs, inferenceMs },
-    parts: {
-      version: versionId,
-      ...(segment === undefined ? {} : { segment }),
-      ...(experimentArm === undefined ? {} : { arm: experimentArm }),
-      ...(replica === undefined ? {} : { replica }),
-    },
+    latencyMs,
+    queueMs,
+    inferenceMs,
+    version: versionId,
+    segment,
+    arm: experimentArm,
+    replica,
   };
 }
 
