@@ -24,7 +24,7 @@ interface Left {
 export const pipelineKills: FaultScenario = {
   name: 'pipeline-kills',
   sentence:
-    'Three processes drive executions of 50 steps, functions and commands; of those that have begun to work one is killed every 60 to 150 ms, or stalled for longer than its lease.',
+    'Three processes drive executions of 50 steps, functions and commands; of those that have begun to work one is killed every 60 to 150 ms, when a step has been done since, or stalled for longer than its lease.',
   run: killed,
 };
 
@@ -43,16 +43,20 @@ async function killed({ store, extent, seed, tell }: FaultContext): Promise<Faul
       dir,
     });
     const reserved = { most: 0, capacity: 0 };
+    let stepsDone = 0;
     const all = async (): Promise<readonly Execution[]> =>
       (await platform.pipelines.list({ pipeline: 'mixed', limit: 1000 })).executions;
     const report = await killLoop({
       program: new URL('./pipeline-child.ts', import.meta.url),
       ...{ argument, processes: 3, kills, stalls, stallMs: 2_500, seed, timeoutMs: 1_200_000 },
+      // What was just looked at for `done`.
+      progress: () => stepsDone,
       done: async () => {
         const [pool] = await platform.pipelines.resources();
         reserved.most = Math.max(reserved.most, pool?.used['cpuMilli'] ?? 0);
         reserved.capacity = pool?.total['cpuMilli'] ?? 0;
         const executions = await all();
+        stepsDone = executions.reduce((sum, { openSteps }) => sum + mixedSteps - openSteps, 0);
         const ended = executions.filter(({ endedAt }) => endedAt !== undefined).length;
         tell(`${ended} of ${argument.executions} executions have ended`);
         return ended === argument.executions;

@@ -48,3 +48,22 @@ test(`three workers, killed and stalled amid their work (KEELSON_SEED=${seed})`,
   expect(kills).toBeGreaterThan(0);
   console.log(`${kills} kills, ${stalls} stalls`);
 }, 90_000);
+
+test('work that does not go on is hit only once its time of grace is over', async () => {
+  const work = await workOnSqlite(400);
+  const looks: number[] = [];
+  const { kills, tookMs } = await killLoop({
+    program: childFile('work-on'),
+    argument: { ...work.argument },
+    ...{ processes: 1, kills: 2, seed, everyMs: [1, 2], graceMs: 400 },
+    progress: () => 0,
+    done: ({ kills }) => {
+      looks.push(kills);
+      return kills === 2;
+    },
+    timeoutMs: 60_000,
+  });
+  expect(kills).toBe(2);
+  expect(tookMs).toBeGreaterThan(400);
+  expect(looks.filter((kills) => kills === 1).length).toBeGreaterThan(3);
+}, 90_000);

@@ -16,6 +16,13 @@ export interface KillLoopOptions extends ProgramOptions {
   readonly stallMs?: number;
   /** The least and the most time between two faults; 60 to 150 ms when left out. */
   readonly everyMs?: readonly [number, number];
+  /**
+   * How far the work is, such as the number of steps done. Where it is told, a fault waits until it has grown since the
+   * one before, for `graceMs` at most: on a machine with much else, faults by the clock alone outrun all work.
+   */
+  progress?(): number | Promise<number>;
+  /** 2,000 when left out. */
+  readonly graceMs?: number;
   /** Processes kept loaded, so that a replacement works at once; 1 when left out. */
   readonly standby?: number;
   /** Chooses victims and moments; see `seedOf`. */
@@ -69,6 +76,7 @@ class KillLoop {
   readonly #standby: ScenarioChild[] = [];
   readonly #slots: ScenarioChild[] = [];
   readonly #stalled = new Set<Promise<void>>();
+  #faultAt = { progress: Number.NEGATIVE_INFINITY, time: performance.now() };
   #kills = 0;
   #stalls = 0;
   #turns = 0;
@@ -85,7 +93,7 @@ class KillLoop {
     while (!(await this.#isDone())) {
       await this.#check();
       await this.#pause();
-      if (!this.#faultsLeft()) continue;
+      if (!this.#faultsLeft() || !(await this.#hasGoneOn())) continue;
       const slot = this.#victim();
       if (slot !== undefined) await this.#fault(slot);
     }
@@ -144,6 +152,17 @@ class KillLoop {
 
   #faultsLeft(): boolean {
     return this.#killsLeft() + this.#stallsLeft() > 0;
+  }
+
+  /** Whether the work has gone on since the last fault, or has had its time. */
+  async #hasGoneOn(): Promise<boolean> {
+    const { progress, graceMs = 2_000 } = this.#options;
+    if (progress === undefined) return true;
+    const now = await progress();
+    const waited = performance.now() - this.#faultAt.time;
+    if (now <= this.#faultAt.progress && waited < graceMs) return false;
+    this.#faultAt = { progress: now, time: performance.now() };
+    return true;
   }
 
   #victim(): number | undefined {
