@@ -1,7 +1,7 @@
-// Builds the packages into their `dist`: JavaScript by tsup, declarations by tsc.
+// Builds the packages into their `dist`: JavaScript by tsup, declarations by tsc; and the dashboard by Vite.
 // Arguments name the packages to build (`@keelson/core`); without any, all are built.
 import { spawnSync } from 'node:child_process';
-import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build } from 'tsup';
 import {
@@ -22,6 +22,7 @@ for (const item of packages) {
   rmSync(join(item.directory, 'dist'), { recursive: true, force: true });
   await buildJavaScript(item);
   emitDeclarations(item);
+  buildPages(item);
   console.log(`${item.name} built in ${Math.round(performance.now() - startedAt)} ms`);
 }
 
@@ -82,6 +83,15 @@ function emitDeclarations(item: WorkspacePackage): void {
   const run = spawnSync(process.execPath, [compiler, '-p', project], { stdio: 'inherit' });
   if (run.status !== 0) throw new Error(`${item.name}: the declarations do not compile.`);
   nameBuiltFiles(item);
+}
+
+/** What a package shows in a browser, where it has such a thing. */
+function buildPages(item: WorkspacePackage): void {
+  const program = join(item.directory, 'dashboard', 'build.ts');
+  if (!existsSync(program)) return;
+  const args = ['--conditions=keelson:source', program];
+  const run = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  if (run.status !== 0) throw new Error(`${item.name}: its pages do not build.`);
 }
 
 /** tsc leaves `./x.ts` in declarations; TypeScript reads that as `x.d.ts`, other tools do not. */

@@ -29,6 +29,7 @@ const jobs = {
   format: (rest) => [biome, 'check', '--write', ...rest],
   types: (rest) => ['tools/types.ts', ...rest],
   build: (rest) => ['tools/build.ts', ...rest],
+  dashboard: (rest) => [fromSource, 'packages/server/dashboard/build.ts', ...rest],
   check: (rest) => ['tools/check.ts', ...rest],
 };
 

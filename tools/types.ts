@@ -1,5 +1,5 @@
 // Checks the types of everything: the whole workspace, then the sources of each package under
-// the rules their declarations are built with (isolatedDeclarations), without needing a build. What has not changed
+// the rules their declarations are built with (isolatedDeclarations), without needing a build, and the dashboard, which is a browser's. What has not changed
 // since the last time is not checked again.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ for (const { directory } of readWorkspacePackages()) {
     ...['--noEmit', '--emitDeclarationOnly', 'false', '--customConditions', 'keelson:source'],
   ]);
 }
+runs.push(['-p', join(workspaceRoot, 'packages', 'server', 'dashboard')]);
 const compiler = join(workspaceRoot, 'node_modules', 'typescript', 'bin', 'tsc');
 const known = join(workspaceRoot, 'node_modules', '.cache', 'types');
 for (const [i, args] of runs.entries()) {

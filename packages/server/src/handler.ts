@@ -2,8 +2,9 @@ import type { RequestListener } from 'node:http';
 import { isKeelsonError, type Logger, type Platform } from '@keelson/core';
 import { type Auth, createCallers } from './access/callers.ts';
 import { createApi } from './api/api.ts';
+import { createDashboard } from './dashboard/dashboard.ts';
 import type { ServerAnswer, ServerHandle, ServerRequest } from './http/exchange.ts';
-import { jsonAnswer, splitUrl, textAnswer } from './http/exchange.ts';
+import { headerOf, jsonAnswer, splitUrl, textAnswer } from './http/exchange.ts';
 import { nodeListener } from './http/node-face.ts';
 import { type WebHandler, webHandler } from './http/web-face.ts';
 import { createMlflow } from './mlflow/mlflow.ts';
@@ -38,7 +39,7 @@ export interface Handler {
 /**
  * A platform behind HTTP. What is there: the control plane (`/api/v1/…`, described at `/api/v1/docs`), MLflow's REST
  * protocol (`/api/2.0/mlflow/…`, `/ajax-api/2.0/mlflow/…`, `/api/2.0/mlflow-artifacts/…`), `/health`, `/health/live`,
- * `/health/ready`, `/metrics` and `/version`.
+ * `/health/ready`, `/metrics` and `/version`, and the dashboard (`/ui/`, to which `/` leads).
  */
 export function createHandler(platform: Platform, options: HandlerOptions = {}): Handler {
   const { basePath = '', auth, workspace, logger, closing } = options;
@@ -54,11 +55,13 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
   });
   const mlflow = createMlflow((request, asked) => callers.servicesFor(request, asked), logger);
 
+  const dashboard = createDashboard(callers, { basePath });
+
   async function handle(request: ServerRequest): Promise<ServerAnswer> {
     const { path } = splitUrl(request.url);
     if (path === '/health' && isRead(request)) return textAnswer(200, 'OK');
-    const answered = (await mlflow(request)) ?? (await api(request));
-    return answered ?? jsonAnswer(404, notFound(request.method, path));
+    const answered = (await mlflow(request)) ?? (await api(request)) ?? (await dashboard(request));
+    return withoutPrompt(request, answered ?? jsonAnswer(404, notFound(request.method, path)));
   }
 
   return {
@@ -76,6 +79,16 @@ async function isOfUse({ operations }: Platform): Promise<boolean> {
     // Its own principal need not be allowed to see health.
     return isKeelsonError(error, 'FORBIDDEN');
   }
+}
+
+/** A script that is told of basic authentication has its browser ask for a password, which the script could not use. */
+function withoutPrompt(request: ServerRequest, answer: ServerAnswer): ServerAnswer {
+  if (answer.status !== 401 || headerOf(request.headers, 'sec-fetch-dest') !== 'empty')
+    return answer;
+  return {
+    ...answer,
+    headers: { ...answer.headers, 'www-authenticate': 'Bearer realm="keelson"' },
+  };
 }
 
 function isRead({ method }: ServerRequest): boolean {

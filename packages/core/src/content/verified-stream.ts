@@ -23,7 +23,7 @@ export interface VerifiedStreamParts {
 export function verifiedStream(
   pieces: AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined>,
   parts: VerifiedStreamParts,
-): ReadableStream<Uint8Array> {
+): globalThis.ReadableStream<Uint8Array> {
   const { signal } = parts;
   let over = false;
   let rest: Uint8Array<ArrayBuffer> | undefined;
@@ -89,5 +89,6 @@ export function verifiedStream(
     },
     cancel: finish,
   };
-  return new ReadableStream(source);
+  // The global one and Node's are the same class, whatever the types of a browser say of it.
+  return new ReadableStream(source) as globalThis.ReadableStream<Uint8Array>;
 }

@@ -151,7 +151,10 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array, at: number): Prom
 class ChunkFlight {
   readonly #depth: number;
   readonly #bufferBytes: number;
-  readonly #flying: { readonly buffer: Uint8Array; readonly landed: Promise<unknown> }[] = [];
+  readonly #flying: {
+    readonly buffer: Uint8Array<ArrayBuffer>;
+    readonly landed: Promise<unknown>;
+  }[] = [];
   #flush: Promise<void> | undefined;
 
   constructor(sizeBytes: number | undefined, depth: number) {
@@ -161,14 +164,14 @@ class ChunkFlight {
   }
 
   /** A new buffer, or the oldest one once it has landed. */
-  async takeBuffer(): Promise<Uint8Array> {
+  async takeBuffer(): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#flying.length < this.#depth) return Buffer.allocUnsafeSlow(this.#bufferBytes);
     const oldest = this.#flying.shift();
     await oldest?.landed;
     return oldest?.buffer ?? Buffer.allocUnsafeSlow(this.#bufferBytes);
   }
 
-  add(buffer: Uint8Array, landed: Promise<unknown>): void {
+  add(buffer: Uint8Array<ArrayBuffer>, landed: Promise<unknown>): void {
     // Awaited later, in order; a failure must not count as unhandled until then.
     landed.catch(() => undefined);
     this.#flying.push({ buffer, landed });

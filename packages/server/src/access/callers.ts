@@ -1,5 +1,6 @@
 import type { Platform, Principal, Services, ServicesOptions } from '@keelson/core';
 import { isKeelsonError, KeelsonError } from '@keelson/core';
+import { sessionOf } from '../dashboard/session-cookie.ts';
 import { headerOf, type ServerRequest } from '../http/exchange.ts';
 
 /** Who is behind a request: for those who embed the handler and know their users; null for nobody. */
@@ -21,7 +22,8 @@ const howToSay =
 
 /**
  * Callers of a platform. `auth`, where it is given, comes first. Else a bearer's key or token, or the password of basic
- * authentication (what MLflow's clients send), is proved by the platform's access. A platform that was opened without
+ * authentication (what MLflow's clients send), or the cookie that the dashboard was given for one (never from a page of
+ * another site), is proved by the platform's access. A platform that was opened without
  * access takes everybody for its own principal.
  */
 export function createCallers(
@@ -44,7 +46,9 @@ export function createCallers(
         'A page of another site asks, with a password that the browser has added; send a bearer.',
       );
     }
-    const bearer = bearerOf(authorization);
+    const session =
+      authorization === undefined && !isCrossSite(request) ? sessionOf(request) : undefined;
+    const bearer = bearerOf(authorization) ?? session;
     try {
       return await platform.authenticate({ bearer: bearer ?? none });
     } catch (error) {
@@ -78,7 +82,8 @@ function isCrossSite({ headers }: ServerRequest): boolean {
   return origin !== undefined && origin.replace(/^https?:\/\//, '') !== headerOf(headers, 'host');
 }
 
-function bearerOf(authorization: string | undefined): string | undefined {
+/** What an `Authorization` proves somebody by: the token of a bearer, the password of basic authentication. */
+export function bearerOf(authorization: string | undefined): string | undefined {
   if (authorization === undefined) return undefined;
   const [scheme = '', ...rest] = authorization.split(' ');
   const value = rest.join(' ').trim();

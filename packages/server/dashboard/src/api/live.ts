@@ -1,0 +1,83 @@
+import { signal } from '@preact/signals';
+import type { WireEvent } from '../../../src/api/rows/event-rows.ts';
+import { addressOf } from './client.ts';
+import { decode } from './wire.ts';
+
+/** Whether changes are told as they happen. `off`: this person may not read events, so pages are read again now and then. */
+export const liveness = signal<'connecting' | 'live' | 'cut' | 'off'>('connecting');
+
+type Listener = (event: WireEvent) => void;
+const listeners = new Set<Listener>();
+
+/** Calls back for each event from now on; what it answers ends that. */
+export function onEvent(listener: Listener): () => void {
+  listeners.add(listener);
+  start();
+  return () => listeners.delete(listener);
+}
+
+let started = false;
+
+function start(): void {
+  if (started) return;
+  started = true;
+  void follow();
+}
+
+/** One stream for the page, taken up where it was cut. */
+async function follow(): Promise<void> {
+  let last: string | undefined;
+  for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 15_000)) {
+    try {
+      const response = await fetch(addressOf('events.stream', {}), {
+        headers: last === undefined ? {} : { 'last-event-id': last },
+        credentials: 'same-origin',
+      });
+      if (response.status === 401 || response.status === 403) {
+        liveness.value = 'off';
+        return;
+      }
+      if (response.ok && response.body !== null) {
+        liveness.value = 'live';
+        waitMs = 500;
+        for await (const message of messages(response.body)) {
+          last = message.id ?? last;
+          const event = decode(message.data) as WireEvent;
+          for (const listener of listeners) listener(event);
+        }
+      }
+    } catch {
+      // Cut; it is tried again below.
+    }
+    liveness.value = 'cut';
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+}
+
+interface Message {
+  readonly id?: string;
+  readonly data: string;
+}
+
+/** The messages of a stream of server-sent events (HTML, 9.2.6). */
+async function* messages(
+  body: ReadableStream<Uint8Array>,
+): AsyncGenerator<Message, void, undefined> {
+  const reader = body
+    .pipeThrough(new TextDecoderStream() as never)
+    .getReader() as ReadableStreamDefaultReader<string>;
+  let rest = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    rest += value;
+    const blocks = rest.split(/\r?\n\r?\n/);
+    rest = blocks.pop() ?? '';
+    for (const block of blocks) {
+      const fields = block.split(/\r?\n/).map((line) => /^([^:]+): ?(.*)$/.exec(line) ?? []);
+      const data = fields.filter(([, name]) => name === 'data').map(([, , text]) => text);
+      const id = fields.findLast(([, name]) => name === 'id')?.[2];
+      if (data.length > 0) yield { data: data.join('\n'), ...(id === undefined ? {} : { id }) };
+    }
+  }
+}

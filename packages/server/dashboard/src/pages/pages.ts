@@ -1,0 +1,9 @@
+import type { FunctionComponent } from 'preact';
+
+/** The pages, by the first part of their address; each is loaded when it is first looked at. */
+export const pages: Readonly<Record<string, () => Promise<FunctionComponent>>> = {
+  '': async () => (await import('./overview/overview.tsx')).Overview,
+  runs: async () => (await import('./runs/runs.tsx')).Runs,
+  run: async () => (await import('./run/run.tsx')).RunPage,
+  missing: async () => (await import('./missing.tsx')).Missing,
+};
