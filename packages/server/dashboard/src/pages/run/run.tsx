@@ -4,7 +4,7 @@ import { api } from '../../api/client.ts';
 import { type Resource, useResource } from '../../api/resource.ts';
 import { Ago, Empty, Facts, Heading, Id, Section, Shown, Status } from '../../parts/basics.tsx';
 import { colorOf, showDuration, showNumber, showValue } from '../../parts/format.ts';
-import { address, setView, to, view } from '../../routing/address.ts';
+import { address, to, view } from '../../routing/address.ts';
 import { CurveChart, CurveTools } from '../charts/curve-chart.tsx';
 import { Artifacts } from './artifacts.tsx';
 import './run.css';
