@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { onePiece } from '../http/one-piece.ts';
 import { shapeOf } from './read-input.ts';
 import { type AnyRoute, apiBase, type Content, type NamedRoute, pathsOf, rowsOf } from './route.ts';
 
@@ -30,11 +31,7 @@ export function docsPage(table: object): Content & { readonly policy: string } {
   return {
     mediaType: 'text/html; charset=utf-8',
     policy: docsPolicy,
-    async open() {
-      return (async function* () {
-        yield bytes;
-      })();
-    },
+    open: async () => onePiece(bytes),
   };
 }
 

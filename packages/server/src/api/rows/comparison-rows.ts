@@ -5,6 +5,7 @@ import type {
   GroupComparison,
 } from '@keelson/core';
 import { z } from 'zod';
+import { onePiece } from '../../http/one-piece.ts';
 import type { Content, Route } from '../route.ts';
 import {
   answered,
@@ -112,11 +113,7 @@ export const comparisonRows: {
     example: { runId: exampleRun },
     async run({ services, input }) {
       const page = Buffer.from(await services.tracking.runPage(input.runId));
-      return { mediaType: 'text/html; charset=utf-8', open: async () => oneChunk(page) };
+      return { mediaType: 'text/html; charset=utf-8', open: async () => onePiece(page) };
     },
   },
 };
-
-async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes;
-}

@@ -1,5 +1,6 @@
 import type {
   DeadLetter,
+  EventOf,
   HistoryTree,
   JsonObject,
   PublishedEvent,
@@ -21,6 +22,8 @@ export interface WireEvent {
   readonly at: number;
   readonly payload: JsonObject;
   readonly schemaVersion: number;
+  /** A later version has written the payload, which may have another form than its type says. */
+  readonly newerSchema?: true;
   readonly correlationId: string;
   readonly causationId?: string;
   readonly principal: string;
@@ -67,6 +70,7 @@ const event = answered<WireEvent>('Event', {
   at: time,
   payload: looseObject,
   schemaVersion: whole,
+  newerSchema: z.literal(true).optional(),
   correlationId: z.string(),
   causationId: z.string().optional(),
   principal: z.string(),
@@ -122,8 +126,8 @@ export const eventRows: {
         ...(after === undefined ? {} : { after }),
         ...(limit === undefined ? {} : { limit }),
       };
-      const page = await services.events.page(filterOf(input), options);
-      return page as unknown as EventPage;
+      const { events, cursor } = await services.events.page(filterOf(input), options);
+      return { events: events.map(wireEvent), cursor };
     },
   },
   stream: {
@@ -279,12 +283,24 @@ function filterOf({ type, subject, correlationId, since, until }: EventQuery): {
   };
 }
 
+/** An event as it is answered. Payloads are JSON whatever their type has them as. */
+function wireEvent(of: EventOf): WireEvent {
+  const { id, type, subject, source, at, payload, schemaVersion } = of;
+  const { correlationId, causationId, principal, workspace, subjectSequence, cursor } = of;
+  return {
+    ...{ id, type, subject, source, at, payload, schemaVersion },
+    ...{ correlationId, ...(causationId === undefined ? {} : { causationId }) },
+    ...{ principal, workspace, subjectSequence, cursor },
+    ...(of.newerSchema === undefined ? {} : { newerSchema: of.newerSchema }),
+  };
+}
+
 async function* messages(
   { services, input, signal }: Pick<Call<EventQuery>, 'services' | 'input' | 'signal'>,
   after: string | undefined,
 ): AsyncGenerator<StreamMessage<WireEvent>, void, undefined> {
   const options = { signal, ...(after === undefined ? {} : { after }) };
   for await (const each of services.events.follow(filterOf(input), options)) {
-    yield { id: each.cursor, event: each.type, data: each as unknown as WireEvent };
+    yield { id: each.cursor, event: each.type, data: wireEvent(each) };
   }
 }

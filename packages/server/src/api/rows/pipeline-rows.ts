@@ -9,6 +9,7 @@ import {
 import { z } from 'zod';
 import { headerOf } from '../../http/exchange.ts';
 import { boundaryOf, partText, readParts } from '../../http/multipart.ts';
+import { onePiece } from '../../http/one-piece.ts';
 import { readBody } from '../../http/request-body.ts';
 import { badInput } from '../read-input.ts';
 import type { Call, Route } from '../route.ts';
@@ -96,7 +97,8 @@ const exampleFile = {
   steps: { train: { command: ['echo', 'training'] } },
 };
 
-const trigger = answered<Trigger>('Trigger', {
+/** A trigger as it is answered. */
+export const trigger: z.ZodType<Trigger> = answered<Trigger>('Trigger', {
   id: z.string(),
   name: z.string(),
   pipeline: z.string(),
@@ -266,7 +268,7 @@ async function definitionText({
     [];
   const boundary = boundaryOf(headerOf(headers, 'content-type')) ?? begun;
   if (boundary === undefined) return unwrapped(whole.toString('utf8'));
-  for await (const part of readParts(inOnePiece(whole), boundary)) {
+  for await (const part of readParts(onePiece(whole), boundary)) {
     if (
       part.fileName !== undefined ||
       part.name === 'pipeline' ||
@@ -275,10 +277,6 @@ async function definitionText({
       return unwrapped(await partText(part, 16 * 2 ** 20));
   }
   throw badInput([{ path: 'body.pipeline', message: 'is missing: a part with the definition' }]);
-}
-
-async function* inOnePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes;
 }
 
 function unwrapped(text: string): string {

@@ -1,5 +1,6 @@
 import { type HealthReport, metricsContentType } from '@keelson/core';
 import { z } from 'zod';
+import { onePiece } from '../../http/one-piece.ts';
 import { docsPage } from '../docs-page.ts';
 import { openApiDocument } from '../openapi.ts';
 import type { Content, Route } from '../route.ts';
@@ -42,7 +43,7 @@ export const systemRows: {
     example: {},
     async run({ services }) {
       const text = Buffer.from(await services.operations.metrics());
-      return { mediaType: metricsContentType, open: async () => oneText(text) };
+      return { mediaType: metricsContentType, open: async () => onePiece(text) };
     },
   },
   live: {
@@ -98,7 +99,3 @@ export const systemRows: {
     run: ({ services, input }) => services.operations.health(input),
   },
 };
-
-async function* oneText(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes;
-}
