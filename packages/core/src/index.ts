@@ -154,12 +154,17 @@ export type {
 } from './monitoring/performance/performance.ts';
 export type { AnonymisingSettings, Treatment } from './monitoring/predictions/anonymising.ts';
 export type {
+  ListPredictionsOptions,
+  LoggedPrediction,
+} from './monitoring/predictions/logged-predictions.ts';
+export type {
   PredictionSettings,
   RetentionSettings,
   StoredPredictionSettings,
 } from './monitoring/predictions/prediction-settings.ts';
 export type { SampleOptions } from './monitoring/predictions/sampled-requests.ts';
 export type { SamplingSettings, StratumBy } from './monitoring/predictions/sampling.ts';
+export type { StoredPrediction } from './monitoring/predictions/stored-predictions.ts';
 export type { ResponseFacts, Trouble } from './monitoring/responses/response-decision.ts';
 export {
   type ResponseAction,

@@ -58,6 +58,7 @@ const rules: AccessRules<Deployments> = {
   rollback: changes,
   suggestStrategy: reads,
   addFigure: 'local',
+  admit: asks('deployment.predict', named('deployment')),
   freezes: reads,
   startAbTest: asksAll(
     asks('deployment.deploy', namedIn('deployment', 'deployment')),

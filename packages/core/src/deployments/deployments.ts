@@ -2,6 +2,7 @@ import type { EvidenceSource } from '../contracts/evidence-source.ts';
 import type { Loop } from '../contracts/loop.ts';
 import type { Scope } from '../contracts/scope.ts';
 import type { Route, VersionedRoute } from '../contracts/traffic-router.ts';
+import { assertText } from '../json.ts';
 import { type Freeze, freezesOf } from '../operations/freezes.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type AbTests, createAbTests } from './ab-tests.ts';
@@ -73,6 +74,8 @@ export interface Deployments extends Rollouts, DeploymentChanges, Revisions, AbT
   reportScaling(name: string, report: ScalingReport): Promise<void>;
   /** What an alert keeps from happening to the deployment and its model until somebody acknowledges it; oldest first. */
   freezes(name: string): Promise<readonly Freeze[]>;
+  /** Resolves where its caller may have the deployment answer requests: for whoever puts serving behind a door. */
+  admit(name: string): Promise<void>;
   readonly loops: readonly Loop[];
 }
 
@@ -115,6 +118,9 @@ export function createDeployments(
     rollback: (name, options) => rollBackDeployment(scope, registry, records, name, options),
     addFigure: (name, query) => addFigure(figures, name, query),
     freezes: async (name) => freezesOf(scope, (await records.get(name)).model),
+    async admit(name) {
+      assertText(name, 'The name of a deployment');
+    },
     loops: [
       createPromotionLoop(scope, records, starts),
       loop,

@@ -17,6 +17,7 @@ import type { FeatureBaseline } from './baselines/baseline.ts';
 import type { StoredBaseline } from './baselines/stored-baseline.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { RealisedPerformance } from './performance/performance.ts';
+import type { StoredPrediction } from './predictions/stored-predictions.ts';
 import { type PerformanceReport, reportOf } from './reports/performance-report.ts';
 import type { PerformanceReportData } from './reports/performance-report-data.ts';
 import type { KnownRow } from './rule.ts';
@@ -43,6 +44,18 @@ const answers = asksAll(
 const rules: AccessRules<Monitoring> = {
   // Asked when a batch is stored, off the path of requests.
   predictions: 'local',
+  logPredictions: asks('prediction.write', named('deployment-id')),
+  listPredictions: {
+    ...asks('prediction.read.output', named('deployment-id')),
+    async redact(rows: readonly StoredPrediction[], may) {
+      const [features, identity] = [
+        await may('prediction.read.features'),
+        await may('prediction.read.identity'),
+      ];
+      const asked = identity ? rows : rows.map(withoutIdentity);
+      return features ? asked : asked.map((row) => ({ ...row, features: {} }));
+    },
+  },
   setPredictionSettings: asks('monitor.manage', named('deployment-id')),
   predictionSettings: reads,
   predictionArchives: reads,
@@ -133,6 +146,11 @@ const rules: AccessRules<Monitoring> = {
   ...alertingRules,
   close: 'local',
 };
+
+function withoutIdentity(row: StoredPrediction): StoredPrediction {
+  const { key: _, userId: __, sessionId: ___, correlationId: ____, ...rest } = row;
+  return { ...rest, requestId: '' };
+}
 
 /** Bins and counts without values that single requests had. */
 async function withoutValues(

@@ -32,6 +32,10 @@ import { performanceOf } from './performance/performance.ts';
 import { createPerformance, type PerformanceService } from './performance/performance-service.ts';
 import type { CountsKeeper } from './predictions/counts-keeper.ts';
 import { fairLabelledFeatures } from './predictions/fair-sample.ts';
+import {
+  createLoggedPredictions,
+  type LoggedPredictions,
+} from './predictions/logged-predictions.ts';
 import type { PredictionLogOptions } from './predictions/prediction-log-parts.ts';
 import {
   createPredictionLogging,
@@ -59,6 +63,7 @@ import { createWindowDrift, type WindowDriftService } from './windows/window-dri
 /** Tells, early and without crying wolf, that a model in production has gone wrong. */
 export interface Monitoring
   extends PredictionLogging,
+    LoggedPredictions,
     PredictionHistory,
     AlertingService,
     PerformanceService,
@@ -287,6 +292,7 @@ export function createMonitoring(
 
   const service: ReturnType<typeof createMonitoring> = {
     ...logging.service,
+    ...createLoggedPredictions(scope, predictions),
     ...history,
     ...alerting,
     ...createPerformance(scope, {

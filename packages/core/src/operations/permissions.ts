@@ -31,6 +31,7 @@ export const permissions = {
   'deployment.read': 'see deployments, routes and rollouts',
   'deployment.create': 'make deployments',
   'deployment.deploy': 'move traffic: rollouts and routes',
+  'deployment.predict': 'have deployments answer requests',
   'monitor.read': 'see monitors, analyses, alerts, reports and figures of predictions',
   'monitor.manage': 'watch deployments, evaluate, set references',
   'alert.manage': 'keep alert rules and routes',

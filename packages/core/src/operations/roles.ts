@@ -23,6 +23,7 @@ const contributor: readonly string[] = [
   'model.update',
   'model.validate',
   'pipeline.*',
+  'deployment.predict',
   'label.write',
   'prediction.read.features',
   'event.publish',
