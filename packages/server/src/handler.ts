@@ -1,13 +1,21 @@
 import type { RequestListener } from 'node:http';
 import { isKeelsonError, type Logger, type Platform } from '@keelson/core';
 import { type Auth, createCallers } from './access/callers.ts';
+import { createWebhooks, type Webhook } from './access/webhooks.ts';
 import { createApi } from './api/api.ts';
+import { statusOf } from './api/problem.ts';
 import { createDashboard } from './dashboard/dashboard.ts';
 import type { ServerAnswer, ServerHandle, ServerRequest } from './http/exchange.ts';
 import { headerOf, jsonAnswer, splitUrl, textAnswer } from './http/exchange.ts';
 import { nodeListener } from './http/node-face.ts';
 import { type WebHandler, webHandler } from './http/web-face.ts';
 import { createMlflow } from './mlflow/mlflow.ts';
+import {
+  answerInference,
+  inferenceRefusal,
+  isInference,
+  type MountedServing,
+} from './serving/mounted-serving.ts';
 
 /** How a platform is put behind HTTP. */
 export interface HandlerOptions {
@@ -22,6 +30,13 @@ export interface HandlerOptions {
    * and streams of events end.
    */
   readonly closing?: AbortSignal;
+  /**
+   * What answers inference in this process, such as `openServing(platform, …)` of `@keelson/serve`: below `/v1/models` and
+   * `/v2`, for callers that may `deployment.predict`. Who opened it closes it.
+   */
+  readonly serving?: MountedServing;
+  /** Triggers of pipelines that others may call with a signature, by name: `POST /api/v1/webhooks/{trigger}`. */
+  readonly webhooks?: Readonly<Record<string, Webhook>>;
   /** Told of what fails that should not. */
   readonly logger?: Logger;
 }
@@ -39,10 +54,11 @@ export interface Handler {
 /**
  * A platform behind HTTP. What is there: the control plane (`/api/v1/…`, described at `/api/v1/docs`), MLflow's REST
  * protocol (`/api/2.0/mlflow/…`, `/ajax-api/2.0/mlflow/…`, `/api/2.0/mlflow-artifacts/…`), `/health`, `/health/live`,
- * `/health/ready`, `/metrics` and `/version`, and the dashboard (`/ui/`, to which `/` leads).
+ * `/health/ready`, `/metrics` and `/version`, the dashboard (`/ui/`, to which `/` leads); with `serving` inference too
+ * (`/v1/models/…`, `/v2/…`).
  */
 export function createHandler(platform: Platform, options: HandlerOptions = {}): Handler {
-  const { basePath = '', auth, workspace, logger, closing } = options;
+  const { basePath = '', auth, workspace, logger, closing, serving, webhooks } = options;
   const callers = createCallers(platform, {
     ...(auth === undefined ? {} : { auth }),
     ...(workspace === undefined ? {} : { workspace }),
@@ -50,6 +66,8 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
   const api = createApi({
     servicesFor: (request) => callers.servicesFor(request),
     isReady: async () => closing?.aborted !== true && (await isOfUse(platform)),
+    webhooks: createWebhooks(platform, { webhooks, workspace }),
+    serving,
     closing,
     logger,
   });
@@ -60,8 +78,21 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
   async function handle(request: ServerRequest): Promise<ServerAnswer> {
     const { path } = splitUrl(request.url);
     if (path === '/health' && isRead(request)) return textAnswer(200, 'OK');
+    if (serving !== undefined && isInference(path)) return predict(serving, request);
     const answered = (await mlflow(request)) ?? (await api(request)) ?? (await dashboard(request));
     return withoutPrompt(request, answered ?? jsonAnswer(404, notFound(request.method, path)));
+  }
+
+  async function predict(by: MountedServing, request: ServerRequest): Promise<ServerAnswer> {
+    try {
+      return await answerInference(by, request, (asked) => callers.servicesFor(asked));
+    } catch (error) {
+      const status = statusOf(error);
+      if (!isKeelsonError(error) || status === 500) {
+        logger?.error({ component: 'server', error }, `${request.method} ${request.url} failed.`);
+      }
+      return inferenceRefusal(status, messageOf(error));
+    }
   }
 
   return {
@@ -93,6 +124,10 @@ function withoutPrompt(request: ServerRequest, answer: ServerAnswer): ServerAnsw
 
 function isRead({ method }: ServerRequest): boolean {
   return method === 'GET' || method === 'HEAD';
+}
+
+function messageOf(error: unknown): string {
+  return isKeelsonError(error) ? error.message : 'Something failed that should not.';
 }
 
 /** As MLflow's clients expect it of paths that are not there: they go on by another way. */

@@ -1,4 +1,5 @@
 export type { Auth } from './access/callers.ts';
+export type { Webhook } from './access/webhooks.ts';
 export {
   type CallOptions,
   type Client,
@@ -13,4 +14,5 @@ export type {
   ServerRequest,
 } from './http/exchange.ts';
 export type { WebHandler } from './http/web-face.ts';
+export type { MountedServing } from './serving/mounted-serving.ts';
 export { type RunningServer, type ServerOptions, startServer } from './start-server.ts';

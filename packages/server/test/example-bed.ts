@@ -1,3 +1,4 @@
+import { createHmac, randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,13 +9,36 @@ import {
   openPlatform,
   type Platform,
 } from '@keelson/core';
+import { openServing, type Serving } from '@keelson/serve';
 import { afterAll, beforeAll } from 'vitest';
 import { type AnyRoute, apiBase } from '../src/api/route.ts';
-import { exampleRun, exampleRun2 } from '../src/api/schemas.ts';
+import { exampleRun, exampleRun2, exampleTime } from '../src/api/schemas.ts';
 import { createHandler, type Handler } from '../src/handler.ts';
 
 /** What stands in what is stored, and must stand in no refusal. */
 export const canary = 'canary-7f3a';
+
+/** What callers of the webhook `from-ci` sign with. */
+export const webhookSecret = `whsec_${Buffer.from('thirty-two bytes of a test, here').toString('base64')}`;
+
+/** The headers of a webhook's call, as Standard Webhooks has them. */
+export function signed(
+  body: string,
+  {
+    id = randomUUID(),
+    at = Date.now(),
+    secret = webhookSecret,
+  }: { readonly id?: string; readonly at?: number; readonly secret?: string } = {},
+): Record<string, string> {
+  const seconds = String(Math.floor(at / 1000));
+  const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
+  const mac = createHmac('sha256', key).update(`${id}.${seconds}.${body}`).digest('base64');
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': seconds,
+    'webhook-signature': `v1,${mac}`,
+  };
+}
 
 /** How a request differs from the row's example. */
 export interface Asked {
@@ -24,10 +48,19 @@ export interface Asked {
   readonly method?: string;
 }
 
+const scoredModule = `
+export const load = () => ({
+  predict: ({ x }, { rowCount }) => ({
+    label: Array.from({ length: rowCount }, (_, i) => (x.data[2 * i] > 0 ? 'rain' : 'sun')),
+  }),
+});
+`;
+
 /** A real platform, with access, that holds what the examples of the table name. */
 export class ExampleBed {
   platform!: Platform;
   handler!: Handler;
+  serving!: Serving;
   /** Of the owner. */
   token = '';
   /** Ids that the platform has given, by those of the examples. */
@@ -43,16 +76,21 @@ export class ExampleBed {
       principal: { id: 'user:lead', roles: [] },
       clock: { now: () => Date.now() + this.#later },
     });
-    this.handler = createHandler(this.platform);
     const { secret } = await this.platform.operations.access.createApiKey({
       name: 'lead',
       scopes: ['*'],
     });
     this.token = secret;
     await this.#fill();
+    this.serving = await openServing(this.platform, { deployments: ['scored'], replicas: 1 });
+    this.handler = createHandler(this.platform, {
+      serving: this.serving,
+      webhooks: { 'from-ci': { secrets: webhookSecret } },
+    });
   }
 
   async close(): Promise<void> {
+    await this.serving?.close();
     await this.platform.close();
     await rm(this.#dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
@@ -85,7 +123,11 @@ export class ExampleBed {
     return this.ask(path, {
       method: row.method,
       ...asked,
-      headers: { ...json, ...asked.headers },
+      headers: {
+        ...json,
+        ...(row.isSigned === true ? signed(String(sent)) : {}),
+        ...asked.headers,
+      },
       ...(sent === undefined ? {} : { body: sent }),
     });
   }
@@ -138,6 +180,8 @@ export class ExampleBed {
     await this.#fillRegistry();
     await this.#fillPipelines();
     await this.#fillDeployments();
+    await this.#fillMonitoring();
+    await this.#fillAccess();
     await this.platform.events.subscribe('mail', { types: ['run.completed'] }, () => undefined);
   }
 
@@ -188,6 +232,8 @@ export class ExampleBed {
       });
     });
     pipelines.add(train);
+    for (const name of ['from-ci', 'idle'])
+      await pipelines.triggers.put({ name, pipeline: 'train' });
     const { id } = await pipelines.start('train');
     await pipelines.wait(id);
     this.ids.set('execution-1', id);
@@ -208,8 +254,83 @@ export class ExampleBed {
     for (const name of ['live', 'unused', 'fresh', 'rolling', 'back'])
       await deployments.create({ name, ...common });
     await deployments.setVersion('back', second.id, 'it is better');
+    const scored = await registry.register({
+      ...{ model: 'scored', version: '1.0.0', format: 'JS', description: canary },
+      from: { files: { 'model.mjs': Buffer.from(scoredModule) } },
+      signature: {
+        inputs: [{ name: 'x', datatype: 'FP64', shape: [-1, 2], columns: ['wind', 'cloud'] }],
+        outputs: [{ name: 'label', datatype: 'BYTES', shape: [-1] }],
+      },
+    });
+    await deployments.create({ ...common, name: 'scored', versionId: scored.id });
     const options = { versionId: second.id, strategy: 'canary', reason: canary } as const;
     this.ids.set('rollout-1', (await deployments.deploy('rolling', options)).id);
+  }
+
+  async #fillMonitoring(): Promise<void> {
+    const { deployments, monitoring, registry } = this.platform;
+    const { id: versionId } = await registry.resolve('served@1.0.0');
+    const hourMs = 3_600_000;
+    const begin = Date.now() - 200 * hourMs;
+    const rows = Array.from({ length: 200 }, (_, i) => ({
+      features: { wind: (i % 20) - 10 },
+      prediction: i % 2 === 0 ? 'rain' : 'sun',
+      label: i % 2 === 0 ? 'rain' : 'sun',
+    }));
+    const live = await deployments.get('live');
+    await monitoring.setBaseline({
+      ...{ deployment: live, versionId, prediction: 'prediction' },
+      reference: rows.map(({ features, prediction }) => ({ ...features, prediction })),
+    });
+    await monitoring.logPredictions(
+      live.id,
+      rows.slice(0, 50).map(({ features, prediction }, i) => ({
+        ...{ features, prediction, versionId, requestId: `request-${i}`, role: 'primary' },
+        ...{ at: Date.now() - 60_000 * (i + 1), latencyMs: 3, userId: canary },
+      })),
+    );
+    const watched = await deployments.create({
+      name: 'watched',
+      versionId,
+      environment: 'STAGING',
+    });
+    const rule = { alpha: 0.01, minimumTrials: 20, severity: 'CRITICAL' } as const;
+    await monitoring.watchLabels({
+      ...{ deployment: watched, versionId, reference: rows, at: begin },
+      rules: [
+        { ...rule, name: 'labels', rule: 'label-distribution', tolerance: 0, strata: [] },
+        { ...rule, name: 'accuracy', rule: 'accuracy', tolerance: 0.02 },
+      ],
+    });
+    await monitoring.logPredictions(
+      watched.id,
+      rows.slice(0, 100).map(({ features, prediction }, i) => ({
+        ...{ features, prediction, versionId, requestId: `r${i}`, role: 'primary', latencyMs: 1 },
+        at: begin + (i + 1) * hourMs,
+      })),
+    );
+    await monitoring.logLabels(
+      watched.id,
+      rows.slice(0, 100).map((_, i) => ({
+        ...{ requestId: `r${i}`, value: canary, observedAt: begin + (i + 2) * hourMs },
+      })),
+    );
+    await monitoring.evaluate(watched.id, { at: begin + 150 * hourMs });
+    for (const [i, { id }] of (await monitoring.listAlerts(watched.id)).entries())
+      this.ids.set(`alert-${i + 1}`, id);
+    const { id } = await monitoring.silence({
+      ...{ match: { deployment: 'unused' }, reason: canary, forMs: hourMs },
+    });
+    this.ids.set('silence-1', id);
+  }
+
+  async #fillAccess(): Promise<void> {
+    const { access } = this.platform.operations;
+    const { key } = await access.createApiKey({ name: 'spare', scopes: ['run.*'] });
+    this.ids.set('key-1', key.id);
+    const { id } = await access.grant({ principal: 'user:ana', role: 'viewer', reason: canary });
+    this.ids.set('grant-1', id);
+    this.ids.set(String(exampleTime), String(Date.now() + 3_600_000));
   }
 
   #register(model: string, version: string): Promise<ModelVersion> {

@@ -22,6 +22,11 @@ export async function answerOnce(
 ): Promise<ServerAnswer> {
   const key = headerOf(headers, 'idempotency-key');
   if (key === undefined || row.method === 'GET') return of.answer();
+  if (row.isSecret === true) {
+    const message =
+      'Idempotency-Key is not taken here: the answer holds a secret, which is kept nowhere.';
+    throw refusal(400, 'INVALID', message);
+  }
   if (row.upload !== undefined && !('body' in of.input)) {
     const message =
       'Idempotency-Key is not taken with an upload: its bytes cannot be told from others before they are read.';

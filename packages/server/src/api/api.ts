@@ -1,5 +1,7 @@
 import { inSpan, isKeelsonError, type Logger, type Services, withCorrelation } from '@keelson/core';
+import type { Webhooks } from '../access/webhooks.ts';
 import { headerOf, type ServerAnswer, type ServerRequest, splitUrl } from '../http/exchange.ts';
+import type { MountedServing } from '../serving/mounted-serving.ts';
 import { answerOf, expectedRevision } from './answer.ts';
 import { answerOnce } from './answer-once.ts';
 import { problemAnswer, refusal, statusOf } from './problem.ts';
@@ -18,6 +20,8 @@ export interface ApiParts {
   servicesFor(request: ServerRequest): Promise<Services>;
   /** Whether requests should be sent to this process. */
   isReady(): Promise<boolean>;
+  readonly webhooks: Webhooks;
+  readonly serving?: MountedServing | undefined;
   /** Ends streams. */
   readonly closing?: AbortSignal | undefined;
   readonly logger?: Logger | undefined;
@@ -79,9 +83,9 @@ export function createApi(parts: ApiParts): Api {
     const endsWithUs = row.answers.as === 'messages' && closing !== undefined;
     const signal = endsWithUs ? AbortSignal.any([request.signal, closing]) : request.signal;
     const revision = row.revisions === true ? expectedRevision(headers) : undefined;
-    const { isReady } = parts;
+    const { isReady, webhooks, serving } = parts;
     const known = { input, services, headers, bytes: request.body, signal, revision };
-    const call = { ...known, table: routeTable, isReady };
+    const call = { ...known, webhooks, serving, table: routeTable, isReady };
     const answer = async (): Promise<ServerAnswer> =>
       answerOf(row, await row.run(call as unknown as Call<never>), request);
     try {

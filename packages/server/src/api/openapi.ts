@@ -89,7 +89,7 @@ function operationOf({ resource, verb, row }: NamedRoute, i: number, path: strin
       ...query.map(([name, schema]) => queryParameter(row, name, schema)),
       ...Object.keys(headerParameters)
         .filter((name) => name !== 'IfMatch' || row.revisions === true)
-        .filter((name) => name !== 'IdempotencyKey' || row.method !== 'GET')
+        .filter((name) => name !== 'IdempotencyKey' || takesKey(row))
         .map((name) => ({ $ref: `#/components/parameters/${name}` })),
     ],
     ...requestBodyOf(row),
@@ -103,6 +103,11 @@ function operationOf({ resource, verb, row }: NamedRoute, i: number, path: strin
       ...successOf(row),
     },
   };
+}
+
+/** Whether an idempotency key is of use: open routes know nobody whose it could be. */
+function takesKey({ method, permission, isSecret }: AnyRoute): boolean {
+  return method !== 'GET' && permission !== 'open' && isSecret !== true;
 }
 
 function descriptionOf(row: AnyRoute, i: number): Part {

@@ -91,10 +91,9 @@ async function readJsonBody(
     return undefined;
   }
   const { sent, meant } = readWire(textOf(bytes));
-  const fields = shapeOf(schema);
-  const checked = schema.safeParse(respelt(sent, fields, row.spellings));
+  const checked = schema.safeParse(respelt(sent, schema, row.spellings));
   if (!checked.success) problems.push(...problemsOf('body', checked.error));
-  return { value: respelt(meant, fields, row.spellings) as Json };
+  return { value: respelt(meant, schema, row.spellings) as Json };
 }
 
 /** The media type of a body, in lower case, without its parameters. */
@@ -111,11 +110,22 @@ function textOf(bytes: Uint8Array): string {
   }
 }
 
-/** Fields under the names that the row has for them. */
-function respelt(value: unknown, fields: Fields, spellings: AnyRoute['spellings']): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+/** Fields under the names that the row has for them, also in lists of objects. */
+function respelt(value: unknown, schema: z.ZodType, spellings: AnyRoute['spellings']): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const inner = innerOf(schema);
+  if (Array.isArray(value)) {
+    if (!(inner instanceof z.ZodArray)) return value;
+    return value.map((each) => respelt(each, inner.element as z.ZodType, spellings));
+  }
+  const fields = shapeOf(inner);
+  if (Object.keys(fields).length === 0) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([name, of]) => [ownName(name, fields, spellings), of]),
+    Object.entries(value).map(([sent, of]) => {
+      const name = ownName(sent, fields, spellings);
+      const field = fields[name];
+      return [name, field === undefined ? of : respelt(of, field, spellings)];
+    }),
   );
 }
 

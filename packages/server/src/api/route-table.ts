@@ -1,18 +1,24 @@
+import { accessRows } from './rows/access-rows.ts';
+import { alertRows } from './rows/alert-rows.ts';
 import { artifactRows } from './rows/artifact-rows.ts';
 import { comparisonRows } from './rows/comparison-rows.ts';
 import { deploymentRows } from './rows/deployment-rows.ts';
+import { driftRows } from './rows/drift-rows.ts';
 import { eventRows } from './rows/event-rows.ts';
 import { executionRows } from './rows/execution-rows.ts';
 import { experimentRows } from './rows/experiment-rows.ts';
+import { inferenceRows } from './rows/inference-rows.ts';
 import { modelRows } from './rows/model-rows.ts';
 import { monitoringRows } from './rows/monitoring-rows.ts';
 import { pipelineRows } from './rows/pipeline-rows.ts';
+import { predictionRows } from './rows/prediction-rows.ts';
 import { rolloutRows } from './rows/rollout-rows.ts';
 import { runDataRows } from './rows/run-data-rows.ts';
 import { runRows } from './rows/run-rows.ts';
 import { stageRows } from './rows/stage-rows.ts';
 import { systemRows } from './rows/system-rows.ts';
 import { versionRows } from './rows/version-rows.ts';
+import { webhookRows } from './rows/webhook-rows.ts';
 
 /** Everything that the control plane can be asked, by resource and verb. */
 export interface ControlPlane {
@@ -25,10 +31,14 @@ export interface ControlPlane {
   readonly stages: typeof stageRows;
   readonly pipelines: typeof pipelineRows;
   readonly executions: typeof executionRows;
-  readonly deployments: typeof deploymentRows;
+  readonly deployments: typeof deploymentRows & typeof inferenceRows;
   readonly rollouts: typeof rolloutRows;
-  readonly monitoring: typeof monitoringRows;
+  readonly monitoring: typeof monitoringRows & typeof driftRows;
+  readonly predictions: typeof predictionRows;
+  readonly alerts: typeof alertRows;
   readonly events: typeof eventRows;
+  readonly webhooks: typeof webhookRows;
+  readonly access: typeof accessRows;
   readonly system: typeof systemRows;
 }
 
@@ -43,9 +53,13 @@ export const routeTable: ControlPlane = {
   stages: stageRows,
   pipelines: pipelineRows,
   executions: executionRows,
-  deployments: deploymentRows,
+  deployments: { ...deploymentRows, ...inferenceRows },
   rollouts: rolloutRows,
-  monitoring: monitoringRows,
+  monitoring: { ...monitoringRows, ...driftRows },
+  predictions: predictionRows,
+  alerts: alertRows,
   events: eventRows,
+  webhooks: webhookRows,
+  access: accessRows,
   system: systemRows,
 };

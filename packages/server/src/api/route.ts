@@ -1,6 +1,8 @@
 import type { Permission, Services } from '@keelson/core';
 import type { z } from 'zod';
+import type { Webhooks } from '../access/webhooks.ts';
 import type { RequestHeaders } from '../http/exchange.ts';
+import type { MountedServing } from '../serving/mounted-serving.ts';
 
 /** What a route may be asked by. */
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -23,6 +25,10 @@ export interface Call<I> {
   readonly signal: AbortSignal;
   /** What `If-Match` names, where the row takes revisions. */
   readonly revision: number | undefined;
+  /** Proves calls that nobody signs in for. */
+  readonly webhooks: Webhooks;
+  /** What answers inference in this process, where something does. */
+  readonly serving: MountedServing | undefined;
   /** The whole table, for rows that describe it. */
   readonly table: object;
   /** Whether requests should be sent to this process. */
@@ -98,6 +104,10 @@ export interface Route<I extends Input, A> {
   readonly query?: { readonly [K in Exclude<keyof I, 'body'>]?: z.ZodType };
   readonly body?: z.ZodType<BodyOf<I>>;
   readonly upload?: Upload;
+  /** Whether the answer holds a secret: it is kept nowhere, so that `Idempotency-Key` is not taken. */
+  readonly isSecret?: boolean;
+  /** Of an open route: callers prove themselves by a signature, and may be refused with 401. */
+  readonly isSigned?: boolean;
   /** Whether `If-Match` with a revision is understood. */
   readonly revisions?: boolean;
   /** Other names of fields of the query and body. snake_case is understood without being listed. */

@@ -62,3 +62,5 @@ export const cursor: z.ZodType = z
 export const exampleRun = '01990000-0000-7000-8000-000000000001';
 /** Another one. */
 export const exampleRun2 = '01990000-0000-7000-8000-000000000002';
+/** A time to come by which they go. */
+export const exampleTime = 4_000_000_000_000;

@@ -1,21 +1,9 @@
-import type {
-  Alert,
-  EndpointMetric,
-  EndpointMetricName,
-  Label,
-  LabelResult,
-  Services,
-} from '@keelson/core';
+import type { Alert, EndpointMetric, EndpointMetricName } from '@keelson/core';
 import { z } from 'zod';
-import { badInput } from '../read-input.ts';
 import type { Route } from '../route.ts';
-import { answered, anyJson, asked, looseObject, time, whole } from '../schemas.ts';
-import { durationOf, timeOf, timeText } from '../time-text.ts';
-
-interface Watched {
-  /** Of a deployment, or of a model that has one deployment. */
-  readonly name: string;
-}
+import { answered, looseObject, time, whole } from '../schemas.ts';
+import { timeOf, timeText } from '../time-text.ts';
+import { lengthOf, type Watched, watchedIdOf } from './watched-names.ts';
 
 interface MetricsQuery extends Watched {
   readonly startTime?: string;
@@ -59,10 +47,6 @@ export const monitoringRows: {
   readonly metrics: Route<MetricsQuery, Metrics>;
   readonly realtime: Route<RealtimeQuery, Metrics>;
   readonly alerts: Route<AlertQuery, { readonly alerts: readonly Alert[] }>;
-  readonly labels: Route<
-    Watched & { readonly body: { readonly labels: readonly Label[] } },
-    LabelResult
-  >;
 } = {
   metrics: {
     method: 'GET',
@@ -86,12 +70,15 @@ export const monitoringRows: {
       const options = {
         from: timeOf('startTime', startTime),
         to: timeOf('endTime', endTime),
-        windowMs: lengthOf('aggregation', aggregation),
+        windowMs: lengthOf('query.aggregation', aggregation),
         ...(names === undefined ? {} : { names }),
         ...(by === undefined ? {} : { by }),
       };
       return {
-        metrics: await services.monitoring.metrics(await idOf(services, input.name), options),
+        metrics: await services.monitoring.metrics(
+          await watchedIdOf(services, input.name),
+          options,
+        ),
       };
     },
   },
@@ -108,9 +95,12 @@ export const monitoringRows: {
     answers: { as: 'json', schema: metrics },
     example: { name: 'live' },
     async run({ services, input: { name, window = '1m', ...rest } }) {
-      const options = { ...rest, windowMs: lengthOf('window', window) };
+      const options = { ...rest, windowMs: lengthOf('query.window', window) };
       return {
-        metrics: await services.monitoring.recentMetrics(await idOf(services, name), options),
+        metrics: await services.monitoring.recentMetrics(
+          await watchedIdOf(services, name),
+          options,
+        ),
       };
     },
   },
@@ -137,7 +127,7 @@ export const monitoringRows: {
     example: { name: 'live', severity: 'critical', since: '7d' },
     async run({ services, input: { name, severity, status, since } }) {
       const from = since === undefined ? undefined : timeOf('since', since);
-      const all = await services.monitoring.listAlerts(await idOf(services, name));
+      const all = await services.monitoring.listAlerts(await watchedIdOf(services, name));
       return {
         alerts: all.filter(
           (alert) =>
@@ -148,65 +138,8 @@ export const monitoringRows: {
       };
     },
   },
-  labels: {
-    method: 'POST',
-    path: '/monitoring/models/{name}/labels',
-    summary: 'Tells what was really the case',
-    permission: 'label.write',
-    body: asked<{ readonly labels: readonly Label[] }>({
-      labels: z
-        .array(
-          z.strictObject({
-            requestId: z.string().optional(),
-            key: z.string().optional(),
-            of: z.enum(['latest', 'all']).optional(),
-            value: anyJson,
-            observedAt: time,
-          }),
-        )
-        .max(10_000),
-    }),
-    answers: {
-      as: 'json',
-      schema: answered<LabelResult>('LabelResult', {
-        accepted: whole,
-        sampledOut: whole,
-        refused: z.array(looseObject),
-      }),
-    },
-    example: {
-      name: 'live',
-      body: { labels: [{ requestId: 'request-1', value: 1, observedAt: 1_767_225_600_000 }] },
-    },
-    run: async ({ services, input }) =>
-      services.monitoring.logLabels(await idOf(services, input.name), input.body.labels),
-  },
 };
 
 function isIn({ state }: Alert, status: string): boolean {
   return status === 'ACTIVE' ? state !== 'RESOLVED' : state === status;
-}
-
-function lengthOf(field: string, text: string): number {
-  const ms = durationOf(text);
-  if (ms !== undefined) return ms;
-  throw badInput([
-    { path: `query.${field}`, message: 'is no length of time, such as 5m, 1h or 1d' },
-  ]);
-}
-
-/** The deployment of the name, or the one of the model. INVALID, naming them, for a model that has several. */
-async function idOf({ deployments }: Services, name: string): Promise<string> {
-  const found = await deployments.find(name);
-  if (found !== undefined) return found.id;
-  const { deployments: all } = await deployments.list({ model: name, limit: 20 });
-  const [only] = all;
-  if (all.length === 1 && only !== undefined) return only.id;
-  if (only === undefined) return (await deployments.get(name)).id;
-  throw badInput([
-    {
-      path: 'path.name',
-      message: `is a model of several deployments: ${all.map((each) => each.name).join(', ')}`,
-    },
-  ]);
 }
