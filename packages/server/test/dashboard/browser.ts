@@ -72,9 +72,7 @@ export async function look(
   return {
     ...{ page, errors },
     async go(hash) {
-      await page.evaluate((to) => {
-        location.hash = to;
-      }, hash);
+      await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
     },
     async faults() {
       await page.evaluate(

@@ -226,9 +226,7 @@ test.each([
     await go(hash);
     await page.getByRole('link', { name: /^run-/ }).first().waitFor();
     expect(await faults()).toEqual([]);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(
-      width,
-    );
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
     expect(errors).toEqual([]);
   },
 );
