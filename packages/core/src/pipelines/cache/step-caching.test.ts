@@ -7,11 +7,15 @@ import { ChildProgram, childFile } from '../../../test/child-program.ts';
 import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
 import { openTestScope } from '../../../test/open-test-scope.ts';
 import { pipelinesKinds } from '../../contracts/kinds/pipelines-kinds.ts';
+import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { definePipeline } from '../define-pipeline.ts';
+import type { CachePolicy } from '../definition.ts';
 import { createPipelines } from '../pipelines.ts';
+import type { StepState } from '../step-execution.ts';
 import { StepError } from '../step-policy.ts';
 import { explainMiss, type KeyParts } from './explain-key.ts';
 import { ModuleDigests } from './module-digest.ts';
+import { createStepCaching } from './step-caching.ts';
 
 const parameters = {
   type: 'object',
@@ -203,6 +207,44 @@ describe('caching', () => {
     expect(done.map(({ output }) => output)).toEqual(Array(8).fill(1));
     expect(ran).toBe(1);
     await other.close();
+  });
+
+  test('what is reserved is what was seen: a result that came between is not put aside', async () => {
+    await using t = await openTestScope({ kinds: pipelinesKinds });
+    const caching = createStepCaching(t.scope, {
+      records: { stepById: async () => undefined },
+      loadModule: async () => undefined,
+    });
+    const parts = { definition: 'd', runs: 'x', code: '1', inputs: {}, parameters: {} };
+    const key = { key: 'of equal steps', parts };
+    const of = (id: string) =>
+      ({
+        ...{ id, executionId: id, pipeline: 'p', step: 'x', mapKey: '', attempt: 1 },
+        cacheKey: key.key,
+      }) as StepState;
+    const seenBy = async (id: string, policy?: CachePolicy) => {
+      const look = await caching.look(key, policy, of(id));
+      if (look.found !== 'miss') throw new Error(`It was ${look.found}.`);
+      return caching.reserve(key, of(id), look.revision);
+    };
+    const complete = async (id: string) => {
+      const changes = await caching.fill(of(id), { output: { digest: id }, artifacts: [] });
+      await commitChanges(t.scope, changes);
+    };
+    const late = await seenBy('late');
+    await commitChanges(t.scope, await seenBy('quick'));
+    await complete('quick');
+    await expect(commitChanges(t.scope, late)).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await caching.look(key, undefined, of('late'))).toMatchObject({ found: 'hit' });
+    // One that is too old is computed anew by whoever comes first.
+    const old = { maxAgeMs: -1 };
+    const later = await seenBy('later', old);
+    await commitChanges(t.scope, await seenBy('quicker', old));
+    await complete('quicker');
+    await expect(commitChanges(t.scope, later)).rejects.toMatchObject({ code: 'STALE' });
+    expect(await caching.look(key, undefined, of('late'))).toMatchObject({
+      ...{ found: 'hit', output: { digest: 'quicker' } },
+    });
   });
 
   test('a command is cached by its version and files', async () => {

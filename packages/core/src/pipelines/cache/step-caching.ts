@@ -40,7 +40,8 @@ export type CacheLook =
     }
   /** Somebody computes it now. */
   | { readonly found: 'busy'; readonly explanation: string }
-  | { readonly found: 'miss'; readonly explanation: string };
+  /** With the revision of what lies there and does not serve; 0 where nothing does. */
+  | { readonly found: 'miss'; readonly explanation: string; readonly revision: number };
 
 /** What a step has put out, to be kept. */
 export interface CacheResult {
@@ -65,8 +66,11 @@ export interface StepCaching {
   /** What its code is, as the key has it; undefined where that cannot be told. */
   codeFor(step: StepDefinition): Promise<string | undefined>;
   look(key: CacheKey, policy: CachePolicy | undefined, forStep: StepState): Promise<CacheLook>;
-  /** For the commit that starts the attempt: CONFLICT or STALE when another was quicker. */
-  reserve(key: CacheKey, state: StepState): Promise<readonly Change[]>;
+  /**
+   * For the commit that starts the attempt: CONFLICT or STALE where what lies there is not any more what `look` saw, such as when
+   * another was quicker.
+   */
+  reserve(key: CacheKey, state: StepState, seenRevision: number): readonly Change[];
   /** For the commit that completes the step. */
   fill(state: StepState, result: CacheResult): Promise<readonly Change[]>;
   /** For every other commit that ends the step's running. */
@@ -222,6 +226,7 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
       const record = await find(key);
       const miss = async (why?: string): Promise<CacheLook> => ({
         found: 'miss',
+        revision: record?.revision ?? 0,
         explanation: why ?? explainMiss(own, await nearest(forStep.pipeline, forStep.step)),
       });
       if (record === undefined) return miss();
@@ -252,16 +257,15 @@ export function createStepCaching(scope: Scope, parts: CachingParts): StepCachin
       return { found: 'hit', ...result, from, explanation };
     },
 
-    async reserve({ key, parts: own }, state) {
-      const record = await find(key);
+    reserve({ key, parts: own }, state, seenRevision) {
       const { id: stepExecution, executionId, pipeline, step } = state;
       const columns = { state: 'reserved', stepExecution, executionId, filledAt: undefined };
       const body = { parts: own as unknown as Json };
       const id = recordId(key);
       return [
-        record === undefined
+        seenRevision === 0
           ? { op: 'create', kind, id, columns: { ...columns, key, pipeline, step }, body }
-          : { op: 'replace', kind, id, expect: record.revision, columns, body },
+          : { op: 'replace', kind, id, expect: seenRevision, columns, body },
       ];
     },
 

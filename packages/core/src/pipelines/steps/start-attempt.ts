@@ -84,7 +84,10 @@ export function createAttemptStart(scope: Scope, parts: TurnParts): AttemptStart
     if (admission !== undefined && admission.verdict !== 'admitted') {
       return admission.verdict === 'never' ? nothing : { do: 'wait', reason: admission.reason };
     }
-    const reserved = key === undefined || lost ? [] : await parts.caching?.reserve(key, state);
+    const reserved =
+      key === undefined || known === undefined || lost
+        ? []
+        : parts.caching?.reserve(key, state, known.revision);
     const allocated = admission?.allocated ?? (state.allocated as Allocated | undefined) ?? {};
     const items = admission === undefined ? undefined : itemPlace(step, state);
     const attempt = state.attempt + 1;
@@ -166,12 +169,13 @@ export function createAttemptStart(scope: Scope, parts: TurnParts): AttemptStart
   async function fromCache(
     of: Due & { readonly inputs: InputsGiven },
     key: CacheKey,
-  ): Promise<Turn | { readonly miss: string | undefined }> {
+  ): Promise<Turn | { readonly miss: string; readonly revision: number } | undefined> {
     const { held, execution, loaded, step, inputs } = of;
     const { state } = held;
     const policy = step.cache === false ? undefined : step.cache;
     const look = await parts.caching?.look(key, policy, state);
-    if (look === undefined || look.found === 'miss') return { miss: look?.explanation };
+    if (look === undefined) return undefined;
+    if (look.found === 'miss') return { miss: look.explanation, revision: look.revision };
     if (look.found === 'busy') {
       const readyAt = scope.clock.now() + busyMs;
       await commitChanges(scope, parkStep(held, execution, look.explanation, readyAt));
