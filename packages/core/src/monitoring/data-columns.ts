@@ -140,7 +140,9 @@ export function categoriesOf({ numbers, texts }: DataColumn): ReadonlyMap<Catego
 
 class ColumnSorter {
   readonly #numbers: Float64Array;
-  readonly #texts = new Map<string | boolean, number>();
+  /** Where each text is counted. */
+  readonly #places = new Map<string | boolean, number>();
+  readonly #counts: number[] = [];
   #textRows = 0;
   readonly #rows: number;
   #count = 0;
@@ -164,10 +166,17 @@ class ColumnSorter {
         else this.#infinite += 1;
         return;
       case 'string':
-      case 'boolean':
-        this.#texts.set(value, (this.#texts.get(value) ?? 0) + 1);
+      case 'boolean': {
         this.#textRows += 1;
+        const place = this.#places.get(value);
+        if (place !== undefined) {
+          this.#counts[place] = (this.#counts[place] as number) + 1;
+          return;
+        }
+        this.#places.set(value, this.#counts.length);
+        this.#counts.push(1);
         return;
+      }
       case 'bigint':
         this.add(Number(value));
         return;
@@ -184,12 +193,9 @@ class ColumnSorter {
   }
 
   column(): DataColumn {
-    const [missing, infinite, others, texts] = [
-      this.#missing,
-      this.#infinite,
-      this.#others,
-      this.#texts,
-    ];
+    const [missing, infinite, others] = [this.#missing, this.#infinite, this.#others];
+    const texts = this.#places;
+    for (const [text, place] of texts) texts.set(text, this.#counts[place] as number);
     const numbers = this.#numbers.subarray(0, this.#count);
     const type = columnTypeOf(this.#count + infinite, this.#textRows, others);
     const isTime = this.#dates > 0 && this.#dates >= this.#count;

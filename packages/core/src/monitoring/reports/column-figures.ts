@@ -1,9 +1,9 @@
 import type { ColumnType } from '../../pipelines/data-validation/data-profile.ts';
 import {
   type Category,
-  momentsOf,
+  type Moments,
   quantile,
-  type SortSpace,
+  SortSpace,
   sampleVariance,
   sortNumbers,
 } from '../../statistics/index.ts';
@@ -42,9 +42,12 @@ export type ColumnHistogram = {
 const maxBars = 24;
 const maxCategories = 10;
 
-/** The figures of a column whose finite numbers, ascending, are given. */
-export function columnFigures(column: DataColumn, ascending: Float64Array): ColumnFigures {
-  const moments = momentsOf(ascending);
+/** The figures of a column whose finite numbers, ascending, are given with their moments. */
+export function columnFigures(
+  column: DataColumn,
+  ascending: Float64Array,
+  moments: Moments,
+): ColumnFigures {
   const { count } = moments;
   const at = (share: number): number => quantile(ascending, share);
   return {
@@ -162,9 +165,19 @@ function finite(value: number, isKnown: boolean): number | null {
   return isKnown && Number.isFinite(value) ? value : null;
 }
 
-/** The finite numbers of a column, ascending. */
-export function ascendingNumbers({ numbers }: DataColumn, space: SortSpace): Float64Array {
-  return sortNumbers(numbers, space);
+/** Room for the numbers of both sides of one column after another. */
+export class PairSpace {
+  readonly #space = new SortSpace();
+  #rooms: [Float64Array, Float64Array] = [new Float64Array(0), new Float64Array(0)];
+
+  /** The finite numbers of both sides, ascending; good until the next call. */
+  ascending(was: DataColumn, is: DataColumn): readonly [Float64Array, Float64Array] {
+    const sorted = ({ numbers }: DataColumn, i: 0 | 1): Float64Array => {
+      if (this.#rooms[i].length < numbers.length) this.#rooms[i] = new Float64Array(numbers.length);
+      return sortNumbers(numbers, this.#space, this.#rooms[i]);
+    };
+    return [sorted(was, 0), sorted(is, 1)];
+  }
 }
 
 /** All values of both sides where they are at most as many as there are bars. */

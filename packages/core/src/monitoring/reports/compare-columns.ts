@@ -5,21 +5,20 @@ import {
   type Category,
   countedDrift,
   type DriftResult,
-  type Moments,
+  momentsOf,
   type SampleMethod,
   type ShareDrift,
-  type SortSpace,
   shareDrift,
 } from '../../statistics/index.ts';
 import { categoriesOf, type DataColumn, namesItsRows } from '../data-columns.ts';
 import { type ColumnCode, codeOfCategories, codeOfNumbers } from '../drift/encode-rows.ts';
 import {
-  ascendingNumbers,
   type ColumnFigures,
   type ColumnHistogram,
   categoryHistogram,
   columnFigures,
   numberHistogram,
+  type PairSpace,
 } from './column-figures.ts';
 import type { DriftReportOptions, ShareKind } from './drift-report-data.ts';
 
@@ -50,7 +49,7 @@ export function compareColumn(
   was: DataColumn,
   is: DataColumn,
   options: DriftReportOptions,
-  space: SortSpace,
+  space: PairSpace,
 ): ColumnComparison | { readonly column: string; readonly reason: string } {
   if (was.type === 'other' || (was.type === 'empty' && is.type === 'other')) {
     return { column, reason: 'lists and objects are not compared' };
@@ -66,22 +65,23 @@ export function compareColumn(
       reason: 'almost every row has a text of its own; name it in `columns` to compare it',
     };
   }
-  const [before, now] = [ascendingNumbers(was, space), ascendingNumbers(is, space)];
+  const [before, now] = space.ascending(was, is);
+  const moments = momentsOf(before);
   const facts = {
     column,
     type,
-    reference: columnFigures(was, before),
-    current: columnFigures(is, now),
+    reference: columnFigures(was, before, moments),
+    current: columnFigures(is, now, momentsOf(now)),
     shares: sharesOf(type, was, is, options.alpha),
   };
   if (type === 'number') {
     const histogram = numberHistogram(before, now);
     return {
       ...facts,
-      result: ascendingDrift(before, now, settings(column, options, options.numeric)),
+      result: ascendingDrift(before, now, settings(column, options, options.numeric), moments),
       newCategories: [],
       vanished: [],
-      ...codeIn(codeOfNumbers(column, momentsIn(facts.reference))),
+      ...codeIn(codeOfNumbers(column, moments)),
       ...(histogram === undefined ? {} : { histogram }),
     };
   }
@@ -110,12 +110,6 @@ export function compareColumn(
 
 function codeIn(code: ColumnCode | undefined): Pick<ColumnComparison, 'code'> {
   return code === undefined ? {} : { code };
-}
-
-/** The moments that figures were made from. */
-function momentsIn({ numbers, mean, deviation, low, high }: ColumnFigures): Moments {
-  const squares = (deviation ?? 0) ** 2 * Math.max(0, numbers - 1);
-  return { count: numbers, mean: mean ?? 0, squares, low, high };
 }
 
 /** What most values of a column are. */

@@ -8,7 +8,6 @@ import {
   type DatasetDrift,
   datasetDrift,
   type Severity,
-  SortSpace,
 } from '../../statistics/index.ts';
 import {
   assertTable,
@@ -19,6 +18,7 @@ import {
   rowCount,
 } from '../data-columns.ts';
 import { fitMultivariate, multivariateDrift } from '../drift/multivariate.ts';
+import { PairSpace } from './column-figures.ts';
 import { type ColumnComparison, compareColumn } from './compare-columns.ts';
 import { driftPage } from './drift-page.ts';
 import {
@@ -109,7 +109,7 @@ function reportData(
   });
   const compared: ColumnComparison[] = [];
   const setAside: { column: string; reason: string }[] = [];
-  const space = new SortSpace();
+  const space = new PairSpace();
   const common = wanted.filter((name) => before.includes(name) && now.includes(name));
   for (const { name, was, is } of pairsOf(sides, common)) {
     const comparison = compareColumn(name, was, is, options, space);

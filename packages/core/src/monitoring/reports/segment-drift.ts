@@ -1,5 +1,6 @@
-import { type Category, datasetDrift, SortSpace } from '../../statistics/index.ts';
+import { type Category, datasetDrift } from '../../statistics/index.ts';
 import { type DataColumn, type DataTable, dataColumn } from '../data-columns.ts';
+import { PairSpace } from './column-figures.ts';
 import { type ColumnComparison, compareColumn } from './compare-columns.ts';
 import {
   type DriftReportOptions,
@@ -41,7 +42,7 @@ export function segmentDrifts(
     rows.every((each) => each.length >= minimumSegmentRows),
   );
   const each = { ...options, alpha: alpha / Math.max(1, large.length) };
-  const space = new SortSpace();
+  const space = new PairSpace();
   const features = compared
     .map(({ column }) => column)
     .filter((column) => roleOf(column, options) === 'feature');

@@ -1,3 +1,4 @@
+import type { Moments } from '../descriptive/moments.ts';
 import { numericSample } from '../descriptive/numeric-sample.ts';
 import { fisherTest, twoRateTest } from '../hypothesis/two-by-two.ts';
 import type { Rate } from '../intervals/rate-interval.ts';
@@ -80,16 +81,17 @@ export function numericDrift(
   };
 }
 
-/** As {@link numericDrift}, of finite values that are ascending already. */
+/** As {@link numericDrift}, of finite values that are ascending already; `moments` are the reference's, where they are known. */
 export function ascendingDrift(
   reference: Float64Array,
   current: Float64Array,
   options: FeatureDriftOptions<SampleMethod | BinnedMethod> = {},
+  moments?: Moments,
 ): DriftResult {
   const method = options.method ?? 'auto';
   const chosen = method === 'auto' ? numericMethod(reference, current) : method;
   return isSampleMethod(chosen)
-    ? sampleDrift(chosen, reference, current, options)
+    ? sampleDrift(chosen, reference, current, options, moments)
     : binnedNumbers(chosen, reference, current, options);
 }
 

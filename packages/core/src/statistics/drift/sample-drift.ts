@@ -1,4 +1,9 @@
-import { momentsOf, populationDeviation, sampleVariance } from '../descriptive/moments.ts';
+import {
+  type Moments,
+  momentsOf,
+  populationDeviation,
+  sampleVariance,
+} from '../descriptive/moments.ts';
 import { absoluteSumAbove, absoluteSumQuantile } from '../distributions/absolute-sum.ts';
 import { kolmogorovLimitAbove } from '../distributions/kolmogorov.ts';
 import { normalQuantile } from '../distributions/normal.ts';
@@ -19,21 +24,27 @@ export type SampleMethod = 'kolmogorov-smirnov' | 'wasserstein' | 'welch' | 'man
 
 /**
  * Measures drift between ascending, finite values. Scores: D; Wasserstein distance in standard deviations of the
- * reference; difference of means in the same; 2U/(n·m) − 1.
+ * reference; difference of means in the same; 2U/(n·m) − 1. `moments` are the reference's, where they are known.
  */
 export function sampleDrift(
   method: SampleMethod,
   reference: Float64Array,
   current: Float64Array,
   options: DriftOptions = {},
+  moments?: Moments,
 ): DriftResult {
   const counts = { reference: reference.length, current: current.length };
   return driftResult(method, counts, options, (alpha) =>
-    measures[method](reference, current, alpha),
+    measures[method](reference, current, alpha, moments),
   );
 }
 
-type Measure = (reference: Float64Array, current: Float64Array, alpha: number) => Measurement;
+type Measure = (
+  reference: Float64Array,
+  current: Float64Array,
+  alpha: number,
+  moments: Moments | undefined,
+) => Measurement;
 
 const measures: Readonly<Record<SampleMethod, Measure>> = {
   'kolmogorov-smirnov': (reference, current, alpha) => {
@@ -46,8 +57,8 @@ const measures: Readonly<Record<SampleMethod, Measure>> = {
     };
   },
 
-  wasserstein: (reference, current, alpha) => {
-    const { distance, scale, scaleFrom } = normalisedWasserstein(reference, current);
+  wasserstein: (reference, current, alpha, moments) => {
+    const { distance, scale, scaleFrom } = normalisedWasserstein(reference, current, moments);
     const chance = wassersteinChance(reference, current);
     const notes =
       scaleFrom === 'deviation'
