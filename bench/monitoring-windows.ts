@@ -47,7 +47,7 @@ async function figures(context: BenchContext): Promise<Row[]> {
   await using series = await SqliteSeriesStore.open({ path });
   const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet };
   const counted = new CountedWindows(
-    { series, workspace: platform.workspace, logger },
+    { series, workspace: platform.workspace, logger, clock: { now: () => begin } },
     async () => undefined,
   );
   const random = seededRandom('latencies');

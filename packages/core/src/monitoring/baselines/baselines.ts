@@ -6,6 +6,7 @@ import { mainTarget } from '../../deployments/deployment.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { asJson, canonicalJson, encodeJson, type JsonObject } from '../../json.ts';
 import { decideAndCommit } from '../../operations/decide-and-commit.ts';
+import { columnIs } from '../../operations/every-record.ts';
 import type { Baseline } from './baseline.ts';
 import { type BaselineSource, baselineFromRecord, type StoredBaseline } from './stored-baseline.ts';
 
@@ -69,14 +70,15 @@ export function createBaselines(
     deploymentId: string,
     versionId?: string,
   ): Promise<StoredBaseline | undefined> {
-    if (versionId !== undefined) return first(equals('currentKey', keyOf(deploymentId, versionId)));
+    if (versionId !== undefined)
+      return first(columnIs('currentKey', keyOf(deploymentId, versionId)));
     const route = await metadata.find(workspace, 'route', deploymentId);
     const main = route && mainTarget(route.body as unknown as Route);
-    const found = main && (await first(equals('currentKey', keyOf(deploymentId, main))));
+    const found = main && (await first(columnIs('currentKey', keyOf(deploymentId, main))));
     if (found) return found;
     return first({
       op: 'and',
-      of: [equals('deploymentId', deploymentId), { op: 'present', left: column('currentKey') }],
+      of: [columnIs('deploymentId', deploymentId), { op: 'present', left: column('currentKey') }],
     });
   }
 
@@ -89,7 +91,7 @@ export function createBaselines(
         const setAt = scope.clock.now();
         const key = keyOf(deployment.id, versionId);
         const { records } = await metadata.query(workspace, 'baseline', {
-          where: equals('currentKey', key),
+          where: columnIs('currentKey', key),
           limit: 1,
         });
         const [before] = records;
@@ -131,7 +133,7 @@ export function createBaselines(
     find,
     async list(deploymentId) {
       const { records } = await metadata.query(workspace, 'baseline', {
-        where: equals('deploymentId', deploymentId),
+        where: columnIs('deploymentId', deploymentId),
         orderBy: [{ by: column('setAt'), direction: 'desc' }],
         limit: 100,
       });
@@ -169,8 +171,4 @@ function keyOf(deploymentId: string, versionId: string): string {
 
 function column(name: string): { readonly from: 'column'; readonly name: string } {
   return { from: 'column', name };
-}
-
-function equals(name: string, value: string): Predicate {
-  return { op: 'compare', left: column(name), cmp: '=', value };
 }

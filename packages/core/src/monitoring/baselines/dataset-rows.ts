@@ -3,6 +3,7 @@ import type { StoredRecord } from '../../contracts/record.ts';
 import type { Scope } from '../../contracts/scope.ts';
 import { KeelsonError } from '../../errors.ts';
 import { assertAllowed } from '../../operations/decide-and-commit.ts';
+import { columnIs } from '../../operations/every-record.ts';
 import { readRows } from '../../pipelines/data-validation/row-reader.ts';
 import { StepArtifact } from '../../pipelines/step-artifact.ts';
 import { StepError } from '../../pipelines/step-policy.ts';
@@ -78,14 +79,14 @@ async function trainingArtifact(
   const digests = datasets.filter(({ role }) => role === 'train').map(({ digest }) => digest);
   if (sourceRunId !== undefined) digests.push(...(await trainingDigests(scope, sourceRunId)));
   for (const digest of digests) {
-    const where = equals('sha256', digest);
+    const where = columnIs('sha256', digest);
     const { records } = await metadata.query(workspace, 'artifact', { where, limit: 1 });
     if (records[0] !== undefined) return records[0];
   }
   if (sourceRunId === undefined) return undefined;
   const where: Predicate = {
     op: 'and',
-    of: [equals('runId', sourceRunId), { op: 'present', left: column('livePath') }],
+    of: [columnIs('runId', sourceRunId), { op: 'present', left: column('livePath') }],
   };
   const { records } = await metadata.query(workspace, 'artifact', { where, limit: 1000 });
   const data = records.filter(({ columns }) => columns['type'] === 'DATASET');
@@ -104,7 +105,7 @@ async function trainingDigests(
   { metadata, workspace }: DatasetScope,
   runId: string,
 ): Promise<readonly string[]> {
-  const where: Predicate = { op: 'and', of: [equals('to', runId), equals('role', 'train')] };
+  const where: Predicate = { op: 'and', of: [columnIs('to', runId), columnIs('role', 'train')] };
   const edges = await metadata.query(workspace, 'edge', { where, limit: 100 });
   const ids = edges.records.map(({ columns }) => String(columns['from']));
   const datasets = await metadata.findMany(workspace, 'dataset', [...new Set(ids)]);
@@ -139,8 +140,4 @@ async function rowsIn(scope: DatasetScope, { columns, id }: StoredRecord): Promi
 
 function column(name: string): { readonly from: 'column'; readonly name: string } {
   return { from: 'column', name };
-}
-
-function equals(name: string, value: string): Predicate {
-  return { op: 'compare', left: column(name), cmp: '=', value };
 }

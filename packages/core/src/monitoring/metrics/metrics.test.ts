@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest';
 import { openTestPlatform } from '../../../test/open-test-platform.ts';
+import { openTestScope } from '../../../test/open-test-scope.ts';
 import { testBackends } from '../../../test/test-backends.ts';
 import type { PredictionRow } from '../../contracts/prediction-sink.ts';
+import { KeelsonError } from '../../errors.ts';
 import { openPlatform, type Platform } from '../../open-platform.ts';
+import { platformKinds } from '../../platform-kinds.ts';
 import {
   encodeHistogram,
   LogLinearHistogram,
@@ -12,6 +15,7 @@ import {
 } from '../../statistics/index.ts';
 import { stretches } from '../windows/stretches.ts';
 import type { MetricsOptions } from './metrics.ts';
+import { createMetrics } from './metrics.ts';
 
 const minute = 60_000;
 const begin = Date.parse('2026-01-05');
@@ -225,4 +229,19 @@ test('a time is read in as few windows as cover it', () => {
   expect(of(95, 105)).toEqual(['1:95-105']);
   expect(of(0.5, 9.5)).toEqual(['1:1-10']);
   expect(of(5, 5)).toEqual([]);
+});
+
+test('figures are told although what waits cannot be stored, with a warning', async () => {
+  await using world = await openTestScope({ kinds: platformKinds });
+  const metrics = createMetrics(world.scope, async () => {
+    throw new KeelsonError('FORBIDDEN', 'Rows of another deployment may not be written.');
+  });
+  expect(await metrics.metrics('d', { ...day, names: ['requests'] })).toMatchObject([
+    { points: [] },
+  ]);
+  const recent = await metrics.recentMetrics('d', { names: ['requests'] });
+  expect(recent).toMatchObject([{ points: [{ count: 0 }] }]);
+  const warnings = world.logs.filter(({ level }) => level === 'warn');
+  expect(warnings).toHaveLength(2);
+  expect(warnings[0]?.message).toContain('could not be stored');
 });

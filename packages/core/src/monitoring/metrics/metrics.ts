@@ -125,11 +125,24 @@ interface Counted {
   readonly part: Partial<Part>;
 }
 
-/** {@link EndpointMetrics} of a scope; `flush` stores what this process has counted. */
+/**
+ * {@link EndpointMetrics} of a scope; `flush` stores what this process has counted. Where that fails, of whatever deployment,
+ * what was counted before is told.
+ */
 export function createMetrics(
-  scope: Pick<Scope, 'series' | 'workspace' | 'clock'>,
+  scope: Pick<Scope, 'series' | 'workspace' | 'clock' | 'logger'>,
   flush: () => Promise<void>,
 ): EndpointMetrics {
+  async function settle(): Promise<void> {
+    try {
+      await flush();
+    } catch (error) {
+      const message =
+        'Predictions could not be stored before figures were read: the latest may be missing from them.';
+      scope.logger.warn({ component: 'monitoring', error }, message);
+    }
+  }
+
   interface Asked {
     readonly deploymentId: string;
     readonly names: readonly EndpointMetricName[];
@@ -177,7 +190,7 @@ export function createMetrics(
     const range = { windowMs: level, from: begin, to: to > begin ? end : begin };
     const dimension = dimensionOf(options);
     const asked = { deploymentId, names, windowMs, range, dimension };
-    await flush();
+    await settle();
     const now = scope.clock.now();
     return [...(await countedOf(asked))].flatMap(([value, counted]) => {
       const found = [...Map.groupBy(counted, ({ at }) => beginning(windowMs, at))].sort(
@@ -207,7 +220,7 @@ export function createMetrics(
     const from = to - Math.ceil(windowMs / stepMs) * stepMs;
     const range = { windowMs: minuteMs, from: beginning(minuteMs, from), to };
     const asked = { deploymentId, names, windowMs, range, dimension };
-    await flush();
+    await settle();
     const found =
       dimension === undefined
         ? new Map([['', countedSlots(await read(asked, slotCounting.name))]])

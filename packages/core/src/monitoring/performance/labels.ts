@@ -1,10 +1,11 @@
 import type { Scope } from '../../contracts/scope.ts';
-import type { RowColumn, StreamKey } from '../../contracts/series-store.ts';
+import type { StreamKey } from '../../contracts/series-store.ts';
 import { KeelsonError } from '../../errors.ts';
 import { decodeJson, encodeJson, type Json } from '../../json.ts';
 import { uuidV7 } from '../../uuid.ts';
 import { sampleFraction } from '../predictions/sampling.ts';
 import { readPredictions, type StoredPrediction } from '../predictions/stored-predictions.ts';
+import { textAt } from '../predictions/text-at.ts';
 import { findRequests } from './label-requests.ts';
 
 /** What was really the case, told later: of one request, or of those of a key. */
@@ -170,8 +171,8 @@ export async function readLabels(
   const all = new Map<string, LabelHistory & { readonly encoded: string }>();
   for await (const batch of scope.series.rows(labelStream(scope.workspace, deploymentId), range)) {
     for (let i = 0; i < batch.at.length; i += 1) {
-      const requestId = textAt(batch.columns['requestId'], i);
-      const encoded = textAt(batch.columns['value'], i);
+      const requestId = textAt(batch.columns, 'requestId', i);
+      const encoded = textAt(batch.columns, 'value', i);
       const observedAt = batch.at[i];
       if (requestId === undefined || encoded === undefined || observedAt === undefined) continue;
       const known = all.get(requestId);
@@ -217,9 +218,4 @@ export async function readLabelled(
       predictions: byRequest.get(requestId) ?? [],
     }))
     .sort((a, b) => a.observedAt - b.observedAt || (a.requestId < b.requestId ? -1 : 1));
-}
-
-function textAt(column: RowColumn | undefined, i: number): string | undefined {
-  const value = column?.values[i];
-  return typeof value === 'string' ? value : undefined;
 }

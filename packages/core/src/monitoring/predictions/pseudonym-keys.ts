@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Scope } from '../../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../../errors.ts';
 import { commitChanges } from '../../operations/decide-and-commit.ts';
+import { everyRecord } from '../../operations/every-record.ts';
 import { Anonymiser } from './anonymising.ts';
 
 const kind = 'pseudonym_key';
@@ -43,8 +44,7 @@ export class PseudonymKeys {
   /** Of every key that was used so far, the current one among them. NOT_FOUND, by its id, for one that is gone. */
   async all(): Promise<readonly Anonymiser[]> {
     await this.current();
-    const { metadata, workspace } = this.#scope;
-    const { records } = await metadata.query(workspace, kind, { limit: 1000 });
+    const records = await Array.fromAsync(everyRecord(this.#scope, kind));
     return Promise.all(
       records.map((record) =>
         record.id === own ? ownOf(record) : this.#provided(record.id.slice(provided.length)),

@@ -2,12 +2,15 @@ import { expect, test } from 'vitest';
 import { openTestPlatform, temporaryDirectory } from '../../../test/open-test-platform.ts';
 import { openTestScope } from '../../../test/open-test-scope.ts';
 import { testBackends } from '../../../test/test-backends.ts';
+import type { KeyProvider } from '../../contracts/ports.ts';
 import type { PredictionRow } from '../../contracts/prediction-sink.ts';
 import { KeelsonError } from '../../errors.ts';
 import { openPlatform, type Platform } from '../../open-platform.ts';
+import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { platformKinds } from '../../platform-kinds.ts';
 import { writeCounted } from '../counted-requests.ts';
 import { createPredictionLogging } from './prediction-logging.ts';
+import { PseudonymKeys } from './pseudonym-keys.ts';
 
 const begin = Date.parse('2026-05-01');
 const always = { from: 0, to: begin * 2 };
@@ -145,4 +148,54 @@ test('an erasure that ends in the middle is finished by the next; no id of the u
   const { records } = await world.scope.metadata.query('default', 'user_erasure', { limit: 100 });
   expect(JSON.stringify(records)).not.toContain('"ana"');
   expect(records.map(({ columns }) => columns['state'])).toContain('DONE');
+});
+
+test('what killed processes left of erased users is looked for once, however many users they were', async () => {
+  await using world = await openTestScope({ kinds: platformKinds });
+  const { series } = world.scope;
+  const read: string[] = [];
+  const counting = new Proxy(series, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (name !== 'rows') return typeof value === 'function' ? value.bind(target) : value;
+      return (...args: Parameters<typeof series.rows>) => {
+        read.push(args[0].owner);
+        return target.rows(...args);
+      };
+    },
+  });
+  const room = createPredictionLogging({ ...world.scope, series: counting }, {});
+  const users = ['ana', 'ben', 'cleo'];
+  for (const user of users) await room.service.eraseUser(user, { reason: 'asked to' });
+  // As one that was killed between storing them and looking who was erased.
+  const text = (values: string[]) => ({ type: 'text', values }) as const;
+  const keys = [...users, 'dora'];
+  await series.appendRows({
+    ...{ writer: 'killed', sequence: 1, at: new Float64Array(4).fill(begin) },
+    stream: { workspace: 'default', stream: 'predictions', owner: 'd' },
+    columns: { requestId: text(keys.map((key) => `of ${key}`)), key: text(keys) },
+  });
+  read.length = 0;
+  expect(await room.erasures.settle(new AbortController().signal)).toBe(3);
+  expect(read).toEqual(['d']);
+  const left = await Array.fromAsync(
+    series.rows({ workspace: 'default', stream: 'predictions', owner: 'd' }, always),
+  );
+  expect(left.map(({ columns }) => columns['key']?.values)).toEqual([['dora']]);
+});
+
+test('users are found under every key that there was, however many there were', async () => {
+  await using world = await openTestScope({ kinds: platformKinds });
+  const ids = Array.from({ length: 1201 }, (_, i) => `ring-${i}`);
+  const key = async (_use: string, id = 'ring-0') => ({ id, bytes: Buffer.alloc(32, id) });
+  const scope = { ...world.scope, keys: { key } as unknown as KeyProvider };
+  for (let from = 0; from < ids.length; from += 400) {
+    const some = ids.slice(from, from + 400);
+    const changes = some.map((id) => ({
+      ...{ op: 'create', kind: 'pseudonym_key', id: `key:${id}` },
+      ...{ columns: { madeAt: begin }, body: {} },
+    }));
+    await commitChanges(scope, changes as Parameters<typeof commitChanges>[1]);
+  }
+  expect(await new PseudonymKeys(scope).all()).toHaveLength(ids.length);
 });

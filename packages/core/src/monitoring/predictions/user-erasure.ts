@@ -6,14 +6,8 @@ import { commitChanges, decideAndCommit } from '../../operations/decide-and-comm
 import { everyRecord } from '../../operations/every-record.ts';
 import type { PredictionSettingsKeeper } from './prediction-settings.ts';
 import type { PseudonymKeys } from './pseudonym-keys.ts';
-import {
-  countRequests,
-  eraseBy,
-  findUserRows,
-  isOfUser,
-  textAt,
-  type UserMarks,
-} from './user-rows.ts';
+import { textAt } from './text-at.ts';
+import { countRequests, eraseBy, findUserRows, isOfUser, type UserMarks } from './user-rows.ts';
 
 /** What was erased of a user. */
 export interface UserErasure {
@@ -59,6 +53,12 @@ const countedAs: Readonly<Record<string, keyof Counts>> = {
   prediction_samples: 'samples',
   labels: 'labels',
 };
+
+/** By what rows of a user are known who was erased, and when that was. */
+interface ErasedUser {
+  readonly mark: UserMarks;
+  readonly erasedAt: number;
+}
 
 /** What {@link UserErasures} works with. */
 export interface UserErasureParts {
@@ -156,36 +156,30 @@ export class UserErasures {
     if (!Object.hasOwn(columns, 'userId') && !Object.hasOwn(columns, 'key')) return;
     const marks = await this.#marksSince(since - skewMs);
     if (marks.length === 0) return;
-    const requestIds = new Set<string>();
-    for (let i = 0; i < batch.at.length; i += 1) {
-      const at = batch.at[i] as number;
-      const isErased = marks.some(
-        ({ mark, erasedAt }) => at <= erasedAt && isOfUser(mark, stream.owner, columns, i),
-      );
-      if (!isErased) continue;
-      const requestId = textAt(columns, 'requestId', i);
-      if (requestId !== undefined) requestIds.add(requestId);
-    }
+    const requestIds = requestsOfErased(marks, stream, batch);
     await eraseBy(this.#scope.series, stream, 'requestId', requestIds);
   }
 
   /** What a process left that was killed between storing a batch and looking who was erased: of the last day's erasures. */
   async settle(signal: AbortSignal): Promise<number> {
     const { series, workspace, clock } = this.#scope;
+    const marks = await this.#marksSince(clock.now() - dayMs);
+    if (marks.length === 0) return 0;
+    const range = { from: -8.64e15, to: 8.64e15, columns: ['userId', 'key', 'requestId'] };
     let rows = 0;
-    for (const { mark, erasedAt } of await this.#marksSince(clock.now() - dayMs)) {
-      for (const stream of await series.streams(workspace)) {
+    for (const stream of await series.streams(workspace)) {
+      const requestIds = new Set<string>();
+      // Each stream is read once, however many users were erased.
+      for await (const batch of series.rows(stream, range)) {
         signal.throwIfAborted();
-        const found = await findUserRows(series, stream, mark, erasedAt);
-        if (found.rows > 0) rows += await eraseBy(series, stream, 'requestId', found.requestIds);
+        for (const requestId of requestsOfErased(marks, stream, batch)) requestIds.add(requestId);
       }
+      rows += await eraseBy(series, stream, 'requestId', requestIds);
     }
     return rows;
   }
 
-  async #marksSince(
-    at: number,
-  ): Promise<readonly { readonly mark: UserMarks; readonly erasedAt: number }[]> {
+  async #marksSince(at: number): Promise<readonly ErasedUser[]> {
     const left = { from: 'column', name: 'erasedAt' } as const;
     const where = { op: 'compare', left, cmp: '>=', value: at } as const;
     const records = await Array.fromAsync(everyRecord(this.#scope, kind, { where }));
@@ -296,4 +290,22 @@ export class UserErasures {
     }
     return found;
   }
+}
+
+/** The requests of rows that are of a user who was erased at their time or later. */
+function requestsOfErased(
+  users: readonly ErasedUser[],
+  { owner }: StreamKey,
+  { at, columns }: RowColumns,
+): ReadonlySet<string> {
+  const requestIds = new Set<string>();
+  for (let i = 0; i < at.length; i += 1) {
+    const time = at[i] as number;
+    const isErased = users.some(
+      ({ mark, erasedAt }) => time <= erasedAt && isOfUser(mark, owner, columns, i),
+    );
+    const requestId = isErased ? textAt(columns, 'requestId', i) : undefined;
+    if (requestId !== undefined) requestIds.add(requestId);
+  }
+  return requestIds;
 }

@@ -1,5 +1,6 @@
 import type { Scope } from '../../contracts/scope.ts';
 import type { RowColumns, StreamKey } from '../../contracts/series-store.ts';
+import { textAt } from './text-at.ts';
 
 /** By what rows of a user are known. */
 export interface UserMarks {
@@ -40,14 +41,13 @@ export async function findUserRows(
   series: Scope['series'],
   stream: StreamKey,
   marks: UserMarks,
-  until: number = Number.POSITIVE_INFINITY,
 ): Promise<UserRows> {
   let rows = 0;
   const requestIds = new Set<string>();
   const keys = new Set<string>();
   for await (const { at, columns } of series.rows(stream, everything)) {
     for (let i = 0; i < at.length; i += 1) {
-      if ((at[i] as number) > until || !isOfUser(marks, stream.owner, columns, i)) continue;
+      if (!isOfUser(marks, stream.owner, columns, i)) continue;
       rows += 1;
       const requestId = textAt(columns, 'requestId', i);
       if (requestId !== undefined) requestIds.add(requestId);
@@ -88,15 +88,4 @@ export async function eraseBy(
     rows += await series.eraseRows(stream, column, all.slice(i, i + 1000));
   }
   return rows;
-}
-
-/** The text of a row; undefined where there is none. */
-export function textAt(
-  columns: RowColumns['columns'],
-  name: string,
-  i: number,
-): string | undefined {
-  const column = Object.hasOwn(columns, name) ? columns[name] : undefined;
-  if (column === undefined || column.type === 'number') return undefined;
-  return column.values[i] ?? undefined;
 }

@@ -36,7 +36,7 @@ export interface LostPredictions {
 }
 
 /**
- * How many rows a writer has accepted and brought to an end (stored, left out, or counted as lost), in a file of its own: written
+ * How many rows a writer has accepted and brought to an end (stored, or left out by sampling), in a file of its own: written
  * at most once for each few hundred rows, into the system's cache, which a killed process does not take with it.
  * The file goes with the writer; one that is left tells what was lost.
  */
@@ -100,7 +100,7 @@ export class WriterCounts {
     this.#write();
   }
 
-  /** Removes the file, unless rows were neither stored nor counted as lost. */
+  /** Removes the file, unless rows are left that were not brought to an end: those that were lost stay for the next to tell. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -123,7 +123,7 @@ export function watchFunction<F extends AnyFunction>(
 
   function answered(result: unknown, args: Parameters<F>): Pick<PredictionRow, 'prediction'> {
     const answer = options.answer?.(result as Awaited<ReturnType<F>>, ...args) ?? result;
-    return { prediction: storableValue(answer) ?? null };
+    return { prediction: watchedValue(answer) ?? null };
   }
 
   const wrapped = function (this: unknown, ...args: Parameters<F>): unknown {
@@ -165,13 +165,13 @@ const maxFeatures = 1000;
 function storable(given: Readonly<Record<string, unknown>>): JsonObject {
   const features: [string, Json][] = [];
   for (const [key, value] of Object.entries(given).slice(0, maxFeatures)) {
-    const kept = storableValue(value);
+    const kept = watchedValue(value);
     if (kept !== undefined) features.push([key, kept]);
   }
   return Object.fromEntries(features);
 }
 
-function storableValue(value: unknown): Json | undefined {
+function watchedValue(value: unknown): Json | undefined {
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return value;
   if (typeof value === 'string') return value.toWellFormed().replaceAll('\u0000', '\uFFFD');
   if (typeof value === 'bigint') return Number(value);

@@ -11,6 +11,7 @@ import { baselineOf } from '../baselines/baseline.ts';
 import { createBaselines } from '../baselines/baselines.ts';
 import { PredictionLog } from '../predictions/prediction-log.ts';
 import { CountedWindows } from './counted-windows.ts';
+import { SegmentChoice } from './segments.ts';
 
 const begin = Date.parse('2026-01-01');
 const signature = {
@@ -278,4 +279,14 @@ test('the quality of data is checked against the baseline, and requests that wer
     ['invalid-requests', undefined, 40 / 1040],
   ]);
   expect(found).toMatchObject({ severity: 'MEDIUM', affectedFeatures: ['x', 'plan'] });
+});
+
+test('a prediction that says it is of a time to come does not end the choice of segments', () => {
+  const choice = new SegmentChoice();
+  const hour = 3_600_000;
+  choice.choose('first', begin + 1000 * hour, begin);
+  for (let i = 0; i < 30; i += 1) choice.choose(`few ${i}`, begin, begin);
+  for (let i = 0; i < 5; i += 1) expect(choice.choose('many', begin, begin)).toBe('__other__');
+  // In the next hour those have a count of their own that were most frequent in this one.
+  expect(choice.choose('many', begin + hour, begin + hour)).toBe('many');
 });

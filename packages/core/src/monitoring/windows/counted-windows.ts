@@ -43,6 +43,7 @@ const metricCountings = [metricCounting, innerCounting, partCounting, slotCounti
  */
 export class CountedWindows {
   readonly #find: FindBaseline;
+  readonly #clock: Scope['clock'];
   readonly #rollups: CountedRollups;
   readonly #segmentBy: (deploymentId: string) => Promise<string | undefined>;
   readonly #known = new Map<string, Known<StoredBaseline | undefined>>();
@@ -51,10 +52,11 @@ export class CountedWindows {
 
   /** `segmentBy` answers the feature whose values are segments; the row's own are where it answers none. */
   constructor(
-    scope: Pick<Scope, 'series' | 'workspace' | 'logger'>,
+    scope: Pick<Scope, 'series' | 'workspace' | 'logger' | 'clock'>,
     find: FindBaseline,
     segmentBy: (deploymentId: string) => Promise<string | undefined> = async () => undefined,
   ) {
+    this.#clock = scope.clock;
     this.#rollups = new CountedRollups(scope);
     this.#find = find;
     this.#segmentBy = segmentBy;
@@ -64,13 +66,14 @@ export class CountedWindows {
   async count(deploymentId: string, rows: readonly PredictionRow[]): Promise<void> {
     const by = await known(this.#settings, deploymentId, () => this.#segmentBy(deploymentId));
     const choice = this.#choiceOf(deploymentId);
+    const now = this.#clock.now();
     const all: Row[] = [];
     for (const row of rows) {
       if (row.role !== 'primary' || !Number.isFinite(row.at)) continue;
       const segment = segmentOf(row, by);
       all.push({
         row,
-        segment: segment === undefined ? undefined : choice.choose(segment, row.at),
+        segment: segment === undefined ? undefined : choice.choose(segment, row.at, now),
       });
     }
     this.#countMetrics(deploymentId, all);

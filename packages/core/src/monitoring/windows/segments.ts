@@ -40,9 +40,9 @@ export class SegmentChoice {
   #seen = new Map<string, number>();
   #hour = Number.NEGATIVE_INFINITY;
 
-  /** Where a prediction of that time is counted. */
-  choose(segment: string, at: number): string {
-    const hour = Math.floor(at / chooseEveryMs);
+  /** Where a prediction of that time is counted; one of after `now` counts as of now, so that no hour to come is the last. */
+  choose(segment: string, at: number, now: number): string {
+    const hour = Math.floor(Math.min(at, now) / chooseEveryMs);
     if (hour > this.#hour) this.#chooseAnew(hour);
     const known = this.#seen.get(segment);
     if (known !== undefined || this.#seen.size < maxSeen) this.#seen.set(segment, (known ?? 0) + 1);
