@@ -1,5 +1,4 @@
-import type { RequestListener } from 'node:http';
-import { isKeelsonError, type Logger, type Platform } from '@keelson/core';
+import { isKeelsonError, KeelsonError, type Logger, type Platform } from '@keelson/core';
 import { type Auth, createCallers } from './access/callers.ts';
 import { createWebhooks, type Webhook } from './access/webhooks.ts';
 import { createApi } from './api/api.ts';
@@ -7,7 +6,10 @@ import { statusOf } from './api/problem.ts';
 import { createDashboard } from './dashboard/dashboard.ts';
 import type { ServerAnswer, ServerHandle, ServerRequest } from './http/exchange.ts';
 import { headerOf, jsonAnswer, splitUrl, textAnswer } from './http/exchange.ts';
-import { nodeListener } from './http/node-face.ts';
+import { type FastifyMount, fastifyMount } from './http/fastify-mount.ts';
+import { Flights } from './http/flights.ts';
+import { type BehindProxy, believeProxies } from './http/forwarded.ts';
+import { type NodeListener, nodeListener } from './http/node-face.ts';
 import { type WebHandler, webHandler } from './http/web-face.ts';
 import { createMlflow } from './mlflow/mlflow.ts';
 import {
@@ -19,7 +21,10 @@ import {
 
 /** How a platform is put behind HTTP. */
 export interface HandlerOptions {
-  /** What stands before the paths, such as `/mlops`; nothing when left out. */
+  /**
+   * What stands before the paths, such as `/mlops`; nothing when left out. Mounts of Express and Hono that take their
+   * prefix away, and Fastify's, need it not.
+   */
   readonly basePath?: string;
   /** Who is behind a request, where the host knows its users; null is refused with 401. */
   readonly auth?: Auth;
@@ -30,6 +35,11 @@ export interface HandlerOptions {
    * and streams of events end.
    */
   readonly closing?: AbortSignal;
+  /**
+   * Who calls, and under which name, is what the proxies before this process say (`X-Forwarded-*`). When left out, no
+   * such header is believed.
+   */
+  readonly behindProxy?: BehindProxy;
   /**
    * What answers inference in this process, such as `openServing(platform, …)` of `@keelson/serve`: below `/v1/models` and
    * `/v2`, for callers that may `deployment.predict`. Who opened it closes it.
@@ -45,10 +55,18 @@ export interface HandlerOptions {
 export interface Handler {
   /** For frameworks that speak `Request` and `Response`. */
   readonly fetch: WebHandler;
-  /** For `node:http`, Express and Fastify. */
-  readonly listener: RequestListener;
-  /** The core of both: what is asked lies below the base path. */
+  /** For `node:http` and Express. */
+  readonly listener: NodeListener;
+  /** For Fastify, as a plugin: `app.register(handler.fastify, { prefix: '/mlops' })`. */
+  readonly fastify: FastifyMount;
+  /** The core of all: what is asked lies below the base path. */
   readonly handle: ServerHandle;
+  /**
+   * For the end of a host: says from now on that it is not ready, ends streams of events, and resolves when all else
+   * that is under way is answered; what is left after `timeoutMs` (30,000 when left out) is broken off. Close the
+   * platform afterwards. Twice is fine.
+   */
+  close(options?: { readonly timeoutMs?: number }): Promise<void>;
 }
 
 /**
@@ -58,14 +76,20 @@ export interface Handler {
  * (`/v1/models/…`, `/v2/…`).
  */
 export function createHandler(platform: Platform, options: HandlerOptions = {}): Handler {
-  const { basePath = '', auth, workspace, logger, closing, serving, webhooks } = options;
+  const { basePath = '', auth, workspace, logger, serving, webhooks, behindProxy } = options;
+  assertBasePath(basePath);
+  const ending = new AbortController();
+  const closing =
+    options.closing === undefined
+      ? ending.signal
+      : AbortSignal.any([options.closing, ending.signal]);
   const callers = createCallers(platform, {
     ...(auth === undefined ? {} : { auth }),
     ...(workspace === undefined ? {} : { workspace }),
   });
   const api = createApi({
     servicesFor: (request) => callers.servicesFor(request),
-    isReady: async () => closing?.aborted !== true && (await isOfUse(platform)),
+    isReady: async () => !closing.aborted && (await isOfUse(platform)),
     webhooks: createWebhooks(platform, { webhooks, workspace }),
     serving,
     closing,
@@ -75,7 +99,7 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
 
   const dashboard = createDashboard(callers, { basePath });
 
-  async function handle(request: ServerRequest): Promise<ServerAnswer> {
+  async function answer(request: ServerRequest): Promise<ServerAnswer> {
     const { path } = splitUrl(request.url);
     if (path === '/health' && isRead(request)) return textAnswer(200, 'OK');
     if (serving !== undefined && isInference(path)) return predict(serving, request);
@@ -95,11 +119,29 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
     }
   }
 
+  const handle = behindProxy === undefined ? answer : believeProxies(answer, behindProxy);
+  const flights = new Flights();
+  const listenerAt = (prefix: string): NodeListener =>
+    nodeListener(handle, { basePath: prefix, isDraining: () => closing.aborted, flights });
+  async function close({ timeoutMs = 30_000 }: { readonly timeoutMs?: number } = {}) {
+    ending.abort();
+    await flights.landed(timeoutMs);
+  }
   return {
     handle,
-    fetch: webHandler(handle, basePath),
-    listener: nodeListener(handle, { basePath, isDraining: () => closing?.aborted === true }),
+    fetch: webHandler(handle, { basePath, flights }),
+    listener: listenerAt(basePath),
+    fastify: fastifyMount(listenerAt, close),
+    close,
   };
+}
+
+function assertBasePath(basePath: string): void {
+  if (basePath === '' || /^(\/[\w.~-]+)+$/.test(basePath)) return;
+  throw new KeelsonError(
+    'INVALID',
+    `basePath must be like "/mlops" (it begins with a slash and ends without one), not ${JSON.stringify(basePath.slice(0, 100))}.`,
+  );
 }
 
 /** Whether no critical check of the platform says otherwise. */

@@ -13,6 +13,9 @@ export type {
   ServerHandle,
   ServerRequest,
 } from './http/exchange.ts';
+export type { FastifyMount, FastifyScope } from './http/fastify-mount.ts';
+export type { BehindProxy, ProxyOptions } from './http/forwarded.ts';
+export type { NodeListener } from './http/node-face.ts';
 export type { WebHandler } from './http/web-face.ts';
 export type { MountedServing } from './serving/mounted-serving.ts';
 export { type RunningServer, type ServerOptions, startServer } from './start-server.ts';

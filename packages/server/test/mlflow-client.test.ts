@@ -10,14 +10,13 @@ test.skipIf(python === undefined)(
   "MLflow's own client works unmodified, and what it logs is the platform's",
   async () => {
     const script = new URL('python/client_checks.py', import.meta.url).href;
+    // One of them behind a prefix, as it is where the handler is mounted.
     const sessions = [
-      ['experiments', 'runs', 'search', 'artifacts'],
-      ['models', 'registry'],
+      [server.url, 'experiments', 'runs', 'search', 'artifacts'],
+      [`${server.url}/mlops`, 'models', 'registry'],
     ];
     const checks = (
-      await Promise.all(
-        sessions.map((groups) => runChecks(python as string, script, server.url, ...groups)),
-      )
+      await Promise.all(sessions.map((asked) => runChecks(python as string, script, ...asked)))
     ).flat();
     expect(checks.filter(({ error }) => error !== null)).toEqual([]);
     expect(checks.length).toBeGreaterThanOrEqual(13);

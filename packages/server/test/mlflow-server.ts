@@ -16,7 +16,7 @@ export interface Answered {
   readonly headers: Headers;
 }
 
-/** A platform behind HTTP for the tests of a file. */
+/** A platform behind HTTP for the tests of a file: at the root, and below `/mlops` as well. */
 export interface MlflowServer {
   readonly url: string;
   readonly platform: Platform;
@@ -35,7 +35,10 @@ export function shareMlflowServer(): MlflowServer {
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
     platform = await openPlatform({ dir: join(dir, '.keelson') });
-    server = createServer(createHandler(platform).listener).listen(0, '127.0.0.1');
+    server = createServer(createHandler(platform, { basePath: '/mlops' }).listener).listen(
+      0,
+      '127.0.0.1',
+    );
     await once(server, 'listening');
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   });

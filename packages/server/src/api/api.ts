@@ -1,6 +1,7 @@
 import { inSpan, isKeelsonError, type Logger, type Services, withCorrelation } from '@keelson/core';
 import type { Webhooks } from '../access/webhooks.ts';
 import { headerOf, type ServerAnswer, type ServerRequest, splitUrl } from '../http/exchange.ts';
+import { sentBytes } from '../http/request-body.ts';
 import type { MountedServing } from '../serving/mounted-serving.ts';
 import { answerOf, expectedRevision } from './answer.ts';
 import { answerOnce } from './answer-once.ts';
@@ -84,7 +85,8 @@ export function createApi(parts: ApiParts): Api {
     const signal = endsWithUs ? AbortSignal.any([request.signal, closing]) : request.signal;
     const revision = row.revisions === true ? expectedRevision(headers) : undefined;
     const { isReady, webhooks, serving } = parts;
-    const known = { input, services, headers, bytes: request.body, signal, revision };
+    const bytes = sentBytes(request);
+    const known = { input, services, headers, bytes, signal, revision };
     const call = { ...known, webhooks, serving, table: routeTable, isReady };
     const answer = async (): Promise<ServerAnswer> =>
       answerOf(row, await row.run(call as unknown as Call<never>), request);

@@ -47,12 +47,13 @@ const notBuilt =
 /** The dashboard of a handler: static files, and the exchange of a key for a cookie. */
 export function createDashboard(
   callers: Callers,
-  { basePath, directory = findFiles() }: { readonly basePath: string; readonly directory?: string },
+  { basePath: own, directory = findFiles() }: { readonly basePath: string; readonly directory?: string },
 ): Dashboard {
   let files: Promise<ReadonlyMap<string, StaticFile>> | undefined;
 
   return async (request) => {
     const { path } = splitUrl(request.url);
+    const { basePath = own } = request;
     if (path === '/' && isRead(request)) {
       return redirect(basePath === '' ? 'ui/' : `${basePath}/ui/`);
     }

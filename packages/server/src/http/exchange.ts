@@ -6,13 +6,23 @@ export interface ServerRequest {
   readonly method: string;
   /** Path and query, below the handler's base path: begins with `/`. */
   readonly url: string;
+  /** What was taken off before it, where the face knows: the prefix of a mount. */
+  readonly basePath?: string;
   readonly headers: RequestHeaders;
   /** What the caller sends, once; bytes that are at hand already come in one piece. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Aborted when the caller has gone. */
   readonly signal: AbortSignal;
-  /** Tells callers apart for limits: the remote address, say. */
+  /** True where `body` is JSON made anew of what a parser of the host has left, and so not the bytes that were sent. */
+  readonly isReparsed?: boolean;
+  /** Tells callers apart for limits: the remote address, or what a trusted proxy says of it. */
   readonly client?: string;
+  /** How the caller came in, where that is known: what a trusted proxy says, else by the connection. */
+  readonly scheme?: 'http' | 'https';
+  /** The request as the host has it: of `node:http` or Express, Fastify's, or the Web's. For a host's `auth`. */
+  readonly raw?: unknown;
+  /** What the host handed on beside a Web request: Hono's context, say. */
+  readonly context?: unknown;
 }
 
 /** An answer, as every face sends it. */

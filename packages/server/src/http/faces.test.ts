@@ -1,7 +1,8 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { ServerAnswer, ServerHandle } from './exchange.ts';
+import type { ServerAnswer, ServerHandle, ServerRequest } from './exchange.ts';
+import { type BehindProxy, believeProxies } from './forwarded.ts';
 import { nodeListener } from './node-face.ts';
 import { webHandler } from './web-face.ts';
 
@@ -27,10 +28,10 @@ const text = (body: ServerAnswer['body'], status = 200): ServerAnswer => ({
 });
 
 /** Says what it was asked. */
-const echo: ServerHandle = async ({ method, url, body, headers }) => {
+const echo: ServerHandle = async ({ method, url, basePath, body, headers }) => {
   const chunks = await Array.fromAsync(body);
   const sent = Buffer.concat(chunks).toString('utf8');
-  return text(JSON.stringify({ method, url, sent, type: headers['content-type'] ?? null }));
+  return text(JSON.stringify({ method, url, basePath, sent, type: headers['content-type'] ?? null }));
 };
 
 /** Both faces, asked in the same way. */
@@ -40,7 +41,7 @@ const faces = {
     return (path: string, init?: RequestInit) => fetch(origin + path, init);
   },
   web: async (handle: ServerHandle, basePath = '') => {
-    const face = webHandler(handle, basePath);
+    const face = webHandler(handle, { basePath });
     return (path: string, init?: RequestInit) =>
       face(new Request(`http://keelson.test${path}`, { ...init, duplex: 'half' } as RequestInit));
   },
@@ -136,19 +137,23 @@ describe('the node face', () => {
   });
 
   test('finds its path where a mount has taken the prefix away, and a body that was parsed before', async () => {
-    const listener = nodeListener(echo, { basePath: '/mlops' });
+    const listener = nodeListener(echo);
     const origin = await listen((request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
         // As express.json() and app.use('/mlops', …) leave it.
-        Object.assign(request, { body, originalUrl: request.url, url: '/runs' });
+        Object.assign(request, { body, originalUrl: request.url, url: '/runs?a=1' });
         setImmediate(() => listener(request, response));
       });
     });
-    const answer = await fetch(`${origin}/mlops/runs?a=1`, { method: 'POST', body: '{"a": 1}' });
-    expect(await answer.json()).toMatchObject({ url: '/runs?a=1', sent: '{"a":1}' });
+    const asked = { method: 'POST', body: '{"a": 1}' };
+    const answer = await fetch(`${origin}/mlops/runs?a=1`, asked);
+    expect(await answer.json()).toMatchObject({ url: '/runs?a=1', basePath: '/mlops', sent: '{"a":1}' });
+    // Of a form nothing is left that could be sent on.
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    expect((await fetch(`${origin}/mlops/runs`, { ...asked, headers })).status).toBe(500);
   });
 
   test('tells the handler that the caller has gone', async () => {
@@ -167,5 +172,57 @@ describe('the node face', () => {
     await begun.promise;
     socket.destroy();
     await gone.promise;
+  });
+});
+
+describe('behind proxies', () => {
+  /** What a handler is told of a request that came with these headers. */
+  async function told(behind: BehindProxy, headers: ServerRequest['headers'], client = '10.0.0.7') {
+    const seen = Promise.withResolvers<ServerRequest>();
+    const handle = believeProxies(async (request) => {
+      seen.resolve(request);
+      return text('');
+    }, behind);
+    const signal = new AbortController().signal;
+    const body = (async function* () {})();
+    await handle({ method: 'GET', url: '/', headers, body, signal, client, scheme: 'http' });
+    const { client: by, scheme, headers: kept } = await seen.promise;
+    return [by, scheme, kept['host']];
+  }
+
+  const said = {
+    host: 'inner:5000',
+    'x-forwarded-for': '6.6.6.6, 192.0.2.1, 198.51.100.2',
+    'x-forwarded-host': 'mlops.example',
+    'x-forwarded-proto': 'https',
+    forwarded: 'for=6.6.6.6, for="[2001:db8::1]:4711";proto=https;host="a.example, b"',
+  };
+
+  test('the nth from the end counts, whatever the caller has written before it', async () => {
+    expect(await told(true, said)).toEqual(['198.51.100.2', 'https', 'mlops.example']);
+    expect(await told({ hops: 2 }, said)).toEqual(['192.0.2.1', 'https', 'mlops.example']);
+    expect(await told({ header: 'forwarded' }, said)).toEqual([
+      ...['2001:db8::1', 'https', 'a.example, b'],
+    ]);
+    const lines = { 'x-forwarded-for': ['6.6.6.6', '192.0.2.1:80'] };
+    expect((await told(true, lines))[0]).toBe('192.0.2.1');
+  });
+
+  test('what says nothing, or is no address, changes nothing', async () => {
+    expect(await told({ hops: 9 }, { 'x-forwarded-for': '1.2.3.4' })).toEqual([
+      ...['10.0.0.7', 'http', undefined],
+    ]);
+    const odd = { 'x-forwarded-for': 'unknown', 'x-forwarded-proto': 'gopher' };
+    expect(await told(true, odd)).toEqual(['10.0.0.7', 'http', undefined]);
+  });
+
+  test('only a proxy of the addresses that are named is believed', async () => {
+    const behind = { addresses: ['10.0.0.0/24', '2001:db8::/32'] };
+    expect((await told(behind, said, '::ffff:10.0.0.9'))[0]).toBe('198.51.100.2');
+    expect((await told(behind, said, '2001:db8::5'))[0]).toBe('198.51.100.2');
+    for (const other of ['10.0.1.9', '', 'fe80::1%eth0'])
+      expect((await told(behind, said, other))[0]).toBe(other);
+    for (const wrong of [{ addresses: ['10.0.0.0/99'] }, { addresses: ['proxy'] }, { hops: 0 }])
+      expect(() => believeProxies(echo, wrong)).toThrow(/behindProxy/);
   });
 });

@@ -1,7 +1,9 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ServerAnswer, ServerHandle, ServerRequest } from './exchange.ts';
+import { headerOf, type ServerAnswer, type ServerHandle, type ServerRequest } from './exchange.ts';
+import type { Flights } from './flights.ts';
+import { goneBytes } from './request-body.ts';
 
 /** How a request listener is made. */
 export interface NodeFaceOptions {
@@ -9,7 +11,16 @@ export interface NodeFaceOptions {
   readonly basePath?: string;
   /** Whether connections should end after their answer. */
   readonly isDraining?: () => boolean;
+  /** Told of each exchange. */
+  readonly flights?: Flights;
 }
+
+/** Answers a request of `node:http`; `raw` is the host's own form of it, the request itself when left out. */
+export type NodeListener = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  raw?: unknown,
+) => void;
 
 /** What frameworks add to a request that they hand on. */
 interface HandedOn extends IncomingMessage {
@@ -23,9 +34,11 @@ interface HandedOn extends IncomingMessage {
  * The node:http face of a handler: a request listener, for `createServer`, Express and Fastify. It works behind a mount
  * that takes its prefix from the path, and behind a parser that has read the body.
  */
-export function nodeListener(handle: ServerHandle, options: NodeFaceOptions = {}): RequestListener {
-  return (request, response) => {
-    exchange(handle, request, response, options).catch(() => {
+export function nodeListener(handle: ServerHandle, options: NodeFaceOptions = {}): NodeListener {
+  return (request, response, raw) => {
+    // Express hands on a function here.
+    const handed = typeof raw === 'object' && raw !== null ? raw : request;
+    exchange(handle, { request, response, raw: handed }, options).catch(() => {
       // A head that cannot be written, say: one request fails, never the process.
       if (response.headersSent) response.destroy();
       else response.writeHead(500, { connection: 'close' }).end();
@@ -35,22 +48,29 @@ export function nodeListener(handle: ServerHandle, options: NodeFaceOptions = {}
 
 async function exchange(
   handle: ServerHandle,
-  request: HandedOn,
-  response: ServerResponse,
-  { basePath = '', isDraining = () => false }: NodeFaceOptions,
+  {
+    request,
+    response,
+    raw,
+  }: { readonly request: HandedOn; readonly response: ServerResponse; readonly raw: unknown },
+  { basePath = '', isDraining = () => false, flights }: NodeFaceOptions,
 ): Promise<void> {
   const gone = new AbortController();
+  const landed = flights?.begin(() => response.destroy());
   response.once('close', () => {
+    landed?.();
     if (!response.writableFinished) gone.abort();
   });
   const { method = 'GET', headers, socket } = request;
   const answer = await handle({
     method,
-    url: belowBase(request, basePath),
+    ...belowBase(request, basePath),
     headers,
-    body: bodyOf(request),
+    ...bodyOf(request),
     signal: gone.signal,
     client: socket.remoteAddress ?? '',
+    scheme: 'encrypted' in socket ? 'https' : 'http',
+    raw,
   });
   if (gone.signal.aborted) return letGo(answer.body);
   if (isDraining() || !request.complete) response.shouldKeepAlive = false;
@@ -84,11 +104,17 @@ export async function letGo(body: ServerAnswer['body']): Promise<void> {
   await body[Symbol.asyncIterator]().return?.(undefined);
 }
 
-/** The path below the base. Mounts differ in whether `url` has it still. */
-function belowBase({ url = '/', originalUrl }: HandedOn, basePath: string): string {
+/** The path below the base, and the base. Mounts differ in whether `url` has it still. */
+function belowBase(
+  { url = '/', originalUrl }: HandedOn,
+  basePath: string,
+): Pick<ServerRequest, 'url' | 'basePath'> {
   const whole = originalUrl ?? url;
-  if (basePath !== '' && isBelow(whole, basePath)) return rooted(whole.slice(basePath.length));
-  return rooted(url);
+  if (basePath !== '' && isBelow(whole, basePath)) {
+    return { url: rooted(whole.slice(basePath.length)), basePath };
+  }
+  const taken = whole.endsWith(url) ? whole.slice(0, whole.length - url.length) : '';
+  return { url: rooted(url), ...(taken === '' ? {} : { basePath: taken }) };
 }
 
 /** Whether a path and query lie under a prefix. */
@@ -102,15 +128,21 @@ export function rooted(url: string): string {
   return url.startsWith('/') ? url : `/${url}`;
 }
 
-/** What the caller sends; what a parser of a framework has made of it, where it was faster. */
-function bodyOf(request: HandedOn): ServerRequest['body'] {
-  if (!request.readableEnded) return request;
-  const { rawBody, body } = request;
-  return onePiece(rawBody ?? body);
+/** What the caller sends; what a parser of the host has made of it, where it was faster. */
+function bodyOf(request: HandedOn): Pick<ServerRequest, 'body' | 'isReparsed'> {
+  if (!request.readableEnded) return { body: request };
+  const body = request.rawBody ?? request.body;
+  if (body === undefined || body === null) return { body: onePiece() };
+  if (body instanceof Uint8Array) return { body: onePiece(body) };
+  if (typeof body === 'string') return { body: onePiece(Buffer.from(body)) };
+  const isForm = /^(multipart\/|application\/x-www-form-urlencoded)/i.test(
+    headerOf(request.headers, 'content-type') ?? '',
+  );
+  // What a form says cannot be said again as it was.
+  if (isForm) return { body: goneBytes() };
+  return { body: onePiece(Buffer.from(JSON.stringify(body))), isReparsed: true };
 }
 
-async function* onePiece(body: unknown): AsyncGenerator<Uint8Array, void, undefined> {
-  if (body === undefined || body === null) return;
-  if (body instanceof Uint8Array) yield body;
-  else yield Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+async function* onePiece(bytes?: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  if (bytes !== undefined) yield bytes;
 }

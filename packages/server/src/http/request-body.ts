@@ -21,6 +21,26 @@ export async function readBody(
   return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size);
 }
 
+/**
+ * The very bytes that were sent, for what keeps or signs them. Where a parser of the host was faster they are gone, and
+ * reading them is UNSUPPORTED, with the remedy.
+ */
+export function sentBytes({
+  body,
+  isReparsed = false,
+}: Pick<ServerRequest, 'body' | 'isReparsed'>): AsyncIterable<Uint8Array> {
+  return isReparsed ? goneBytes() : body;
+}
+
+/** A body that a parser of the host has read, and left nothing of that could be sent on. */
+// biome-ignore lint/correctness/useYield: it has nothing to yield
+export async function* goneBytes(): AsyncGenerator<Uint8Array, void, undefined> {
+  throw new KeelsonError(
+    'UNSUPPORTED',
+    "A parser of the host has read this body, and its bytes are gone: mount Keelson before parsers such as express.json(), or keep the bytes as the request's rawBody.",
+  );
+}
+
 /** Which status an error is answered with, by its mark; undefined where its code decides. */
 export function ownStatusOf(error: unknown): number | undefined {
   if (!isKeelsonError(error)) return undefined;

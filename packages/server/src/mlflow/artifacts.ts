@@ -1,5 +1,6 @@
 import { type Artifact, isKeelsonError, type Services } from '@keelson/core';
 import { jsonAnswer, type ServerAnswer, type ServerRequest } from '../http/exchange.ts';
+import { sentBytes } from '../http/request-body.ts';
 import { type ArtifactPlace, partsOfField, partsOfUrl, placeOf } from './artifact-places.ts';
 import { type Call, call } from './call.ts';
 import { message, set, text } from './encoding.ts';
@@ -90,7 +91,7 @@ export async function answerArtifacts(
     assertFile(place);
     const run = await runs.get(services, place.runId);
     const how = { onConflict: 'replace', signal: request.signal } as const;
-    await run.logArtifact(place.path, request.body, how);
+    await run.logArtifact(place.path, sentBytes(request), how);
     return jsonAnswer(200, {});
   }
   if (method !== 'DELETE') return undefined;
