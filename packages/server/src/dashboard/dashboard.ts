@@ -47,7 +47,10 @@ const notBuilt =
 /** The dashboard of a handler: static files, and the exchange of a key for a cookie. */
 export function createDashboard(
   callers: Callers,
-  { basePath: own, directory = findFiles() }: { readonly basePath: string; readonly directory?: string },
+  {
+    basePath: own,
+    directory = findFiles(),
+  }: { readonly basePath: string; readonly directory?: string },
 ): Dashboard {
   let files: Promise<ReadonlyMap<string, StaticFile>> | undefined;
 

@@ -31,7 +31,9 @@ const text = (body: ServerAnswer['body'], status = 200): ServerAnswer => ({
 const echo: ServerHandle = async ({ method, url, basePath, body, headers }) => {
   const chunks = await Array.fromAsync(body);
   const sent = Buffer.concat(chunks).toString('utf8');
-  return text(JSON.stringify({ method, url, basePath, sent, type: headers['content-type'] ?? null }));
+  return text(
+    JSON.stringify({ method, url, basePath, sent, type: headers['content-type'] ?? null }),
+  );
 };
 
 /** Both faces, asked in the same way. */
@@ -150,7 +152,11 @@ describe('the node face', () => {
     });
     const asked = { method: 'POST', body: '{"a": 1}' };
     const answer = await fetch(`${origin}/mlops/runs?a=1`, asked);
-    expect(await answer.json()).toMatchObject({ url: '/runs?a=1', basePath: '/mlops', sent: '{"a":1}' });
+    expect(await answer.json()).toMatchObject({
+      url: '/runs?a=1',
+      basePath: '/mlops',
+      sent: '{"a":1}',
+    });
     // Of a form nothing is left that could be sent on.
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     expect((await fetch(`${origin}/mlops/runs`, { ...asked, headers })).status).toBe(500);
