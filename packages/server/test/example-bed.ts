@@ -232,6 +232,8 @@ export class ExampleBed {
       });
     });
     pipelines.add(train);
+    await pipelines.putDefinition(train);
+    await pipelines.schedules.put({ name: 'nightly', pipeline: 'train', cron: '0 3 * * *' });
     for (const name of ['from-ci', 'idle'])
       await pipelines.triggers.put({ name, pipeline: 'train' });
     const { id } = await pipelines.start('train');

@@ -37,6 +37,7 @@ const rules: AccessRules<Pipelines> = {
     resourceOf('pipeline', at(pipeline, ['definition', 'name']) ?? at(pipeline, ['name'])),
   ),
   getDefinition: asks('pipeline.read', named('pipeline')),
+  definitions: asks('pipeline.read', ([query]) => resourceOf('pipeline', at(query, ['name']))),
   start: asks('pipeline.run', ([pipeline]) =>
     resourceOf(
       'pipeline',

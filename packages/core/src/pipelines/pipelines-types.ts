@@ -54,6 +54,20 @@ export interface CacheExplanation {
   readonly cachedFrom?: CachedFrom;
 }
 
+/** A stored definition, as lists show it. */
+export interface DefinitionSummary {
+  readonly name: string;
+  readonly version: string;
+  readonly digest: string;
+  readonly description: string;
+  /** How many steps it has. */
+  readonly steps: number;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly createdBy: string;
+  /** Epoch ms. */
+  readonly createdAt: number;
+}
+
 /** Pipelines and their executions. */
 export interface Pipelines {
   /**
@@ -68,6 +82,12 @@ export interface Pipelines {
   putDefinition(definition: Pipeline | PipelineDefinition): Promise<string>;
   /** The definition of the version, or of the highest one. NOT_FOUND when there is none. */
   getDefinition(name: string, version?: string): Promise<PipelineDefinition>;
+  /** What is stored, by name, of each the version that was stored last first: 50 when `limit` is left out, 1,000 at most. */
+  definitions(options?: {
+    readonly name?: string;
+    readonly limit?: number;
+    readonly cursor?: string;
+  }): Promise<{ readonly definitions: readonly DefinitionSummary[]; readonly cursor?: string }>;
 
   /** Starts an execution; its steps are run by `wait`, and by the loops of any process. */
   start(pipeline: string, parameters?: JsonObject, options?: StartOptions): Promise<Execution>;

@@ -283,6 +283,33 @@ describe('starting', () => {
     await two.putDefinition(make('a', '1.9.0'));
     expect((await one.getDefinition('fixed')).version).toBe('1.10.0');
   });
+
+  test('definitions are listed by name, the last that was stored first, page after page', async () => {
+    await using t = await openTestScope({ kinds });
+    const pipelines = createPipelines(t.scope);
+    for (const [name, version] of [
+      ['b', '1.0.0'],
+      ['a', '1.0.0'],
+      ['a', '2.0.0'],
+    ] as const) {
+      const tags = { team: name };
+      const made = definePipeline(name, { version, tags, description: 'd' }, (p) => {
+        p.step('x', {}, () => 1);
+      });
+      await pipelines.putDefinition(made);
+    }
+    const first = await pipelines.definitions({ limit: 2 });
+    expect(first.definitions).toMatchObject([
+      { name: 'a', version: '2.0.0', steps: 1, tags: { team: 'a' }, description: 'd' },
+      { name: 'a', version: '1.0.0' },
+    ]);
+    const second = await pipelines.definitions({ limit: 2, cursor: first.cursor ?? '' });
+    expect(second).toMatchObject({ definitions: [{ name: 'b' }] });
+    expect(second.cursor).toBeUndefined();
+    const named = await pipelines.definitions({ name: 'b' });
+    expect(named.definitions.map(({ name }) => name)).toEqual(['b']);
+    expect((await rejection(pipelines.definitions({ limit: 0 }))).code).toBe('INVALID');
+  });
 });
 
 describe('failures', () => {

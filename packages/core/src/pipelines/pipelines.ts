@@ -24,6 +24,7 @@ import { column, createExecutionRecords, equals } from './execution-records.ts';
 import { createExternalSteps } from './executors/external-steps.ts';
 import { createStepLogs } from './executors/step-logs.ts';
 import { assertKnown } from './known-options.ts';
+import { listDefinitions } from './list-definitions.ts';
 import { createPipelineLoop } from './pipeline-loop.ts';
 import type {
   EndedExecution,
@@ -255,6 +256,8 @@ export function createPipelines(scope: Scope, options: PipelinesOptions = {}): P
     async getDefinition(name, version) {
       return (await definitions.find(name, version)).definition;
     },
+
+    definitions: (query = {}) => listDefinitions(scope, query),
 
     async get(id) {
       return (await records.get(assertText(id, 'An execution id'))).facts;

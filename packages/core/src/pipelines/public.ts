@@ -46,6 +46,7 @@ export type { PartOptions } from './partial-run.ts';
 export { parsePipeline } from './pipeline-file.ts';
 export type {
   CacheExplanation,
+  DefinitionSummary,
   EndedExecution,
   Pipelines,
   ResourceLimits,

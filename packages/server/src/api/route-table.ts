@@ -6,15 +6,18 @@ import { deploymentRows } from './rows/deployment-rows.ts';
 import { driftRows } from './rows/drift-rows.ts';
 import { eventRows } from './rows/event-rows.ts';
 import { executionRows } from './rows/execution-rows.ts';
+import { executionViewRows } from './rows/execution-view-rows.ts';
 import { experimentRows } from './rows/experiment-rows.ts';
 import { inferenceRows } from './rows/inference-rows.ts';
 import { modelRows } from './rows/model-rows.ts';
 import { monitoringRows } from './rows/monitoring-rows.ts';
+import { operationsRows } from './rows/operations-rows.ts';
 import { pipelineRows } from './rows/pipeline-rows.ts';
 import { predictionRows } from './rows/prediction-rows.ts';
 import { rolloutRows } from './rows/rollout-rows.ts';
 import { runDataRows } from './rows/run-data-rows.ts';
 import { runRows } from './rows/run-rows.ts';
+import { scheduleRows } from './rows/schedule-rows.ts';
 import { stageRows } from './rows/stage-rows.ts';
 import { systemRows } from './rows/system-rows.ts';
 import { versionRows } from './rows/version-rows.ts';
@@ -29,8 +32,8 @@ export interface ControlPlane {
   readonly models: typeof modelRows;
   readonly versions: typeof versionRows;
   readonly stages: typeof stageRows;
-  readonly pipelines: typeof pipelineRows;
-  readonly executions: typeof executionRows;
+  readonly pipelines: typeof pipelineRows & typeof scheduleRows;
+  readonly executions: typeof executionRows & typeof executionViewRows;
   readonly deployments: typeof deploymentRows & typeof inferenceRows;
   readonly rollouts: typeof rolloutRows;
   readonly monitoring: typeof monitoringRows & typeof driftRows;
@@ -39,7 +42,7 @@ export interface ControlPlane {
   readonly events: typeof eventRows;
   readonly webhooks: typeof webhookRows;
   readonly access: typeof accessRows;
-  readonly system: typeof systemRows;
+  readonly system: typeof systemRows & typeof operationsRows;
 }
 
 /** The table that routing, checks, description, client and tests are made of. */
@@ -51,8 +54,8 @@ export const routeTable: ControlPlane = {
   models: modelRows,
   versions: versionRows,
   stages: stageRows,
-  pipelines: pipelineRows,
-  executions: executionRows,
+  pipelines: { ...pipelineRows, ...scheduleRows },
+  executions: { ...executionRows, ...executionViewRows },
   deployments: { ...deploymentRows, ...inferenceRows },
   rollouts: rolloutRows,
   monitoring: { ...monitoringRows, ...driftRows },
@@ -61,5 +64,5 @@ export const routeTable: ControlPlane = {
   events: eventRows,
   webhooks: webhookRows,
   access: accessRows,
-  system: systemRows,
+  system: { ...systemRows, ...operationsRows },
 };

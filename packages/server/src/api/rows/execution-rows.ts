@@ -259,7 +259,7 @@ export const executionRows: {
 type Pipelines = Call<never>['services']['pipelines'];
 
 /** The execution; NOT_FOUND where it is none of this pipeline. */
-async function executionOf(
+export async function executionOf(
   pipelines: Pipelines,
   { pipeline, executionId }: OneExecution,
 ): Promise<Execution> {

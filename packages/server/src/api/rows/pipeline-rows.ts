@@ -32,7 +32,16 @@ export interface StoredPipeline {
 export interface StartExecution
   extends Pick<
     StartOptions,
-    'version' | 'idempotencyKey' | 'trigger' | 'priority' | 'timeoutMs' | 'tags'
+    | 'version'
+    | 'idempotencyKey'
+    | 'trigger'
+    | 'priority'
+    | 'timeoutMs'
+    | 'tags'
+    | 'from'
+    | 'until'
+    | 'only'
+    | 'reuse'
   > {
   readonly parameters?: JsonObject;
 }
@@ -52,12 +61,20 @@ interface ListExecutions extends OnePipeline {
   readonly cursor?: string;
 }
 
-interface ExecutionPage {
+/** A page of executions. */
+export interface ExecutionPage {
   readonly executions: readonly Execution[];
   readonly cursor?: string;
 }
 
-const status = z.enum(['PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED']);
+/** How an execution stands. */
+export const executionStatus: z.ZodType<Execution['status']> = z.enum([
+  'PENDING',
+  'RUNNING',
+  'COMPLETED',
+  'FAILED',
+  'CANCELLED',
+]);
 
 /** Fields of an execution. */
 export const executionFields: { readonly [K in keyof Execution]-?: z.ZodType } = {
@@ -65,7 +82,7 @@ export const executionFields: { readonly [K in keyof Execution]-?: z.ZodType } =
   pipeline: z.string(),
   version: z.string(),
   definition: z.string(),
-  status,
+  status: executionStatus,
   parameters: looseObject,
   trigger: z.string(),
   triggeredBy: z.string(),
@@ -211,6 +228,13 @@ export const pipelineRows: {
       priority: z.number().int().min(-1000).max(1000).optional(),
       timeoutMs: z.number().int().min(1).optional(),
       tags: tags.optional(),
+      from: z.string().describe('This step and all that depend on it').optional(),
+      until: z.string().describe('This step and all that it depends on').optional(),
+      only: z.string().describe('This step alone').optional(),
+      reuse: z
+        .string()
+        .describe('The execution whose outputs stand for those of the steps before')
+        .optional(),
     }).optional() as never,
     answers: { as: 'json', status: 202, schema: execution },
     example: { pipeline: 'train', body: { parameters: { rate: 0.001 }, tags: { by: 'curl' } } },
@@ -224,7 +248,7 @@ export const pipelineRows: {
     path: '/pipelines/{pipeline}/runs',
     summary: 'The executions of a pipeline, newest first',
     permission: 'pipeline.read',
-    query: { status: status.optional(), ...paging },
+    query: { status: executionStatus.optional(), ...paging },
     answers: {
       as: 'json',
       schema: answered<ExecutionPage>('ExecutionPage', { executions: z.array(execution), cursor }),
