@@ -65,6 +65,17 @@ const marks: Readonly<Record<Tone, string>> = {
   quiet: '○',
 };
 
+/** How a state is marked, for drawings. */
+export function markOf(state: string): { readonly tone: Tone; readonly mark: string } {
+  const tone = tones[state.toUpperCase()] ?? 'quiet';
+  return { tone, mark: marks[tone] };
+}
+
+/** A state as a word. */
+export function wordOf(state: string): string {
+  return state.toLowerCase().replaceAll('_', ' ');
+}
+
 /** A state by colour, mark and word, so that none of the three is needed alone. */
 export function Status({ of, tone }: { readonly of: string; readonly tone?: Tone }): JSX.Element {
   const how = tone ?? tones[of.toUpperCase()] ?? 'quiet';
@@ -73,7 +84,7 @@ export function Status({ of, tone }: { readonly of: string; readonly tone?: Tone
       <span class="mark" aria-hidden="true">
         {marks[how]}
       </span>
-      {of.toLowerCase().replaceAll('_', ' ')}
+      {wordOf(of)}
     </span>
   );
 }
