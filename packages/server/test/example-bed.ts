@@ -267,6 +267,18 @@ export class ExampleBed {
     await deployments.create({ ...common, name: 'scored', versionId: scored.id });
     const options = { versionId: second.id, strategy: 'canary', reason: canary } as const;
     this.ids.set('rollout-1', (await deployments.deploy('rolling', options)).id);
+    for (const [i, name] of ['tested', 'tested-2'].entries()) {
+      await deployments.create({ name, ...common });
+      const { id } = await deployments.startAbTest({
+        ...{ deployment: name, stickyHeader: 'x-user', reason: canary },
+        arms: [
+          { name: 'A', versionId: first.id, weightPercent: 50 },
+          { name: 'B', versionId: second.id, weightPercent: 50 },
+        ],
+        metrics: [{ name: 'errors', outcome: { source: 'errors' }, goal: 'lower' }],
+      });
+      this.ids.set(`ab-test-${i + 1}`, id);
+    }
   }
 
   async #fillMonitoring(): Promise<void> {

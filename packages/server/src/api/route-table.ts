@@ -1,6 +1,8 @@
+import { abTestRows } from './rows/ab-test-rows.ts';
 import { accessRows } from './rows/access-rows.ts';
 import { alertRows } from './rows/alert-rows.ts';
 import { artifactRows } from './rows/artifact-rows.ts';
+import { auditRows } from './rows/audit-rows.ts';
 import { comparisonRows } from './rows/comparison-rows.ts';
 import { deploymentRows } from './rows/deployment-rows.ts';
 import { driftRows } from './rows/drift-rows.ts';
@@ -36,12 +38,14 @@ export interface ControlPlane {
   readonly executions: typeof executionRows & typeof executionViewRows;
   readonly deployments: typeof deploymentRows & typeof inferenceRows;
   readonly rollouts: typeof rolloutRows;
+  readonly abTests: typeof abTestRows;
   readonly monitoring: typeof monitoringRows & typeof driftRows;
   readonly predictions: typeof predictionRows;
   readonly alerts: typeof alertRows;
   readonly events: typeof eventRows;
   readonly webhooks: typeof webhookRows;
   readonly access: typeof accessRows;
+  readonly audit: typeof auditRows;
   readonly system: typeof systemRows & typeof operationsRows;
 }
 
@@ -58,11 +62,13 @@ export const routeTable: ControlPlane = {
   executions: { ...executionRows, ...executionViewRows },
   deployments: { ...deploymentRows, ...inferenceRows },
   rollouts: rolloutRows,
+  abTests: abTestRows,
   monitoring: { ...monitoringRows, ...driftRows },
   predictions: predictionRows,
   alerts: alertRows,
   events: eventRows,
   webhooks: webhookRows,
   access: accessRows,
+  audit: auditRows,
   system: { ...systemRows, ...operationsRows },
 };
