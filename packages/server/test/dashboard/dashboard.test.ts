@@ -214,6 +214,82 @@ describe('runs', () => {
   });
 });
 
+describe('charts and comparison', () => {
+  test('curves are drawn of chosen runs; what is dragged over is read anew; smoothing and axes are in the address', async () => {
+    const { page, go, errors, faults } = await look(server.url);
+    const ids = await idsOf("params.depth = 6 AND tags.team = 'risk'");
+    await go(`#/charts?runs=${ids.join('~')}`);
+    const curve = page.getByRole('img', { name: /^loss: 50 points/ });
+    const box = await curve.boundingBox();
+    if (box === null) throw new Error('The curve is not there.');
+    await page.mouse.move(box.x + box.width * 0.3, box.y + 80);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 80, { steps: 5 });
+    await page.mouse.up();
+    await expect.poll(() => page.url()).toMatch(/zoom=\d+-\d+/);
+    await expect
+      .poll(
+        async () =>
+          /loss: (\d+) points/.exec(
+            (await page.getByRole('img', { name: /^loss:/ }).getAttribute('aria-label')) ?? '',
+          )?.[1],
+      )
+      .not.toBe('50');
+    await page.getByRole('button', { name: 'Zoomed in: show all' }).click();
+    await curve.waitFor();
+    await page.getByLabel('Over').selectOption('relative');
+    await page.getByRole('img', { name: /^loss:/ }).waitFor();
+    await page.getByText('Table', { exact: true }).first().click();
+    expect(await faults()).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+
+  test('params against metrics: a brush keeps what lies between and leads to the same runs in the table', async () => {
+    const { page, go, errors, faults } = await look(server.url);
+    await go('#/charts?kind=params&experiment=weather');
+    await page.getByText('20 of 20 runs').waitFor();
+    const [axis] = await page.locator('.grip').all();
+    const box = await axis?.boundingBox();
+    if (box === undefined || box === null) throw new Error('There is no axis.');
+    await page.mouse.move(box.x + 14, box.y + box.height * 0.3);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 14, box.y + box.height * 0.7, { steps: 5 });
+    await page.mouse.up();
+    const status = page.getByText(/^\d+ of 20 runs$/);
+    await expect
+      .poll(async () => Number.parseInt((await status.textContent()) ?? '20', 10))
+      .toBeLessThan(20);
+    const kept = Number.parseInt((await status.textContent()) ?? '', 10);
+    expect(kept).toBeGreaterThan(0);
+    await page.getByText('What loss goes with').waitFor();
+    expect(await faults()).toEqual([]);
+    await page.getByRole('link', { name: 'Show them in the table' }).click();
+    await page.getByLabel('Experiment').selectOption({ label: 'weather' });
+    await expect.poll(() => page.locator('tbody tr').count()).toBe(kept);
+    expect(errors).toEqual([]);
+  });
+
+  test('runs beside each other: metrics against a baseline, params that differ, groups and their tests', async () => {
+    const { page, go, errors, faults } = await look(server.url);
+    const ids = await idsOf('params.depth IN (4, 5)');
+    await go(`#/compare?runs=${ids.slice(0, 8).join('~')}`);
+    await page.getByRole('heading', { name: '8 runs compared' }).waitFor();
+    await page.getByText('Welch, p after Holm').waitFor();
+    await page
+      .getByRole('row', { name: /^depth / })
+      .first()
+      .waitFor();
+    expect(await page.getByTitle('The best of these').count()).toBe(1);
+    expect(await faults()).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+});
+
+async function idsOf(filter: string): Promise<readonly string[]> {
+  const { runs } = await platform.tracking.searchRuns({ filter });
+  return runs.map(({ id }) => id);
+}
+
 test.each([
   ['#/', 1280, 'light'],
   ['#/', 390, 'dark'],

@@ -5,5 +5,7 @@ export const pages: Readonly<Record<string, () => Promise<FunctionComponent>>> =
   '': async () => (await import('./overview/overview.tsx')).Overview,
   runs: async () => (await import('./runs/runs.tsx')).Runs,
   run: async () => (await import('./run/run.tsx')).RunPage,
+  charts: async () => (await import('./charts/charts.tsx')).Charts,
+  compare: async () => (await import('./compare/compare.tsx')).Compare,
   missing: async () => (await import('./missing.tsx')).Missing,
 };

@@ -259,3 +259,18 @@ export function Heading({
     </header>
   );
 }
+
+/** What may be wider than its place: it scrolls, by the keyboard too. */
+export function Scroll({
+  children,
+  class: name = '',
+}: {
+  readonly children: ComponentChildren;
+  readonly class?: string;
+}): JSX.Element {
+  return (
+    <div class={`scroll ${name}`} tabIndex={0}>
+      {children}
+    </div>
+  );
+}

@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import './chart.css';
+import { Scroll } from './basics.tsx';
 import { download } from './download.ts';
 import { showDuration, showNumber } from './format.ts';
 
@@ -87,9 +88,9 @@ export function Chart(props: ChartProps): JSX.Element {
       <div ref={holder} role="img" aria-label={describe(props)} />
       <details>
         <summary>Table</summary>
-        <div class="scroll table-of-chart">
+        <Scroll class="table-of-chart">
           <ChartTable {...props} />
-        </div>
+        </Scroll>
         <button
           type="button"
           onClick={() =>

@@ -4,18 +4,19 @@ import { useResource } from '../../api/resource.ts';
 import { Problem } from '../../parts/basics.tsx';
 import { Chart } from '../../parts/chart.tsx';
 import { setView, view } from '../../routing/address.ts';
-import { type Curve, linesOf, readBuckets } from './curves.ts';
+import { type Curve, linesOf, type Over, readCurve } from './curves.ts';
 
 /** A run whose curves are drawn. */
 export interface DrawnRun {
   readonly id: string;
   readonly name: string;
   readonly color: string;
+  readonly startedAt: number;
 }
 
-const buckets = 500;
+const stretches = 500;
 
-/** One metric of some runs over its steps. What is zoomed to is read anew, with as many buckets. */
+/** One metric of some runs. What is zoomed to is read anew, with as many stretches. */
 export function CurveChart({
   metric,
   runs,
@@ -26,21 +27,24 @@ export function CurveChart({
   readonly isLive: boolean;
 }): JSX.Element {
   const smoothing = Number(view('smooth', '0'));
-  const logY = view('log') === 'y';
+  const over = overOf(view('x'));
   const zoom = rangeOf(view('zoom'));
-  const key = JSON.stringify([metric, runs.map(({ id }) => id), zoom]);
+  const key = JSON.stringify([metric, over, runs.map(({ id }) => id), zoom]);
   const curves = useResource<readonly Curve[]>(
     key,
     (signal) =>
       Promise.all(
-        runs.map(async ({ id, name, color }) => ({
-          ...{ runId: id, label: name, color },
-          buckets: await readBuckets(id, metric, {
-            ...{ buckets, signal },
-            ...(zoom === undefined
-              ? {}
-              : { fromStep: Math.max(0, Math.floor(zoom[0])), toStep: Math.ceil(zoom[1]) }),
-          }).catch(() => []),
+        runs.map(async ({ id, name, color, startedAt }) => ({
+          ...{ label: name, color },
+          stretches: await readCurve({
+            runId: id,
+            key: metric,
+            over,
+            stretches,
+            range: zoom,
+            startedAt,
+            signal,
+          }),
         })),
       ),
     isLive ? { on: ['run.', 'metric.'] } : undefined,
@@ -51,29 +55,49 @@ export function CurveChart({
   );
   if (curves.error !== undefined) return <Problem error={curves.error} retry={curves.reload} />;
   if (drawn === undefined) return <p class="loading">Reading {metric} …</p>;
+  if (drawn.x.length === 0) return <NoCurve metric={metric} over={over} />;
   return (
     <Chart
       title={metric}
       x={drawn.x}
       lines={drawn.lines}
-      logY={logY}
+      axis={over === 'time' ? 'time' : over === 'relative' ? 'duration' : 'number'}
+      logY={view('log') === 'y'}
       sync="curves"
       range={zoom}
-      onZoom={(range) =>
-        setView({
-          zoom: range === null ? undefined : range.map((each) => Math.round(each)).join('-'),
-        })
-      }
+      onZoom={(range) => setView({ zoom: range?.map((each) => Math.round(each)).join('-') })}
     />
   );
 }
 
-/** How curves are drawn, in the address: smoothing, axis, zoom. */
+function NoCurve({ metric, over }: { readonly metric: string; readonly over: Over }): JSX.Element {
+  return (
+    <p class="faint">
+      <b>{metric}</b>:{' '}
+      {over === 'step'
+        ? 'no points here.'
+        : 'no points here, or more than can be drawn by time; draw it over steps.'}
+    </p>
+  );
+}
+
+/** How curves are drawn, in the address: x, smoothing, axis, zoom. */
 export function CurveTools(): JSX.Element {
   const smoothing = view('smooth', '0');
   const zoom = view('zoom');
   return (
     <div class="row">
+      <label>
+        Over{' '}
+        <select
+          value={overOf(view('x'))}
+          onChange={({ currentTarget }) => setView({ x: currentTarget.value, zoom: undefined })}
+        >
+          <option value="step">steps</option>
+          <option value="relative">time since the start</option>
+          <option value="time">time</option>
+        </select>
+      </label>
       <label>
         Smoothing{' '}
         <input
@@ -103,11 +127,15 @@ export function CurveTools(): JSX.Element {
       </label>
       {zoom !== '' && (
         <button type="button" onClick={() => setView({ zoom: undefined })}>
-          Steps {zoom}: show all
+          Zoomed in: show all
         </button>
       )}
     </div>
   );
+}
+
+function overOf(text: string): Over {
+  return text === 'time' || text === 'relative' ? text : 'step';
 }
 
 function rangeOf(text: string): readonly [number, number] | undefined {

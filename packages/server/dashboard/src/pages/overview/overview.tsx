@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { api } from '../../api/client.ts';
 import { useResource } from '../../api/resource.ts';
-import { Ago, Empty, Heading, Section, Shown, Status } from '../../parts/basics.tsx';
+import { Ago, Empty, Heading, Scroll, Section, Shown, Status } from '../../parts/basics.tsx';
 import { showDuration } from '../../parts/format.ts';
 import { to } from '../../routing/address.ts';
 
@@ -103,7 +103,7 @@ function RunsPart(): JSX.Element {
               <p>This logs the first:</p>
             </Empty>
           ) : (
-            <div class="scroll">
+            <Scroll>
               <table>
                 <tbody>
                   {all.map((run) => (
@@ -123,7 +123,7 @@ function RunsPart(): JSX.Element {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           )
         }
       </Shown>

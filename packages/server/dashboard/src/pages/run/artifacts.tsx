@@ -2,7 +2,7 @@ import type { Artifact } from '@keelson/core';
 import type { JSX } from 'preact';
 import { addressOf, api } from '../../api/client.ts';
 import { useResource } from '../../api/resource.ts';
-import { Ago, Empty, Section, Shown } from '../../parts/basics.tsx';
+import { Ago, Empty, Scroll, Section, Shown } from '../../parts/basics.tsx';
 import { showBytes } from '../../parts/format.ts';
 import { setView, view } from '../../routing/address.ts';
 
@@ -169,7 +169,7 @@ const csvRows = 200;
 function Csv({ text }: { readonly text: string }): JSX.Element {
   const [head = [], ...rows] = parseCsv(text, csvRows + 1);
   return (
-    <div class="scroll preview">
+    <Scroll class="preview">
       <table>
         <thead>
           <tr>
@@ -188,7 +188,7 @@ function Csv({ text }: { readonly text: string }): JSX.Element {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

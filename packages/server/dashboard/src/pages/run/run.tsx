@@ -2,7 +2,17 @@ import type { Run } from '@keelson/core';
 import type { JSX } from 'preact';
 import { api } from '../../api/client.ts';
 import { type Resource, useResource } from '../../api/resource.ts';
-import { Ago, Empty, Facts, Heading, Id, Section, Shown, Status } from '../../parts/basics.tsx';
+import {
+  Ago,
+  Empty,
+  Facts,
+  Heading,
+  Id,
+  Scroll,
+  Section,
+  Shown,
+  Status,
+} from '../../parts/basics.tsx';
 import { colorOf, showDuration, showNumber, showValue } from '../../parts/format.ts';
 import { address, to, view } from '../../routing/address.ts';
 import { CurveChart, CurveTools } from '../charts/curve-chart.tsx';
@@ -134,7 +144,8 @@ function Metrics({
       {({ metrics }) => {
         const shown = metrics.filter(({ key }) => key.startsWith('system.') === isSystem);
         if (shown.length === 0) return <NoMetrics isSystem={isSystem} />;
-        const drawn = [{ id: run.id, name: run.name, color: colorOf(run.id) }];
+        const { id, name, startedAt } = run;
+        const drawn = [{ id, name, startedAt, color: colorOf(id) }];
         return (
           <>
             <Section title="Curves" actions={<CurveTools />}>
@@ -153,7 +164,7 @@ function Metrics({
               </div>
             </Section>
             <Section title="Figures">
-              <div class="scroll">
+              <Scroll>
                 <table>
                   <thead>
                     <tr>
@@ -196,7 +207,7 @@ function Metrics({
                     ))}
                   </tbody>
                 </table>
-              </div>
+              </Scroll>
             </Section>
           </>
         );
@@ -234,7 +245,7 @@ function Params({ run }: { readonly run: Run }): JSX.Element {
   }
   return (
     <Section title={`${entries.length} params`}>
-      <div class="scroll">
+      <Scroll>
         <table>
           <tbody>
             {entries.map(([key, value]) => (
@@ -245,7 +256,7 @@ function Params({ run }: { readonly run: Run }): JSX.Element {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </Section>
   );
 }
@@ -254,7 +265,7 @@ function System({ run }: { readonly run: Run }): JSX.Element {
   return (
     <>
       <Section title="Environment">
-        <div class="scroll">
+        <Scroll>
           <table>
             <tbody>
               {Object.entries(flat(run.environment)).map(([key, value]) => (
@@ -265,7 +276,7 @@ function System({ run }: { readonly run: Run }): JSX.Element {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       </Section>
       <Metrics run={run} isSystem={true} />
     </>
@@ -301,7 +312,7 @@ function Inputs({ run }: { readonly run: Run }): JSX.Element {
               </p>
             </Empty>
           ) : (
-            <div class="scroll">
+            <Scroll>
               <table>
                 <thead>
                   <tr>
@@ -326,7 +337,7 @@ function Inputs({ run }: { readonly run: Run }): JSX.Element {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           )
         }
       </Shown>
