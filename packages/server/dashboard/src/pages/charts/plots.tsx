@@ -1,5 +1,6 @@
 import type { Run } from '@keelson/core';
 import type { JSX } from 'preact';
+import { Scroll } from '../../parts/basics.tsx';
 import { colorAt, showNumber } from '../../parts/format.ts';
 import { go, to } from '../../routing/address.ts';
 import { type Axis, deviation, importances, mean } from './figures.ts';
