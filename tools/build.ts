@@ -56,6 +56,9 @@ function findEntryPoints(item: WorkspacePackage): Record<string, string> {
     }
     entries[file] = join(item.directory, conditions['keelson:source']);
   }
+  for (const [command, path] of Object.entries(item.manifest.bin ?? {})) {
+    entries[basename(path, '.js')] = join(item.directory, 'src', 'cli', `${command}.ts`);
+  }
   return entries;
 }
 

@@ -13,6 +13,8 @@ export interface WorkspacePackage {
 export interface PackageManifest {
   readonly name: string;
   readonly dependencies?: Readonly<Record<string, string>>;
+  /** Commands by name; each is built of the source of its name in the room `cli`. */
+  readonly bin?: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | ExportConditions>>;
 }
 
