@@ -17,7 +17,7 @@ export type Bounds = number | ByLevel<number>;
 export interface AlertRule {
   /** Unique among the rules of its deployment. One of a deployment takes the place of the general one of the name. */
   readonly name: string;
-  /** The deployment's name; every deployment when left out. */
+  /** The deployment's name, or `watch:<name>` for a watched function; every one of both when left out. */
   readonly deployment?: string;
   readonly description?: string;
   /** CUSTOM when left out. */

@@ -7,6 +7,7 @@ import { holdClaim } from '../../events/hold-claim.ts';
 import type { Owners } from '../../events/subscription.ts';
 import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { everyRecord } from '../../operations/every-record.ts';
+import { watchedFunctions } from '../watching/watched-functions.ts';
 import { everyMsOf } from './alert-rule.ts';
 import { type RuleStore, rulesFor, type StoredAlertRule } from './alert-rules.ts';
 import type { Evaluator, Watched } from './evaluator.ts';
@@ -101,7 +102,7 @@ export function createAlertingLoop(
     for await (const record of everyRecord(scope, 'deployment', query)) {
       found.push({ id: record.id, name: record.columns['name'] as string });
     }
-    return found;
+    return [...found, ...(await watchedFunctions(scope))];
   }
 
   async function hasWork(): Promise<boolean> {

@@ -154,7 +154,8 @@ describe('alert rules', () => {
     expect(rules.map(({ name }) => name)).toEqual(
       [
         ...['latency-p95', 'latency-p99', 'inference-time', 'queue-time', 'invalid-requests'],
-        ...['feature-drift', 'prediction-drift', 'accuracy', 'error-rate', 'no-data'],
+        ...['feature-drift', 'prediction-drift', 'concept-drift', 'accuracy'],
+        ...['error-rate', 'no-data'],
       ].sort((a, b) => rules.findIndex((r) => r.name === a) - rules.findIndex((r) => r.name === b)),
     );
     const errorRate = rules.find(({ name }) => name === 'error-rate');
@@ -290,7 +291,7 @@ test('preset rules are kept in line with what is set up; those of somebody else 
   const rules = { 'error-rate': { CRITICAL: 0.2 }, accuracy: false };
   await platform.monitoring.setUp('d', { rules, team: 'payments' });
   const inForce = async () => (await alertRules.list({ deployment: 'd' })).map(({ name }) => name);
-  expect(await inForce()).toHaveLength(10);
+  expect(await inForce()).toHaveLength(11);
   expect(await alertRules.get('error-rate', { deployment: 'd' })).toMatchObject({
     ...{ above: { WARNING: 0.01, CRITICAL: 0.2 }, labels: { team: 'payments' }, preset: true },
   });
@@ -299,6 +300,43 @@ test('preset rules are kept in line with what is set up; those of somebody else 
   );
   await platform.monitoring.setUp('d', false);
   expect(await inForce()).toEqual(['latency-p99']);
+});
+
+test('rules hold for watched functions too, those of one alone and those of all', async () => {
+  const { alertRules } = platform.monitoring;
+  const fails = platform.monitoring.watch(
+    (of: { x: number }) => {
+      if (of.x > 0.5) throw new Error('no');
+      return of.x;
+    },
+    { name: 'scoring' },
+  );
+  const own: AlertRule = { ...errors, name: 'own', deployment: 'watch:scoring' };
+  await alertRules.put(own);
+  await alertRules.put(errors);
+  for (let i = 0; i < 100; i += 1) {
+    try {
+      fails({ x: i / 100 });
+    } catch (error) {
+      expect(error).toMatchObject({ message: 'no' });
+    }
+  }
+  await turn(23 * second);
+  const alerts = await platform.monitoring.listAlerts('watch:scoring');
+  expect(alerts.map(({ rule, severity, deployment: of }) => [rule, severity, of]).sort()).toEqual([
+    ['errors', 'CRITICAL', 'watch:scoring'],
+    ['own', 'CRITICAL', 'watch:scoring'],
+  ]);
+  expect(await platform.monitoring.listAlerts(deployment.id)).toEqual([]);
+  const { verdicts } = await alertRules.test(own, { deployment: 'watch:scoring' });
+  expect(verdicts).toHaveLength(1);
+  // They end with their rule.
+  await alertRules.remove('own', { deployment: 'watch:scoring' });
+  await turn();
+  const open = (await platform.monitoring.listAlerts('watch:scoring')).filter(
+    ({ state }) => state === 'FIRING',
+  );
+  expect(open.map(({ rule }) => rule)).toEqual(['errors']);
 });
 
 describe('schedules', () => {

@@ -14,6 +14,7 @@ export type PresetName =
   | 'invalid-requests'
   | 'feature-drift'
   | 'prediction-drift'
+  | 'concept-drift'
   | 'accuracy'
   | 'error-rate'
   | 'no-data';
@@ -72,6 +73,11 @@ const presets: Readonly<Record<PresetName, Preset>> = {
   'prediction-drift': {
     ...{ ...slow, kind: 'PREDICTION_DRIFT', figure: 'prediction_kl' },
     ...{ levels: { WARNING: 0.3 }, clears: 0.75 },
+  },
+  // In deviations of losses, told only where detectors agree: from MEDIUM, and from HIGH on.
+  'concept-drift': {
+    ...{ ...slow, everyMs: 15 * minute, kind: 'CONCEPT_DRIFT', figure: 'concept_drift' },
+    ...{ levels: { WARNING: 0.25, CRITICAL: 0.5 }, clears: 0.8 },
   },
   accuracy: {
     ...{ ...slow, windowMs: 24 * hour, kind: 'PERFORMANCE', figure: 'accuracy_drop' },

@@ -6,6 +6,7 @@ import { withCorrelation } from '../../events/correlation.ts';
 import type { JsonObject } from '../../json.ts';
 import { commitChanges } from '../../operations/decide-and-commit.ts';
 import { columnIs } from '../../operations/every-record.ts';
+import { watchedName } from '../watching/watched-id.ts';
 import { type Alert, topicOf } from './alert.ts';
 import { alertMessage } from './alert-message.ts';
 import { type AlertRule, checkAlertRule } from './alert-rule.ts';
@@ -61,15 +62,16 @@ export async function testRule(
   const rule = checkAlertRule(given);
   const query = { where: columnIs('name', name), limit: 1 };
   const [record] = (await scope.metadata.query(scope.workspace, 'deployment', query)).records;
-  if (record === undefined) {
+  const id = record?.id ?? (watchedName(name) === undefined ? undefined : name);
+  if (id === undefined) {
     throw new KeelsonError(
       'NOT_FOUND',
       `There is no deployment ${JSON.stringify(name)} to try the rule on.`,
     );
   }
-  const [reading] = await readRules(parts.figures, { id: record.id, name }, [rule], at);
+  const [reading] = await readRules(parts.figures, { id, name }, [rule], at);
   const verdicts = reading?.verdicts ?? [];
-  const alert = sampleAlert(scope, rule, { id: record.id, name }, verdicts, at);
+  const alert = sampleAlert(scope, rule, { id, name }, verdicts, at);
   const routes = parts.routesOf(alert, await parts.routes.list(), rule.routes);
   if (fire) for (const route of routes) await tell(scope, alert, route, at);
   return {

@@ -11,6 +11,7 @@ import {
   retentionDays,
 } from '../predictions/prediction-settings.ts';
 import { predictionStream } from '../predictions/prediction-stream.ts';
+import { dropAnalyses } from './analysis-retention.ts';
 import { dailyFigures } from './daily-figures.ts';
 import { keepSample } from './day-sample.ts';
 import { sampleStream } from './sample-stream.ts';
@@ -30,7 +31,8 @@ export type RetentionStep =
   | 'file stored'
   | 'archive committed'
   | 'days dropped'
-  | 'file let go';
+  | 'file let go'
+  | 'analyses dropped';
 
 /** What {@link PredictionRetention} works with. */
 export interface PredictionRetentionParts {
@@ -45,6 +47,7 @@ export interface RetentionReport {
   readonly rollups: number;
   readonly archives: readonly string[];
   readonly letGo: readonly string[];
+  readonly analyses: number;
 }
 
 interface Places {
@@ -59,7 +62,7 @@ interface Places {
 
 /**
  * Lets predictions age: rows become samples and counts by the hour and day, these become a columnar file a month, and of that the
- * record stays. Each step is stored before what it is made of goes, and noted with the place from which the next
+ * record stays. Analyses go with the counts by the hour and day, those that have found something with the files. Each step is stored before what it is made of goes, and noted with the place from which the next
  * goes on: killed anywhere, the next run goes on; two at once do the same.
  */
 export class PredictionRetention {
@@ -76,7 +79,7 @@ export class PredictionRetention {
     const today = Math.floor(clock.now() / dayMs) * dayMs;
     const streams = await series.streams(workspace);
     const byOwner = Map.groupBy(streams, ({ owner }) => owner);
-    let [rows, rollups] = [0, 0];
+    let [rows, rollups, analyses] = [0, 0, 0];
     const archives: string[] = [];
     const letGo: string[] = [];
     const due = new Map<number, StreamKey[]>();
@@ -98,6 +101,8 @@ export class PredictionRetention {
         archives.push(...(await this.#archive(owner, warm, signal)));
         rollups += await this.#dropDays(owner, hot);
         letGo.push(...(await this.#letGo(owner, cold)));
+        analyses += await dropAnalyses(this.#scope, owner, { calm: warm, all: cold }, signal);
+        await this.#reached('analyses dropped');
       } catch (error) {
         // What one deployment's data is like keeps no other's from ageing; its own rows stay.
         if (signal.aborted) throw error;
@@ -110,7 +115,7 @@ export class PredictionRetention {
       await this.#reached('rows dropped');
     }
     if (fault !== undefined) throw fault;
-    return { rows, rollups, archives, letGo };
+    return { rows, rollups, archives, letGo, analyses };
   }
 
   /** Keeps a sample of each day that is over and may go. */

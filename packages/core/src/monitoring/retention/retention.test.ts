@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { openTestScope, type TestScope } from '../../../test/open-test-scope.ts';
 import type { PredictionRow } from '../../contracts/prediction-sink.ts';
+import { commitChanges } from '../../operations/decide-and-commit.ts';
+import { everyRecord } from '../../operations/every-record.ts';
 import { platformKinds } from '../../platform-kinds.ts';
 import { metricCounting } from '../metrics/metric-counts.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -15,7 +17,7 @@ const dayMs = 86_400_000;
 const begin = Date.parse('2026-01-10');
 const steps: readonly RetentionStep[] = [
   ...(['sample stored', 'sample noted', 'rows dropped', 'file stored'] as const),
-  ...(['archive committed', 'days dropped', 'file let go'] as const),
+  ...(['archive committed', 'days dropped', 'file let go', 'analyses dropped'] as const),
 ];
 const always = { from: 0, to: begin * 2 };
 
@@ -133,6 +135,46 @@ test('rows become samples, these a file a month, and of that the record stays; o
   expect((await world.retention.service.predictionArchives('d1'))[0]).not.toHaveProperty('sha256');
   expect(await references?.among([digest])).toEqual(new Set());
   expect((await readPredictions(scope, 'd1', always)).length).toBe(0);
+});
+
+test('analyses go with the days, those that have found something with the files; the newest stay', async () => {
+  await using world = await openWorld(1);
+  const { scope } = world.test;
+  const analysis = (kind: string, day: number, series: string, isFinding: boolean) => {
+    const at = begin + day * dayMs;
+    const common = { deploymentId: 'd1', at };
+    const columns =
+      kind === 'analysis'
+        ? { ...common, changed: isFinding }
+        : { ...common, type: 'CONCEPT', seriesKey: series, detected: isFinding };
+    return { op: 'create', kind, id: `${kind} ${series} ${day}`, columns, body: {} } as const;
+  };
+  await commitChanges(scope, [
+    ...[0, 1, 2, 3].map((day) => analysis('analysis', day, 'd1', day === 1)),
+    ...[0, 1, 2, 3].map((day) => analysis('drift_analysis', day, 'd1:CONCEPT:', day === 1)),
+    ...[0, 1].map((day) => analysis('drift_analysis', day, 'd1:CONCEPT:v', false)),
+  ]);
+  const left = async (): Promise<readonly string[]> => {
+    const ids: string[] = [];
+    for (const kind of ['analysis', 'drift_analysis']) {
+      for await (const { id } of everyRecord(scope, kind)) ids.push(id);
+    }
+    return ids.sort();
+  };
+  now = begin + 32 * dayMs + 1;
+  // Of those before the third day: that which found something, and the newest of a series, stay.
+  expect(await world.run()).toMatchObject({ analyses: 3 });
+  expect(await left()).toEqual([
+    ...['analysis d1 1', 'analysis d1 2', 'analysis d1 3', 'drift_analysis d1:CONCEPT: 1'],
+    ...['drift_analysis d1:CONCEPT: 2', 'drift_analysis d1:CONCEPT: 3'],
+    'drift_analysis d1:CONCEPT:v 1',
+  ]);
+  now = begin + 500 * dayMs;
+  await world.run();
+  expect(await left()).toEqual([
+    ...['analysis d1 3', 'drift_analysis d1:CONCEPT: 3', 'drift_analysis d1:CONCEPT:v 1'],
+  ]);
+  expect(await world.run()).toMatchObject({ analyses: 0 });
 });
 
 test('ended after any step, the next run comes to the same', async () => {
