@@ -215,6 +215,7 @@ export type { AuditVerifyOptions } from './operations/audit/audit-verification.t
 export type { ErasedContent, Erasure } from './operations/audit/erasure.ts';
 export type { Credentials } from './operations/authenticate.ts';
 export type { TokenOptions } from './operations/bearer-tokens.ts';
+export { type ExpectedRevision, withExpectedRevision } from './operations/expected-revision.ts';
 export type { GarbageOptions, GarbageProgress, GarbageReport } from './operations/garbage.ts';
 export type {
   DelegateOptions,

@@ -3,6 +3,7 @@ import type { Change, CommitResult } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { currentCorrelation } from '../events/correlation.ts';
+import { commitExpected } from './expected-revision.ts';
 import type { Permission } from './permissions.ts';
 
 /** What a decision wants written, and what to answer once it is. */
@@ -46,13 +47,15 @@ export async function commitChanges(
 ): Promise<CommitResult> {
   if (changes.length === 0) return { at: 0, revisions: [] };
   const correlationId = currentCorrelation()?.correlationId;
-  return scope.metadata.commit({
-    workspace: scope.workspace,
-    principal: scope.principal.id,
-    changes,
-    ...(reason === undefined ? {} : { reason }),
-    ...(correlationId === undefined ? {} : { correlationId }),
-  });
+  return commitExpected(scope, changes, (all) =>
+    scope.metadata.commit({
+      workspace: scope.workspace,
+      principal: scope.principal.id,
+      changes: all,
+      ...(reason === undefined ? {} : { reason }),
+      ...(correlationId === undefined ? {} : { correlationId }),
+    }),
+  );
 }
 
 /** Rejects with FORBIDDEN, saying why, unless the scope's principal may do `action` on `resource`. */

@@ -1,4 +1,11 @@
-import { inSpan, isKeelsonError, type Logger, type Services, withCorrelation } from '@keelson/core';
+import {
+  inSpan,
+  isKeelsonError,
+  type Logger,
+  type Services,
+  withCorrelation,
+  withExpectedRevision,
+} from '@keelson/core';
 import type { Webhooks } from '../access/webhooks.ts';
 import { headerOf, type ServerAnswer, type ServerRequest, splitUrl } from '../http/exchange.ts';
 import { sentBytes } from '../http/request-body.ts';
@@ -83,13 +90,13 @@ export function createApi(parts: ApiParts): Api {
     const { closing } = parts;
     const endsWithUs = row.answers.as === 'messages' && closing !== undefined;
     const signal = endsWithUs ? AbortSignal.any([request.signal, closing]) : request.signal;
-    const revision = row.revisions === true ? expectedRevision(headers) : undefined;
+    const revision = row.revisions !== undefined ? expectedRevision(headers) : undefined;
     const { isReady, webhooks, serving } = parts;
     const bytes = sentBytes(request);
     const known = { input, services, headers, bytes, signal, revision };
     const call = { ...known, webhooks, serving, table: routeTable, isReady };
     const answer = async (): Promise<ServerAnswer> =>
-      answerOf(row, await row.run(call as unknown as Call<never>), request);
+      answerOf(row, await runExpected(row, call as unknown as Call<never>), request);
     try {
       return services === undefined
         ? await answer()
@@ -98,6 +105,20 @@ export function createApi(parts: ApiParts): Api {
       throw revision === undefined ? error : preconditionOf(error);
     }
   }
+}
+
+/** A row's work, which changes its record only where that is as the caller has read it. */
+async function runExpected(row: AnyRoute, call: Call<never>): Promise<unknown> {
+  const { revisions } = row;
+  const { revision } = call;
+  if (typeof revisions !== 'function' || revision === undefined) return row.run(call);
+  const there = await revisions(call);
+  if (there.revision !== revision) {
+    const message = `It was changed in the meantime: it has revision ${there.revision}, not ${revision}; read it again.`;
+    throw refusal(412, 'STALE', message, { revision: there.revision });
+  }
+  // And where it is changed from here on, by the commit.
+  return withExpectedRevision(there, () => row.run(call));
 }
 
 /** A change that was held up by another revision than `If-Match` named. */

@@ -72,7 +72,7 @@ function describe(table: object): Part {
 
 /** Statuses of failures that this row may answer beside the common ones. */
 function failuresOf(row: AnyRoute): readonly number[] {
-  return [...(row.failures ?? []), ...(row.revisions === true ? [412] : [])];
+  return [...(row.failures ?? []), ...(row.revisions !== undefined ? [412] : [])];
 }
 
 function operationOf({ resource, verb, row }: NamedRoute, i: number, path: string): Part {
@@ -88,7 +88,7 @@ function operationOf({ resource, verb, row }: NamedRoute, i: number, path: strin
       ...named.map((name) => pathParameter(row, name)),
       ...query.map(([name, schema]) => queryParameter(row, name, schema)),
       ...Object.keys(headerParameters)
-        .filter((name) => name !== 'IfMatch' || row.revisions === true)
+        .filter((name) => name !== 'IfMatch' || row.revisions !== undefined)
         .filter((name) => name !== 'IdempotencyKey' || takesKey(row))
         .map((name) => ({ $ref: `#/components/parameters/${name}` })),
     ],
@@ -175,6 +175,20 @@ function uploadSchema(type: string): Part {
   };
 }
 
+/** One message of a stream, its fields as they stand on their lines. */
+function messageSchema(schema: z.ZodType): Part {
+  const text = { type: 'string' };
+  const contentSchema = inline(schema);
+  return {
+    type: 'object',
+    properties: {
+      id: text,
+      event: text,
+      data: { ...text, contentMediaType: 'application/json', contentSchema },
+    },
+  };
+}
+
 function successOf({ answers }: AnyRoute): Part {
   switch (answers.as) {
     case 'nothing':
@@ -191,7 +205,7 @@ function successOf({ answers }: AnyRoute): Part {
       return {
         200: {
           description: 'Server-sent events',
-          content: { 'text/event-stream': { schema: { type: 'string' } } },
+          content: { 'text/event-stream': { schema: messageSchema(answers.schema) } },
         },
       };
     case 'json': {

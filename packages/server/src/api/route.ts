@@ -1,4 +1,4 @@
-import type { Permission, Services } from '@keelson/core';
+import type { ExpectedRevision, Permission, Services } from '@keelson/core';
 import type { z } from 'zod';
 import type { Webhooks } from '../access/webhooks.ts';
 import type { RequestHeaders } from '../http/exchange.ts';
@@ -108,8 +108,8 @@ export interface Route<I extends Input, A> {
   readonly isSecret?: boolean;
   /** Of an open route: callers prove themselves by a signature, and may be refused with 401. */
   readonly isSigned?: boolean;
-  /** Whether `If-Match` with a revision is understood. */
-  readonly revisions?: boolean;
+  /** Whether `If-Match` with a revision is understood; of which record, as it is now, where the service does not ask by itself. */
+  readonly revisions?: true | ((call: Call<I>) => Promise<ExpectedRevision>);
   /** Other names of fields of the query and body. snake_case is understood without being listed. */
   readonly spellings?: Readonly<Record<string, string>>;
   readonly answers: Answers<A>;
@@ -121,7 +121,11 @@ export interface Route<I extends Input, A> {
 }
 
 /** A row whatever it takes and answers, for what is made of the whole table. */
-export type AnyRoute = Omit<Route<Input, unknown>, 'run' | 'answers' | 'example' | 'body'> & {
+export type AnyRoute = Omit<
+  Route<Input, unknown>,
+  'run' | 'answers' | 'example' | 'body' | 'revisions'
+> & {
+  readonly revisions?: true | ((call: Call<never>) => Promise<ExpectedRevision>);
   readonly body?: z.ZodType;
   readonly answers:
     | { readonly as: 'bytes'; readonly mediaTypes: readonly string[] }

@@ -10,6 +10,7 @@ import type {
 import { z } from 'zod';
 import type { Route } from '../route.ts';
 import { answered, asked, looseObject, tags, time, whole } from '../schemas.ts';
+import { ofAlert } from './revised-records.ts';
 
 interface OneAlert {
   readonly alertId: string;
@@ -146,6 +147,7 @@ export const alertRows: {
   acknowledge: {
     method: 'POST',
     path: '/monitoring/alerts/{alertId}/acknowledge',
+    revisions: ofAlert,
     summary: 'Somebody looks at it: reminders and escalation rest',
     permission: 'alert.respond',
     body: asked<AcknowledgeOptions>({
@@ -159,6 +161,7 @@ export const alertRows: {
   unacknowledge: {
     method: 'POST',
     path: '/monitoring/alerts/{alertId}/unacknowledge',
+    revisions: ofAlert,
     summary: 'Nobody looks at it any more',
     permission: 'alert.respond',
     answers: { as: 'json', schema: alert },
@@ -168,6 +171,7 @@ export const alertRows: {
   resolve: {
     method: 'POST',
     path: '/monitoring/alerts/{alertId}/resolve',
+    revisions: ofAlert,
     summary: 'It is over, as somebody says',
     permission: 'alert.respond',
     body: asked<{ readonly comment: string }>({ comment: text.min(1).max(10_000) }),

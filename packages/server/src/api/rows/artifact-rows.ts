@@ -128,7 +128,7 @@ export const artifactRows: {
     path: '/runs/{runId}/artifacts/{path+}',
     summary: 'The bytes of a file of a run; ranges too',
     permission: 'tracking.read',
-    answers: { as: 'bytes', mediaTypes: ['application/octet-stream'] },
+    answers: { as: 'bytes', mediaTypes: ['*/*'] },
     failures: [416],
     example: { runId: exampleRun, path: 'notes.txt' },
     async run({ services, input: { runId, path } }) {

@@ -17,6 +17,7 @@ import {
   reason,
   reasonOf,
 } from './deployment-schemas.ts';
+import { ofDeployment } from './revised-records.ts';
 
 /** A deployment to make: its version by id, or by model and version. */
 export interface NewDeployment
@@ -259,6 +260,7 @@ export const deploymentRows: {
   configure: {
     method: 'PATCH',
     path: '/deployments/{deployment}',
+    revisions: ofDeployment,
     summary: 'Changes how it is run, at once, as a revision; null takes a part away',
     permission: 'deployment.deploy',
     body: asked<Record<string, unknown> & Reason>({
@@ -286,6 +288,7 @@ export const deploymentRows: {
   remove: {
     method: 'DELETE',
     path: '/deployments/{deployment}',
+    revisions: ofDeployment,
     summary: 'Removes it, once a time of grace has passed',
     permission: 'deployment.deploy',
     query: {
@@ -306,6 +309,7 @@ function switches(
   return {
     method: 'POST',
     path: `/deployments/{deployment}/${verb}`,
+    revisions: ofDeployment,
     summary,
     permission: 'deployment.deploy',
     body: reasonBody,

@@ -9,6 +9,7 @@ import { refusal } from '../problem.ts';
 import type { Call, Content, MessageStream, Route, StreamMessage } from '../route.ts';
 import { answered, asked, looseObject, time, whole } from '../schemas.ts';
 import { execution, executionFields } from './pipeline-rows.ts';
+import { ofExecution } from './revised-records.ts';
 
 /** Which execution. */
 export interface OneExecution {
@@ -144,6 +145,7 @@ export const executionRows: {
   cancel: {
     method: 'POST',
     path: '/pipelines/{pipeline}/runs/{executionId}/cancel',
+    revisions: ofExecution,
     summary: 'Ends an execution: nothing more starts, what runs is ended',
     permission: 'pipeline.run',
     body: why,
@@ -235,7 +237,7 @@ export const executionRows: {
     path: '/pipelines/{pipeline}/runs/{executionId}/steps/{step}/artifacts/{name+}',
     summary: 'The bytes of a file that a step has put out; ranges too',
     permission: 'pipeline.read',
-    answers: { as: 'bytes', mediaTypes: ['application/octet-stream'] },
+    answers: { as: 'bytes', mediaTypes: ['*/*'] },
     failures: [416],
     example: { ...example, step: 'train', name: 'weights' },
     async run({ services: { pipelines }, input, signal }) {
@@ -310,6 +312,7 @@ function changes(
   return {
     method: 'POST',
     path: `/pipelines/{pipeline}/runs/{executionId}/${verb}`,
+    revisions: ofExecution,
     summary,
     permission: 'pipeline.run',
     answers: { as: 'json', schema: execution },

@@ -24,6 +24,7 @@ import {
   type OneModel,
   stageOf,
 } from './model-schemas.ts';
+import { ofModel } from './revised-records.ts';
 
 /** Which versions to find. What is given holds together. */
 export interface SearchVersions extends Omit<VersionSearch, 'signal'> {
@@ -241,6 +242,7 @@ export const modelRows: {
   update: {
     method: 'PATCH',
     path: '/models/{name}',
+    revisions: ofModel,
     summary: 'Describes and tags a model',
     permission: 'model.update',
     body: asked<ModelChanges>({ description: z.string().optional(), tags: changedTags.optional() }),
@@ -251,6 +253,7 @@ export const modelRows: {
   setPolicy: {
     method: 'PUT',
     path: '/models/{name}/policy',
+    revisions: ofModel,
     summary: 'Says which transitions its versions may take, and what each asks',
     permission: 'model.policy',
     body: asked<{ readonly policy: StagePolicy }>({ policy: looseObject }),
@@ -332,6 +335,7 @@ export const modelRows: {
   delete: {
     method: 'DELETE',
     path: '/models/{name}',
+    revisions: ofModel,
     summary: 'Deletes a model with its versions; it can be restored',
     permission: 'model.delete',
     query: whyGone,

@@ -20,6 +20,7 @@ import {
   rollout,
   route,
 } from './deployment-schemas.ts';
+import { ofDeployment, ofRollout } from './revised-records.ts';
 
 /** Which version answers how much. */
 export interface SetTraffic {
@@ -105,6 +106,7 @@ export const rolloutRows: {
   setTraffic: {
     method: 'PUT',
     path: '/deployments/{deployment}/traffic',
+    revisions: ofDeployment,
     summary:
       'All traffic to one version at once, or a part of it to a second one until a person decides',
     description:
@@ -126,6 +128,7 @@ export const rolloutRows: {
   scale: {
     method: 'PUT',
     path: '/deployments/{deployment}/scale',
+    revisions: ofDeployment,
     summary: 'How many replicas: a fixed number, or between two as the load asks',
     permission: 'deployment.deploy',
     body: asked<Scale>({
@@ -155,6 +158,7 @@ export const rolloutRows: {
   rollback: {
     method: 'POST',
     path: '/deployments/{deployment}/rollback',
+    revisions: ofDeployment,
     summary: 'Back to an earlier revision, with all of the traffic at once',
     permission: 'deployment.deploy',
     body: asked<RollBack>({
@@ -205,6 +209,7 @@ export const rolloutRows: {
   deploy: {
     method: 'POST',
     path: '/deployments/{deployment}/rollouts',
+    revisions: ofDeployment,
     summary: 'Deploys a version step by step, by a strategy and its gates',
     permission: 'deployment.deploy',
     body: asked<Deploy>({
@@ -266,6 +271,7 @@ export const rolloutRows: {
   promote: {
     method: 'POST',
     path: '/rollouts/{rolloutId}/promote',
+    revisions: ofRollout,
     summary: 'To the next step, or to the end, whatever the gates say',
     permission: 'deployment.deploy',
     body: asked<Reason & { readonly to?: 'next' | 'end' }>({
@@ -292,6 +298,7 @@ function acts(
   return {
     method: 'POST',
     path: `/rollouts/{rolloutId}/${verb}`,
+    revisions: ofRollout,
     summary,
     permission: 'deployment.deploy',
     body: asked<Reason>({ reason }).optional() as never,

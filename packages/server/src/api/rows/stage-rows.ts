@@ -11,6 +11,7 @@ import {
   transition,
   versionParam,
 } from './model-schemas.ts';
+import { ofTransition, ofVersion } from './revised-records.ts';
 import { referenceOf } from './version-rows.ts';
 
 /** Where a version shall go. */
@@ -71,6 +72,7 @@ export const stageRows: {
   setStage: {
     method: 'PUT',
     path: '/models/{name}/versions/{version}/stage',
+    revisions: ofVersion,
     summary:
       'Asks for a version to move to a stage; it moves, or waits for approvals, as the policy says',
     permission: 'model.promote',
@@ -88,6 +90,7 @@ export const stageRows: {
   promote: {
     method: 'POST',
     path: '/models/{name}/versions/{version}/promote',
+    revisions: ofVersion,
     summary: 'Asks for a version to move up: to the stage that is named, else to the next one',
     permission: 'model.promote',
     spellings,
@@ -178,6 +181,7 @@ function decides(
   return {
     method: 'POST',
     path: `/transitions/{transitionId}/${verb}`,
+    revisions: ofTransition,
     summary,
     permission,
     body: decision,

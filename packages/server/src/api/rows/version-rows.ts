@@ -18,6 +18,7 @@ import {
   versionFields,
   versionParam,
 } from './model-schemas.ts';
+import { ofVersion } from './revised-records.ts';
 import { figures } from './run-schemas.ts';
 
 /** A version to register from the files of a run. */
@@ -165,6 +166,7 @@ export const versionRows: {
   update: {
     method: 'PATCH',
     path: '/models/{name}/versions/{version}',
+    revisions: ofVersion,
     summary: 'Describes and tags a version; its files and origin never change',
     permission: 'model.update',
     params: versionParam,
@@ -246,6 +248,7 @@ export const versionRows: {
   deprecate: {
     method: 'POST',
     path: '/models/{name}/versions/{version}/deprecate',
+    revisions: ofVersion,
     summary: 'Says that a version should no longer be used',
     permission: 'model.delete',
     body: asked<{ readonly reason: string; readonly replacement?: string }>({
@@ -264,6 +267,7 @@ export const versionRows: {
   undeprecate: {
     method: 'DELETE',
     path: '/models/{name}/versions/{version}/deprecate',
+    revisions: ofVersion,
     summary: 'Takes that back',
     permission: 'model.delete',
     answers: { as: 'json', schema: modelVersion },
@@ -273,6 +277,7 @@ export const versionRows: {
   delete: {
     method: 'DELETE',
     path: '/models/{name}/versions/{version}',
+    revisions: ofVersion,
     summary: 'Deletes a version; it can be restored until retention takes its content',
     permission: 'model.delete',
     query: whyGone,

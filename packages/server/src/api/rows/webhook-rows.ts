@@ -5,6 +5,7 @@ import { badInput } from '../read-input.ts';
 import type { Route } from '../route.ts';
 import { answered, asked } from '../schemas.ts';
 import { trigger } from './pipeline-rows.ts';
+import { ofTrigger } from './revised-records.ts';
 
 /** What a call of a webhook came to. */
 export interface WebhookAnswer {
@@ -29,6 +30,7 @@ export const webhookRows: {
   put: {
     method: 'PUT',
     path: '/pipelines/triggers/{trigger}',
+    revisions: ofTrigger,
     summary:
       'Makes a trigger or changes it: one that hears events, or one that is called (a webhook)',
     permission: 'pipeline.define',
@@ -48,7 +50,7 @@ export const webhookRows: {
         .optional(),
     }),
     answers: { as: 'json', schema: trigger },
-    example: { trigger: 'nightly-build', body: { pipeline: 'train' } },
+    example: { trigger: 'idle', body: { pipeline: 'train' } },
     run: ({ services, input: { trigger: name, body } }) =>
       services.pipelines.triggers.put({ ...body, name }),
   },
@@ -57,6 +59,7 @@ export const webhookRows: {
   remove: {
     method: 'DELETE',
     path: '/pipelines/triggers/{trigger}',
+    revisions: ofTrigger,
     summary: 'Takes a trigger away',
     permission: 'pipeline.define',
     answers: { as: 'nothing' },
@@ -103,6 +106,7 @@ function switches(verb: 'pause' | 'resume', summary: string): Route<OneTrigger, 
   return {
     method: 'POST',
     path: `/pipelines/triggers/{trigger}/${verb}`,
+    revisions: ofTrigger,
     summary,
     permission: 'pipeline.define',
     answers: { as: 'json', schema: trigger },
