@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createHandler } from '../src/handler.ts';
-import { canary, shareExampleBed, signed } from './example-bed.ts';
+import { canary, signed } from './example-bed.ts';
+import { shareExampleBed } from './share-example-bed.ts';
 
 const bed = shareExampleBed();
 const json = { 'content-type': 'application/json' };
@@ -189,8 +190,10 @@ describe('predictions made elsewhere', () => {
     expect(logged).toEqual({ status: 201, body: { accepted: 1, requestIds: ['elsewhere-1'] } });
     const { id } = await bed.platform.registry.resolve('scored@1.0.0');
     const { body } = await send('GET', '/monitor/predictions?model=scored&hours=1');
-    expect(body.predictions[0]).toMatchObject({
-      requestId: 'elsewhere-1',
+    const found = body.predictions.find(
+      (each: { requestId: string }) => each.requestId === 'elsewhere-1',
+    );
+    expect(found).toMatchObject({
       versionId: id,
       features: { wind: 1.5, city: 'Oslo' },
       prediction: 0.85,

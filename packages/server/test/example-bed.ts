@@ -10,10 +10,9 @@ import {
   type Platform,
 } from '@keelson/core';
 import { openServing, type Serving } from '@keelson/serve';
-import { afterAll, beforeAll } from 'vitest';
 import { type AnyRoute, apiBase } from '../src/api/route.ts';
 import { exampleRun, exampleRun2, exampleTime } from '../src/api/schemas.ts';
-import { createHandler, type Handler } from '../src/handler.ts';
+import { createHandler, type Handler, type HandlerOptions } from '../src/handler.ts';
 
 /** What stands in what is stored, and must stand in no refusal. */
 export const canary = 'canary-7f3a';
@@ -83,10 +82,13 @@ export class ExampleBed {
     this.token = secret;
     await this.#fill();
     this.serving = await openServing(this.platform, { deployments: ['scored'], replicas: 1 });
-    this.handler = createHandler(this.platform, {
-      serving: this.serving,
-      webhooks: { 'from-ci': { secrets: webhookSecret } },
-    });
+    this.handler = this.createHandler();
+  }
+
+  /** Another handler of the same platform. */
+  createHandler(more: HandlerOptions = {}): Handler {
+    const webhooks = { 'from-ci': { secrets: webhookSecret } };
+    return createHandler(this.platform, { serving: this.serving, webhooks, ...more });
   }
 
   async close(): Promise<void> {
@@ -152,7 +154,12 @@ export class ExampleBed {
 
   /** A row's example as JSON, with the ids that are really there. */
   exampleOf(row: AnyRoute): string {
-    let known = JSON.stringify(row.example);
+    return this.withIds(JSON.stringify(row.example));
+  }
+
+  /** A text with the ids that are really there in place of those of the examples. */
+  withIds(text: string): string {
+    let known = text;
     for (const [example, id] of this.ids) known = known.replaceAll(example, id);
     return known;
   }
@@ -360,12 +367,4 @@ export class ExampleBed {
       description: canary,
     });
   }
-}
-
-/** One bed for the tests of a file. */
-export function shareExampleBed(): ExampleBed {
-  const bed = new ExampleBed();
-  beforeAll(() => bed.open());
-  afterAll(() => bed.close());
-  return bed;
 }

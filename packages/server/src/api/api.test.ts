@@ -1,7 +1,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { shareExampleBed } from '../../test/example-bed.ts';
+import { shareExampleBed } from '../../test/share-example-bed.ts';
 import { createClient } from '../client/client.ts';
 import { createHandler } from '../handler.ts';
 import { exampleRun } from './schemas.ts';

@@ -1,12 +1,15 @@
 import { permissions } from '@keelson/core';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { canary, shareExampleBed } from '../../test/example-bed.ts';
+import { canary } from '../../test/example-bed.ts';
 import { OddRequests } from '../../test/odd-requests.ts';
+import { shareExampleBed } from '../../test/share-example-bed.ts';
+import { calls } from '../mlflow/mlflow.ts';
 import { openApiDocument } from './openapi.ts';
 import { commonFailures } from './problem.ts';
 import { type AnyRoute, rowsOf } from './route.ts';
 import { routeTable } from './route-table.ts';
+import { exampleRun } from './schemas.ts';
 
 const bed = shareExampleBed();
 const rows = rowsOf(routeTable);
@@ -79,6 +82,67 @@ describe('callers without the right', () => {
     }
   });
 
+  test('other spellings of a path are the same route', async () => {
+    const headers = { 'content-type': 'application/json' };
+    for (const { row } of closed) {
+      const asked = new Map(tokens).set('too low a role', lacking.get(row.permission) ?? '-');
+      for (const [who, token] of asked) {
+        for (const path of row.aliases ?? []) {
+          const answer = await bed.askExample({ ...row, path }, { token });
+          expect([401, 403], `${who} ${row.method} ${path}`).toContain(answer.status);
+        }
+        for (const path of row.outside ?? []) {
+          const { path: own, body } = bed.requestOf(row);
+          const [, query = ''] = own.split('?');
+          const sent = body === undefined ? {} : { body, headers };
+          const answer = await bed.ask(`${path}?${query}`, { method: row.method, token, ...sent });
+          expect([401, 403], `${who} ${row.method} ${path}`).toContain(answer.status);
+        }
+      }
+    }
+  });
+
+  test("MLflow's calls and files, and inference", async () => {
+    const nobody = 'user:nobody-4711';
+    const { access } = bed.platform.operations;
+    await access.defineRole({ name: 'without-all', permissions: ['quota.read'] });
+    await access.grant({ principal: nobody, role: 'without-all' });
+    const key = { principal: nobody, name: 'none', scopes: ['*'] };
+    const low = (await access.createApiKey(key)).secret;
+    const file = `mlflow-artifacts/artifacts/0/${exampleRun}/artifacts/notes.txt`;
+    const asked = [
+      ...calls.flatMap(({ methods, path }) =>
+        methods.map((method) => [method, `/api/2.0/mlflow/${path.replace(/\{\w+\}/g, 'some')}`]),
+      ),
+      ...['GET', 'PUT', 'DELETE'].map((method) => [method, `/api/2.0/${file}`]),
+      ['GET', '/get-artifact'],
+      ['GET', '/model-versions/get-artifact'],
+      ['POST', '/v1/models/scored:predict'],
+      ['POST', '/v2/models/scored/infer'],
+      ['GET', '/v2/models/scored'],
+      ['POST', '/v2/repository/index'],
+    ] as [string, string][];
+    expect(asked.length).toBeGreaterThan(50);
+    for (const [method, path] of asked) {
+      const isQuery = method === 'GET';
+      const query = new URLSearchParams(Object.entries(mlflowFields));
+      const at = isQuery ? `${path}?${query}` : path;
+      const sent = isQuery ? {} : { body: JSON.stringify(mlflowFields) };
+      for (const [who, token] of new Map(tokens).set('too low a role', low)) {
+        const answer = await bed.ask(at, { method, token, ...sent });
+        const text = await answer.text();
+        const said = `${who}: ${method} ${path}: ${answer.status} ${text}`;
+        expect(text, said).not.toContain(canary);
+        if (!/role|workspace/.test(who)) expect(answer.status, said).toBe(401);
+        // Lists are answered, with nothing in them; and what has no secret.
+        else if (answer.status === 200 && path.endsWith('server-info')) continue;
+        else if (answer.status === 200) expect(empty, said).toContain(text);
+        // What a call asks for may be missing before it matters who asks; it never tells what there is.
+        else expect([400, 403, 501], said).toContain(answer.status);
+      }
+    }
+  });
+
   test('what is open to everybody is little, and named here', () => {
     const open = rows.filter(({ row }) => row.permission === 'open').map(({ row }) => row.path);
     expect(open).toEqual([
@@ -87,6 +151,20 @@ describe('callers without the right', () => {
       ...['/openapi.json', '/docs', '/health/live', '/health/ready'],
     ]);
   });
+});
+
+test('what has revisions is changed only as it was read: 412 for another one, and nothing is done', async () => {
+  const revised = rows.filter(({ row }) => row.revisions !== undefined);
+  expect(revised.length).toBeGreaterThan(25);
+  for (const { row, resource, verb } of revised) {
+    const answer = await bed.askExample(row, { headers: { 'if-match': 'W/"999999"' } });
+    const problem = JSON.parse(await answer.text());
+    expect([`${resource}.${verb}`, answer.status, problem.code]).toEqual([
+      `${resource}.${verb}`,
+      412,
+      'STALE',
+    ]);
+  }
 });
 
 describe('every route answers as it is documented', () => {
@@ -158,6 +236,13 @@ test('whatever is asked, nothing fails and every status is documented', async ()
   }
   expect(wrong, `seed ${seed}`).toEqual([]);
 }, 60_000);
+
+/** What calls of MLflow ask about; each takes what it knows. */
+const mlflowFields = {
+  ...{ experiment_id: '0', run_id: exampleRun, run_uuid: exampleRun, name: 'churn', version: '1' },
+  ...{ key: 'loss', value: '1', path: 'notes.txt', metric_key: 'loss', alias: 'champion' },
+};
+const empty = ['{}', '{"registered_models":[]}'];
 
 /** The same route, asked about what is not there. */
 function elsewhereOf(row: AnyRoute): AnyRoute {

@@ -33,7 +33,8 @@ export type Mlflow = (request: ServerRequest) => Promise<ServerAnswer | undefine
  */
 const version = '3.3.2';
 
-const calls: readonly Call[] = [
+/** All calls that there are. */
+export const calls: readonly Call[] = [
   ...experimentCalls,
   ...runCalls,
   ...loggingCalls,
