@@ -1,0 +1,158 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { guardConnections } from '../packages/server/src/http/guard-connections.ts';
+import { ExampleBed } from '../packages/server/test/example-bed.ts';
+import { MemoryWatch } from './memory-watch.ts';
+
+/** What a run of schemathesis over the OpenAPI document came to. */
+export interface HttpFuzzReport {
+  readonly seed: number;
+  readonly requests: number;
+  /** How often each status was answered. */
+  readonly statuses: Readonly<Record<string, number>>;
+  /** The longest answer, in ms. */
+  readonly slowestMs: number;
+  /** What was asked then. */
+  readonly slowest: string;
+  /** What schemathesis says that must not be; empty where all held. */
+  readonly faults: readonly string[];
+  /** What schemathesis printed. */
+  readonly output: string;
+  readonly memory: ReturnType<MemoryWatch['growth']>;
+}
+
+/** An answer may take so long. */
+const slowestAnswerSeconds = 20;
+const streamMs = 300;
+
+/**
+ * Has schemathesis ask a platform that holds what the examples name, by its OpenAPI document: requests that fit it and
+ * such as do not, also in sequences. Faults are answers of 5xx, answers that the document does not describe, and
+ * answers that do not come.
+ */
+export async function fuzzHttp(options: {
+  /** An interpreter that has schemathesis. */
+  readonly python: string;
+  readonly seed: number;
+  readonly durationMs: number;
+  /** Parts of paths; all when left out. */
+  readonly only?: string;
+}): Promise<HttpFuzzReport> {
+  const { python, seed, durationMs, only } = options;
+  const bed = new ExampleBed();
+  await bed.open();
+  const statuses: Record<string, number> = {};
+  let slowestMs = 0;
+  let slowest = '';
+  // A stream of events has no end that could be waited for: it ends with the handler that began it.
+  let current = handlerOf(bed);
+  const server = createServer((request, response) => {
+    const beganAt = performance.now();
+    response.once('close', () => {
+      const status = response.writableFinished ? String(response.statusCode) : 'left';
+      statuses[status] = (statuses[status] ?? 0) + 1;
+      const ms = performance.now() - beganAt;
+      if (isStream(request) || ms < slowestMs) return;
+      [slowestMs, slowest] = [ms, `${request.method} ${request.url}: ${status}`];
+    });
+    const by = current;
+    const end = setTimeout(() => {
+      if (!isStream(request)) return;
+      if (by === current) current = handlerOf(bed);
+      by.close();
+    }, streamMs);
+    response.once('close', () => clearTimeout(end));
+    by.listener(request, response);
+  });
+  guardConnections(server, { slowClientMs: 60_000 });
+  const dir = await mkdtemp(join(tmpdir(), 'keelson-fuzz-'));
+  const watch = new MemoryWatch();
+  const timer = setInterval(() => watch.sample(), Math.max(100, durationMs / 100));
+  try {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const url = `http://127.0.0.1:${port}`;
+    const document = join(dir, 'openapi.json');
+    await writeFile(
+      document,
+      bed.withIds(await (await fetch(`${url}/api/v1/openapi.json`)).text()),
+    );
+    const output = await runSchemathesis(python, dir, durationMs, [
+      ...['run', document, '--url', url],
+      ...['--header', `Authorization: Bearer ${bed.token}`],
+      ...['--max-time', String(Math.ceil(durationMs / 1000))],
+      ...['--seed', String(seed), '--workers', '2', '--continue-on-failure', '--no-color'],
+      ...['--request-timeout', String(slowestAnswerSeconds), '--generation-database', 'none'],
+      ...['--checks', checks.join(), '--suppress-health-check', 'all'],
+      ...['--no-shrink', '--warnings', 'off'],
+      ...(only === undefined ? [] : ['--include-path-regex', only]),
+    ]);
+    return {
+      ...{ seed, statuses, slowestMs, slowest, output },
+      requests: Object.values(statuses).reduce((sum, count) => sum + count, 0),
+      faults: faultsOf(output),
+      memory: watch.growth(),
+    };
+  } finally {
+    clearInterval(timer);
+    server.closeAllConnections();
+    server.close();
+    await bed.close();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+const checks = [
+  'not_a_server_error',
+  'status_code_conformance',
+  'content_type_conformance',
+  'response_headers_conformance',
+  'response_schema_conformance',
+  'unsupported_method',
+];
+
+function handlerOf(bed: ExampleBed): { readonly listener: RequestListener; close(): void } {
+  const closing = new AbortController();
+  const { listener } = bed.createHandler({ closing: closing.signal });
+  return { listener, close: () => closing.abort() };
+}
+
+function isStream({ url = '' }: IncomingMessage): boolean {
+  return /\/(?:events\/stream|logs)(?:\?|$)/.test(url);
+}
+
+function runSchemathesis(
+  python: string,
+  cwd: string,
+  durationMs: number,
+  args: readonly string[],
+): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const options = {
+    cwd,
+    timeout: 2 * durationMs + 120_000,
+    maxBuffer: 2 ** 28,
+    env: { ...process.env, NO_PROXY: '127.0.0.1', PYTHONDONTWRITEBYTECODE: '1' },
+  };
+  const command = ['-c', 'from schemathesis.cli import schemathesis; schemathesis()', ...args];
+  execFile(python, command, options, (error, stdout, stderr) => {
+    const code = error === null ? 0 : error.code;
+    // 1 says that there are failures, which the output names.
+    if (code === 0 || code === 1) resolve(stdout);
+    else reject(new Error(`schemathesis ended with ${code}:\n${stdout}\n${stderr}`));
+  });
+  return promise;
+}
+
+function faultsOf(output: string): readonly string[] {
+  const at = /=+ (FAILURES|ERRORS) =+/.exec(output)?.index;
+  if (at === undefined) return [];
+  const [, ...sections] = output.slice(at).split(/^_{3,} (?=\S)/m);
+  return sections.map((section) => section.trim());
+}
