@@ -9,7 +9,6 @@ import { refusal } from '../problem.ts';
 import type { Call, Content, MessageStream, Route, StreamMessage } from '../route.ts';
 import { answered, asked, looseObject, time, whole } from '../schemas.ts';
 import { execution, executionFields } from './pipeline-rows.ts';
-import { ofExecution } from './revised-records.ts';
 
 /** Which execution. */
 export interface OneExecution {
@@ -145,7 +144,6 @@ export const executionRows: {
   cancel: {
     method: 'POST',
     path: '/pipelines/{pipeline}/runs/{executionId}/cancel',
-    revisions: ofExecution,
     summary: 'Ends an execution: nothing more starts, what runs is ended',
     permission: 'pipeline.run',
     body: why,
@@ -312,7 +310,6 @@ function changes(
   return {
     method: 'POST',
     path: `/pipelines/{pipeline}/runs/{executionId}/${verb}`,
-    revisions: ofExecution,
     summary,
     permission: 'pipeline.run',
     answers: { as: 'json', schema: execution },

@@ -32,10 +32,6 @@ export const ofVersion: Of<OneVersion> = async ({ services, input }) =>
 export const ofTransition: Of<{ readonly transitionId: string }> = async ({ services, input }) =>
   recordOf('stage_transition', await services.registry.getTransition(input.transitionId));
 
-/** That of an execution. */
-export const ofExecution: Of<{ readonly executionId: string }> = async ({ services, input }) =>
-  recordOf('execution', await services.pipelines.get(input.executionId));
-
 function recordOf(
   kind: string,
   { id, revision }: { readonly id: string; readonly revision: number },
