@@ -7,5 +7,6 @@ export const pages: Readonly<Record<string, () => Promise<FunctionComponent>>> =
   run: async () => (await import('./run/run.tsx')).RunPage,
   charts: async () => (await import('./charts/charts.tsx')).Charts,
   compare: async () => (await import('./compare/compare.tsx')).Compare,
+  models: async () => (await import('./models/models.tsx')).Models,
   missing: async () => (await import('./missing.tsx')).Missing,
 };

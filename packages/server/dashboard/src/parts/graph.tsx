@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useMemo, useRef } from 'preact/hooks';
-import { markOf, wordOf } from './basics.tsx';
+import { markOf, wordOf, Scroll } from './basics.tsx';
 import './graph.css';
 import {
   type GraphEdge,
@@ -178,7 +178,7 @@ function Node({
 function EdgeTable({ nodes, edges }: Pick<GraphProps, 'nodes' | 'edges'>): JSX.Element {
   const titles = new Map(nodes.map(({ id, title }) => [id, title]));
   return (
-    <div class="scroll">
+    <Scroll>
       <table>
         <thead>
           <tr>
@@ -197,7 +197,7 @@ function EdgeTable({ nodes, edges }: Pick<GraphProps, 'nodes' | 'edges'>): JSX.E
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
