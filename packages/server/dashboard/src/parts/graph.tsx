@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useMemo, useRef } from 'preact/hooks';
-import { markOf, wordOf, Scroll } from './basics.tsx';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { markOf, Scroll, wordOf } from './basics.tsx';
 import './graph.css';
 import {
   type GraphEdge,
@@ -34,6 +34,14 @@ export function Graph({ title, nodes, edges, onChoose }: GraphProps): JSX.Elemen
   const shape = JSON.stringify([nodes, edges]);
   const layout = useMemo(() => layOut(nodes, edges), [shape]);
   const { width, height } = layout;
+  const current = layout.nodes.find(({ node }) => node.current === true);
+  // What is looked at is in the middle at first.
+  useEffect(() => {
+    const frame = holder.current?.parentElement;
+    if (frame === null || frame === undefined || current === undefined) return;
+    frame.scrollLeft = current.x + nodeWidth / 2 - frame.clientWidth / 2;
+    frame.scrollTop = current.y + nodeHeight / 2 - frame.clientHeight / 2;
+  }, [current?.node.id, layout]);
   const move = (event: KeyboardEvent, at: Placed): void => {
     const next = neighbour(layout, at, event.key);
     if (next === undefined) return;
@@ -127,7 +135,6 @@ function Node({
     class: `node${current ? ' current' : ''}`,
     transform: `translate(${x} ${y})`,
     'data-id': id,
-    'aria-label': words.filter((each) => each !== undefined).join(', '),
     onKeyDown: (event: KeyboardEvent) => onKey(event, placed),
     onFocus: () => onNear(id),
     onBlur: () => onNear(undefined),
@@ -139,13 +146,13 @@ function Node({
       <title>{words.filter((each) => each !== undefined).join(', ')}</title>
       <rect width={nodeWidth} height={nodeHeight} rx="6" />
       <text class="title" x="10" y="19">
-        {shortened(title, 27)}
+        {shortened(title, 25)}
       </text>
       <text class="about" x="10" y="36">
         {status !== undefined && (
           <tspan class={markOf(status).tone}>{`${markOf(status).mark} ${wordOf(status)} `}</tspan>
         )}
-        {about !== undefined && shortened(about, status === undefined ? 30 : 16)}
+        {about !== undefined && shortened(about, status === undefined ? 28 : 15)}
       </text>
     </>
   );

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { api } from '../../api/client.ts';
 import { useAction, useResource } from '../../api/resource.ts';
-import { Ago, Problem, Section, Shown, Status, Scroll } from '../../parts/basics.tsx';
+import { Ago, Problem, Scroll, Section, Shown, Status } from '../../parts/basics.tsx';
 import { showNumber } from '../../parts/format.ts';
 
 const most = 100;

@@ -2,7 +2,7 @@ import type { VersionComparison } from '@keelson/core';
 import type { JSX } from 'preact';
 import { api } from '../../api/client.ts';
 import { useResource } from '../../api/resource.ts';
-import { Ago, Empty, Heading, Section, Shown, Status, Scroll } from '../../parts/basics.tsx';
+import { Ago, Empty, Heading, Scroll, Section, Shown, Status } from '../../parts/basics.tsx';
 import { showBytes, showNumber, showShare, showValue } from '../../parts/format.ts';
 import { setView, to, view, viewList } from '../../routing/address.ts';
 
@@ -131,7 +131,7 @@ function Beside({ of }: { readonly of: VersionComparison }): JSX.Element {
               </Row>
             ))}
         </Table>
-        <p class="faint">{same.files} files are the same in all.</p>
+        <p class="faint">The same in all: {same.files}.</p>
       </Section>
     </>
   );
@@ -187,7 +187,7 @@ function Different({
           ))}
         </Table>
       )}
-      <p class="faint">{same} the same in all.</p>
+      <p class="faint">The same in all: {same}.</p>
     </Section>
   );
 }

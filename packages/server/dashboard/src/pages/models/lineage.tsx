@@ -1,4 +1,4 @@
-import type { LineageNode } from '@keelson/core';
+import type { LineageGraph, LineageNode } from '@keelson/core';
 import type { JSX } from 'preact';
 import { api } from '../../api/client.ts';
 import { useResource } from '../../api/resource.ts';
@@ -30,44 +30,74 @@ export function LineageOf({
       ),
     { on: ['model.', 'deployment.', 'rollout.'] },
   );
+  const hasSteps = view('steps') === 'yes';
   const choice = (
-    <label>
-      Steps{' '}
-      <select
-        value={depth}
-        onChange={({ currentTarget }) => setView({ depth: currentTarget.value })}
-      >
-        {depths.map((each) => (
-          <option key={each}>{each}</option>
-        ))}
-      </select>
-    </label>
+    <>
+      <label>
+        <input
+          type="checkbox"
+          checked={hasSteps}
+          onChange={({ currentTarget }) =>
+            setView({ steps: currentTarget.checked ? 'yes' : undefined })
+          }
+        />{' '}
+        Steps of pipelines and what they hand on
+      </label>
+      <label>
+        As far as{' '}
+        <select
+          value={depth}
+          onChange={({ currentTarget }) => setView({ depth: currentTarget.value })}
+        >
+          {depths.map((each) => (
+            <option key={each}>{each}</option>
+          ))}
+        </select>
+      </label>
+    </>
   );
   return (
     <Section title="Lineage" actions={choice}>
       <Shown of={graph}>
-        {({ nodes, edges, truncated }) => (
-          <>
-            <Graph
-              title={`What led to ${name} ${version}, and what came of it`}
-              nodes={nodes.map((node) => ({
-                id: node.id,
-                title: node.label,
-                about: words[node.type] ?? node.type,
-                current: node.id === versionId,
-                ...(node.stage === undefined ? {} : { status: node.stage }),
-                ...hrefOf(node),
-              }))}
-              edges={edges.map(({ from, to: target, role }) => ({ from, to: target, label: role }))}
-            />
-            {truncated && (
-              <p class="faint">There is more: {most} things are shown. Choose fewer steps.</p>
-            )}
-          </>
-        )}
+        {(whole) => {
+          const { nodes, edges, truncated } = hasSteps ? whole : withoutSteps(whole, versionId);
+          return (
+            <>
+              <Graph
+                title={`What led to ${name} ${version}, and what came of it`}
+                nodes={nodes.map((node) => ({
+                  id: node.id,
+                  title: node.label,
+                  about: words[node.type] ?? node.type,
+                  current: node.id === versionId,
+                  ...(node.stage === undefined ? {} : { status: node.stage }),
+                  ...hrefOf(node),
+                }))}
+                edges={edges.map(({ from, to: target, role }) => ({
+                  from,
+                  to: target,
+                  label: role,
+                }))}
+              />
+              {truncated && (
+                <p class="faint">There is more: {most} things are shown. Choose fewer steps.</p>
+              )}
+            </>
+          );
+        }}
       </Shown>
     </Section>
   );
+}
+
+const within: ReadonlySet<string> = new Set(['step', 'artifact', 'code', 'environment']);
+
+/** The graph without what goes on within executions, and what is only tied to that. */
+function withoutSteps({ nodes, edges, truncated }: LineageGraph, versionId: string): LineageGraph {
+  const hidden = new Set(nodes.filter(({ type }) => within.has(type)).map(({ id }) => id));
+  const kept = edges.filter(({ from, to: target }) => !hidden.has(from) && !hidden.has(target));
+  const tied = new Set([versionId, ...kept.flatMap(({ from, to: target }) => [from, target])]);
+  return { nodes: nodes.filter(({ id }) => tied.has(id)), edges: kept, truncated };
 }
 
 function hrefOf({ id, type, label, deleted }: LineageNode): { readonly href?: string } {

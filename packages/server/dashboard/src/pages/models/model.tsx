@@ -3,7 +3,7 @@ import type { JSX } from 'preact';
 import { api } from '../../api/client.ts';
 import { useResource } from '../../api/resource.ts';
 import { Act } from '../../parts/act.tsx';
-import { Ago, Empty, Facts, Heading, Section, Shown, Status, Scroll } from '../../parts/basics.tsx';
+import { Ago, Empty, Facts, Heading, Scroll, Section, Shown, Status } from '../../parts/basics.tsx';
 import { showBytes, showNumber } from '../../parts/format.ts';
 import { asList, setView, to, viewList } from '../../routing/address.ts';
 import { AuditTrail } from './audit-trail.tsx';
@@ -71,9 +71,7 @@ function RollBack({ model }: { readonly model: Model }): JSX.Element {
       }
       ask="Reason"
       isNeeded
-      refused={
-        model.productionVersionId === undefined ? 'No version is in production' : undefined
-      }
+      refused={model.productionVersionId === undefined ? 'No version is in production' : undefined}
       run={(reason) => api.models.rollback({ name: model.name, body: { reason } })}
     />
   );

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { api } from '../../api/client.ts';
 import { useResource } from '../../api/resource.ts';
-import { Ago, Empty, Heading, Section, Shown, Scroll } from '../../parts/basics.tsx';
+import { Ago, Empty, Heading, Scroll, Section, Shown } from '../../parts/basics.tsx';
 import { address, setView, to, view } from '../../routing/address.ts';
 import { ComparePage } from './compare.tsx';
 import { ModelPage } from './model.tsx';

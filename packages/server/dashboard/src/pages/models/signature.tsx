@@ -1,6 +1,6 @@
 import type { ModelVersion } from '@keelson/core';
 import type { JSX } from 'preact';
-import { Empty, Section, Scroll } from '../../parts/basics.tsx';
+import { Empty, Scroll, Section } from '../../parts/basics.tsx';
 
 type Signature = NonNullable<ModelVersion['signature']>;
 type Column = NonNullable<Signature['inputColumns']>[number];
@@ -24,12 +24,7 @@ export function SignatureOf({ of }: { readonly of: Signature | undefined }): JSX
   return (
     <Section title="Signature">
       <div class="sides">
-        <Side
-          title="Takes"
-          tensors={of.inputs}
-          columns={of.inputColumns}
-          schema={of.inputSchema}
-        />
+        <Side title="Takes" tensors={of.inputs} columns={of.inputColumns} schema={of.inputSchema} />
         <Side
           title="Gives"
           tensors={of.outputs}

@@ -24,7 +24,9 @@ function Move({ version }: { readonly version: ModelVersion }): JSX.Element {
   const { model: name, version: number, stage } = version;
   const model = useResource(`policy ${name}`, (signal) => api.models.get({ name }, { signal }));
   const rules = (model.data?.policy.transitions ?? []).filter(({ from }) => from === stage);
-  const up = rules.find(({ to }) => to === 'PRODUCTION' || (stage === 'DEVELOPMENT' && to === 'STAGING'));
+  const up = rules.find(
+    ({ to }) => to === 'PRODUCTION' || (stage === 'DEVELOPMENT' && to === 'STAGING'),
+  );
   const chosen = useSignal<string | undefined>(undefined);
   const rule = rules.find(({ to }) => to === chosen.value) ?? up ?? rules[0];
   const refused =
@@ -105,7 +107,9 @@ function SetAlias({ version }: { readonly version: ModelVersion }): JSX.Element 
   return (
     <Act
       name="Alias"
-      title={isTaken ? `Take ${alias.value} away from ${number}?` : `Let an alias point to ${number}?`}
+      title={
+        isTaken ? `Take ${alias.value} away from ${number}?` : `Let an alias point to ${number}?`
+      }
       consequence={
         <p>
           Whoever asks for <code>{`${name}@${alias.value}`}</code>{' '}

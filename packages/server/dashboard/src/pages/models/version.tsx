@@ -2,7 +2,17 @@ import type { ModelVersion } from '@keelson/core';
 import type { JSX } from 'preact';
 import { addressOf, api } from '../../api/client.ts';
 import { useResource } from '../../api/resource.ts';
-import { Ago, Empty, Facts, Heading, Id, Section, Shown, Status, Scroll } from '../../parts/basics.tsx';
+import {
+  Ago,
+  Empty,
+  Facts,
+  Heading,
+  Id,
+  Scroll,
+  Section,
+  Shown,
+  Status,
+} from '../../parts/basics.tsx';
 import { showBytes, showNumber } from '../../parts/format.ts';
 import { to, view } from '../../routing/address.ts';
 import { AuditTrail } from './audit-trail.tsx';
@@ -185,7 +195,10 @@ function Files({ version }: { readonly version: ModelVersion }): JSX.Element {
             {files.slice(0, 500).map(({ path, sizeBytes, sha256 }) => (
               <tr key={path}>
                 <td class="wrap">
-                  <a href={addressOf('versions.artifact', { name, version: number, path })} download>
+                  <a
+                    href={addressOf('versions.artifact', { name, version: number, path })}
+                    download
+                  >
                     {path}
                   </a>
                 </td>
