@@ -1,5 +1,6 @@
 import { isKeelsonError, KeelsonError, type Logger, type Platform } from '@keelson/core';
 import { type Auth, createCallers } from './access/callers.ts';
+import { createRateLimits, type RateLimitOptions } from './access/rate-limit.ts';
 import { createWebhooks, type Webhook } from './access/webhooks.ts';
 import { createApi } from './api/api.ts';
 import { statusOf } from './api/problem.ts';
@@ -41,6 +42,11 @@ export interface HandlerOptions {
    */
   readonly behindProxy?: BehindProxy;
   /**
+   * How much one principal may ask, or one address where nobody is known, of this process; what is more is answered with
+   * 429 and `Retry-After`. Health and metrics are not counted. No limit when left out.
+   */
+  readonly rateLimit?: RateLimitOptions;
+  /**
    * What answers inference in this process, such as `openServing(platform, …)` of `@keelson/serve`: below `/v1/models` and
    * `/v2`, for callers that may `deployment.predict`. Who opened it closes it.
    */
@@ -76,14 +82,25 @@ export interface Handler {
  * (`/v1/models/…`, `/v2/…`).
  */
 export function createHandler(platform: Platform, options: HandlerOptions = {}): Handler {
-  const { basePath = '', auth, workspace, logger, serving, webhooks, behindProxy } = options;
+  const {
+    basePath = '',
+    auth,
+    workspace,
+    logger,
+    serving,
+    webhooks,
+    behindProxy,
+    rateLimit,
+  } = options;
   assertBasePath(basePath);
   const ending = new AbortController();
   const closing =
     options.closing === undefined
       ? ending.signal
       : AbortSignal.any([options.closing, ending.signal]);
+  const limits = rateLimit === undefined ? undefined : createRateLimits(rateLimit);
   const callers = createCallers(platform, {
+    limits,
     ...(auth === undefined ? {} : { auth }),
     ...(workspace === undefined ? {} : { workspace }),
   });
@@ -119,7 +136,13 @@ export function createHandler(platform: Platform, options: HandlerOptions = {}):
     }
   }
 
-  const handle = behindProxy === undefined ? answer : believeProxies(answer, behindProxy);
+  async function told(request: ServerRequest): Promise<ServerAnswer> {
+    const answered = await answer(request);
+    return { ...answered, headers: { ...answered.headers, ...limits?.headersOf(request) } };
+  }
+
+  const inner = limits === undefined ? answer : told;
+  const handle = behindProxy === undefined ? inner : believeProxies(inner, behindProxy);
   const flights = new Flights();
   const listenerAt = (prefix: string): NodeListener =>
     nodeListener(handle, { basePath: prefix, isDraining: () => closing.aborted, flights });

@@ -1,4 +1,5 @@
 export type { Auth } from './access/callers.ts';
+export type { Rate, RateLimitOptions } from './access/rate-limit.ts';
 export type { Webhook } from './access/webhooks.ts';
 export {
   type CallOptions,
@@ -8,6 +9,7 @@ export {
 } from './client/client.ts';
 export { createHandler, type Handler, type HandlerOptions } from './handler.ts';
 export type {
+  ClientCertificate,
   RequestHeaders,
   ServerAnswer,
   ServerHandle,
@@ -16,6 +18,7 @@ export type {
 export type { FastifyMount, FastifyScope } from './http/fastify-mount.ts';
 export type { BehindProxy, ProxyOptions } from './http/forwarded.ts';
 export type { NodeListener } from './http/node-face.ts';
+export type { TlsOptions } from './http/secure-server.ts';
 export type { WebHandler } from './http/web-face.ts';
 export type { MountedServing } from './serving/mounted-serving.ts';
 export { type RunningServer, type ServerOptions, startServer } from './start-server.ts';

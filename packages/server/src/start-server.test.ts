@@ -53,8 +53,8 @@ describe('who may be listened to', () => {
     expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
   });
 
-  test('with authentication any', async () => {
-    const server = await start({ host: '0.0.0.0', auth: () => null });
+  test('with authentication, and a proxy that hides what is said, any', async () => {
+    const server = await start({ host: '0.0.0.0', auth: () => null, behindProxy: true });
     const answer = await fetch(`http://127.0.0.1:${server.port}/api/v1/experiments`);
     expect(answer.status).toBe(401);
     expect((await fetch(`http://127.0.0.1:${server.port}/health/ready`)).status).toBe(200);

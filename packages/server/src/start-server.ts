@@ -1,16 +1,19 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { isKeelsonError, KeelsonError, type Platform } from '@keelson/core';
 import { createHandler, type HandlerOptions } from './handler.ts';
 import { guardConnections } from './http/guard-connections.ts';
 import { isFromHere, isLoopback } from './http/loopback.ts';
+import { createListeningServer, type TlsOptions } from './http/secure-server.ts';
 
 /** Where to listen, beside how to answer. */
 export interface ServerOptions extends Omit<HandlerOptions, 'closing'> {
   /** 5000 when left out; 0 takes a free one. */
   readonly port?: number;
-  /** `127.0.0.1` when left out: only this machine. Others take authentication. */
+  /** `127.0.0.1` when left out: only this machine. Others take authentication, and `tls` or `behindProxy`. */
   readonly host?: string;
+  /** Speaks TLS, 1.3 when nothing else is said; files are read again when they change. */
+  readonly tls?: TlsOptions;
   /** Of a body nothing comes for so long: its connection ends. Headers have a third of it. 60,000. */
   readonly slowClientMs?: number;
   /** Connections at a time; more are closed as they come. No limit when left out. */
@@ -19,9 +22,11 @@ export interface ServerOptions extends Omit<HandlerOptions, 'closing'> {
 
 /** A platform that answers over HTTP. */
 export interface RunningServer extends AsyncDisposable {
-  /** Such as `http://127.0.0.1:5000`, with what stands before the paths. */
+  /** Such as `http://127.0.0.1:5000`, `https:` with TLS, with what stands before the paths. */
   readonly url: string;
   readonly port: number;
+  /** Reads the files of the certificate now; INVALID, changing nothing, where they do not fit. */
+  reloadCertificates(): Promise<void>;
   /**
    * Takes no new connections, says that it is not ready, answers what is under way and ends streams; after `timeoutMs`
    * (30,000 when left out) it breaks off what is left. The platform stays open. Twice is fine.
@@ -37,7 +42,7 @@ const idleMs = 50;
 /**
  * Serves a platform over HTTP. Without authentication (`auth` here, or `access` of the platform) only this machine may
  * ask, and no page of another site in its browser: FORBIDDEN, saying why, for any other host. CONFLICT when the port is
- * taken. What runs in the background is begun by `platform.start()`.
+ * taken; FORBIDDEN too for plain text beyond this machine without a proxy. What runs in the background is begun by `platform.start()`.
  */
 export async function startServer(
   platform: Platform,
@@ -48,14 +53,17 @@ export async function startServer(
     host = '127.0.0.1',
     slowClientMs = 60_000,
     maxConnections,
+    tls,
     ...more
   } = options;
   assertLimits({ slowClientMs, maxConnections: maxConnections ?? 1 });
   const isOpen = more.auth === undefined && !(await hasAccess(platform));
-  if (isOpen && !isLoopback(host)) throw openToOthers(host);
+  const { behindProxy } = more;
+  if (isOpen && (!isLoopback(host) || behindProxy !== undefined)) throw openToOthers(host);
+  if (!isLoopback(host) && tls === undefined && behindProxy === undefined) throw inPlainText(host);
   const closing = new AbortController();
   const { listener } = createHandler(platform, { ...more, closing: closing.signal });
-  const server = createServer(
+  const { server, reloadCertificates, stop } = await createListeningServer(
     {
       // Uploads take what they take; what stands still is ended by its silence.
       requestTimeout: 0,
@@ -64,21 +72,31 @@ export async function startServer(
       keepAliveTimeout: keepAliveMs,
     },
     isOpen ? onlyFromHere(listener) : listener,
+    { tls, logger: more.logger },
   );
   guardConnections(server, { slowClientMs });
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
-  await listen(server, port, host);
+  try {
+    await listen(server, port, host);
+  } catch (error) {
+    stop();
+    throw error;
+  }
   const address = server.address() as AddressInfo;
   const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-  const url = `http://${name}:${address.port}${more.basePath ?? ''}`;
+  const url = `${tls === undefined ? 'http' : 'https'}://${name}:${address.port}${more.basePath ?? ''}`;
   more.logger?.info({ component: 'server', url }, `Listening at ${url}.`);
   let ended: Promise<void> | undefined;
   const close = ({ timeoutMs = 30_000 }: { readonly timeoutMs?: number } = {}): Promise<void> => {
     closing.abort();
+    stop();
     ended ??= drain(server, timeoutMs);
     return ended;
   };
-  return { url, port: address.port, close, [Symbol.asyncDispose]: () => close() };
+  return {
+    ...{ url, port: address.port, reloadCertificates, close },
+    [Symbol.asyncDispose]: () => close(),
+  };
 }
 
 /** Whether the platform knows keys and tokens. */
@@ -95,6 +113,14 @@ function openToOthers(host: string): KeelsonError {
   return new KeelsonError(
     'FORBIDDEN',
     `Nothing here asks who calls, so ${host} is not listened on: whoever reaches it could do everything. Open the platform with { access: true }, or give startServer an auth; 127.0.0.1 needs neither.`,
+    { details: { host } },
+  );
+}
+
+function inPlainText(host: string): KeelsonError {
+  return new KeelsonError(
+    'FORBIDDEN',
+    `Keys and tokens would go over the network in plain text, so ${host} is not listened on: give startServer a certificate (tls: { cert, key }), or say that a proxy which has one stands before it (behindProxy: true).`,
     { details: { host } },
   );
 }

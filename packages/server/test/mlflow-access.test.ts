@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPlatform } from '@keelson/core';
 import { expect, onTestFinished, test } from 'vitest';
+import { createRateLimits } from '../src/access/rate-limit.ts';
+import type { ServerRequest } from '../src/http/exchange.ts';
 import { startServer } from '../src/index.ts';
 
 const anywhere = { scopes: ['*'] };
@@ -86,4 +88,88 @@ test("MLflow's clients prove who they are by token or password, and may what the
   }
   const run = await platform.tracking.getRun(runId);
   expect(run).toMatchObject({ status: 'RUNNING', lifecycle: 'active', params: {}, metrics: {} });
+});
+
+test('each principal has a limit of its own; what is more is refused in the form of each protocol', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
+  const principal = { id: 'user:lead', roles: [] };
+  const platform = await openPlatform({ dir: join(dir, '.keelson'), access: true, principal });
+  onTestFinished(() => platform.close());
+  const server = await startServer(platform, {
+    port: 0,
+    rateLimit: {
+      ...{ requestsPerSecond: 0.01, burst: 3 },
+      of: ({ id }) => (id === 'service:free' ? null : { requestsPerSecond: 0.01, burst: 3 }),
+    },
+  });
+  onTestFinished(() => server.close());
+  const { access } = platform.operations;
+  const askAs = async (who: string) => {
+    await access.grant({ principal: who, role: 'viewer' });
+    const { secret } = await access.createApiKey({ principal: who, name: 'k', ...anywhere });
+    return (path: string) =>
+      fetch(server.url + path, { headers: { authorization: `Bearer ${secret}` } });
+  };
+  const [ana, ben, free] = await Promise.all(['user:ana', 'user:ben', 'service:free'].map(askAs));
+  if (ana === undefined || ben === undefined || free === undefined) throw new Error('Nobody asks.');
+  const mlflow = '/api/2.0/mlflow/experiments/search?max_results=5';
+
+  const first = await ana('/api/v1/experiments');
+  expect([first.status, first.headers.get('ratelimit-policy')]).toEqual([
+    200,
+    '"default";q=3;w=300',
+  ]);
+  expect(first.headers.get('ratelimit')).toBe('"default";r=2;t=100');
+  expect([(await ana(mlflow)).status, (await ana('/api/v1/experiments')).status]).toEqual([
+    200, 200,
+  ]);
+  const refused = await ana('/api/v1/experiments');
+  expect(refused.status).toBe(429);
+  expect(await refused.json()).toMatchObject({ code: 'EXHAUSTED', status: 429 });
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(50);
+  expect(refused.headers.get('ratelimit')).toMatch(/^"default";r=0;t=/);
+  const told = await ana(mlflow);
+  expect([told.status, told.headers.has('retry-after')]).toEqual([429, true]);
+  expect(await told.json()).toEqual({
+    error_code: 'REQUEST_LIMIT_EXCEEDED',
+    message: expect.stringContaining('requests a second'),
+  });
+
+  // Others, and what watches, go on.
+  expect((await ben(mlflow)).status).toBe(200);
+  for (const path of ['/health', '/health/ready', '/api/v1/health', '/metrics', '/version'])
+    expect([path, (await ana(path)).status]).not.toEqual([path, 429]);
+  for (let i = 0; i < 5; i += 1) expect((await free('/api/v1/experiments')).status).toBe(200);
+  // Guesses at keys are counted by where they come from.
+  const guess = () =>
+    fetch(`${server.url}/api/v1/experiments`, { headers: { authorization: 'Bearer wrong' } });
+  const statuses = [];
+  for (let i = 0; i < 4; i += 1) statuses.push((await guess()).status);
+  expect(statuses).toEqual([401, 401, 401, 429]);
+});
+
+test('a limit fills again as time passes, up to its burst; a request counts once', () => {
+  let now = 0;
+  const limits = createRateLimits({ requestsPerSecond: 2, burst: 2 }, () => now);
+  const take = (client = '192.0.2.1') => {
+    const request = { url: '/api/v1/runs', client } as ServerRequest;
+    limits.take(request, undefined);
+    limits.take(request, undefined);
+  };
+  take();
+  take();
+  expect(take).toThrow(expect.objectContaining({ code: 'EXHAUSTED' }));
+  expect(() => take('192.0.2.2')).not.toThrow();
+  now = 499;
+  expect(take).toThrow();
+  now = 501;
+  take();
+  expect(take).toThrow();
+  now = 60_000;
+  take();
+  take();
+  expect(take).toThrow();
+  for (const wrong of [{ requestsPerSecond: 0 }, { requestsPerSecond: 1, burst: 0 }])
+    expect(() => createRateLimits(wrong)).toThrow(/rateLimit/);
 });

@@ -6,6 +6,7 @@ import { type Logger, openPlatform } from '@keelson/core';
 import pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
 import { PgDatabase } from '../src/connection/pg-database.ts';
+import { checkTransport } from '../src/connection/transport.ts';
 import { pgBackend } from '../src/index.ts';
 import { describeOnPg } from './server/test-database.ts';
 
@@ -84,6 +85,7 @@ await describeOnPg('passwords of PostgreSQL', ({ url, freshSchema, query }) => {
     },
     'a host that there is not': (address) => {
       address.hostname = 'nowhere.invalid';
+      address.searchParams.set('sslmode', 'verify-full');
     },
     'TLS that the server has not': (address) => {
       address.searchParams.set('sslmode', 'require');
@@ -184,4 +186,38 @@ await describeOnPg('passwords of PostgreSQL', ({ url, freshSchema, query }) => {
   test('the user is gone', async () => {
     await query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
   });
+});
+
+test('beyond this machine a connection is encrypted and its server verified, unless that was said twice', () => {
+  const refused = expect.objectContaining({ code: 'INVALID' });
+  const lax = ['sslmode=disable', 'sslmode=no-verify', 'uselibpqcompat=true&sslmode=require'];
+  for (const [at, environment] of [
+    ['postgres://u:p@db:5432/x?', {}],
+    ['postgres:///x?', { PGHOST: 'db' }],
+  ] as const) {
+    const check = (query: string, insecure = false, more = {}) =>
+      checkTransport(at + query, insecure, { ...environment, ...more });
+    // Saying nothing is not saying it once.
+    expect(() => check('', true)).toThrow(refused);
+    for (const query of lax) {
+      expect(() => check(query), query).toThrow(refused);
+      expect(() => check(query, true), query).not.toThrow();
+    }
+    for (const query of ['sslmode=verify-full', 'sslmode=require', 'ssl=true', 'sslrootcert=/ca']) {
+      expect(() => check(query), query).not.toThrow();
+      const off = { NODE_TLS_REJECT_UNAUTHORIZED: '0' };
+      expect(() => check(query, false, off), query).toThrow(/NODE_TLS_REJECT_UNAUTHORIZED/);
+      expect(() => check(query, true, off), query).not.toThrow();
+    }
+    expect(() => check('', false, { PGSSLMODE: 'require' })).not.toThrow();
+    expect(() => check('', false, { PGSSLMODE: 'disable' })).toThrow(refused);
+  }
+  for (const here of ['localhost', '127.0.0.1', '[::1]', '%2Frun%2Fpostgresql'])
+    expect(() => checkTransport(`postgres://${here}/x`, false, {})).not.toThrow();
+  expect(() => checkTransport('postgres:///x?host=/run/pg', false, {})).not.toThrow();
+  expect(() => pgBackend({ url: 'postgres://db/x?sslmode=disable' })).toThrow(refused);
+  const other = { url: 'postgres://db/x?sslmode=no-verify' };
+  const url = 'postgres://localhost/x';
+  expect(() => pgBackend({ url, replica: other })).toThrow(refused);
+  expect(() => pgBackend({ url, replica: other, insecure: true })).not.toThrow();
 });

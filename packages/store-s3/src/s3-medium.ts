@@ -4,6 +4,7 @@ import { S3Keys } from './s3-keys.ts';
 import type { S3Options, ServerSideEncryption } from './s3-options.ts';
 import { S3Requests } from './s3-requests.ts';
 import type { SealingKey } from './sealed-chunk.ts';
+import { checkTransport } from './transport.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -29,6 +30,7 @@ export function mediumOf(options: S3Options): S3Medium {
   if (partBytes < 5 * mebibyte || partBytes % mebibyte !== 0) {
     throw new KeelsonError('INVALID', 'partBytes must be whole MiB, 5 at least.');
   }
+  checkTransport(options);
   const known = new Map<string, SealingKey>();
   return {
     requests: new S3Requests(options),

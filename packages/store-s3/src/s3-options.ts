@@ -17,6 +17,11 @@ export interface S3Options {
   readonly region?: string;
   /** Of an S3-compatible service, such as `http://127.0.0.1:9000`; buckets are then in the path. */
   readonly endpoint?: string;
+  /**
+   * Allows an endpoint beyond this machine that is not encrypted (`http:`), and, where NODE_TLS_REJECT_UNAUTHORIZED=0 is
+   * set as well, one that proves nothing. False when left out: such an endpoint is INVALID.
+   */
+  readonly insecure?: boolean;
   /** As the SDK finds them when left out; a function is asked again before they expire. */
   readonly credentials?: S3ClientConfig['credentials'];
   readonly forcePathStyle?: boolean;

@@ -2,6 +2,7 @@ import { setTimeout as rest } from 'node:timers/promises';
 import { S3Client, type S3ClientConfig, type ServiceOutputTypes } from '@aws-sdk/client-s3';
 import { fromS3Error, isPassing } from './s3-fault.ts';
 import type { S3Options } from './s3-options.ts';
+import { verifiesService } from './transport.ts';
 
 const firstRestMs = 100;
 const longestRestMs = 5_000;
@@ -113,6 +114,7 @@ function clientConfig(options: S3Options): S3ClientConfig {
       connectionTimeout: Math.min(10_000, idleTimeoutMs),
       // Between two bytes, not for the whole of a request: a part may take long on a slow line.
       socketTimeout: idleTimeoutMs,
+      httpsAgent: { rejectUnauthorized: verifiesService(options) },
     },
     ...(endpoint === undefined ? {} : { endpoint, region: region ?? 'us-east-1' }),
     ...(region === undefined ? {} : { region }),

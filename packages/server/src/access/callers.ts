@@ -2,13 +2,14 @@ import type { Platform, Principal, Services, ServicesOptions } from '@keelson/co
 import { isKeelsonError, KeelsonError } from '@keelson/core';
 import { sessionOf } from '../dashboard/session-cookie.ts';
 import { headerOf, type ServerRequest } from '../http/exchange.ts';
+import type { RateLimits } from './rate-limit.ts';
 
 /** Who is behind a request: for those who embed the handler and know their users; null for nobody. */
 export type Auth = (request: ServerRequest) => Principal | null | Promise<Principal | null>;
 
 /** Finds who calls, and gives the services bound to that person. */
 export interface Callers {
-  /** FORBIDDEN with `details.httpStatus` 401 for who proves nothing. */
+  /** FORBIDDEN with `details.httpStatus` 401 for who proves nothing; EXHAUSTED with 429 for who asks too much. */
   servicesFor(request: ServerRequest, options?: CallerOptions): Promise<Services>;
 }
 
@@ -28,9 +29,13 @@ const howToSay =
  */
 export function createCallers(
   platform: Platform,
-  options: { readonly auth?: Auth; readonly workspace?: string },
+  options: {
+    readonly auth?: Auth;
+    readonly workspace?: string;
+    readonly limits?: RateLimits | undefined;
+  },
 ): Callers {
-  const { auth } = options;
+  const { auth, limits } = options;
   const workspace = options.workspace ?? platform.workspace;
 
   async function principalOf(request: ServerRequest): Promise<Principal | undefined> {
@@ -60,9 +65,23 @@ export function createCallers(
     }
   }
 
+  /** Who asks, if he may ask now. Guesses at keys count as requests of the address that they come from. */
+  async function limited(request: ServerRequest): Promise<Principal | undefined> {
+    if (limits === undefined) return principalOf(request);
+    let principal: Principal | undefined;
+    try {
+      principal = await principalOf(request);
+    } catch (error) {
+      limits.take(request, undefined);
+      throw error;
+    }
+    limits.take(request, principal);
+    return principal;
+  }
+
   return {
     async servicesFor(request, { tracking } = {}) {
-      const principal = await principalOf(request);
+      const principal = await limited(request);
       const isOwn = principal === undefined && workspace === platform.workspace;
       if (isOwn && tracking === undefined) return platform;
       return platform.as({

@@ -19,10 +19,21 @@ export interface ServerRequest {
   readonly client?: string;
   /** How the caller came in, where that is known: what a trusted proxy says, else by the connection. */
   readonly scheme?: 'http' | 'https';
+  /** The certificate that a client of `startServer` has proved itself with, where its `tls.ca` asks for one. */
+  readonly certificate?: ClientCertificate;
   /** The request as the host has it: of `node:http` or Express, Fastify's, or the Web's. For a host's `auth`. */
   readonly raw?: unknown;
   /** What the host handed on beside a Web request: Hono's context, say. */
   readonly context?: unknown;
+}
+
+/** Whom a client's certificate names. */
+export interface ClientCertificate {
+  readonly commonName: string;
+  /** Such as `DNS:trainer.internal, URI:spiffe://…`; empty where it has none. */
+  readonly alternativeNames: string;
+  /** SHA-256, in hexadecimal with colons. */
+  readonly fingerprint: string;
 }
 
 /** An answer, as every face sends it. */

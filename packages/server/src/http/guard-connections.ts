@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
+import { Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -36,7 +37,8 @@ export function guardConnections(
   // Not documented, and there since Node 0.x: a caller that has said all and closed its half is still answered.
   (server as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen = true;
   server.prependListener('request', (request) => newest.set(request.socket, request));
-  server.on('connection', (socket) => {
+  const connected = server instanceof SecureServer ? 'secureConnection' : 'connection';
+  server.on(connected, (socket: Socket) => {
     socket.setNoDelay(true);
     endWithoutReset(socket);
   });

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { TLSSocket } from 'node:tls';
 import { headerOf, type ServerAnswer, type ServerHandle, type ServerRequest } from './exchange.ts';
 import type { Flights } from './flights.ts';
 import { goneBytes } from './request-body.ts';
@@ -69,7 +71,7 @@ async function exchange(
     ...bodyOf(request),
     signal: gone.signal,
     client: socket.remoteAddress ?? '',
-    scheme: 'encrypted' in socket ? 'https' : 'http',
+    ...securityOf(socket),
     raw,
   });
   if (gone.signal.aborted) return letGo(answer.body);
@@ -102,6 +104,16 @@ async function send(
 export async function letGo(body: ServerAnswer['body']): Promise<void> {
   if (typeof body === 'string' || body instanceof Uint8Array) return;
   await body[Symbol.asyncIterator]().return?.(undefined);
+}
+
+/** How the connection is secured, and by whom. */
+function securityOf(socket: Socket | TLSSocket): Pick<ServerRequest, 'scheme' | 'certificate'> {
+  if (!('encrypted' in socket)) return { scheme: 'http' };
+  if (!socket.authorized) return { scheme: 'https' };
+  const { subject, subjectaltname = '', fingerprint256 } = socket.getPeerCertificate();
+  const commonName = [subject.CN].flat()[0] ?? '';
+  const certificate = { commonName, alternativeNames: subjectaltname, fingerprint: fingerprint256 };
+  return { scheme: 'https', certificate };
 }
 
 /** The path below the base, and the base. Mounts differ in whether `url` has it still. */

@@ -14,6 +14,7 @@ const statuses = {
   RESOURCE_DOES_NOT_EXIST: 404,
   ENDPOINT_NOT_FOUND: 404,
   RESOURCE_CONFLICT: 409,
+  REQUEST_LIMIT_EXCEEDED: 429,
   INTERNAL_ERROR: 500,
   NOT_IMPLEMENTED: 501,
   TEMPORARILY_UNAVAILABLE: 503,
@@ -78,6 +79,7 @@ export function errorAnswer(error: unknown): ServerAnswer {
     return coded('UNAUTHENTICATED', error.message, { headers: challenge });
   }
   const own = error.details['mlflow'] as MlflowCode | undefined;
+  if (status === 429) return coded('REQUEST_LIMIT_EXCEEDED', error.message);
   if (status === 413) return coded('BAD_REQUEST', error.message, { status });
   return coded(own ?? codes[error.code], error.message);
 }

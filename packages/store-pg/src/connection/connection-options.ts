@@ -1,6 +1,7 @@
 import { KeelsonError } from '@keelson/core';
 import pg from 'pg';
 import type { PgPool } from './pg-pool.ts';
+import { checkTransport } from './transport.ts';
 
 /** A server, by its address or through a pool that is borrowed. */
 export type PgTarget = { readonly url: string } | { readonly pool: PgPool };
@@ -20,6 +21,11 @@ export type PgConnectionOptions = (
 ) & {
   /** The schema that holds everything of this platform; `keelson` when left out. */
   readonly schema?: string;
+  /**
+   * Said a second time, where a `url` beyond this machine says that its connection is not encrypted or its server not
+   * verified (`sslmode=disable`, `sslmode=no-verify`). False when left out: such a url is INVALID.
+   */
+  readonly insecure?: boolean;
   /** A streaming standby that answers searches; one that lags behind is waited for, or passed over. */
   readonly replica?: PgTarget;
   /**
@@ -43,6 +49,7 @@ const known: ReadonlySet<string> = new Set([
   'pool',
   'maxConnections',
   'schema',
+  'insecure',
   'replica',
   'listen',
   'statementTimeoutMs',
@@ -65,8 +72,12 @@ export function checkConnectionOptions(options: PgConnectionOptions): PgConnecti
   if ((url === undefined) === (pool === undefined)) {
     throw invalid('needs either url or pool, and not both.');
   }
-  checkTarget({ url, pool }, '');
-  if (replica !== undefined) checkTarget(replica as { url?: unknown; pool?: unknown }, 'replica.');
+  const insecure: unknown = options.insecure ?? false;
+  if (typeof insecure !== 'boolean') throw invalid('needs true or false as insecure.');
+  checkTarget({ url, pool }, { prefix: '', insecure });
+  if (replica !== undefined) {
+    checkTarget(replica as { url?: unknown; pool?: unknown }, { prefix: 'replica.', insecure });
+  }
   const listen: unknown = options.listen ?? true;
   if (typeof listen !== 'boolean') throw invalid('needs true or false as listen.');
   const schema: unknown = options.schema ?? 'keelson';
@@ -93,10 +104,13 @@ export function checkConnectionOptions(options: PgConnectionOptions): PgConnecti
 
 function checkTarget(
   { url, pool }: { readonly url?: unknown; readonly pool?: unknown },
-  prefix: string,
+  { prefix, insecure }: { readonly prefix: string; readonly insecure: boolean },
 ): void {
   if (url !== undefined && typeof url !== 'string') throw invalid(`needs a text as ${prefix}url.`);
-  if (typeof url === 'string') describeUrl(url);
+  if (typeof url === 'string') {
+    describeUrl(url);
+    checkTransport(url, insecure);
+  }
   const connects =
     typeof pool === 'object' &&
     pool !== null &&

@@ -46,6 +46,8 @@ export function callHttp(call: HttpCall): Promise<HttpReply> {
   const request: ClientRequest = client(url, {
     method: call.method,
     agent: false,
+    // Also where NODE_TLS_REJECT_UNAUTHORIZED says otherwise.
+    rejectUnauthorized: true,
     headers: {
       'user-agent': 'keelson',
       ...(call.body === undefined ? {} : { 'content-length': Buffer.byteLength(call.body) }),
