@@ -178,6 +178,12 @@ export const benchmarks: readonly Benchmark[] = [
     run: async (context) => (await import('./serving-servers.ts')).benchServingServers(context),
   },
   {
+    name: 'http',
+    sentence:
+      "MLflow's client against this server and MLflow's own: logging, runs, search; memory at rest, start.",
+    run: async (context) => (await import('./http.ts')).benchHttp(context),
+  },
+  {
     name: 'monitoring',
     sentence:
       'Drift of 1,000,000 rows × 20, beside Evidently; false alarms and power; figures by the minute.',

@@ -18,6 +18,14 @@ interface RunData {
   readonly params: Readonly<Record<string, string | number>>;
 }
 
+/** What was stored of one run. */
+export interface StoredRun extends Pick<RunData, 'id' | 'experiment' | 'metrics' | 'params'> {
+  readonly name: string;
+  readonly isFailed: boolean;
+  readonly startedAt: number;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 /** Metrics that each run has; twelve more are of its experiment, 144 in all. */
 const commonMetrics = ['accuracy', 'loss', 'val_loss', 'time', 'speed', 'a', 'b', 'c'];
 
@@ -31,6 +39,7 @@ export async function storeRuns(
   dir: string,
   count: number,
   tell: (share: number) => void,
+  stored: (run: StoredRun) => void = () => undefined,
 ): Promise<void> {
   const stores = await openStores({ dir, kinds: platformKinds });
   const random = seededRandom('runs');
@@ -41,6 +50,9 @@ export async function storeRuns(
     const runs = Array.from({ length }, (_, i) => drawRun(random, from + i));
     await stores.metadata.commit(commitOf(runs.map(createRun)));
     await appendMetrics(stores, runs, from / runsPerCommit + 1);
+    for (const run of runs) {
+      stored({ ...run, ...factsOf(run.number), tags: tagsOf(run.number) });
+    }
   }
   await stores.series.fold();
   await stores.close({ timeoutMs: 10_000 });
@@ -86,16 +98,27 @@ function disjoint(random: SeededRandom): [number, number, number] {
   return [value(0), value(1), value(2)];
 }
 
-function createRun({ id, number, experiment, params }: RunData): Change {
+function factsOf(number: number): Pick<StoredRun, 'name' | 'isFailed' | 'startedAt'> {
   const startedAt = firstStart + number * minuteMs;
+  return { name: `run-${number}`, isFailed: number % 20 === 0, startedAt };
+}
+
+function tagsOf(number: number): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Array.from({ length: 5 }, (_, i) => [`tag-${i}`, `value-${number % (7 * (i + 1))}`]),
+  );
+}
+
+function createRun({ id, number, experiment, params }: RunData): Change {
+  const { name, isFailed, startedAt } = factsOf(number);
   return {
     op: 'create',
     kind: 'run',
     id,
     columns: {
       experimentId: experimentId(experiment),
-      name: `run-${number}`,
-      status: number % 20 === 0 ? 'FAILED' : 'COMPLETED',
+      name,
+      status: isFailed ? 'FAILED' : 'COMPLETED',
       startedAt,
       endedAt: startedAt + 50_000,
       durationMs: 50_000,
@@ -114,9 +137,7 @@ function createRun({ id, number, experiment, params }: RunData): Change {
     },
     facets: {
       params,
-      tags: Object.fromEntries(
-        Array.from({ length: 5 }, (_, i) => [`tag-${i}`, `value-${number % (7 * (i + 1))}`]),
-      ),
+      tags: tagsOf(number),
     },
   };
 }

@@ -36,7 +36,7 @@ export class PythonServer {
   }
 
   /** Resolves when `path` is answered with 200. */
-  async up(path: string): Promise<void> {
+  async up(path: string, patienceMs: number = slowMs): Promise<void> {
     const child = this.#start(this.port);
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
@@ -44,11 +44,15 @@ export class PythonServer {
         this.said = (this.said + String(chunk)).slice(-5_000);
       });
     }
-    await waitFor(`${this.url}${path}`, async () => {
-      if (child.exitCode !== null) throw new Error(`The server did not start:\n${this.said}`);
-      const answer = await fetch(`${this.url}${path}`).catch(() => undefined);
-      return answer?.status === 200;
-    });
+    await waitFor(
+      `${this.url}${path}`,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`The server did not start:\n${this.said}`);
+        const answer = await fetch(`${this.url}${path}`).catch(() => undefined);
+        return answer?.status === 200;
+      },
+      patienceMs,
+    );
   }
 
   async kill(): Promise<void> {
@@ -116,9 +120,13 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Resolves when it holds; rejects, saying what was waited for, after {@link slowMs}. */
-export async function waitFor(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + slowMs;
+/** Resolves when it holds; rejects, saying what was waited for, after `patienceMs`. */
+export async function waitFor(
+  what: string,
+  holds: () => Promise<boolean>,
+  patienceMs: number = slowMs,
+): Promise<void> {
+  const deadline = Date.now() + patienceMs;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`Waited in vain for ${what}.`);
     await new Promise((resolve) => setTimeout(resolve, 50));
