@@ -1,5 +1,6 @@
 export { usualInputs } from './checks/input-check.ts';
 export { type GoldenRequest, goldenRequest } from './golden-request.ts';
+export type { CallerFacts, CallerOption, CallerRequest } from './hosting/caller-facts.ts';
 export type { DeploymentStatus } from './hosting/deployment-status.ts';
 export { LocalServingSource } from './hosting/local-source.ts';
 export { labelOutput, probabilitiesOutput } from './hosting/prediction-rows.ts';

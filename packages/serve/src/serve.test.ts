@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { KeelsonError } from '@keelson/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { CallerOption, CallerRequest } from './hosting/caller-facts.ts';
 import { openServing } from './hosting/serving.ts';
 import { type InferenceServer, type ServeOptions, serve } from './serve.ts';
 import { ServingBed, until, weatherBody, weatherModule } from './testing/serving-bed.ts';
@@ -409,6 +410,42 @@ describe('predictions are handed over', () => {
       (row?.inferenceMs ?? 0) + (row?.queueMs ?? 0) - 0.01,
     );
     expect(row?.replica).toMatch(/^weather\/1\.0\.a#\d+$/);
+  });
+
+  test('has the callers as headers or a function say, and nothing else has', async () => {
+    await bed.addModel('a');
+    bed.setRoute({ a: 100 });
+    const logs: string[] = [];
+    const log = (fields: object, message: string) => logs.push(JSON.stringify([fields, message]));
+    const logger = { debug: log, info: log, warn: log, error: log };
+    const ask = async (options: Partial<ServeOptions>, headers: object) => {
+      const server = await start({ ...options, logger });
+      bed.sink.rows.length = 0;
+      await infer(server, weatherBody([[3, 1]], { id: 'r' }), 'weather', headers);
+      const [row] = bed.sink.rows;
+      logs.push(server.metrics());
+      return [row?.userId, row?.sessionId, row?.segment, row?.region];
+    };
+    const headers = { 'x-user-id': 'ana', 'x-session': 's'.repeat(513), 'x-country': 'DE' };
+    const named = { userId: 'X-User-Id', sessionId: 'x-session', segment: 'x-country' } as const;
+    expect(await ask({}, headers)).toEqual([undefined, undefined, undefined, undefined]);
+    expect(await ask({ caller: named }, headers)).toEqual(['ana', undefined, 'DE', undefined]);
+    const caller: CallerOption = ({ deployment, requestId, header }) => ({
+      ...{ userId: header('X-User-Id') ?? '', segment: `${deployment} ${requestId}` },
+      region: 'eu-1',
+    });
+    expect(await ask({ caller }, headers)).toEqual(['ana', undefined, 'weather r', 'eu-1']);
+    const broken = ({ header }: CallerRequest) => {
+      throw new Error(`nobody knows ${header('x-user-id')}`);
+    };
+    expect(await ask({ caller: broken }, headers)).toEqual([
+      ...[undefined, undefined, undefined, undefined],
+    ]);
+    expect(logs.join()).toContain('without their caller');
+    expect(logs.join()).not.toContain('ana');
+    for (const bad of ['x-user', { user: 'x-user' }, { userId: 'x user' }]) {
+      await expect(start({ caller: bad as never })).rejects.toThrow('Option "caller"');
+    }
   });
 
   test('and where a quota is used up nothing more is answered, until there is room again', async () => {

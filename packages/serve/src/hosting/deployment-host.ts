@@ -3,6 +3,7 @@ import { FindingCounts } from '../checks/finding-counts.ts';
 import type { InProcessRouter } from '../routing/in-process-router.ts';
 import type { ScalingSignals } from '../scaling/version-scaler.ts';
 import type { ServedRoute, ServingSource } from '../serving-source.ts';
+import { type CallerOption, compileCaller } from './caller-facts.ts';
 import { type ChosenVersion, DeploymentInference } from './deployment-inference.ts';
 import type { DeploymentStatus } from './deployment-status.ts';
 import type { InferCall, InferResult } from './infer-call.ts';
@@ -25,6 +26,7 @@ export interface DeploymentHostOptions {
   readonly clock: Clock;
   readonly logger: Logger | undefined;
   readonly signals?: ScalingSignals | undefined;
+  readonly caller?: CallerOption | undefined;
 }
 
 /**
@@ -68,7 +70,11 @@ export class DeploymentHost {
       ...{ counts: this.counts, findings: this.findings },
       choose: (call) => this.#choose(call),
       fallback: () => this.#inForce?.route.fallbackVersionId,
-      log: new PredictionLog(source.sink, () => this.#inForce?.route.sticky),
+      log: new PredictionLog(
+        source.sink,
+        () => this.#inForce?.route.sticky,
+        compileCaller(options.caller, options.deployment, options.logger),
+      ),
     });
   }
 

@@ -3,6 +3,7 @@ import { type Finding, namesOfRow } from '../checks/finding.ts';
 import type { CheckedInputs } from '../protocol/signature-check.ts';
 import type { JobAnswer } from '../replicas/job.ts';
 import { noSink } from '../serving-source.ts';
+import type { ReadCaller } from './caller-facts.ts';
 import type { InferCall } from './infer-call.ts';
 import type { LoadedVersion } from './loaded-version.ts';
 
@@ -10,11 +11,13 @@ import type { LoadedVersion } from './loaded-version.ts';
 export class PredictionLog {
   readonly #sink: PredictionSink;
   readonly #sticky: () => Route['sticky'];
+  readonly #caller: ReadCaller;
 
   /** `sticky` says by which header callers are told apart now. */
-  constructor(sink: PredictionSink, sticky: () => Route['sticky']) {
+  constructor(sink: PredictionSink, sticky: () => Route['sticky'], caller: ReadCaller) {
     this.#sink = sink;
     this.#sticky = sticky;
+    this.#caller = caller;
   }
 
   /** A row for each row of a request, answered or failed. */
@@ -35,6 +38,7 @@ export class PredictionLog {
     const rows = version.rows.rows(
       {
         ...facts,
+        ...this.#caller(call),
         versionId: version.model.versionId,
         requestId: call.requestId,
         at: call.at,

@@ -3,6 +3,7 @@ import type { BatchingConfig, Clock, Ids, Isolation, Logger } from '@keelson/cor
 import { correlatedLogger, KeelsonError } from '@keelson/core';
 import type { RateLimitOptions } from '../http/rate-limit.ts';
 import type { ScalingSignals } from '../scaling/version-scaler.ts';
+import { assertCaller, type CallerOption } from './caller-facts.ts';
 
 /** How models are served; every value has a default. What a deployment says of itself (`serving`) goes before it. */
 export interface ServingOptions {
@@ -49,6 +50,8 @@ export interface ServingOptions {
   readonly modelControl?: 'none' | 'explicit';
   /** Answers from so many bytes on are compressed for callers that accept gzip or deflate; 16,384. */
   readonly compressFromBytes?: number;
+  /** Whose requests they are, for the prediction log: by headers, or as a function says. Nobody's when left out. */
+  readonly caller?: CallerOption;
   /** What the autoscaler cannot see itself, such as the memory of GPUs. */
   readonly signals?: ScalingSignals;
   readonly logger?: Logger;
@@ -59,7 +62,7 @@ export interface ServingOptions {
 /** What has no default: it comes from outside, or is off. */
 type WithoutDefault =
   | ('batching' | 'memoryBytes' | 'rateLimit' | 'maxConcurrent')
-  | ('signals' | 'logger' | 'clock' | 'ids');
+  | ('caller' | 'signals' | 'logger' | 'clock' | 'ids');
 
 /** Options with their defaults. */
 export type ResolvedServingOptions = Required<Omit<ServingOptions, WithoutDefault>> &
@@ -91,6 +94,7 @@ const known: readonly string[] = [
   'memoryBytes',
   'rateLimit',
   'maxConcurrent',
+  'caller',
   'signals',
   'logger',
   'clock',
@@ -127,6 +131,7 @@ export function resolveOptions(options: ServingOptions): ResolvedServingOptions 
   if (resolved.modelControl !== 'none' && resolved.modelControl !== 'explicit') {
     throw new KeelsonError('INVALID', 'Option "modelControl" must be "none" or "explicit".');
   }
+  if (resolved.caller !== undefined) assertCaller(resolved.caller);
   if (resolved.memoryBytes !== undefined)
     assertRange(resolved, 'memoryBytes', 2 ** 20, Number.MAX_SAFE_INTEGER);
   if (resolved.maxConcurrent !== undefined) assertRange(resolved, 'maxConcurrent', 1, 2 ** 31 - 1);

@@ -118,6 +118,7 @@ class OpenServing implements DrainableServing {
           clock,
           logger: options.logger,
           signals: options.signals,
+          caller: options.caller,
         }),
       ]),
     );
