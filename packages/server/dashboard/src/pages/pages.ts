@@ -8,5 +8,6 @@ export const pages: Readonly<Record<string, () => Promise<FunctionComponent>>> =
   charts: async () => (await import('./charts/charts.tsx')).Charts,
   compare: async () => (await import('./compare/compare.tsx')).Compare,
   models: async () => (await import('./models/models.tsx')).Models,
+  monitoring: async () => (await import('./monitoring/monitoring.tsx')).Monitoring,
   missing: async () => (await import('./missing.tsx')).Missing,
 };

@@ -26,6 +26,8 @@ export interface ChartProps {
   /** `time`: x is epoch seconds; `duration`: milliseconds. */
   readonly axis?: 'number' | 'time' | 'duration';
   readonly logY?: boolean;
+  /** Counts and shares, whose least is nothing: the axis begins there. */
+  readonly fromZero?: boolean;
   readonly height?: number;
   /** Charts of one key share their cursor. */
   readonly sync?: string;
@@ -169,7 +171,15 @@ function dataOf({ x, lines }: ChartProps): uPlot.AlignedData {
 }
 
 function optionsOf(props: ChartProps, width: number): uPlot.Options {
-  const { lines, axis = 'number', logY = false, height = 220, sync, onZoom } = props;
+  const {
+    lines,
+    axis = 'number',
+    logY = false,
+    fromZero = false,
+    height = 220,
+    sync,
+    onZoom,
+  } = props;
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
   for (const { label, color, low, high, dashed, width: lineWidth = 1.5 } of lines) {
@@ -202,7 +212,11 @@ function optionsOf(props: ChartProps, width: number): uPlot.Options {
     },
     scales: {
       x: { time: axis === 'time' },
-      y: logY ? { distr: 3 } : {},
+      y: logY
+        ? { distr: 3 }
+        : fromZero
+          ? { range: (_: uPlot, __: number, most: number) => [0, most > 0 ? most * 1.08 : 1] }
+          : {},
     },
     axes: [
       {
