@@ -20,5 +20,12 @@ export type { BehindProxy, ProxyOptions } from './http/forwarded.ts';
 export type { NodeListener } from './http/node-face.ts';
 export type { TlsOptions } from './http/secure-server.ts';
 export type { WebHandler } from './http/web-face.ts';
+export {
+  importMlflow,
+  type MlflowImportOptions,
+  type MlflowImportProgress,
+  type MlflowImportReport,
+} from './import-mlflow/import-mlflow.ts';
+export type { ImportCounts, ImportSkip } from './import-mlflow/import-notes.ts';
 export type { MountedServing } from './serving/mounted-serving.ts';
 export { type RunningServer, type ServerOptions, startServer } from './start-server.ts';

@@ -1,15 +1,28 @@
 import type { DatasetInput, JsonObject } from '@keelson/core';
 import { asJson } from '@keelson/core';
 import { type Call, type CallContext, call } from './call.ts';
-import { int64, list, message, needed, pair, set, text } from './encoding.ts';
+import { int64, list, message, needed, pair, type Reader, set, text } from './encoding.ts';
 import { invalid } from './errors.ts';
 import { ofRun, runOf } from './runs.ts';
+
+/** A dataset as MLflow's clients tell of it. */
+interface GivenDataset {
+  readonly tags: readonly { readonly key: string; readonly value: string }[] | undefined;
+  readonly dataset: {
+    readonly name: string;
+    readonly digest: string;
+    readonly source_type: string;
+    readonly source: string;
+    readonly schema: string | undefined;
+    readonly profile: string | undefined;
+  };
+}
 
 const dataset = message({
   ...{ name: needed(text), digest: needed(text), source_type: needed(text) },
   ...{ source: needed(text), schema: text, profile: text },
 });
-const datasetInput = message({ tags: list(pair), dataset: needed(dataset) });
+const datasetInput: Reader<GivenDataset> = message({ tags: list(pair), dataset: needed(dataset) });
 
 /** Words for the roles of data in a run. */
 const roles: readonly (readonly [DatasetInput['role'], RegExp])[] = [
@@ -26,7 +39,7 @@ const limits = [
 ] as const;
 
 /** A dataset as MLflow tells of it, kept word for word. */
-function toDataset({ tags = [], dataset: given }: GivenDataset): DatasetInput {
+export function toDataset({ tags = [], dataset: given }: GivenDataset): DatasetInput {
   for (const [field, most] of limits) {
     if ((given[field]?.length ?? 0) <= most) continue;
     throw invalid(`Dataset ${field} exceeds the maximum length of ${most}`);
@@ -47,8 +60,6 @@ function toDataset({ tags = [], dataset: given }: GivenDataset): DatasetInput {
     }),
   };
 }
-
-type GivenDataset = ReturnType<typeof datasetInput>;
 
 /** The object that a text of JSON is; undefined for other texts. */
 function objectIn(json: string | undefined): JsonObject | undefined {

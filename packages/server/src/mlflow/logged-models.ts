@@ -132,8 +132,8 @@ async function create(
 }
 
 /** A model that is logged outside of runs gets one of its own: its files are to have a place in the lineage. */
-async function holderRun(
-  { tracking }: Services,
+export async function holderRun(
+  { tracking }: Pick<Services, 'tracking'>,
   experiment: string,
   name: string,
 ): Promise<string> {

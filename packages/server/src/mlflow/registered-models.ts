@@ -19,7 +19,7 @@ const all = ['DEVELOPMENT', 'STAGING', 'PRODUCTION', 'ARCHIVED'] as const;
  * What MLflow asks of stages: any move (but from Archived to Production), at once, by whoever may promote, and as many versions in production as one
  * likes. Models that its clients make begin with it; `registry.setPolicy` asks more of them.
  */
-const mlflowStagePolicy: StagePolicy = {
+export const mlflowStagePolicy: StagePolicy = {
   transitions: all.flatMap((from) =>
     all
       // What was archived goes back to production by way of staging: the registry has no other.

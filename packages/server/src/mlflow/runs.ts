@@ -78,7 +78,7 @@ export async function setTags(
 const longestNote = 2_048;
 
 /** What a run is described by; a note that is too long is a tag alone. */
-function noteIn(tags: Readonly<Record<string, string>>): string | undefined {
+export function noteIn(tags: Readonly<Record<string, string>>): string | undefined {
   const note = tags['mlflow.note.content'];
   return note !== undefined && note.length <= longestNote ? note : undefined;
 }
@@ -87,7 +87,7 @@ const longestTag = 8_000;
 const longestSystemTag = 100_000;
 
 /** As MLflow has it, what is too long is cut; what its clients set by themselves may be longer. */
-function cut(key: string, value: string): string {
+export function cut(key: string, value: string): string {
   const most = key.startsWith('mlflow.') ? longestSystemTag : longestTag;
   // Between characters, never within one.
   return value.length <= most ? value : value.slice(0, most).toWellFormed();
@@ -137,7 +137,8 @@ async function createRun(
   return { run };
 }
 
-function sourceTypeOf(given: string | undefined): SourceType {
+/** Ours of MLflow's. */
+export function sourceTypeOf(given: string | undefined): SourceType {
   return given === 'NOTEBOOK' ? 'NOTEBOOK' : given === 'JOB' ? 'PIPELINE' : 'SCRIPT';
 }
 
