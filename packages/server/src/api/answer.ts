@@ -9,6 +9,7 @@ export async function answerOf(
   row: AnyRoute,
   value: unknown,
   request: { readonly method: string; readonly headers: RequestHeaders },
+  signal: AbortSignal,
 ): Promise<ServerAnswer> {
   switch (row.answers.as) {
     case 'nothing':
@@ -16,7 +17,7 @@ export async function answerOf(
     case 'bytes':
       return contentAnswer(value as Content, request);
     case 'messages':
-      return messagesAnswer(value as MessageStream<unknown>);
+      return messagesAnswer(value as MessageStream<unknown>, signal);
     case 'json': {
       const tag = revisionTag(value);
       const headers: Record<string, string> = {
@@ -85,14 +86,14 @@ export function expectedRevision(headers: RequestHeaders): number | undefined {
   throw refusal(412, 'STALE', 'If-Match takes one ETag as it was answered, such as W/"3".');
 }
 
-function messagesAnswer({ messages }: MessageStream<unknown>): ServerAnswer {
+function messagesAnswer({ messages }: MessageStream<unknown>, signal: AbortSignal): ServerAnswer {
   const headers = {
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',
     // Proxies that gather answers would hold events back.
     'x-accel-buffering': 'no',
   };
-  return { status: 200, headers, body: eventStream(messages) };
+  return { status: 200, headers, body: eventStream(messages, signal) };
 }
 
 /** So often a comment goes out where nothing else does: proxies close what is silent. */
@@ -100,6 +101,7 @@ const keepAliveMs = 15_000;
 
 async function* eventStream(
   messages: AsyncIterable<StreamMessage<unknown>>,
+  signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const source = messages[Symbol.asyncIterator]();
   try {
@@ -117,6 +119,9 @@ async function* eventStream(
         next = source.next();
       }
     }
+  } catch (error) {
+    // Where we end a stream, its end is one that its caller can tell from a broken connection.
+    if (!signal.aborted) throw error;
   } finally {
     await source.return?.();
   }

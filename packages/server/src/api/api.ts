@@ -96,7 +96,7 @@ export function createApi(parts: ApiParts): Api {
     const known = { input, services, headers, bytes, signal, revision };
     const call = { ...known, webhooks, serving, table: routeTable, isReady };
     const answer = async (): Promise<ServerAnswer> =>
-      answerOf(row, await runExpected(row, call as unknown as Call<never>), request);
+      answerOf(row, await runExpected(row, call as unknown as Call<never>), request, signal);
     try {
       return services === undefined
         ? await answer()
