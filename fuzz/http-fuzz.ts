@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
@@ -8,6 +7,7 @@ import { join } from 'node:path';
 import { guardConnections } from '../packages/server/src/http/guard-connections.ts';
 import { ExampleBed } from '../packages/server/test/example-bed.ts';
 import { MemoryWatch } from './memory-watch.ts';
+import { askByDocument } from './schemathesis.ts';
 
 /** What a run of schemathesis over the OpenAPI document came to. */
 export interface HttpFuzzReport {
@@ -26,8 +26,7 @@ export interface HttpFuzzReport {
   readonly memory: ReturnType<MemoryWatch['growth']>;
 }
 
-/** An answer may take so long. */
-const slowestAnswerSeconds = 20;
+/** So long a stream of events goes on. */
 const streamMs = 300;
 
 /**
@@ -83,20 +82,14 @@ export async function fuzzHttp(options: {
       document,
       bed.withIds(await (await fetch(`${url}/api/v1/openapi.json`)).text()),
     );
-    const output = await runSchemathesis(python, dir, durationMs, [
-      ...['run', document, '--url', url],
-      ...['--header', `Authorization: Bearer ${bed.token}`],
-      ...['--max-time', String(Math.ceil(durationMs / 1000))],
-      ...['--seed', String(seed), '--workers', '2', '--continue-on-failure', '--no-color'],
-      ...['--request-timeout', String(slowestAnswerSeconds), '--generation-database', 'none'],
-      ...['--checks', checks.join(), '--suppress-health-check', 'all'],
-      ...['--no-shrink', '--warnings', 'off'],
-      ...(only === undefined ? [] : ['--include-path-regex', only]),
-    ]);
+    const { faults, output } = await askByDocument(python, {
+      ...{ document, url, seed, durationMs },
+      ...(only === undefined ? {} : { only }),
+    });
     return {
       ...{ seed, statuses, slowestMs, slowest, output },
       requests: Object.values(statuses).reduce((sum, count) => sum + count, 0),
-      faults: faultsOf(output),
+      faults,
       memory: watch.growth(),
     };
   } finally {
@@ -108,51 +101,15 @@ export async function fuzzHttp(options: {
   }
 }
 
-const checks = [
-  'not_a_server_error',
-  'status_code_conformance',
-  'content_type_conformance',
-  'response_headers_conformance',
-  'response_schema_conformance',
-  'unsupported_method',
-];
-
+/** A handler whose streams can be ended. */
 function handlerOf(bed: ExampleBed): { readonly listener: RequestListener; close(): void } {
   const closing = new AbortController();
-  const { listener } = bed.createHandler({ closing: closing.signal });
+  // A key could be revoked, as the document says how.
+  const auth = () => ({ id: 'user:lead', roles: [] });
+  const { listener } = bed.createHandler({ closing: closing.signal, auth });
   return { listener, close: () => closing.abort() };
 }
 
 function isStream({ url = '' }: IncomingMessage): boolean {
   return /\/(?:events\/stream|logs)(?:\?|$)/.test(url);
-}
-
-function runSchemathesis(
-  python: string,
-  cwd: string,
-  durationMs: number,
-  args: readonly string[],
-): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const options = {
-    cwd,
-    timeout: 2 * durationMs + 120_000,
-    maxBuffer: 2 ** 28,
-    env: { ...process.env, NO_PROXY: '127.0.0.1', PYTHONDONTWRITEBYTECODE: '1' },
-  };
-  const command = ['-c', 'from schemathesis.cli import schemathesis; schemathesis()', ...args];
-  execFile(python, command, options, (error, stdout, stderr) => {
-    const code = error === null ? 0 : error.code;
-    // 1 says that there are failures, which the output names.
-    if (code === 0 || code === 1) resolve(stdout);
-    else reject(new Error(`schemathesis ended with ${code}:\n${stdout}\n${stderr}`));
-  });
-  return promise;
-}
-
-function faultsOf(output: string): readonly string[] {
-  const at = /=+ (FAILURES|ERRORS) =+/.exec(output)?.index;
-  if (at === undefined) return [];
-  const [, ...sections] = output.slice(at).split(/^_{3,} (?=\S)/m);
-  return sections.map((section) => section.trim());
 }
