@@ -33,6 +33,7 @@ export * from './deployments/index.ts';
 export type { BackupCheck, BackupFinding } from './embedded/backup-check.ts';
 export type { RestoreReport } from './embedded/backup-restore.ts';
 export { type CacheOptions, cachedArtifacts } from './embedded/cached-artifacts.ts';
+export { type DirectoryFormat, directoryFormat } from './embedded/directory-format.ts';
 export {
   ProcessExecutor,
   type ProcessExecutorOptions,

@@ -84,7 +84,7 @@ export interface Platform extends Services, AsyncDisposable {
 }
 
 /**
- * Opens a platform: on a directory (`.keelson` when left out), or on backends that are handed over.
+ * Opens a platform: on a directory (that of `KEELSON_DIR`, or `.keelson`, when left out), or on backends that are handed over.
  * INVALID for options that it does not know, INCOMPATIBLE for what a newer version has written,
  * UNAVAILABLE for a directory or a server that cannot be used; each says what to do.
  */
@@ -92,7 +92,7 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
   const given = checkPlatformOptions(options);
   const { memoryBytes, ...points } = given.metrics ?? {};
   const stores = await openStores({
-    dir: given.dir ?? '.keelson',
+    dir: given.dir ?? (process.env['KEELSON_DIR'] || '.keelson'),
     kinds: platformKinds,
     metadata: given.metadata,
     series: given.series,

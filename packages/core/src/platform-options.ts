@@ -29,7 +29,7 @@ import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
 export interface PlatformOptions {
   /**
    * The directory of the embedded default (SQLite and files), and of what is local by nature: points that
-   * wait for the store, copies of artifacts. `.keelson` when left out.
+   * wait for the store, copies of artifacts. That of `KEELSON_DIR`, or `.keelson`, when left out.
    */
   readonly dir?: string;
   /** Records, events and claims; in `dir` when left out. Such as `pgBackend` of `@keelson/store-pg`. */

@@ -7,6 +7,15 @@ export {
   type ClientOptions,
   createClient,
 } from './client/client.ts';
+export type { EffectiveConfig } from './config/effective-config.ts';
+export {
+  type ConfigInput,
+  defineConfig,
+  type KeelsonConfig,
+  type LogLevel,
+} from './config/keelson-config.ts';
+export { type LoadConfigOptions, loadConfig } from './config/load-config.ts';
+export { platformOptions } from './config/open-configured.ts';
 export { createHandler, type Handler, type HandlerOptions } from './handler.ts';
 export type {
   ClientCertificate,

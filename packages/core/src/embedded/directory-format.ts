@@ -124,6 +124,33 @@ export function stepsFrom(
   return steps;
 }
 
+/** In which format a platform directory is, and what opening it will change. */
+export interface DirectoryFormat {
+  /** Undefined for what is no platform directory yet. */
+  readonly format: number | undefined;
+  /** What this version writes. */
+  readonly current: number;
+  /** What each step does that leads there. */
+  readonly steps: readonly string[];
+  /** A migration was broken off; opening the directory puts it back and migrates again. */
+  readonly unfinished: boolean;
+}
+
+/**
+ * Looks at the format of a platform directory without opening it. INCOMPATIBLE for one that this version cannot bring to
+ * its own, CORRUPT for what is no number.
+ */
+export async function directoryFormat(path: string): Promise<DirectoryFormat> {
+  const format = await readFormat(path);
+  const steps = format === undefined ? [] : stepsFrom(path, format, knownFormats);
+  return {
+    format,
+    current: knownFormats.current,
+    steps: steps.map(({ what }) => what),
+    unfinished: await migrationUnfinished(path),
+  };
+}
+
 async function readMigration(path: string): Promise<string | undefined> {
   try {
     const text = await readFile(join(path, migrationFile), 'utf8');

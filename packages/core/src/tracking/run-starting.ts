@@ -19,6 +19,7 @@ import {
 } from './environment.ts';
 import type { StoredExperiment } from './experiment.ts';
 import type { StoredExperiments } from './experiments.ts';
+import { takeHandedRun } from './handed-run.ts';
 import { isPresumedDead, optional } from './run.ts';
 import type { RunEnding } from './run-ending.ts';
 import { gateOf, type RunGate } from './run-gate.ts';
@@ -320,7 +321,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     return id === undefined || (await records.find(id)) === undefined ? undefined : id;
   }
 
-  return { start: (options) => start(options), join, surrounding, inCommits };
+  return { start: (options) => start(takeHandedRun(options)), join, surrounding, inCommits };
 }
 
 /** A run that is about to be committed. */

@@ -1,4 +1,5 @@
 import type { System } from './command.ts';
+import { commandTable } from './command-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import { findCommand } from './find-command.ts';
 import { commandHelp, groupHelp, overviewHelp } from './help.ts';
@@ -35,7 +36,8 @@ export async function runCommandLine(argv: readonly string[], system: System): P
       return exitCodes.ok;
     }
     const globals = { ...parsed.globals, debug };
-    return await runCommand({ command, parsed: { ...parsed, globals }, terminal, system });
+    const call = { command, parsed: { ...parsed, globals }, commands: commandTable };
+    return await runCommand({ ...call, terminal, system });
   } catch (error) {
     return reportError(error, { terminal, debug, help });
   }

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { Clock, Platform } from '@keelson/core';
+import type { Clock, Logger, Platform } from '@keelson/core';
 import type { EffectiveConfig } from '../config/effective-config.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { Output } from './output.ts';
@@ -67,6 +67,11 @@ export interface CommandDefinition<
   readonly options?: O;
   /** What is typed, and what it does. */
   readonly examples: readonly (readonly [line: string, does: string])[];
+  /**
+   * It ends in order by itself when `signal` is aborted, however long that takes; others are left behind after a second.
+   * A second Ctrl-C waits for nobody.
+   */
+  readonly endsInOrder?: true;
   /** More than the summary says, for `--help`; paragraphs are set apart by an empty line. */
   readonly description?: string;
   run(
@@ -165,8 +170,15 @@ export interface CommandContext<O, P> {
    * a directory that is not there, unless `create` is given: who looks for something is not to make an empty one.
    */
   platform(options?: { readonly create?: true }): Promise<Platform>;
-  /** The configuration in force, and where each part of it came from. */
-  config(): Promise<EffectiveConfig>;
+  /**
+   * The configuration in force, and where each part of it came from; options of the command that stand for keys of it
+   * are handed over by the first call, before `platform()`.
+   */
+  config(flags?: ConfigFlags): Promise<EffectiveConfig>;
+  /** Logs to stderr, as the configuration says; after `platform()`. */
+  logger(): Logger;
+  /** The configuration read anew, what may change while a platform is open being taken up. */
+  reconfigure(): Promise<EffectiveConfig>;
   /** A bar or a count on stderr, for what takes more than a second. */
   progress(label: string, options?: ProgressOptions): Progress;
   /** Aborted when the caller wants the command to end. */
@@ -175,9 +187,16 @@ export interface CommandContext<O, P> {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
+  /** All commands there are. */
+  readonly commands: readonly CommandRow[];
   /** Whatever else is of the process: signals, other processes. */
   readonly system: System;
 }
+
+/** Options of a command that are keys of the configuration: `{ 'server.port': { flag: '--port', value: 80 } }`. */
+export type ConfigFlags = Readonly<
+  Record<string, { readonly flag: string; readonly value: string | number | boolean | undefined }>
+>;
 
 /** What a command line runs in; a test gives one of its own. */
 export interface System {
@@ -198,6 +217,15 @@ export interface TextSink {
   write(text: string): unknown;
   /** Told when nobody reads any more. */
   onBroken?(listener: () => void): void;
+}
+
+/** A command as `--help` and completion know it; what it does is loaded when it is called. */
+export interface CommandRow {
+  /** One word, or two where the first is a group. */
+  readonly name: string;
+  /** A sentence without a full stop. */
+  readonly summary: string;
+  load(): Promise<{ readonly command: Command }>;
 }
 
 /** Types what `run` gets by what is declared. */

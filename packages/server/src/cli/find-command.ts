@@ -1,5 +1,5 @@
-import { UsageError } from './command.ts';
-import { type CommandRow, commandTable, groups } from './command-table.ts';
+import { type CommandRow, UsageError } from './command.ts';
+import { commandTable, groups } from './command-table.ts';
 import { globalOptions } from './global-options.ts';
 import { nearest } from './nearest.ts';
 import { typedName } from './option-names.ts';

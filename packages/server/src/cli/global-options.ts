@@ -8,6 +8,7 @@ export const globalOptions: {
   readonly dir: TextOption;
   readonly workspace: TextOption;
   readonly config: TextOption;
+  readonly set: TextOption & { readonly many: true };
   readonly quiet: FlagOption;
   readonly debug: FlagOption;
   readonly help: FlagOption;
@@ -23,6 +24,12 @@ export const globalOptions: {
     type: 'text',
     placeholder: 'file',
     summary: 'Configuration [keelson.config.ts, .json or .yaml, here or above]',
+  },
+  set: {
+    type: 'text',
+    placeholder: 'key=value',
+    many: true,
+    summary: 'Any key of the configuration, such as log.level=info',
   },
   quiet: { type: 'flag', short: 'q', summary: 'No remarks and no progress on stderr' },
   debug: { type: 'flag', summary: 'Show where an error comes from (also KEELSON_DEBUG=1)' },

@@ -1,5 +1,5 @@
-import type { Command, Option, Positional } from './command.ts';
-import { type CommandRow, commandTable, groups } from './command-table.ts';
+import type { Command, CommandRow, Option, Positional } from './command.ts';
+import { commandTable, groups } from './command-table.ts';
 import { globalOptions } from './global-options.ts';
 import { typedName } from './option-names.ts';
 import type { Terminal } from './terminal.ts';
@@ -84,7 +84,7 @@ export function optionTerms(
 }
 
 /** Rows of a group. */
-export function inGroup(group: string): readonly CommandRow[] {
+function inGroup(group: string): readonly CommandRow[] {
   return commandTable.filter(({ name }) => name.startsWith(`${group} `));
 }
 

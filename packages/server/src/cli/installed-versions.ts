@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 /** Packages that make up a platform; those that are not there are not used. */
-export const packageNames: readonly string[] = [
+const packageNames: readonly string[] = [
   '@keelson/core',
   '@keelson/server',
   '@keelson/serve',

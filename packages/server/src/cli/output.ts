@@ -82,7 +82,7 @@ export function createOutput(room: {
 }
 
 /** JSON with keys as they come, what JSON has not as the control plane writes it. */
-export function toJson(document: unknown, indent?: number): string {
+function toJson(document: unknown, indent?: number): string {
   return JSON.stringify(document, (_, value) => plain(value), indent) ?? 'null';
 }
 

@@ -1,6 +1,14 @@
-import type { Platform } from '@keelson/core';
+import type { Logger, Platform } from '@keelson/core';
+import type { ConfigLogger } from '../config/config-logger.ts';
 import type { EffectiveConfig } from '../config/effective-config.ts';
-import type { Command, CommandContext, System } from './command.ts';
+import {
+  type Command,
+  type CommandContext,
+  type CommandRow,
+  type ConfigFlags,
+  type System,
+  UsageError,
+} from './command.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { GlobalValues } from './global-options.ts';
 import { createOutput } from './output.ts';
@@ -18,6 +26,7 @@ export interface CommandCall {
   readonly parsed: ParsedArguments;
   readonly terminal: Terminal;
   readonly system: System;
+  readonly commands: readonly CommandRow[];
 }
 
 /**
@@ -30,8 +39,8 @@ export async function runCommand(call: CommandCall): Promise<number> {
   const { clock } = system;
   const output = createOutput({ terminal, clock, json: globals.json, quiet: globals.quiet });
   const room = { terminal, clock, quiet: globals.quiet };
-  const ending = new Ending(system, terminal);
-  const parts = new PlatformParts(globals, system);
+  const ending = new Ending(system, terminal, call.command.endsInOrder === true);
+  const parts = new PlatformParts(globals, system, terminal);
   let code: number;
   try {
     const context: CommandContext<never, never> = {
@@ -39,7 +48,9 @@ export async function runCommand(call: CommandCall): Promise<number> {
       positionals: call.parsed.positionals as never,
       out: output,
       platform: (options) => parts.platform(options?.create === true),
-      config: () => parts.config(),
+      config: (flags) => parts.config(flags),
+      logger: () => parts.logger(),
+      reconfigure: () => parts.reconfigure(),
       progress: (label, options) => createProgress(room, label, options),
       signal: ending.signal,
       stdin: system.stdin,
@@ -47,6 +58,7 @@ export async function runCommand(call: CommandCall): Promise<number> {
       env: system.env,
       clock,
       system,
+      commands: call.commands,
     };
     code = await ending.race(async () => (await call.command.run(context)) ?? exitCodes.ok);
   } catch (error) {
@@ -66,17 +78,34 @@ export async function runCommand(call: CommandCall): Promise<number> {
 class PlatformParts {
   readonly #globals: GlobalValues;
   readonly #system: System;
+  readonly #terminal: Terminal;
+  #flags: ConfigFlags = {};
+  #logger: ConfigLogger | undefined;
   #config: Promise<EffectiveConfig> | undefined;
   #platform: Promise<Platform> | undefined;
 
-  constructor(globals: GlobalValues, system: System) {
+  constructor(globals: GlobalValues, system: System, terminal: Terminal) {
     this.#globals = globals;
     this.#system = system;
+    this.#terminal = terminal;
   }
 
-  config(): Promise<EffectiveConfig> {
+  config(flags: ConfigFlags = {}): Promise<EffectiveConfig> {
+    this.#flags = { ...this.#flags, ...flags };
     this.#config ??= this.#load();
     return this.#config;
+  }
+
+  logger(): Logger {
+    if (this.#logger !== undefined) return this.#logger;
+    throw new Error('The logger is there once platform() has answered.');
+  }
+
+  /** Reads the configuration again, and takes up what may change while a platform is open. */
+  async reconfigure(): Promise<EffectiveConfig> {
+    const config = await this.#load();
+    this.#logger?.configure(config.values.log);
+    return config;
   }
 
   platform(create: boolean): Promise<Platform> {
@@ -91,16 +120,35 @@ class PlatformParts {
 
   async #load(): Promise<EffectiveConfig> {
     const { loadConfig } = await import('../config/load-config.ts');
-    const { dir, workspace, config } = this.#globals;
+    const { dir, workspace, config: file } = this.#globals;
     const { cwd, env } = this.#system;
-    return loadConfig({ cwd, env, flags: { dir, workspace, config } });
+    const overrides: Record<string, string | number | boolean | undefined> = { dir, workspace };
+    const flags = new Map([
+      ['dir', '--dir'],
+      ['workspace', '--workspace'],
+    ]);
+    for (const text of this.#globals.set) {
+      const [key = '', ...value] = text.split('=');
+      if (value.length === 0) throw new UsageError(`--set takes key=value, not "${text}".`);
+      overrides[key] = value.join('=');
+      flags.delete(key);
+    }
+    for (const [key, { value, flag }] of Object.entries(this.#flags)) {
+      if (value === undefined) continue;
+      overrides[key] = value;
+      flags.set(key, flag);
+    }
+    const nameOf = (key: string): string => flags.get(key) ?? `--set ${key}`;
+    return loadConfig({ cwd, env, overrides, nameOf, ...(file === undefined ? {} : { file }) });
   }
 
   async #open(create: boolean): Promise<Platform> {
     const config = await this.config();
     const { assertPlatformThere, openConfigured } = await import('../config/open-configured.ts');
     if (!create) await assertPlatformThere(config);
-    return openConfigured(config);
+    const { createConfigLogger } = await import('../config/config-logger.ts');
+    this.#logger = createConfigLogger(config.values.log, (line) => this.#terminal.error(line));
+    return openConfigured(config, this.#logger);
   }
 }
 
@@ -112,12 +160,12 @@ class Ending {
   /** The exit code of what ended it. */
   code: number | undefined;
 
-  constructor(system: System, terminal: Terminal) {
+  constructor(system: System, terminal: Terminal, inOrder: boolean) {
     const end = (code: number): void => {
       if (this.code !== undefined) return;
       this.code = code;
       this.#controller.abort(new DOMException('The command was told to end.', 'AbortError'));
-      setTimeout(() => this.#grace.resolve(code), graceMs).unref();
+      if (!inOrder) setTimeout(() => this.#grace.resolve(code), graceMs).unref();
     };
     this.#stops.push(system.onSignal('SIGINT', () => end(exitCodes.interrupted)));
     this.#stops.push(system.onSignal('SIGTERM', () => end(exitCodes.terminated)));
