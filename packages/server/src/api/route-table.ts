@@ -11,6 +11,7 @@ import { executionRows } from './rows/execution-rows.ts';
 import { executionViewRows } from './rows/execution-view-rows.ts';
 import { experimentRows } from './rows/experiment-rows.ts';
 import { inferenceRows } from './rows/inference-rows.ts';
+import { lineageRows } from './rows/lineage-rows.ts';
 import { modelRows } from './rows/model-rows.ts';
 import { monitoringRows } from './rows/monitoring-rows.ts';
 import { operationsRows } from './rows/operations-rows.ts';
@@ -42,6 +43,7 @@ export interface ControlPlane {
   readonly monitoring: typeof monitoringRows & typeof driftRows;
   readonly predictions: typeof predictionRows;
   readonly alerts: typeof alertRows;
+  readonly lineage: typeof lineageRows;
   readonly events: typeof eventRows;
   readonly webhooks: typeof webhookRows;
   readonly access: typeof accessRows;
@@ -66,6 +68,7 @@ export const routeTable: ControlPlane = {
   monitoring: { ...monitoringRows, ...driftRows },
   predictions: predictionRows,
   alerts: alertRows,
+  lineage: lineageRows,
   events: eventRows,
   webhooks: webhookRows,
   access: accessRows,

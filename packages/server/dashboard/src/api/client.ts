@@ -107,7 +107,8 @@ function isPlain(response: Response): boolean {
   return response.headers.get('content-type')?.startsWith('application/json') === true;
 }
 
-async function refusalOf(response: Response): Promise<Refusal> {
+/** What a response refuses with. */
+export async function refusalOf(response: Response): Promise<Refusal> {
   const text = await response.text();
   try {
     const { code, detail, errors, details } = JSON.parse(text) as {

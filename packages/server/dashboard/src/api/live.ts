@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals';
 import type { WireEvent } from '../../../src/api/rows/event-rows.ts';
 import { addressOf } from './client.ts';
+import { messages } from './messages.ts';
 import { decode } from './wire.ts';
 
 /** Whether changes are told as they happen. `off`: this person may not read events, so pages are read again now and then. */
@@ -51,33 +52,5 @@ async function follow(): Promise<void> {
     }
     liveness.value = 'cut';
     await new Promise((resolve) => setTimeout(resolve, waitMs));
-  }
-}
-
-interface Message {
-  readonly id?: string;
-  readonly data: string;
-}
-
-/** The messages of a stream of server-sent events (HTML, 9.2.6). */
-async function* messages(
-  body: ReadableStream<Uint8Array>,
-): AsyncGenerator<Message, void, undefined> {
-  const reader = body
-    .pipeThrough(new TextDecoderStream() as never)
-    .getReader() as ReadableStreamDefaultReader<string>;
-  let rest = '';
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    rest += value;
-    const blocks = rest.split(/\r?\n\r?\n/);
-    rest = blocks.pop() ?? '';
-    for (const block of blocks) {
-      const fields = block.split(/\r?\n/).map((line) => /^([^:]+): ?(.*)$/.exec(line) ?? []);
-      const data = fields.filter(([, name]) => name === 'data').map(([, , text]) => text);
-      const id = fields.findLast(([, name]) => name === 'id')?.[2];
-      if (data.length > 0) yield { data: data.join('\n'), ...(id === undefined ? {} : { id }) };
-    }
   }
 }

@@ -9,5 +9,8 @@ export const pages: Readonly<Record<string, () => Promise<FunctionComponent>>> =
   compare: async () => (await import('./compare/compare.tsx')).Compare,
   models: async () => (await import('./models/models.tsx')).Models,
   monitoring: async () => (await import('./monitoring/monitoring.tsx')).Monitoring,
+  pipelines: async () => (await import('./pipelines/pipelines.tsx')).Pipelines,
+  events: async () => (await import('./events/events.tsx')).Events,
+  system: async () => (await import('./system/system.tsx')).System,
   missing: async () => (await import('./missing.tsx')).Missing,
 };
