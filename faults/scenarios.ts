@@ -3,6 +3,7 @@ import { containerKills, containerSupervisors } from './container-kills.ts';
 import { crashScenarios } from './crash-scenarios.ts';
 import { engineMutants } from './engine-mutants.ts';
 import { killScenarios } from './kill-scenarios.ts';
+import { monitoringKills } from './monitoring-kills.ts';
 import { outageScenarios } from './outage-scenarios.ts';
 import { pipelineKills } from './pipeline-kills.ts';
 import type { FaultScenario } from './scenario.ts';
@@ -22,5 +23,6 @@ export const scenarios: readonly FaultScenario[] = [
   serviceLevels,
   servingSwaps,
   servedRoutes,
+  monitoringKills,
   closedLoop,
 ];
