@@ -144,6 +144,15 @@ test('a server that closes ends its streams, instead of breaking them off', asyn
   expect(await stream.ended()).toBe(true);
 });
 
+test('what cannot be streamed is refused, instead of being begun and broken off', async () => {
+  const { id } = await bed.platform.pipelines.start('train');
+  const logs = `/api/v1/pipelines/train/runs/${id}/logs?step=train&follow=true&attempt=0&item=0`;
+  const answer = await bed.ask(logs);
+  const { status, code } = (await answer.json()) as { status: number; code: string };
+  expect([answer.status, status, code]).toEqual([404, 404, 'NOT_FOUND']);
+  expect((await bed.ask(path, { method: 'HEAD' })).status).toBe(200);
+});
+
 test('where nothing happens, a comment says every 15 s that the stream lives', async () => {
   vi.useFakeTimers();
   onTestFinished(() => {
@@ -153,7 +162,9 @@ test('where nothing happens, a comment says every 15 s that the stream lives', a
   const row = eventRows.stream as never;
   const request = { method: 'GET', headers: {} };
   const signal = new AbortController().signal;
-  const { body } = await answerOf(row, { messages: silent }, request, signal);
+  const answering = answerOf(row, { messages: silent }, request, signal);
+  await vi.advanceTimersByTimeAsync(500);
+  const { body } = await answering;
   const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
   expect(Buffer.from((await chunks.next()).value as Uint8Array).toString()).toBe(': ready\n\n');
   for (let i = 0; i < 2; i += 1) {

@@ -17,7 +17,7 @@ export async function answerOf(
     case 'bytes':
       return contentAnswer(value as Content, request);
     case 'messages':
-      return messagesAnswer(value as MessageStream<unknown>, signal);
+      return messagesAnswer(value as MessageStream<unknown>, request, signal);
     case 'json': {
       const tag = revisionTag(value);
       const headers: Record<string, string> = {
@@ -86,27 +86,45 @@ export function expectedRevision(headers: RequestHeaders): number | undefined {
   throw refusal(412, 'STALE', 'If-Match takes one ETag as it was answered, such as W/"3".');
 }
 
-function messagesAnswer({ messages }: MessageStream<unknown>, signal: AbortSignal): ServerAnswer {
+/** What fails before that is a refusal; later the head is out. */
+const earlyMs = 500;
+
+async function messagesAnswer(
+  { messages }: MessageStream<unknown>,
+  { method }: { readonly method: string },
+  signal: AbortSignal,
+): Promise<ServerAnswer> {
   const headers = {
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',
     // Proxies that gather answers would hold events back.
     'x-accel-buffering': 'no',
   };
-  return { status: 200, headers, body: eventStream(messages, signal) };
+  if (method === 'HEAD') return { status: 200, headers, body: '' };
+  const source = messages[Symbol.asyncIterator]();
+  const first = source.next();
+  const { promise: early, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, earlyMs);
+  await Promise.race([first, early]).finally(() => clearTimeout(timer));
+  return { status: 200, headers, body: eventStream({ source, first }, signal) };
 }
 
 /** So often a comment goes out where nothing else does: proxies close what is silent. */
 const keepAliveMs = 15_000;
 
 async function* eventStream(
-  messages: AsyncIterable<StreamMessage<unknown>>,
+  {
+    source,
+    first,
+  }: {
+    readonly source: AsyncIterator<StreamMessage<unknown>>;
+    readonly first: Promise<IteratorResult<StreamMessage<unknown>>>;
+  },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const source = messages[Symbol.asyncIterator]();
   try {
     yield Buffer.from(': ready\n\n');
-    let next = source.next();
+    let next = first;
     for (;;) {
       const { promise: silence, resolve } = Promise.withResolvers<'silence'>();
       const timer = setTimeout(() => resolve('silence'), keepAliveMs);

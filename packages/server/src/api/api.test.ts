@@ -224,6 +224,9 @@ describe('files of runs', () => {
     const said = odd.ok ? await bed.ask(`${path}/odd`) : odd;
     expect([200, 400]).toContain(said.status);
     if (odd.ok) expect(said.headers.get('content-type')).toBe('application/octet-stream');
+    await bed.ask(`${path}/odder?mimeType=0`, { method: 'PUT', body: 'x' });
+    const odder = await bed.ask(`${path}/odder`);
+    expect(odder.headers.get('content-type')).toBe('application/octet-stream');
     const file = `${path}/model/big%20file.bin`;
     const whole = await bed.ask(file);
     expect(Buffer.from(await whole.bytes()).equals(bytes)).toBe(true);

@@ -1,8 +1,9 @@
 import { headerOf, type RequestHeaders } from './exchange.ts';
 
-/** A media type as a header has it; bytes of no known kind for what a header cannot carry. */
+/** A media type as a header has it; bytes of no known kind for what is none. */
 export function contentTypeOf(mediaType: string): string {
-  return /^[\x20-\x7e]+$/.test(mediaType) ? mediaType : 'application/octet-stream';
+  const isType = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\x20-\x7e]*)?$/.test(mediaType);
+  return isType ? mediaType : 'application/octet-stream';
 }
 
 /** What has browsers keep a file under its name, not show it. */
