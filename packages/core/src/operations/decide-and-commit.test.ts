@@ -5,6 +5,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { withCorrelation } from '../events/correlation.ts';
 import { draftEvent } from '../events/draft-event.ts';
 import { assertAllowed, commitChanges, decideAndCommit } from './decide-and-commit.ts';
+import { withExpectedRevision } from './expected-revision.ts';
 
 async function openScope(): Promise<Scope> {
   const opened = await openTestScope({ kinds: eventTestKinds });
@@ -140,5 +141,52 @@ describe('assertAllowed', () => {
       action: 'run.create',
       resource: 'experiment:x',
     });
+  });
+});
+
+describe('withExpectedRevision', () => {
+  const expected = (revision: number) => ({ kind: 'tally', id: 't', revision });
+  const change = (scope: Scope) => addOne(scope);
+
+  test('holds at the commit: what is changed between reading and writing is told, and nothing is retried', async () => {
+    const scope = await openScope();
+    let decisions = 0;
+    const work = withExpectedRevision(expected(1), () =>
+      addOne(scope, async () => {
+        decisions += 1;
+        const other = { ...scope, principal: { id: 'user:other', roles: [] } };
+        await scope.metadata.commit({
+          ...{ workspace: 'default', principal: other.principal.id },
+          changes: [{ op: 'replace', kind: 'tally', id: 't', expect: 1, columns: { count: 7 } }],
+        });
+      }),
+    );
+    await expect(work).rejects.toMatchObject({
+      code: 'CONFLICT',
+      details: { kind: 'tally', id: 't', revision: 2 },
+    });
+    expect([decisions, await count(scope)]).toEqual([1, 7]);
+  });
+
+  test('is met by the first change: what follows in the same work goes on', async () => {
+    const scope = await openScope();
+    await withExpectedRevision(expected(1), async () => {
+      await change(scope);
+      await change(scope);
+    });
+    expect(await count(scope)).toBe(2);
+  });
+
+  test('holds for commits that do not touch the record, too', async () => {
+    const scope = await openScope();
+    const other = () =>
+      commitChanges(scope, [
+        { op: 'create', kind: 'tally', id: crypto.randomUUID(), columns: { count: 1 } },
+      ]);
+    await withExpectedRevision(expected(1), other);
+    await expect(withExpectedRevision(expected(9), other)).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
+    expect((await scope.metadata.count('default', 'tally')).count).toBe(2);
   });
 });
