@@ -12,5 +12,6 @@ export const pages: Readonly<Record<string, () => Promise<FunctionComponent>>> =
   pipelines: async () => (await import('./pipelines/pipelines.tsx')).Pipelines,
   events: async () => (await import('./events/events.tsx')).Events,
   system: async () => (await import('./system/system.tsx')).System,
+  deployments: async () => (await import('./deployments/deployments.tsx')).Deployments,
   missing: async () => (await import('./missing.tsx')).Missing,
 };
