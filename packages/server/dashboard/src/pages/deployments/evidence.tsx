@@ -136,7 +136,7 @@ function Bound({ of: { claim, logE, alpha, turnsBack } }: { readonly of: Evidenc
     <div class="bound">
       <p>
         Evidence that {claim}: <b>{e}</b>
-        <span class="faint"> of {showNumber(Number((1 / alpha).toPrecision(3)))} </span>
+        <span class="faint">, bound {showNumber(Number((1 / alpha).toPrecision(3)))} </span>
         <Status of={isShown ? 'shown' : 'not shown'} tone={tone} />
       </p>
       <svg viewBox="0 0 300 12" preserveAspectRatio="none" aria-hidden="true">

@@ -12,14 +12,14 @@ const names: readonly EndpointMetricName[] = [
   'latency_p95',
   'latency_p99',
   'error_rate',
-  'request_rate',
+  'requests',
 ];
 const titles: Readonly<Record<string, string>> = {
   latency_p50: 'Latency, median, ms',
   latency_p95: 'Latency, p95, ms',
   latency_p99: 'Latency, p99, ms',
   error_rate: 'Share of requests that failed',
-  request_rate: 'Requests per second',
+  requests: 'Requests in each window',
 };
 const ranges = {
   '1h': ['last hour', '1m'],

@@ -74,7 +74,7 @@ function Row({
   return (
     <tr>
       <td class="number">{number}</td>
-      <td>
+      <td class="lead">
         {rolloutId === undefined ? (
           shortName(after.version)
         ) : (
