@@ -155,7 +155,8 @@ function Page(): JSX.Element {
       </p>
     );
   }
-  if (shown.value === undefined) return <p class="loading">Reading …</p>;
+  // The page that is left must not take the next one's address for its own.
+  if (shown.value?.name !== name) return <p class="loading">Reading …</p>;
   const View = shown.value.view;
   return <View key={shown.value.name} />;
 }

@@ -21,7 +21,7 @@ export function AuditTrail({
   const entries = useResource(
     `audit ${name}`,
     (signal) => api.audit.entries({ subject, limit: most }, { signal }),
-    { on: ['model.'], matters: (event) => event.subject === subject },
+    { on: ['model.', 'promotion.'], matters: (event) => event.subject === subject },
   );
   const report = useSignal<AuditReport | undefined>(undefined);
   const { busy, error, run } = useAction();

@@ -28,7 +28,7 @@ export function LineageOf({
         { name, version, direction: 'both', depth: Number(depth), limit: most },
         { signal },
       ),
-    { on: ['model.', 'deployment.', 'rollout.'] },
+    { on: ['model.', 'promotion.', 'deployment.', 'rollout.'] },
   );
   const hasSteps = view('steps') === 'yes';
   const choice = (

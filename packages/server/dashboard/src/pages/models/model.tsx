@@ -14,7 +14,7 @@ const mostMetrics = 6;
 /** A model with its versions. */
 export function ModelPage({ name }: { readonly name: string }): JSX.Element {
   const live = {
-    on: ['model.', 'validation.', 'deployment.'],
+    on: ['model.', 'promotion.', 'validation.', 'deployment.'],
     matters: ({ subject, type }: { readonly subject: string; readonly type: string }) =>
       subject === `model:${name}` || type.startsWith('deployment.'),
   };
@@ -190,7 +190,7 @@ function Waiting({
       );
       return all.flat();
     },
-    { on: ['model.'], matters: ({ subject }) => subject === `model:${name}` },
+    { on: ['model.', 'promotion.'], matters: ({ subject }) => subject === `model:${name}` },
   );
   if (waiting.data === undefined || waiting.data.length === 0) return null;
   return (

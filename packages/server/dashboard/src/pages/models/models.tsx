@@ -26,7 +26,7 @@ export function Models(): JSX.Element {
 function ModelList(): JSX.Element {
   const part = view('name');
   const cursor = view('cursor');
-  const live = { on: ['model.', 'validation.'] };
+  const live = { on: ['model.', 'promotion.', 'validation.'] };
   const models = useResource(
     `models ${part} ${cursor}`,
     (signal) =>

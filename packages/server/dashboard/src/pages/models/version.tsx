@@ -40,7 +40,7 @@ export function VersionPage({
     `version ${name} ${version}`,
     (signal) => api.versions.get({ name, version }, { signal }),
     {
-      on: ['model.', 'validation.'],
+      on: ['model.', 'promotion.', 'validation.'],
       matters: ({ subject }) => subject === `model:${name}`,
     },
   );
@@ -220,7 +220,7 @@ function Stages({ version }: { readonly version: ModelVersion }): JSX.Element {
   const transitions = useResource(
     `transitions ${version.id} ${version.revision}`,
     (signal) => api.stages.transitions({ name, version: number }, { signal }),
-    { on: ['model.'], matters: ({ subject }) => subject === `model:${name}` },
+    { on: ['model.', 'promotion.'], matters: ({ subject }) => subject === `model:${name}` },
   );
   return (
     <Section title="What it was asked to become">
