@@ -7,6 +7,7 @@ export {
   type FeatureBins,
   type FeatureCounts,
 } from './baselines/baseline.ts';
+export { type FileRows, mostFileRows, readRowsOfFile } from './baselines/rows-of-file.ts';
 export type { DataTable } from './data-columns.ts';
 export type { AnalyseDriftOptions, DriftService } from './drift/drift-service.ts';
 export type { AnalysisType, KeptAnalysis } from './drift/kept-analysis.ts';

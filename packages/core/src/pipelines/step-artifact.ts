@@ -36,9 +36,9 @@ export class StepArtifact implements ArtifactFacts {
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly mimeType: string;
-  readonly #space: ArtifactSpace;
+  readonly #space: Pick<ArtifactSpace, 'open'>;
 
-  constructor(facts: ArtifactFacts, space: ArtifactSpace) {
+  constructor(facts: ArtifactFacts, space: Pick<ArtifactSpace, 'open'>) {
     this.name = facts.name;
     this.path = facts.path;
     this.sha256 = facts.sha256;
