@@ -10,6 +10,7 @@ import { openPlatform, type Platform } from '@keelson/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findPython } from '../../serve/test/python/interpreter.ts';
 import { importMlflow, type MlflowImportReport } from '../src/import-mlflow/import-mlflow.ts';
+import { runCli } from './cli-bed.ts';
 import { shareMlflowServer } from './mlflow-server.ts';
 
 /** What MLflow itself says of what it has written. */
@@ -127,6 +128,28 @@ test.skipIf(python === undefined)(
     expect(Object.values(again.added).every((count) => count === 0)).toBe(true);
     expect(again.there).toMatchObject({ experiments: 3, runs: 4, versions: 3 });
     await expectAll(server.platform);
+  },
+  60_000,
+);
+
+test.skipIf(python === undefined)(
+  'the command makes a platform where none is, tells what it did, and what it left out by its exit code',
+  async () => {
+    const dir = join(home, 'by-command');
+    const first = await runCli(['import-mlflow', 'mlruns'], { dir, cwd: home });
+    expect(first).toMatchObject({ code: 0, stderr: '' });
+    expect(first.stdout).toMatch(
+      /ADDED {2}HERE BEFORE\n[\s\S]*runs +4 +0\npar[\s\S]*points +904 +0\n/,
+    );
+    const argv = ['import-mlflow', 'mlruns', '--experiment', 'none', '--no-models'];
+    const again = await runCli(argv, { dir, cwd: home });
+    expect(again.code).toBe(3);
+    expect(again.stdout).toContain('experiment none: ');
+    expect((await runCli([...argv, '--json'], { dir, cwd: home })).json()).toMatchObject({
+      ...{ skippedCount: 1, added: { runs: 0 } },
+    });
+    const none = await runCli(['import-mlflow', 'nothing'], { dir, cwd: home });
+    expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('its server (http')]);
   },
   60_000,
 );

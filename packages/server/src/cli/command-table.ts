@@ -1,7 +1,8 @@
 import type { CommandRow } from './command.ts';
+import { lookingCommands, lookingGroups } from './looking-commands.ts';
 
 /** The first words of commands that have two, and what they are about. */
-export const groups: Readonly<Record<string, string>> = {};
+export const groups: Readonly<Record<string, string>> = { ...lookingGroups };
 
 /** Every command, in the order in which help shows them. */
 export const commandTable: readonly CommandRow[] = [
@@ -20,6 +21,7 @@ export const commandTable: readonly CommandRow[] = [
     summary: 'Serve the platform over HTTP: control plane, MLflow, dashboard',
     load: () => import('./commands/serve.ts'),
   },
+  ...lookingCommands,
   {
     name: 'doctor',
     summary: 'Check everything, and say what to do',

@@ -23,7 +23,7 @@ export interface ImportCounts {
 const longestList = 1_000;
 
 /** None of anything. */
-export function noCounts(): ImportCounts {
+function noCounts(): ImportCounts {
   return {
     ...{ experiments: 0, runs: 0, params: 0, points: 0, artifacts: 0, artifactBytes: 0 },
     ...{ datasets: 0, loggedModels: 0, models: 0, versions: 0, aliases: 0 },

@@ -14,7 +14,7 @@ import type { Writing } from './run-writing.ts';
 import type { SourceModel, SourceVersion } from './source.ts';
 
 /** MLflow's number of a version that was imported. */
-export const numberTag = 'keelson.mlflow.version';
+const numberTag = 'keelson.mlflow.version';
 /** Says that an import came to its end with a version. */
 const doneTag = 'keelson.import.done';
 /** When it was registered in MLflow: epoch ms. */

@@ -25,7 +25,7 @@ export interface Writing {
 }
 
 /** Says, at a run that was imported as a whole, in which state it was then. */
-export const importedTag = 'keelson.mlflow.imported';
+const importedTag = 'keelson.mlflow.imported';
 
 const endings = { FINISHED: 'COMPLETED', FAILED: 'FAILED', KILLED: 'KILLED' } as const;
 const mostTags = 49;
