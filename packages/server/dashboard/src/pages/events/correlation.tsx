@@ -49,7 +49,8 @@ export function Correlation({ correlationId }: { readonly correlationId: string 
       )}
       <Shown of={history}>
         {(tree) => {
-          const events = eventsOf(tree.roots).sort((a, b) => a.at - b.at);
+          // Ids ascend: they tell the order of what happened in the same millisecond.
+          const events = eventsOf(tree.roots).sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
           const [first] = events;
           if (first === undefined) {
             return (

@@ -53,7 +53,9 @@ export function LineagePage(): JSX.Element {
       </form>
       {id === '' ? (
         <Empty title="Of what?">
-          <p>Enter an id, or come here from a run, a version or an execution.</p>
+          <p>
+            Enter an id, or come here from an execution. A node of the graph leads on to its own.
+          </p>
         </Empty>
       ) : (
         <Found id={id} />

@@ -1,7 +1,9 @@
 import type { JSX } from 'preact';
 import type { WireEvent } from '../../api/answers.ts';
+import { go } from '../../routing/address.ts';
 import type { Attempt } from '../pipelines/attempts.ts';
 import { Gantt } from '../pipelines/gantt.tsx';
+import { subjectLink } from './subject-link.ts';
 
 /** How a type says that something has ended. */
 const ends: Readonly<Record<string, string>> = {
@@ -24,13 +26,17 @@ export function Waterfall({
   const [first] = events;
   const last = events.at(-1);
   if (first === undefined || last === undefined) return null;
+  const links = new Map(events.map((event) => [shortened(event.subject), subjectLink(event)]));
   return (
     <Gantt
       attempts={spansOf(events)}
       from={first.at}
       to={Math.max(last.at, first.at + 1)}
       chosen=""
-      onChoose={() => undefined}
+      onChoose={({ step }) => {
+        const link = links.get(step);
+        if (link !== undefined) go(link);
+      }}
     />
   );
 }

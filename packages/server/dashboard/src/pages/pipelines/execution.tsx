@@ -107,6 +107,16 @@ function Execution({
                 all events of it
               </a>,
             ],
+            [
+              'Lineage',
+              <a key="lineage" href={to('events', { tab: 'lineage', id })}>
+                what it took and made
+              </a>,
+            ],
+            execution.parentExecutionId !== undefined && [
+              'Asked for by',
+              <Id key="parent" of={execution.parentExecutionId} />,
+            ],
           ]}
         />
         {Object.keys(execution.parameters).length > 0 && (

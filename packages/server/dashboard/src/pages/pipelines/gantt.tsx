@@ -129,6 +129,7 @@ function Bar({
       />
       <rect class="least" x={`${left}%`} y={y + 4} width="3" height={rowHeight - 8} rx="1" />
       <text
+        class={isBehind || isBefore ? undefined : 'inside'}
         x={`${isBehind ? right : left}%`}
         y={y + 16}
         dx={isBefore ? -5 : 6}

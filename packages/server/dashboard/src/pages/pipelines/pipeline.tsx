@@ -4,6 +4,7 @@ import { api } from '../../api/client.ts';
 import { useResource } from '../../api/resource.ts';
 import { Act } from '../../parts/act.tsx';
 import { Code, Empty, Facts, Heading, Section, Shown } from '../../parts/basics.tsx';
+import { showDuration } from '../../parts/format.ts';
 import { Graph } from '../../parts/graph.tsx';
 import { go, setView, to, view } from '../../routing/address.ts';
 import { ExecutionTable } from './execution-table.tsx';
@@ -76,7 +77,7 @@ function Definition({ of }: { readonly of: PipelineDefinition }): JSX.Element {
         of={[
           ['Steps', String(steps.length)],
           ['Answers', output === undefined ? undefined : `what ${output} puts out`],
-          timeoutMs !== undefined && ['At most', `${timeoutMs} ms`],
+          timeoutMs !== undefined && ['At most', showDuration(timeoutMs)],
         ]}
       />
       <Graph {...graphOf(of)} title={`Steps of ${of.name}`} />

@@ -5,6 +5,10 @@ import { Ago, Empty, Scroll, Section, Shown } from '../../parts/basics.tsx';
 import { showBytes, showNumber } from '../../parts/format.ts';
 import { to } from '../../routing/address.ts';
 
+const needs = `p.command('train', {}, ['python', 'train.py'], {
+  resources: { cpuCores: 2, memoryBytes: 4 * 2 ** 30 },
+});`;
+
 /** The steps that wait for room, in the order in which they will start. */
 export function Queue(): JSX.Element {
   const queue = useResource('queue', (signal) => api.executions.queue({}, { signal }), {
@@ -69,10 +73,7 @@ export function Resources(): JSX.Element {
       <Shown of={resources}>
         {({ pools }) =>
           pools.length === 0 ? (
-            <Empty
-              title="No executor has said what it has"
-              code={`p.command('train', ['python', 'train.py'], { resources: { cpuCores: 2, memoryBytes: 4 * 2 ** 30 } });`}
-            >
+            <Empty title="No executor has said what it has" code={needs}>
               <p>Machines are shared out where steps say what they need and executors run them:</p>
             </Empty>
           ) : (
