@@ -53,6 +53,16 @@ describe('inference beside the control plane', () => {
     expect((await send('GET', '/api/v1/models/scored')).status).toBe(200);
   });
 
+  test('/metrics has the figures of serving beside those of the platform, each family once', async () => {
+    await send('POST', '/v1/models/scored:predict', predict);
+    const { body } = await send('GET', '/metrics');
+    expect(body).toMatch(/^keelson_serving_requests_total\{deployment="scored"/m);
+    const families = [...body.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
+    expect(new Set(families).size).toBe(families.length);
+    expect(families.length).toBeGreaterThan(5);
+    expect((await send('GET', '/metrics', undefined, { token: '' })).status).toBe(401);
+  });
+
   test('callers take the right to predict, and strangers learn nothing', async () => {
     const reader = await keyOf('user:reader', 'deployment.read');
     const caller = await keyOf('user:caller', 'deployment.predict');

@@ -41,8 +41,10 @@ export const systemRows: {
     permission: 'metrics.read',
     answers: { as: 'bytes', mediaTypes: [metricsContentType] },
     example: {},
-    async run({ services }) {
-      const text = Buffer.from(await services.operations.metrics());
+    async run({ services, serving }) {
+      // Those of serving are other families than the platform's: one text holds both.
+      const both = `${await services.operations.metrics()}${serving?.metrics?.() ?? ''}`;
+      const text = Buffer.from(both);
       return { mediaType: metricsContentType, open: async () => onePiece(text) };
     },
   },
