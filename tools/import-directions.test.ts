@@ -22,6 +22,7 @@ const mayImport: Record<string, readonly string[]> = {
   content: ['contracts'],
   embedded: ['contracts', 'statistics', 'language', 'sql', 'content'],
   testing: ['contracts', 'statistics', 'language', 'sql'],
+  remote: [...upTo('registry').filter((room) => room !== 'archive'), 'content', 'embedded'],
 };
 
 function upTo(room: string): readonly string[] {

@@ -416,6 +416,11 @@ export type {
 } from './registry/version-comparison.ts';
 export type { VersionPage, VersionSearch } from './registry/version-search.ts';
 export type { VersionChanges, Versions } from './registry/versions.ts';
+export type { RemotePlatform, RemoteRegistry, RemoteTracking } from './remote/open-remote.ts';
+export { type RemoteReach, remoteMethods, remoteProtocol } from './remote/remote-methods.ts';
+export type { RemoteOptions } from './remote/remote-options.ts';
+export { decodePoints, pointsMediaType } from './remote/remote-points.ts';
+export type { SyncProgress, SyncReport } from './remote/sync-to.ts';
 export {
   type BreakerState,
   createPolicy,
@@ -424,6 +429,7 @@ export {
   type PolicyOptions,
   type PolicyReport,
 } from './resilience.ts';
+export { type SyncOptions, syncDirectory } from './sync-directory.ts';
 export {
   type ActiveRun,
   currentRun,
@@ -482,9 +488,18 @@ export type { MetricDirection } from './tracking/metric-direction.ts';
 export type { MetricName } from './tracking/metric-name.ts';
 export type { NewMetricName } from './tracking/metric-names.ts';
 export type { MovedCounts } from './tracking/moved-counts.ts';
+export type { AwayPoints } from './tracking/points-elsewhere.ts';
 export type { Run, RunStatus, SourceType } from './tracking/run.ts';
 export type { RunHealth } from './tracking/run-health.ts';
 export type { RunChange, RunRevision } from './tracking/runs.ts';
+export type {
+  FinishElsewhere,
+  RunElsewhere,
+  RunNote,
+  RunsElsewhere,
+  StartElsewhere,
+  Told,
+} from './tracking/runs-elsewhere.ts';
 export type { RunPage, RunSearch } from './tracking/search.ts';
 export type { MetricFigures } from './tracking/series-figures.ts';
 export type { StartRunOptions } from './tracking/start-run-options.ts';

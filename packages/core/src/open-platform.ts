@@ -53,6 +53,8 @@ import { probeChecks } from './probe-checks.ts';
 import { RecentlyUsed } from './recently-used.ts';
 import type { Registry } from './registry/registry.ts';
 import type { RegistryCode } from './registry/registry-parts.ts';
+import type { RemotePlatform } from './remote/open-remote.ts';
+import { type RemoteOptions, remoteOptions } from './remote/remote-options.ts';
 import type { Tracking } from './tracking/tracking.ts';
 import { uuidV7 } from './uuid.ts';
 
@@ -84,12 +86,23 @@ export interface Platform extends Services, AsyncDisposable {
 }
 
 /**
- * Opens a platform: on a directory (that of `KEELSON_DIR`, or `.keelson`, when left out), or on backends that are handed over.
+ * Opens a platform: on a directory (that of `KEELSON_DIR`, or `.keelson`, when left out), on backends that are handed
+ * over, or one elsewhere by its address (`url`, or `KEELSON_URL`), of which there are tracking and registry.
  * INVALID for options that it does not know, INCOMPATIBLE for what a newer version has written,
  * UNAVAILABLE for a directory or a server that cannot be used; each says what to do.
  */
-export async function openPlatform(options: PlatformOptions = {}): Promise<Platform> {
+export function openPlatform(options: RemoteOptions): Promise<RemotePlatform>;
+export function openPlatform(options?: PlatformOptions): Promise<Platform>;
+export async function openPlatform(
+  options: PlatformOptions = {},
+): Promise<Platform | RemotePlatform> {
   const given = checkPlatformOptions(options);
+  const remote = remoteOptions(given);
+  if (remote !== undefined) {
+    // A platform that is here need not know how others are reached.
+    const { openRemote, withoutTheRest } = await import('./remote/open-remote.ts');
+    return withoutTheRest(await openRemote(remote));
+  }
   const { memoryBytes, ...points } = given.metrics ?? {};
   const stores = await openStores({
     dir: given.dir ?? (process.env['KEELSON_DIR'] || '.keelson'),

@@ -28,6 +28,15 @@ import { type TrackingOptions, trackingOptions } from './tracking/tracking.ts';
 /** How a platform is opened. Everything has a default: `openPlatform()` uses `.keelson/` here. */
 export interface PlatformOptions {
   /**
+   * Where a platform elsewhere is, such as `http://127.0.0.1:5000`: see `RemoteOptions`. `KEELSON_URL` when left out,
+   * where neither `dir` nor a store is named.
+   */
+  readonly url?: string;
+  /** An API key or a token for the server at `url`; `KEELSON_TOKEN` when left out. */
+  readonly token?: string;
+  /** How long a call to a server that is away is tried again; 30,000 when left out. */
+  readonly retryMs?: number;
+  /**
    * The directory of the embedded default (SQLite and files), and of what is local by nature: points that
    * wait for the store, copies of artifacts. That of `KEELSON_DIR`, or `.keelson`, when left out.
    */
@@ -265,6 +274,9 @@ const servicesSchema = z.strictObject(services satisfies Record<keyof ServicesOp
 
 const schema = z.strictObject({
   ...services,
+  url: z.string().min(1).optional(),
+  token: z.string().min(1).optional(),
+  retryMs: z.number().int().min(0).max(86_400_000).optional(),
   dir: name.optional(),
   metadata: having<MetadataBackend>('a backend for metadata', 'openMetadata').optional(),
   series: having<SeriesBackend>('a backend for series', 'openSeries').optional(),

@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
-import type { Logger } from '../src/contracts/ports.ts';
+import type { Logger, Principal } from '../src/contracts/ports.ts';
 import { openPlatform, type Platform, type Services } from '../src/open-platform.ts';
 import type { PlatformOptions } from '../src/platform-options.ts';
-import { testBackends } from './test-backends.ts';
+import { type RemoteFace, remoteFace, testBackends } from './test-backends.ts';
 
 /** What a platform logged, oldest first. */
 export interface LogLine {
@@ -41,7 +41,34 @@ export async function openTestPlatform(options: PlatformOptions = {}): Promise<T
     dir,
   });
   onTestFinished(() => platform.close());
-  return { platform, dir, logs };
+  const { workspace, principal } = platform;
+  const remote = await remoteFace();
+  const face = remote?.({
+    platform,
+    workspace,
+    principal,
+    options: { logger: loggerInto(logs), ...options },
+  });
+  if (face === undefined) return { platform, dir, logs };
+  onTestFinished(() => face.close());
+  return { platform: overlaid(platform, face), dir, logs };
+}
+
+/** The platform with other services in the place of its own. */
+function overlaid<T extends object>(platform: T, { services, close }: RemoteFace): T {
+  return new Proxy(platform, {
+    get(target, name) {
+      if (Object.hasOwn(services, name)) return services[name as keyof typeof services];
+      if (name === 'close' && 'close' in target) {
+        return async (...args: readonly unknown[]) => {
+          await close();
+          return Reflect.apply(target.close as (...given: unknown[]) => unknown, target, args);
+        };
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
 
 /**
@@ -61,13 +88,17 @@ export function sharePlatform(): {
   let platform: Platform | undefined;
   let logs: LogLine[] = [];
   let workspaces = 0;
+  let remote: Awaited<ReturnType<typeof remoteFace>>;
+  const faces: RemoteFace[] = [];
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
     const logger = loggerInto({ push: (line: LogLine) => logs.push(line) });
     const own = join(dir, '.keelson');
     platform = await openPlatform({ dir: own, logger, ...(await testBackends(own)) });
+    remote = await remoteFace();
   });
   afterAll(async () => {
+    for (const face of faces) await face.close();
     await platform?.close();
     await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   });
@@ -77,8 +108,16 @@ export function sharePlatform(): {
       logs = [];
       workspaces += 1;
       const [opened, workspace] = [platform, `test-${workspaces}`];
-      const by = (id: string) => opened.as({ workspace, principal: { id, roles: [] } });
-      return { platform: opened.as({ workspace }), logs, by };
+      const own = (principal: Principal): Services => {
+        const services = opened.as({ workspace, principal });
+        if (remote === undefined) return services;
+        const options = { logger: loggerInto({ push: (line: LogLine) => logs.push(line) }) };
+        const face = remote({ platform: opened, workspace, principal, options });
+        faces.push(face);
+        return overlaid(services, face);
+      };
+      const by = (id: string) => own({ id, roles: [] });
+      return { platform: own(opened.principal), logs, by };
     },
   };
 }

@@ -184,6 +184,7 @@ export class ExampleBed {
       await run.logText('notes.txt', `${canary} of run ${i}`);
       await run.flush();
     }
+    await tracking.elsewhere.start({ experiment: 'weather', id: 'run-of-remote' });
     await this.#fillRegistry();
     await this.#fillPipelines();
     await this.#fillDeployments();

@@ -40,7 +40,11 @@ export interface MetricWriter extends AsyncDisposable {
   close(options?: { readonly timeoutMs?: number }): Promise<void>;
 }
 
-/** Reads when each run was last known to be alive. */
+/** When each run was last known to be alive. */
 export interface Heartbeats {
   read(workspace: string, runIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /** Keeps that runs were alive at `at`, for those whose process has no writer here; an older beat undoes no newer one. */
+  beat(workspace: string, runIds: readonly string[], at: number): Promise<void>;
+  /** Forgets the heartbeats of runs that are over. */
+  end(workspace: string, runIds: readonly string[]): Promise<void>;
 }

@@ -213,7 +213,7 @@ function platformStores(
 const namedSeries = 5;
 
 /** What was lost is told at the end too: nobody may have looked at the health of a run. */
-function tellLoss(writer: PointWriter, logger: Logger): void {
+export function tellLoss(writer: MetricWriter, logger: Logger): void {
   const { dropped } = writer.health();
   if (dropped.length === 0) return;
   const points = dropped.reduce((sum, each) => sum + each.points, 0);

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import type { PointTarget, RunAddress } from '../contracts/point-target.ts';
 import type { SeriesKey } from '../contracts/series-store.ts';
-import { isKeelsonError } from '../errors.ts';
+import { isKeelsonError, type KeelsonError } from '../errors.ts';
 import { AdoptedSpools } from './adopted-spools.ts';
 import { type PointBlock, takeBlock } from './point-block.ts';
 import { type DrainReport, messageOf, PointFaults } from './point-faults.ts';
@@ -353,8 +353,10 @@ export class PointDrain {
     this.#givenUp = true;
   }
 
-  #drop(block: PointBlock, error: unknown): void {
-    this.#faults.dropBlock(block);
+  /** A store that took the rest says by `details.lost` the places of the series that it did not take. */
+  #drop(block: PointBlock, error: KeelsonError): void {
+    const { lost } = error.details;
+    this.#faults.dropBlock(block, Array.isArray(lost) ? new Set(lost) : undefined);
     this.#faults.tell(`The store refuses metric points, which are dropped: ${messageOf(error)}`);
   }
 
@@ -375,6 +377,8 @@ export class PointDrain {
     const pauseMs = Math.min(longestPauseMs, 50 * 2 ** this.#failures);
     this.#retryAt = performance.now() + pauseMs * (0.5 + Math.random() / 2);
     this.#faults.note(error);
+    // What no waiting mends, somebody has to know of before the spool is full.
+    if (isKeelsonError(error, 'FORBIDDEN')) this.#faults.tell(messageOf(error));
     if (this.#failures % failuresUntilReopen !== 0) return;
     const target = this.#target;
     this.#target = undefined;

@@ -78,10 +78,13 @@ export class PointFaults {
     this.#toReport = true;
   }
 
-  dropBlock(block: PointBlock): void {
+  /** Counts the points of a block as lost, or those of some of its series, by their places in it. */
+  dropBlock(block: PointBlock, lost?: ReadonlySet<unknown>): void {
     const indexes = new Map(this.#series.map((series, i) => [JSON.stringify(series), i]));
     const places = block.series.map((series) => indexes.get(JSON.stringify(series)) ?? 0);
-    for (const place of block.seriesIndex) this.drop(places[place] as number, 1);
+    for (const place of block.seriesIndex) {
+      if (lost?.has(place) !== false) this.drop(places[place] as number, 1);
+    }
   }
 
   // One report is under way at a time: a main thread that never looks must not find a heap of them.

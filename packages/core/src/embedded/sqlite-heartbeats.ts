@@ -59,4 +59,19 @@ export class SqliteHeartbeats implements Heartbeats {
   async read(workspace: string, runIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
     return readHeartbeats(this.#database, workspace, runIds);
   }
+
+  beat(workspace: string, runIds: readonly string[], at: number): Promise<void> {
+    return beatRuns(this.#database, addresses(workspace, runIds), at);
+  }
+
+  end(workspace: string, runIds: readonly string[]): Promise<void> {
+    return endRuns(this.#database, addresses(workspace, runIds));
+  }
+}
+
+function addresses(
+  workspace: string,
+  runIds: readonly string[],
+): { readonly workspace: string; readonly runId: string }[] {
+  return runIds.map((runId) => ({ workspace, runId }));
 }

@@ -8,7 +8,13 @@ import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
 import { assertText } from '../json.ts';
 import { asKeelsonError } from '../tracking/local-files.ts';
-import { assertHasContent, assertWhole, flagDamage, problemOf } from './damage.ts';
+import {
+  assertHasContent,
+  assertWhole,
+  type FileProblem,
+  flagDamage,
+  problemOf,
+} from './damage.ts';
 import { DownloadTarget } from './download-target.ts';
 import type { FileProgress } from './gather-files.ts';
 import { assertNoClash, modelPath } from './model-path.ts';
@@ -70,18 +76,55 @@ export interface Downloads {
 
 const atOnce = 4;
 
+/** Where the files of versions come from. */
+export interface DownloadSource {
+  /** A version by its id, or a reference. */
+  version(name: string): Promise<ModelVersion>;
+  /** FORBIDDEN unless somebody who is trusted has signed the version. */
+  assertSigned(version: ModelVersion, trusted: readonly string[] | undefined): Promise<void>;
+  open(
+    version: ModelVersion,
+    file: ModelFile,
+    range?: ByteRange,
+    signal?: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>>;
+  /** Looks at a file that did not arrive as it should: what is wrong with it where it lies, which is flagged then. */
+  damage(
+    version: ModelVersion,
+    file: ModelFile,
+    signal: AbortSignal | undefined,
+  ): Promise<FileProblem | undefined>;
+}
+
 /** Downloads, bound to a scope. */
 export function createDownloads(scope: Scope, cache: DownloadCache): Downloads {
+  return downloadsFrom(
+    {
+      version: (name) => readNamedVersion(scope, name),
+      assertSigned: (version, trusted) => assertSigned(scope, version, trusted),
+      open: (_version, { sha256 }, range, signal) => scope.artifacts.open(sha256, range, signal),
+      async damage(version, file, signal) {
+        const problem = await problemOf(scope, file, signal);
+        if (problem !== undefined) await flagDamage(scope, version.id, [problem]);
+        return problem;
+      },
+    },
+    cache,
+  );
+}
+
+/** Downloads out of whatever has the files. */
+export function downloadsFrom(source: DownloadSource, cache: DownloadCache): Downloads {
   return {
     async download(name, directory, options = {}) {
       checkOptions(shape, options, 'download');
       if (assertText(directory, 'A directory', 4096) === '') {
         throw new KeelsonError('INVALID', 'download needs the directory to write to.');
       }
-      const version = await readNamedVersion(scope, name);
+      const version = await source.version(name);
       assertHasContent(version);
       assertWhole(version);
-      await assertTrusted(scope, version, options.requireSignature ?? false);
+      await assertTrusted(source, version, options.requireSignature ?? false);
       const files = safeFiles(version);
       const { target, there } = await DownloadTarget.open(
         directory,
@@ -90,17 +133,17 @@ export function createDownloads(scope: Scope, cache: DownloadCache): Downloads {
       );
       await using _ = target;
       const missing = files.filter(({ path }) => !there.has(path));
-      await placeAll({ scope, cache, version, target, options }, missing);
+      await placeAll({ source, cache, version, target, options }, missing);
       await target.finish(files);
       return files.map(({ path }) => join(directory, path));
     },
 
     async openFile(name, path, range) {
-      const version = await readNamedVersion(scope, name);
+      const version = await source.version(name);
       assertHasContent(version);
       assertWhole(version);
       const file = version.files.find((each) => each.path === path);
-      if (file !== undefined) return await scope.artifacts.open(file.sha256, range);
+      if (file !== undefined) return await source.open(version, file, range);
       const there = version.files.map((each) => each.path);
       throw new KeelsonError(
         'NOT_FOUND',
@@ -112,12 +155,12 @@ export function createDownloads(scope: Scope, cache: DownloadCache): Downloads {
 }
 
 async function assertTrusted(
-  scope: Scope,
+  source: DownloadSource,
   version: ModelVersion,
   required: boolean | TrustOptions,
 ): Promise<void> {
   if (required === false) return;
-  await assertSigned(scope, version, required === true ? undefined : required.trusted);
+  await source.assertSigned(version, required === true ? undefined : required.trusted);
 }
 
 /** The files under paths that stay inside a directory, also where the record came from elsewhere. */
@@ -128,7 +171,7 @@ function safeFiles(version: ModelVersion): readonly ModelFile[] {
 }
 
 interface Placing {
-  readonly scope: Scope;
+  readonly source: DownloadSource;
   readonly cache: DownloadCache;
   readonly version: ModelVersion;
   readonly target: DownloadTarget;
@@ -170,14 +213,14 @@ async function placeAll(placing: Placing, files: readonly ModelFile[]): Promise<
 }
 
 async function placeFile(
-  { scope, cache, version, target, options }: Placing,
+  { source, cache, version, target, options }: Placing,
   file: ModelFile,
   signal: AbortSignal,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
   try {
     await cache.place(file, await target.place(file), {
-      open: (start) => scope.artifacts.open(file.sha256, { start }, signal),
+      open: (start) => source.open(version, file, { start }, signal),
       copy: options.copy ?? false,
       signal,
       onBytes,
@@ -187,9 +230,8 @@ async function placeFile(
       throw asKeelsonError(error, `${file.path} cannot be written`);
     }
     // The line may have been at fault: what lies in the store decides.
-    const problem = await problemOf(scope, file, options.signal);
+    const problem = await source.damage(version, file, options.signal);
     if (problem === undefined) throw error;
-    await flagDamage(scope, version.id, [problem]);
     throw new KeelsonError(
       problem.code,
       `${file.path} of version ${version.version} of ${version.model} is damaged, so that the version is flagged: ${problem.problem}`,

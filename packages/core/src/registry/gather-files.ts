@@ -95,17 +95,18 @@ export async function keepFiles(scope: Scope, files: readonly ModelFile[]): Prom
 }
 
 /** A file that is to be in a version. */
-interface Source {
+export interface Source {
   readonly path: string;
   readonly from: ByteSource | LocalFile | Logged;
 }
 
 /** What the store has already. */
-interface Logged {
+export interface Logged {
   readonly artifact: Artifact;
 }
 
-interface Sources {
+/** The files that are to be in a version. */
+export interface Sources {
   readonly sources: readonly Source[];
   /** Whether all is as it was, after the last byte was read. */
   confirm(): Promise<void>;
@@ -113,7 +114,8 @@ interface Sources {
 
 const always = async (): Promise<void> => undefined;
 
-async function sourcesOf(tracking: Tracking, from: FilesOrigin): Promise<Sources> {
+/** What an origin names. INVALID for what is none. */
+export async function sourcesOf(tracking: Tracking, from: FilesOrigin): Promise<Sources> {
   assertOrigin(from);
   if ('runId' in from) return { sources: await artifactsOf(tracking, from), confirm: always };
   if ('files' in from) {
@@ -243,7 +245,7 @@ function assertOrigin(from: unknown): void {
 }
 
 /** The sources under their paths inside the version; INVALID for none, too many, and names that clash. */
-function checkedSources(sources: readonly Source[]): readonly Source[] {
+export function checkedSources(sources: readonly Source[]): readonly Source[] {
   if (sources.length === 0) {
     throw new KeelsonError('INVALID', 'A model version needs files; there are none.');
   }

@@ -54,7 +54,8 @@ export interface LogArtifactOptions {
   readonly onProgress?: (bytes: number) => void;
 }
 
-const logShape = z.strictObject({
+/** The shape of {@link LogArtifactOptions}. */
+export const logShape: z.ZodObject = z.strictObject({
   type: z.enum(['MODEL', 'DATASET', 'PLOT', 'CONFIG', 'LOG', 'OTHER']).optional(),
   mimeType: z.string().min(1).max(255).optional(),
   metadata: z.record(z.string(), z.string()).optional(),
@@ -70,7 +71,8 @@ export interface DownloadArtifactOptions {
   readonly onProgress?: (progress: { readonly files: number; readonly bytes: number }) => void;
 }
 
-const downloadShape = z.strictObject({
+/** The shape of {@link DownloadArtifactOptions}. */
+export const downloadShape: z.ZodObject = z.strictObject({
   signal: signalOption.optional(),
   onProgress: z.custom((value) => typeof value === 'function', 'must be a function').optional(),
 } satisfies Record<keyof DownloadArtifactOptions, z.ZodType>);
@@ -374,7 +376,7 @@ export function createArtifacts(
 }
 
 /** All bytes of a stream. */
-async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+export async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for await (const part of stream) parts.push(part);
   return Buffer.concat(parts);
@@ -389,7 +391,7 @@ function equal(name: string, value: string): Predicate {
 }
 
 /** `model/` means `model`. */
-function directoryPath(path: string): string {
+export function directoryPath(path: string): string {
   return normaliseArtifactPath(assertText(path, 'An artifact path').replace(/(.)\/$/, '$1'));
 }
 

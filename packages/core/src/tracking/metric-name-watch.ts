@@ -8,7 +8,6 @@ export interface MetricNameWatch {
   seen(run: { readonly id: string; readonly experimentId: string }, key: string): void;
 }
 
-const earlierRuns = 3;
 const keysPerExperiment = 1000;
 
 /** What this process knows of the keys of an experiment. */
@@ -23,13 +22,12 @@ interface Known {
  * a key logged before in this process, written otherwise. Looks at the first 1,000 keys of an experiment:
  * more were not thought of by people.
  */
-export function createMetricNameWatch(
-  scope: Scope,
-  parts: {
-    readonly names: () => Promise<readonly MetricName[]>;
-    warn(message: string, fields: object): void;
-  },
-): MetricNameWatch {
+export function createMetricNameWatch(parts: {
+  readonly names: () => Promise<readonly MetricName[]>;
+  /** The keys of the runs of the experiment that ended last. */
+  earlierKeys(experimentId: string, runId: string): Promise<Iterable<string>>;
+  warn(message: string, fields: object): void;
+}): MetricNameWatch {
   const seenKeys = new Map<string, Set<string>>();
   const experiments = new Map<string, Known>();
   let waiting: { readonly runId: string; readonly experimentId: string; readonly key: string }[] =
@@ -44,7 +42,7 @@ export function createMetricNameWatch(
       for (const { runId, experimentId, key } of keys) {
         const known: Known = experiments.get(experimentId) ?? { here: new OldNames() };
         experiments.set(experimentId, known);
-        known.before ??= keysOfEarlierRuns(experimentId, runId);
+        known.before ??= parts.earlierKeys(experimentId, runId).then((keys) => new OldNames(keys));
         lookAt(key, { defined, before: await known.before, here: known.here });
       }
     } catch (error) {
@@ -69,23 +67,6 @@ export function createMetricNameWatch(
     );
   }
 
-  /** Of the runs that ended last, without the one that is logging: it may have ended by now. */
-  async function keysOfEarlierRuns(experimentId: string, runId: string): Promise<OldNames> {
-    const left = { from: 'column', name: 'experimentId' } as const;
-    const { records } = await scope.metadata.query(scope.workspace, 'run', {
-      where: { op: 'compare', left, cmp: '=', value: experimentId },
-      orderBy: [{ by: { from: 'column', name: 'startedAt' }, direction: 'desc' }],
-      limit: earlierRuns + 1,
-    });
-    const ended = records.filter(
-      ({ id, columns }) => id !== runId && columns['status'] !== 'RUNNING',
-    );
-    const ids = ended.slice(0, earlierRuns).map((record) => record.id);
-    if (ids.length === 0) return new OldNames();
-    const summaries = await scope.series.summariesOf(scope.workspace, ids);
-    return new OldNames([...summaries.values()].flatMap((of) => [...of.keys()]));
-  }
-
   return {
     seen({ id: runId, experimentId }, key) {
       const keys = seenKeys.get(experimentId) ?? new Set();
@@ -96,4 +77,28 @@ export function createMetricNameWatch(
       if (waiting.length === 1) void Promise.resolve().then(lookAtAll);
     },
   };
+}
+
+/** How many earlier runs are looked at. */
+export const earlierRuns = 3;
+
+/** The keys of the runs that ended last, without the one that is logging: it may have ended by now. */
+export async function keysOfEarlierRuns(
+  scope: Scope,
+  experimentId: string,
+  runId: string,
+): Promise<readonly string[]> {
+  const left = { from: 'column', name: 'experimentId' } as const;
+  const { records } = await scope.metadata.query(scope.workspace, 'run', {
+    where: { op: 'compare', left, cmp: '=', value: experimentId },
+    orderBy: [{ by: { from: 'column', name: 'startedAt' }, direction: 'desc' }],
+    limit: earlierRuns + 1,
+  });
+  const ended = records.filter(
+    ({ id, columns }) => id !== runId && columns['status'] !== 'RUNNING',
+  );
+  const ids = ended.slice(0, earlierRuns).map((record) => record.id);
+  if (ids.length === 0) return [];
+  const summaries = await scope.series.summariesOf(scope.workspace, ids);
+  return [...summaries.values()].flatMap((of) => [...of.keys()]);
 }

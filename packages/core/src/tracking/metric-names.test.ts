@@ -7,7 +7,7 @@ import {
 } from '../../test/open-test-platform.ts';
 import { openTestScope } from '../../test/open-test-scope.ts';
 import { platformKinds } from '../platform-kinds.ts';
-import { createMetricNameWatch } from './metric-name-watch.ts';
+import { createMetricNameWatch, keysOfEarlierRuns } from './metric-name-watch.ts';
 
 const shared = sharePlatform();
 const quick = { experiment: 'e', environment: false } as const;
@@ -125,8 +125,9 @@ describe('a name that is nearly an old one', () => {
     });
     const test = await openTestScope({ kinds: platformKinds, dir });
     const warnings: string[] = [];
-    const watch = createMetricNameWatch(test.scope, {
+    const watch = createMetricNameWatch({
       names: async () => [],
+      earlierKeys: (experiment, runId) => keysOfEarlierRuns(test.scope, experiment, runId),
       warn: (message) => void warnings.push(message),
     });
     for (const key of ['trainLoss', 'train_loss']) watch.seen({ id, experimentId }, key);

@@ -43,10 +43,13 @@ export function lostOfRun(
  * What the body of a run is to say of the points that this process has lost of it. Each process counts for
  * itself, from its start on: several may log to one run. Empty when it says so already.
  */
-export function withLost(body: JsonObject, lost: Readonly<Record<string, number>>): JsonObject {
+export function withLost(
+  body: JsonObject,
+  lost: Readonly<Record<string, number>>,
+  process: string = String(describeOwner()['instance']),
+): JsonObject {
   if (Object.keys(lost).length === 0) return {};
   const all = (body['lostPoints'] ?? {}) as JsonObject;
-  const process = String(describeOwner()['instance']);
   if (isDeepStrictEqual(all[process], lost)) return {};
   return { lostPoints: { ...all, [process]: { ...lost } } };
 }

@@ -54,7 +54,11 @@ async function openRace(): Promise<{
 }
 
 function recordsOf(scope: Scope, heartbeatTimeoutMs = 30_000) {
-  const heartbeats = { read: async () => new Map<string, number>() };
+  const heartbeats = {
+    read: async () => new Map<string, number>(),
+    beat: async () => undefined,
+    end: async () => undefined,
+  };
   return createRunRecords(scope, { heartbeats, heartbeatTimeoutMs, lateLogging: false });
 }
 

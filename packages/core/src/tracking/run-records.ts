@@ -56,6 +56,8 @@ export function createRunRecords(
     readonly heartbeats: Heartbeats;
     readonly heartbeatTimeoutMs: number;
     readonly lateLogging: boolean;
+    /** Runs that are opened here belong to processes that this one cannot see: only their silence tells. */
+    readonly elsewhere?: boolean;
   },
 ): RunRecords {
   const { metadata, workspace } = scope;
@@ -156,7 +158,9 @@ export function createRunRecords(
   }
 
   function owned(body: JsonObject): JsonObject {
-    return { ...body, owner: describeOwner(), heartbeatTimeoutMs: parts.heartbeatTimeoutMs };
+    const { owner: _, ...rest } = body;
+    const owner = parts.elsewhere === true ? {} : { owner: describeOwner() };
+    return { ...rest, ...owner, heartbeatTimeoutMs: parts.heartbeatTimeoutMs };
   }
 
   return {

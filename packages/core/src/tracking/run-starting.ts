@@ -34,8 +34,11 @@ import { thresholdsToJson } from './threshold.ts';
 
 /** How this process comes to hold runs. */
 export interface RunStarting {
-  /** A RUNNING run to log to; or, of an id that there is, the run of that id. */
-  start(options: StartRunOptions): Promise<ActiveRun>;
+  /**
+   * A RUNNING run to log to; or, of an id that there is, the run of that id. `captured` is what is known of where it
+   * runs, for one of another process.
+   */
+  start(options: StartRunOptions, captured?: Environment): Promise<ActiveRun>;
   /** A handle of a run, whoever began it. One that has ended for good takes nothing more. */
   join(record: StoredRecord, options?: JoinOptions): Promise<ActiveRun>;
   /** The run around this call, where it is one of this workspace. */
@@ -133,12 +136,16 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     },
   };
 
-  async function start(options: StartRunOptions, fresh = false): Promise<ActiveRun> {
+  async function start(
+    options: StartRunOptions,
+    away?: Environment,
+    fresh = false,
+  ): Promise<ActiveRun> {
     const checked = checkStart(options);
     const existing = checked.id === undefined ? undefined : await records.find(checked.id);
     if (existing !== undefined) return join(existing, checked);
     if (checked.parentRunId !== undefined) await records.get(checked.parentRunId);
-    const begun = await begin(checked, fresh);
+    const begun = await begin(checked, away, fresh);
     const { id } = begun;
     try {
       const counted = (await scope.quotas?.charge('runs', 1, { strict: true })) ?? [];
@@ -147,10 +154,10 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
       // Others have taken the last place in between; what is said of that is said where it is looked for.
       if (isKeelsonError(error, 'CONFLICT', 'NOT_FOUND') && error.details['kind'] === 'quota') {
         await scope.quotas?.assertRoom('runs', { by: 1, fresh: true });
-        return start(options);
+        return start(options, away);
       }
       // The experiment was edited, or deleted, in between.
-      if (isKeelsonError(error, 'STALE')) return start(options, true);
+      if (isKeelsonError(error, 'STALE')) return start(options, away, true);
       // Two processes may start the run of one id at once: the second takes what the first made.
       const raced = checked.id !== undefined && isKeelsonError(error, 'CONFLICT');
       const other = raced ? await records.find(id) : undefined;
@@ -163,10 +170,14 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
   }
 
   /** What a run begins with, once it may; the experiment as this process has read it, or `fresh`. */
-  async function begin(checked: CheckedStart, fresh: boolean): Promise<NewRun> {
+  async function begin(
+    checked: CheckedStart,
+    away: Environment | undefined,
+    fresh: boolean,
+  ): Promise<NewRun> {
     const [experiment, captured] = await Promise.all([
       experimentFor(checked.experiment, fresh),
-      capture(checked.environment),
+      away ?? capture(checked.environment),
     ]);
     await assertAllowed(scope, 'run.create', `experiment:${experiment.id}`);
     await scope.quotas?.assertRoom('runs', { by: 1 });
@@ -184,7 +195,7 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
   const inCommits: RunsInCommits = {
     async start(options) {
       const checked = checkStart(options);
-      const begun = await begin(checked, false);
+      const begun = await begin(checked, undefined, false);
       const counted = (await scope.quotas?.charge('runs', 1, { strict: true })) ?? [];
       if (begun.captured.patch !== undefined || counted.length > 0) return undefined;
       const changes = starting(checked, begun);
@@ -321,7 +332,14 @@ export function createRunStarting(scope: Scope, parts: RunStartingParts): RunSta
     return id === undefined || (await records.find(id)) === undefined ? undefined : id;
   }
 
-  return { start: (options) => start(takeHandedRun(options)), join, surrounding, inCommits };
+  return {
+    // A run of another process is not the one that was handed to this one.
+    start: (options, captured) =>
+      start(captured === undefined ? takeHandedRun(options) : options, captured),
+    join,
+    surrounding,
+    inCommits,
+  };
 }
 
 /** A run that is about to be committed. */

@@ -6,7 +6,7 @@ import type { Scope } from '../contracts/scope.ts';
 import { KeelsonError } from '../errors.ts';
 import { assertText, type Json, type JsonObject } from '../json.ts';
 import { assertAllowed, type Decision, decideAndCommit } from '../operations/decide-and-commit.ts';
-import { type ActiveRun, enterRun } from './active-run.ts';
+import type { ActiveRun } from './active-run.ts';
 import { emitOfRun } from './emit-of-run.ts';
 import { unflattenParams } from './params.ts';
 import { optional, type Run, type RunStatus } from './run.ts';
@@ -14,8 +14,9 @@ import type { RunEnding } from './run-ending.ts';
 import type { RunLogging } from './run-logging.ts';
 import { type RunRecords, reopen, replaceRun } from './run-records.ts';
 import type { JoinOptions, RunStarting } from './run-starting.ts';
-import { assertRunName, checkStart, type StartRunOptions } from './start-run-options.ts';
+import { assertRunName, type StartRunOptions } from './start-run-options.ts';
 import { systemMetricsOption } from './system-metrics.ts';
+import { createWithRun } from './with-run.ts';
 
 /** What may be changed about a run. */
 export interface RunChange {
@@ -94,7 +95,8 @@ const changeShape = z.strictObject({
   description: z.string().optional(),
   revision: z.number().optional(),
 } satisfies Record<keyof RunChange, z.ZodType>);
-const joinShape = z.strictObject({
+/** The shape of {@link JoinOptions}. */
+export const joinShape: z.ZodObject = z.strictObject({
   systemMetrics: systemMetricsOption.optional(),
 } satisfies Record<keyof JoinOptions, z.ZodType>);
 const reapShape = z.strictObject({ limit: z.number().int().min(1).optional() });
@@ -121,60 +123,10 @@ export function createRuns(scope: Scope, parts: RunsParts): Runs {
     });
   }
 
-  /** Ends a run whose work failed. What failed is what the caller is to see, not this. */
-  async function endFailed(
-    run: ActiveRun,
-    error: unknown,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    if (run.finished) return;
-    try {
-      const killed = signal?.aborted === true || nameOf(error) === 'AbortError';
-      await run.finish(killed ? 'KILLED' : 'FAILED', messageOf(error));
-    } catch (fault) {
-      const fields = { component: 'tracking', runId: run.id, error: fault };
-      scope.logger.error(
-        fields,
-        `Run ${run.id} failed, and could not be ended; it will read as FAILED.`,
-      );
-    }
-  }
-
-  /** Ends a run whose work is done. What came of it is worth more than what is known about it. */
-  async function endWell(run: ActiveRun, signal: AbortSignal | undefined): Promise<void> {
-    try {
-      if (signal?.aborted) await run.finish('KILLED', messageOf(signal.reason));
-      else await run.finish('COMPLETED');
-    } catch (error) {
-      const fields = { component: 'tracking', runId: run.id, error };
-      scope.logger.error(
-        fields,
-        `The work of run ${run.id} is done, and its end could not be written down; call finish() again, or it will read as FAILED.`,
-      );
-    }
-  }
-
   return {
-    startRun: starting.start,
+    startRun: (options) => starting.start(options),
     getRun: get,
-
-    async withRun(options, work) {
-      checkStart(options);
-      assertNotAborted(options.signal);
-      const parent = options.parentRunId ?? (await starting.surrounding());
-      const run = await starting.start(
-        parent === undefined ? options : { ...options, parentRunId: parent },
-      );
-      let result: Awaited<ReturnType<typeof work>>;
-      try {
-        result = await enterRun(run, async () => work(run));
-      } catch (error) {
-        await endFailed(run, error, options.signal);
-        throw error;
-      }
-      if (!run.finished) await endWell(run, options.signal);
-      return result;
-    },
+    withRun: createWithRun(scope, starting),
 
     async findRun(id) {
       const record = await records.find(id);
@@ -295,13 +247,6 @@ function toRevision(entry: RevisionEntry): RunRevision {
   };
 }
 
-function assertNotAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return;
-  throw new KeelsonError('ABORTED', 'The signal was aborted before the run began.', {
-    cause: signal.reason,
-  });
-}
-
 function assertRevision(record: StoredRecord, revision: number | undefined): void {
   if (revision === undefined || revision === record.revision) return;
   throw new KeelsonError(
@@ -309,21 +254,4 @@ function assertRevision(record: StoredRecord, revision: number | undefined): voi
     `Run ${record.id} was changed by someone else (it is at revision ${record.revision}, not ${revision}); read it again and repeat your change.`,
     { details: { runId: record.id, revision: record.revision } },
   );
-}
-
-/** Of whatever was thrown: what cannot be read must not keep a run from ending. */
-function messageOf(error: unknown): string {
-  try {
-    return String(error instanceof Error ? error.message : error);
-  } catch {
-    return 'something was thrown that cannot be described';
-  }
-}
-
-function nameOf(error: unknown): unknown {
-  try {
-    return (error as Error | undefined)?.name;
-  } catch {
-    return undefined;
-  }
 }

@@ -114,6 +114,24 @@ const rules: AccessRules<Tracking> = {
     namesOf('experiment', at(options, ['experiments'])),
   ),
   importExperiments: asks('experiment.import'),
+
+  elsewhere: {
+    lateLogging: 'local',
+    heartbeatTimeoutMs: 'local',
+    start: startsRun,
+    join: writesRun,
+    logParams: writesRun,
+    logDataset: writesRun,
+    logArtifact: writesRun,
+    appendPoints: asks('run.write', ([batch]) => {
+      const series = at(batch, ['series']);
+      const runs = Array.isArray(series) ? series.map((one) => at(one, ['runId'])) : [];
+      return namesOf('run', [...new Set(runs)]);
+    }),
+    beat: asks('run.write', ([ids]) => namesOf('run', ids)),
+    note: writesRun,
+    finish: writesRun,
+  },
 };
 
 /** Tracking that asks the scope's authorizer before every call. */

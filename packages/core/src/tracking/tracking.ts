@@ -14,7 +14,7 @@ import { createExperiments, type Experiments } from './experiments.ts';
 import { createExperimentExports, type ExperimentExports } from './export-experiments.ts';
 import { createExperimentImports, type ExperimentImports } from './import-experiments.ts';
 import { createLoggedModels, type LoggedModels } from './logged-models.ts';
-import { createMetricNameWatch } from './metric-name-watch.ts';
+import { createMetricNameWatch, keysOfEarlierRuns } from './metric-name-watch.ts';
 import { createMetricNames, type MetricNames } from './metric-names.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { optional } from './run.ts';
@@ -24,6 +24,7 @@ import { renderRunPage } from './run-page.ts';
 import { createRunRecords } from './run-records.ts';
 import { createRunStarting } from './run-starting.ts';
 import { createRuns, type Runs } from './runs.ts';
+import { createRunsElsewhere, type RunsElsewhere } from './runs-elsewhere.ts';
 import type { RunsInCommits } from './runs-in-commits.ts';
 import { createRunSearches, type RunSearches } from './search.ts';
 import type { SystemMetricsOption } from './system-metrics.ts';
@@ -54,7 +55,10 @@ export interface Tracking
     MetricNames,
     ExperimentExports,
     ExperimentImports,
-    RunPages {}
+    RunPages {
+  /** For those who serve this platform to other processes. */
+  readonly elsewhere: RunsElsewhere;
+}
 
 /** What tracking needs beside its scope. */
 export interface TrackingParts {
@@ -107,7 +111,11 @@ export function createTracking(
   const ending = createRunEnding(scope, { records, artifacts: artifactLog, writer, warn });
   const common = { records, logging, ending };
   const names = createMetricNames(scope);
-  const watch = createMetricNameWatch(scope, { names: names.listMetricNames, warn });
+  const watch = createMetricNameWatch({
+    names: names.listMetricNames,
+    earlierKeys: (experimentId, runId) => keysOfEarlierRuns(scope, experimentId, runId),
+    warn,
+  });
   const starting = createRunStarting(scope, {
     ...common,
     datasets: { logDataset },
@@ -157,6 +165,10 @@ export function createTracking(
         options,
       ),
     runPage,
+    elsewhere: createRunsElsewhere(scope, {
+      ...{ heartbeats, heartbeatTimeoutMs, lateLogging },
+      experiments: stored,
+    }),
   };
 }
 

@@ -74,7 +74,23 @@ async function contentAnswer(
   } else if (sizeBytes !== undefined) said['content-length'] = String(sizeBytes);
   const status = range === undefined ? 200 : 206;
   if (method === 'HEAD') return { status, headers: said, body: '' };
-  return { status, headers: said, body: await content.open(range) };
+  return { status, headers: said, body: await begun(await content.open(range)) };
+}
+
+/** The bytes, once the first have come: content that cannot be read is refused while there is still a status to say so. */
+async function begun(bytes: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const source = bytes[Symbol.asyncIterator]();
+  let first: IteratorResult<Uint8Array> | undefined = await source.next();
+  const next = (): Promise<IteratorResult<Uint8Array>> => {
+    const step = first;
+    first = undefined;
+    return step === undefined ? source.next() : Promise.resolve(step);
+  };
+  const end = async (): Promise<IteratorResult<Uint8Array>> => {
+    await source.return?.();
+    return { done: true, value: undefined };
+  };
+  return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
 }
 
 /** The revision that `If-Match` names; undefined without one, or for `*`. 412 for what is no revision of ours. */

@@ -17,6 +17,7 @@ import { monitoringRows } from './rows/monitoring-rows.ts';
 import { operationsRows } from './rows/operations-rows.ts';
 import { pipelineRows } from './rows/pipeline-rows.ts';
 import { predictionRows } from './rows/prediction-rows.ts';
+import { remoteRows } from './rows/remote-rows.ts';
 import { rolloutRows } from './rows/rollout-rows.ts';
 import { runDataRows } from './rows/run-data-rows.ts';
 import { runRows } from './rows/run-rows.ts';
@@ -48,6 +49,7 @@ export interface ControlPlane {
   readonly webhooks: typeof webhookRows;
   readonly access: typeof accessRows;
   readonly audit: typeof auditRows;
+  readonly remote: typeof remoteRows;
   readonly system: typeof systemRows & typeof operationsRows;
 }
 
@@ -74,4 +76,5 @@ export const routeTable: ControlPlane = {
   access: accessRows,
   audit: auditRows,
   system: { ...systemRows, ...operationsRows },
+  remote: remoteRows,
 };

@@ -48,6 +48,18 @@ export class PgHeartbeats implements Heartbeats {
     );
     return new Map(rows.map((row) => [String(row['run']), Number(row['at'])]));
   }
+
+  beat(workspace: string, runIds: readonly string[], at: number): Promise<void> {
+    return beatRuns(this.#database, addresses(workspace, runIds), at);
+  }
+
+  end(workspace: string, runIds: readonly string[]): Promise<void> {
+    return endRuns(this.#database, addresses(workspace, runIds));
+  }
+}
+
+function addresses(workspace: string, runIds: readonly string[]): RunAddress[] {
+  return runIds.map((runId) => ({ workspace, runId }));
 }
 
 function columns(runs: readonly RunAddress[]): string[][] {

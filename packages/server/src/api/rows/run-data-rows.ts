@@ -70,7 +70,8 @@ const pointFields = {
 };
 const steps = { fromStep: whole.optional(), toStep: whole.optional() };
 
-const datasetFields: { readonly [K in keyof DatasetInput]-?: z.ZodType } = {
+/** What is said of a dataset. */
+export const datasetFields: { readonly [K in keyof DatasetInput]-?: z.ZodType } = {
   name: z.string().min(1).max(255),
   digest: z
     .string()
