@@ -262,3 +262,37 @@ test.each([
     expect(errors).toEqual([]);
   },
 );
+
+test('who may not is told what it takes, before they try', async () => {
+  const principal = { id: 'user:lead', roles: [] };
+  const own = await openPlatform({ dir: join(dir, 'own'), access: true, principal });
+  const guarded = await startServer(own, { port: 0 });
+  try {
+    const { id: versionId } = await own.registry.register({
+      ...{ model: 'sky', version: '1.0.0', format: 'JS' },
+      from: { files: { 'model.mjs': Buffer.from(module) } },
+    });
+    await own.deployments.create({ name: 'live', versionId, environment: 'STAGING' });
+    const { access } = own.operations;
+    await access.grant({ principal: 'user:reader', role: 'viewer' });
+    const { secret } = await access.createApiKey({
+      ...{ principal: 'user:reader', name: 'browser', scopes: ['*'] },
+    });
+    const { page, go } = await look(guarded.url);
+    await page.getByLabel('API key or token').fill(secret);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    await go('#/deployments/live');
+    const stop = page.getByRole('button', { name: 'Stop' });
+    await expect.poll(() => stop.isDisabled()).toBe(true);
+    expect(await stop.getAttribute('title')).toContain(
+      'It takes the permission deployment.deploy on deployment:live',
+    );
+    await access.grant({ principal: 'user:reader', role: 'admin' });
+    await page.reload();
+    await expect.poll(() => stop.isEnabled()).toBe(true);
+  } finally {
+    await guarded.close({ timeoutMs: 1_000 });
+    await own.close();
+  }
+});

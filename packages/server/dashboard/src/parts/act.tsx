@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useRef } from 'preact/hooks';
 import { useAction } from '../api/resource.ts';
+import { useLack } from '../api/rights.ts';
 import './act.css';
 import { Problem } from './basics.tsx';
 
@@ -20,6 +21,8 @@ export interface ActProps {
   readonly isNeeded?: boolean;
   /** Further fields. */
   readonly children?: ComponentChildren;
+  /** The row that it calls, such as `rollouts.abort`, and on what: who may not is told what it takes. */
+  readonly does?: readonly [row: string, resource: string];
   /** Why it cannot be done now: the button is disabled and says so. */
   readonly refused?: string | undefined;
   /** Does it; rejects with what is shown. */
@@ -30,7 +33,9 @@ export interface ActProps {
 
 /** A button, and the dialog that asks for its confirmation and shows what went wrong. */
 export function Act(props: ActProps): JSX.Element {
-  const { name, title = name, consequence, tone, ask, isNeeded = false, refused } = props;
+  const { name, title = name, consequence, tone, ask, isNeeded = false } = props;
+  const lack = useLack(props.does);
+  const refused = lack ?? props.refused;
   const dialog = useRef<HTMLDialogElement>(null);
   const text = useSignal('');
   const { busy, error, run } = useAction();

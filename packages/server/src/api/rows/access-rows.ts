@@ -18,7 +18,8 @@ interface OneKey {
 }
 
 interface Explain {
-  readonly principal: string;
+  /** Who asks when left out. */
+  readonly principal?: string;
   readonly action: string;
   readonly resource?: string;
 }
@@ -252,7 +253,7 @@ export const accessRows: {
     summary: 'Why somebody may do something, or what is missing; of oneself without a permission',
     permission: 'access.read',
     query: {
-      principal: text,
+      principal: text.describe('Who asks, by the key that is used, when left out').optional(),
       action: z.string().describe('A permission, such as model.promote'),
       resource: z.string().describe('The workspace when left out').optional(),
     },
@@ -269,6 +270,7 @@ export const accessRows: {
       }),
     },
     example: { principal: 'user:ana', action: 'model.promote' },
-    run: ({ services, input }) => services.operations.access.explain(input),
+    run: ({ services, input: { principal = services.principal, ...asked } }) =>
+      services.operations.access.explain({ ...asked, principal }),
   },
 };

@@ -75,6 +75,7 @@ function OneTest({ test }: { readonly test: AbTest }): JSX.Element {
               name="Stop"
               tone="danger"
               title="Break the test off?"
+              does={['abTests.stop', `deployment:${test.deployment}`]}
               consequence={
                 <p>
                   {control} gets all requests again. Users are never dealt out this way a second
@@ -157,6 +158,7 @@ function Decide({
       name="Decide"
       tone="main"
       title="End the test?"
+      does={['abTests.decide', `deployment:${test.deployment}`]}
       consequence={
         <p>
           {winner} gets all requests.

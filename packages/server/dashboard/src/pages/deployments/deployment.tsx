@@ -143,6 +143,7 @@ function Acts({ deployment }: { readonly deployment: Deployment }): JSX.Element 
         <Act
           name="Start"
           title={`Start ${name}?`}
+          does={['deployments.start', `deployment:${name}`]}
           consequence={<p>Its versions are loaded, and it answers again.</p>}
           ask="Reason"
           run={(reason) => api.deployments.start({ deployment: name, ...body(reason) })}
@@ -151,6 +152,7 @@ function Acts({ deployment }: { readonly deployment: Deployment }): JSX.Element 
         <Act
           name="Stop"
           title={`Stop ${name}?`}
+          does={['deployments.stop', `deployment:${name}`]}
           tone="danger"
           consequence={
             <p>Its versions are unloaded, and nothing is answered until it is started again.</p>
@@ -162,6 +164,7 @@ function Acts({ deployment }: { readonly deployment: Deployment }): JSX.Element 
       <Act
         name="Roll back"
         title={`Roll ${name} back?`}
+        does={['rollouts.rollback', `deployment:${name}`]}
         tone="danger"
         consequence={
           <p>
@@ -200,7 +203,7 @@ function RolloutTab({
           <p>A rollout brings a version in step by step, as long as its gates let it:</p>
         </Empty>
       ) : (
-        <RolloutOf key={shown.id} rollout={shown} />
+        <RolloutOf key={shown.id} rollout={shown} name={deployment.name} />
       )}
       <TrafficOf name={deployment.name} rollouts={rollouts} shown={shown} />
       {rollouts.length > 1 && (

@@ -123,6 +123,7 @@ function Scale({
     <Act
       name="Scale"
       title={`Scale ${name}?`}
+      does={['rollouts.scale', `deployment:${name}`]}
       consequence={
         <p>
           {isFixed

@@ -105,6 +105,7 @@ function Row({
             name="Go back"
             tone="danger"
             title={`Go back to revision ${number}?`}
+            does={['rollouts.rollback', `deployment:${name}`]}
             consequence={
               <p>
                 {after.version} answers all requests at once, run as it was then. This is a revision

@@ -12,7 +12,14 @@ import { Verdict } from './evidence.tsx';
 import { shortName } from './weights.tsx';
 
 /** A rollout: its steps, where it stands, what was decided and on which evidence. */
-export function RolloutOf({ rollout }: { readonly rollout: Rollout }): JSX.Element {
+export function RolloutOf({
+  rollout,
+  name,
+}: {
+  readonly rollout: Rollout;
+  /** Of its deployment. */
+  readonly name: string;
+}): JSX.Element {
   const { candidate, baseline, status, strategy, reason, latest, decisions } = rollout;
   const told = decisions.findLast(({ verdicts }) => verdicts.length > 0);
   return (
@@ -23,7 +30,7 @@ export function RolloutOf({ rollout }: { readonly rollout: Rollout }): JSX.Eleme
             {shortName(baseline)} → {shortName(candidate)} <Status of={status} />
           </>
         }
-        actions={<RolloutActs rollout={rollout} />}
+        actions={<RolloutActs rollout={rollout} name={name} />}
       >
         <p class="lead">
           <a href={versionLink(candidate)}>{candidate}</a> takes over from{' '}
@@ -149,7 +156,13 @@ function holds(rollout: Rollout, now: number): string {
     : `its gates decide, for ${showDuration(until)} more`;
 }
 
-function RolloutActs({ rollout }: { readonly rollout: Rollout }): JSX.Element | null {
+function RolloutActs({
+  rollout,
+  name,
+}: {
+  readonly rollout: Rollout;
+  readonly name: string;
+}): JSX.Element | null {
   const { id: rolloutId, status, steps, stepIndex, candidate, baseline } = rollout;
   if (!isOpen(rollout)) return null;
   const body = (reason: string): object => (reason === '' ? {} : { body: { reason } });
@@ -158,6 +171,7 @@ function RolloutActs({ rollout }: { readonly rollout: Rollout }): JSX.Element | 
     <>
       <Act
         name="Promote"
+        does={['rollouts.promote', `deployment:${name}`]}
         tone="main"
         title={next === undefined ? 'Complete the rollout?' : `Go on to ${showNumber(next)} %?`}
         consequence={
@@ -178,6 +192,7 @@ function RolloutActs({ rollout }: { readonly rollout: Rollout }): JSX.Element | 
       {next !== undefined && (
         <Act
           name="To the end"
+          does={['rollouts.promote', `deployment:${name}`]}
           title="Give it everything?"
           consequence={
             <p>All requests go to {candidate} at once; the steps and gates between are left out.</p>
@@ -190,6 +205,7 @@ function RolloutActs({ rollout }: { readonly rollout: Rollout }): JSX.Element | 
       {status === 'PAUSED' ? (
         <Act
           name="Resume"
+          does={['rollouts.resume', `deployment:${name}`]}
           title="Resume the rollout?"
           consequence={<p>It serves the whole time of its step again, and goes on by its gates.</p>}
           ask="Reason"
@@ -198,6 +214,7 @@ function RolloutActs({ rollout }: { readonly rollout: Rollout }): JSX.Element | 
       ) : (
         <Act
           name="Pause"
+          does={['rollouts.pause', `deployment:${name}`]}
           title="Pause the rollout?"
           consequence={
             <p>It stays at its step until somebody resumes it; its gates go on turning it back.</p>
@@ -208,6 +225,7 @@ function RolloutActs({ rollout }: { readonly rollout: Rollout }): JSX.Element | 
       )}
       <Act
         name="Abort"
+        does={['rollouts.abort', `deployment:${name}`]}
         tone="danger"
         title="Abort the rollout?"
         consequence={

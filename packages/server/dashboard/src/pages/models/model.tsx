@@ -62,6 +62,7 @@ function RollBack({ model }: { readonly model: Model }): JSX.Element {
       name="Roll back"
       tone="danger"
       title={`Roll ${model.name} back?`}
+      does={['models.rollback', `model:${model.name}`]}
       consequence={
         <p>
           The version that was in production before comes back at once, without approvals; the
@@ -216,7 +217,7 @@ function WaitingOne({
           {version.model} {version.version}
         </a>
       </p>
-      <Transition of={transition} version={version.version} />
+      <Transition of={transition} model={version.model} version={version.version} />
     </>
   );
 }

@@ -17,9 +17,11 @@ const tones = {
 /** A request to move a version: what was checked, who decided, and what can be decided here. */
 export function Transition({
   of,
+  model,
   version,
 }: {
   readonly of: StageTransition;
+  readonly model: string;
   readonly version: string;
 }): JSX.Element {
   const { id, from, to, status, reason, requestedBy, requestedAt, checks, approvals } = of;
@@ -36,6 +38,7 @@ export function Transition({
           <div class="actions">
             <Act
               name="Approve"
+              does={['stages.approve', `model:${model}`]}
               tone="main"
               title={`Approve ${version} for ${to.toLowerCase()}?`}
               consequence={
@@ -54,6 +57,7 @@ export function Transition({
             />
             <Act
               name="Reject"
+              does={['stages.reject', `model:${model}`]}
               tone="danger"
               title={`Reject ${version} for ${to.toLowerCase()}?`}
               consequence={<p>The request ends. Another one can be made later.</p>}
@@ -63,6 +67,7 @@ export function Transition({
             />
             <Act
               name="Withdraw"
+              does={['stages.withdraw', `model:${model}`]}
               title="Withdraw the request?"
               consequence={<p>Who asked for it takes it back; the version stays where it is.</p>}
               ask="Comment"

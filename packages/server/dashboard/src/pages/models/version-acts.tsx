@@ -38,6 +38,7 @@ function Move({ version }: { readonly version: ModelVersion }): JSX.Element {
       name="Move"
       tone="main"
       title={`Move ${name} ${number} to another stage?`}
+      does={['stages.setStage', `model:${name}`]}
       ask="Reason"
       isNeeded
       refused={refused}
@@ -107,6 +108,7 @@ function SetAlias({ version }: { readonly version: ModelVersion }): JSX.Element 
   return (
     <Act
       name="Alias"
+      does={['models.setAlias', `model:${name}`]}
       title={
         isTaken ? `Take ${alias.value} away from ${number}?` : `Let an alias point to ${number}?`
       }
@@ -151,6 +153,7 @@ function Deprecate({ version }: { readonly version: ModelVersion }): JSX.Element
       <Act
         name="Undeprecate"
         title={`May ${name} ${number} be used again?`}
+        does={['versions.undeprecate', `model:${name}`]}
         consequence={<p>It is shown and handed out without a warning again.</p>}
         run={() => api.versions.undeprecate({ name, version: number })}
       />
@@ -161,6 +164,7 @@ function Deprecate({ version }: { readonly version: ModelVersion }): JSX.Element
       name="Deprecate"
       tone="danger"
       title={`Deprecate ${name} ${number}?`}
+      does={['versions.deprecate', `model:${name}`]}
       consequence={<p>It goes on answering where it is deployed; whoever loads it is warned.</p>}
       ask="Reason"
       isNeeded

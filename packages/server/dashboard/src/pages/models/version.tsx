@@ -234,7 +234,7 @@ function Stages({ version }: { readonly version: ModelVersion }): JSX.Element {
               <p>“Move” above asks for it, or code does:</p>
             </Empty>
           ) : (
-            all.map((each) => <Transition key={each.id} of={each} version={number} />)
+            all.map((each) => <Transition key={each.id} of={each} model={name} version={number} />)
           )
         }
       </Shown>
