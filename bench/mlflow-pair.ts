@@ -92,7 +92,7 @@ export class MlflowPair implements AsyncDisposable {
   async ask(task: {
     readonly do: string;
     readonly [field: string]: unknown;
-  }): Promise<{ readonly ms: number; readonly names?: readonly string[] }> {
+  }): Promise<{ readonly ms: number }> {
     this.#client.stdin?.write(`${JSON.stringify(task)}\n`);
     return (await answerOf(this.#client, this.#answers)) as { ms: number };
   }

@@ -53,6 +53,7 @@ import type { StepFunctions } from './pipelines/steps/step-functions.ts';
 import { platformCaretakers } from './platform-caretakers.ts';
 import { platformKinds } from './platform-kinds.ts';
 import type { PlatformOptions } from './platform-options.ts';
+import type { PlatformRole } from './platform-roles.ts';
 import { ownerFromText, ownerState, ownerText } from './process-owner.ts';
 import { createAutomaticPath } from './registry/automation/automatic-path.ts';
 import { createAutomationLoop } from './registry/automation/automation-loop.ts';
@@ -82,7 +83,8 @@ export interface BoundServices extends Services {
   readonly scope: Scope;
   readonly caretakers: readonly Caretaker[];
   begin(): Promise<void>;
-  loops(): readonly Loop[];
+  /** Those of some roles; what belongs to every process is among them. */
+  loops(roles: ReadonlySet<PlatformRole>): readonly Loop[];
   subscriptions(): readonly Loop[];
   /** Whether nothing would be missed that is not in somebody's hands. */
   isIdle(): boolean;
@@ -253,23 +255,32 @@ export function bindServices(
     reap: (limit) => tracking.reap({ limit }),
     subscriptions: () => events.loops,
     isIdle: () => events.loops.length === 0 && monitoring.predictions.health().pending === 0,
-    loops: () => [
+    loops: (roles) => [
+      // What this process has left, and what it has subscribed to, no other can do.
       reaper,
-      retention,
-      createSealingLoop(scope, owners),
-      createIncidentLoop({ openFor, subscribe: events.subscribe }),
-      createSetUpLoop(setUpWork, events.subscribe),
-      ageing.loop,
-      createAutomationLoop(scope, { handle: automate, subscribe: events.subscribe }),
       ...events.loops,
-      ...pipelines.loops,
-      ...deployments.loops,
-      ...responding,
-      createAnalysisLoop(scope, monitoring, analysisMs),
-      ...registryLoops,
-      ...watching.alertingLoops,
-      ...sagas.loops,
-      ...telling.loops,
+      ...(roles.has('worker')
+        ? [
+            retention,
+            createSealingLoop(scope, owners),
+            createAutomationLoop(scope, { handle: automate, subscribe: events.subscribe }),
+            ...pipelines.loops,
+            ...deployments.loops,
+            ...registryLoops,
+            ...sagas.loops,
+          ]
+        : []),
+      ...(roles.has('monitor')
+        ? [
+            createIncidentLoop({ openFor, subscribe: events.subscribe }),
+            createSetUpLoop(setUpWork, events.subscribe),
+            ageing.loop,
+            ...responding,
+            createAnalysisLoop(scope, monitoring, analysisMs),
+            ...watching.alertingLoops,
+            ...telling.loops,
+          ]
+        : []),
     ],
     async close() {
       await pipelines.close();

@@ -7,6 +7,7 @@ import { openStores } from './embedded/open-stores.ts';
 import { openPlatform, type Platform } from './open-platform.ts';
 import { definePipeline } from './pipelines/define-pipeline.ts';
 import type { PlatformOptions } from './platform-options.ts';
+import type { PlatformRole } from './platform-roles.ts';
 
 const quick = { experiment: 'e', environment: false } as const;
 
@@ -183,6 +184,32 @@ describe('start', () => {
     await platform.tracking.startRun(quick);
     await until('one is told', () => seen.length > 0);
     expect(seen).toEqual(['before']);
+  });
+
+  test('roles divide the work: each loop belongs to one, and what is of the process itself to all', async () => {
+    const loopsOf = async (roles?: readonly PlatformRole[]): Promise<string[]> => {
+      const { platform } = await openTestPlatform();
+      platform.start(roles === undefined ? {} : { roles });
+      const text = await platform.operations.metrics();
+      await platform.close();
+      const names = text.matchAll(/^keelson_loop_lag_seconds\{.*?loop="([^"]+)"/gm);
+      return [...names].map(([, name]) => name as string).sort();
+    };
+    const [all, api, worker, monitor] = [
+      await loopsOf(),
+      await loopsOf(['api']),
+      await loopsOf(['worker']),
+      await loopsOf(['monitor']),
+    ];
+    expect(api).toContain('reaper');
+    expect(api).not.toContain('pipelines');
+    const own = (names: readonly string[]) => names.filter((name) => !api.includes(name));
+    expect(own(worker)).toEqual(expect.arrayContaining(['pipelines', 'automations']));
+    expect(own(monitor)).toEqual(expect.arrayContaining(['analyses', 'alerting']));
+    expect([...api, ...own(worker), ...own(monitor)].sort()).toEqual(all);
+    const { platform } = await openTestPlatform();
+    for (const roles of [[], ['cook']] as unknown as PlatformRole[][])
+      expect(() => platform.start({ roles })).toThrow(/api, worker, monitor/);
   });
 
   test('a handler that fails does not stop what else runs', async () => {

@@ -49,6 +49,7 @@ import {
   type PlatformOptions,
   type ServicesOptions,
 } from './platform-options.ts';
+import { checkRoles, platformRoles, type StartOptions } from './platform-roles.ts';
 import { probeChecks } from './probe-checks.ts';
 import { RecentlyUsed } from './recently-used.ts';
 import type { Registry } from './registry/registry.ts';
@@ -74,9 +75,11 @@ export interface Platform extends Services, AsyncDisposable {
   authenticate(credentials: Credentials): Promise<Principal>;
   /**
    * Starts the background work of this process: subscriptions (also those made later, and those of other
-   * workspaces and persons), reaper, pipelines, rollouts. It keeps no process alive. Twice is fine.
+   * workspaces and persons), reaper, pipelines, rollouts, monitoring. It keeps no process alive. Twice is fine. With
+   * `roles` only the work of those: several processes on one store divide it among them, and each role is to be
+   * somewhere. INVALID for a role that there is not.
    */
-  start(): void;
+  start(options?: StartOptions): void;
   /**
    * Stops the background work, makes metric points durable, closes what was opened here; afterwards
    * everything rejects with CLOSED. TIMEOUT when points could be made durable neither in the store nor in
@@ -245,10 +248,11 @@ class OpenPlatform implements Platform {
     );
   }
 
-  start(): void {
+  start({ roles = platformRoles }: StartOptions = {}): void {
     this.#assertOpen();
+    const asked = checkRoles(roles);
     this.#runner ??= new LoopRunner(this.#home.scope.logger);
-    for (const loop of [...this.#keep().loops(), ...this.#openHealth().loops]) this.#run(loop);
+    for (const loop of [...this.#keep().loops(asked), ...this.#openHealth().loops]) this.#run(loop);
     for (const bound of this.#bound.values()) {
       for (const loop of bound.subscriptions()) this.#run(loop);
     }

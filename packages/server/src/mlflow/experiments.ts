@@ -19,6 +19,7 @@ import { experimentWords, quoted, searching, translateFilter, translateOrders } 
 /** MLflow's id of the experiment where runs go that name none. */
 export const defaultId = '0';
 const defaultName = 'Default';
+const idsAtOnce = 100;
 
 /** Which of the living and the deleted a search looks at. */
 export const viewType: Reader<'ACTIVE_ONLY' | 'DELETED_ONLY' | 'ALL'> = oneOf(
@@ -58,14 +59,20 @@ export async function knownExperiments(
   services: Services,
   ids: readonly string[],
 ): Promise<string[]> {
+  const asked = new Set(ids);
+  const others = [...asked].filter((id) => id !== defaultId);
   const known: string[] = [];
-  for (const id of new Set(ids)) {
-    try {
-      known.push((await experimentOf(services, id)).id);
-    } catch (error) {
-      if (!isKeelsonError(error) || error.details['mlflow'] !== 'RESOURCE_DOES_NOT_EXIST')
-        throw error;
-    }
+  if (asked.has(defaultId)) {
+    const own = await ownDefault(services);
+    if (own !== undefined) known.push(own.id);
+  }
+  // Clients that mean all experiments name each of them.
+  for (let from = 0; from < others.length; from += idsAtOnce) {
+    const some = others.slice(from, from + idsAtOnce);
+    const filter = `experiment_id IN (${some.map(quoted).join(', ')})`;
+    const search = { filter, lifecycle: 'all', limit: idsAtOnce } as const;
+    const { experiments } = await services.tracking.searchExperiments(search);
+    known.push(...experiments.map(({ id }) => id));
   }
   return known;
 }
