@@ -297,7 +297,7 @@ export type {
   PlatformOptions,
   ServicesOptions,
 } from './platform-options.ts';
-export { type PlatformRole, platformRoles, type StartOptions } from './platform-roles.ts';
+export { type BackgroundOptions, type PlatformRole, platformRoles } from './platform-roles.ts';
 export type { Aliases } from './registry/aliases.ts';
 export type {
   Automation,

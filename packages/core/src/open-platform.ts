@@ -49,7 +49,7 @@ import {
   type PlatformOptions,
   type ServicesOptions,
 } from './platform-options.ts';
-import { checkRoles, platformRoles, type StartOptions } from './platform-roles.ts';
+import { type BackgroundOptions, checkRoles, platformRoles } from './platform-roles.ts';
 import { probeChecks } from './probe-checks.ts';
 import { RecentlyUsed } from './recently-used.ts';
 import type { Registry } from './registry/registry.ts';
@@ -79,7 +79,7 @@ export interface Platform extends Services, AsyncDisposable {
    * `roles` only the work of those: several processes on one store divide it among them, and each role is to be
    * somewhere. INVALID for a role that there is not.
    */
-  start(options?: StartOptions): void;
+  start(options?: BackgroundOptions): void;
   /**
    * Stops the background work, makes metric points durable, closes what was opened here; afterwards
    * everything rejects with CLOSED. TIMEOUT when points could be made durable neither in the store nor in
@@ -248,7 +248,7 @@ class OpenPlatform implements Platform {
     );
   }
 
-  start({ roles = platformRoles }: StartOptions = {}): void {
+  start({ roles = platformRoles }: BackgroundOptions = {}): void {
     this.#assertOpen();
     const asked = checkRoles(roles);
     this.#runner ??= new LoopRunner(this.#home.scope.logger);

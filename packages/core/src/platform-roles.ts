@@ -10,7 +10,7 @@ export const platformRoles = ['api', 'worker', 'monitor'] as const;
 export type PlatformRole = (typeof platformRoles)[number];
 
 /** How the background work of a process begins. */
-export interface StartOptions {
+export interface BackgroundOptions {
   /** All when left out. */
   readonly roles?: readonly PlatformRole[];
 }

@@ -1,7 +1,12 @@
 #!/usr/bin/env node
 // The `keelson` command. What it does is in command-line.ts; this ties it to the process.
 import type { System, TextSink } from './command.ts';
-import { runCommandLine } from './command-line.ts';
+import { beginLean, endLean } from './lean-start.ts';
+
+beginLean();
+const { runCommandLine } = await import('./command-line.ts');
+// `serve` says itself when it has begun.
+if (process.argv[2] !== 'serve') endLean();
 
 const system: System = {
   stdin: process.stdin,

@@ -19,6 +19,8 @@ export interface KeelsonConfig {
   readonly artifacts: string;
   /** Whether roles, keys and permissions are enforced. */
   readonly access: boolean;
+  /** Said a second time, where the address of a store beyond this machine says that it is not encrypted. */
+  readonly insecure: boolean;
   readonly log: {
     readonly level: LogLevel;
     readonly format: 'text' | 'json';
@@ -32,6 +34,16 @@ export interface KeelsonConfig {
     readonly maxConnections: number;
     /** How long requests under way may take after SIGTERM. */
     readonly graceMs: number;
+    /** How many proxies stand before the server. */
+    readonly behindProxy: number;
+    readonly tlsCert?: string;
+    readonly tlsKey?: string;
+    readonly tlsClientCa?: string;
+    readonly tlsMinVersion: '1.2' | '1.3';
+    /** 0 for no limit. */
+    readonly requestsPerSecond: number;
+    /** Of `api`, `worker` and `monitor`, with commas. */
+    readonly roles: string;
     /** Whether this process does what happens in the background: pipelines, rollouts, checks. */
     readonly background: boolean;
   };

@@ -23,14 +23,14 @@ export async function platformOptions(
   { values, root }: EffectiveConfig,
   logger?: Logger,
 ): Promise<PlatformOptions> {
-  const { store, series, artifacts } = values;
-  const metadata = isPostgres(store) ? await postgres(store, root) : undefined;
+  const { store, series, artifacts, insecure } = values;
+  const metadata = isPostgres(store) ? await postgres(store, root, insecure) : undefined;
   // One object for both lets searches look at params and metrics at once.
   const points =
     series === undefined || series === store
       ? metadata
       : isPostgres(series)
-        ? await postgres(series, root)
+        ? await postgres(series, root, insecure)
         : undefined;
   return {
     dir: values.dir,
@@ -38,7 +38,7 @@ export async function platformOptions(
     ...(values.access ? { access: true as const } : {}),
     ...(metadata === undefined ? {} : { metadata }),
     ...(points === undefined ? {} : { series: points }),
-    ...(artifacts.startsWith('s3:') ? { artifacts: await s3(artifacts, root) } : {}),
+    ...(artifacts.startsWith('s3:') ? { artifacts: await s3(artifacts, root, insecure) } : {}),
     ...(logger === undefined ? {} : { logger }),
     ...values.platform,
   };
@@ -70,12 +70,16 @@ function isPostgres(store: string | undefined): store is string {
   return store !== undefined && store.startsWith('postgres');
 }
 
-async function postgres(url: string, root: string): Promise<MetadataBackend & SeriesBackend> {
+async function postgres(
+  url: string,
+  root: string,
+  insecure: boolean,
+): Promise<MetadataBackend & SeriesBackend> {
   const { schema, bare } = takeSchema(url);
   const { pgBackend } = await adapter<{
     pgBackend(options: object): MetadataBackend & SeriesBackend;
   }>('@keelson/store-pg', root, shownValue('store', url));
-  return pgBackend({ url: bare, ...(schema === undefined ? {} : { schema }) });
+  return pgBackend({ url: bare, insecure, ...(schema === undefined ? {} : { schema }) });
 }
 
 /** `?schema=team_a` is ours; the rest of the address is the driver's. */
@@ -87,7 +91,7 @@ function takeSchema(url: string): { readonly schema: string | undefined; readonl
   return { schema, bare: params.size === 0 ? before : `${before}?${params}` };
 }
 
-async function s3(address: string, root: string): Promise<ArtifactBackend> {
+async function s3(address: string, root: string, insecure: boolean): Promise<ArtifactBackend> {
   const url = new URL(address);
   const known = new Set(['region', 'endpoint', 'forcePathStyle']);
   for (const name of url.searchParams.keys()) {
@@ -109,6 +113,7 @@ async function s3(address: string, root: string): Promise<ArtifactBackend> {
   const style = url.searchParams.get('forcePathStyle');
   return s3Backend({
     bucket: url.hostname,
+    insecure,
     ...(url.pathname.length > 1 ? { prefix: `${url.pathname.slice(1).replace(/\/+$/, '')}/` } : {}),
     ...get('region'),
     ...get('endpoint'),

@@ -1,8 +1,9 @@
-import { isKeelsonError, type Platform } from '@keelson/core';
+import { isKeelsonError, KeelsonError, type Platform, type PlatformRole } from '@keelson/core';
 import { configKeys } from '../../config/config-keys.ts';
 import type { EffectiveConfig } from '../../config/effective-config.ts';
-import { startServer } from '../../start-server.ts';
+import { type ServerOptions, startServer } from '../../start-server.ts';
 import { type Command, type CommandContext, defineCommand } from '../command.ts';
+import { endLean } from '../lean-start.ts';
 
 /** `keelson serve`. */
 export const command: Command = defineCommand({
@@ -20,6 +21,19 @@ export const command: Command = defineCommand({
     },
     basePath: { type: 'text', placeholder: 'path', summary: 'What stands before the paths' },
     access: { type: 'flag', summary: 'Enforce roles, keys and permissions' },
+    behindProxy: {
+      type: 'integer',
+      min: 1,
+      max: 100,
+      summary: 'How many proxies that set X-Forwarded-* stand before it',
+    },
+    tlsCert: { type: 'text', placeholder: 'file', summary: 'Certificate (PEM): speaks TLS' },
+    tlsKey: { type: 'text', placeholder: 'file', summary: 'Its key (PEM)' },
+    roles: {
+      type: 'text',
+      placeholder: 'list',
+      summary: 'Background work of this process: api, worker, monitor [all]',
+    },
     background: {
       type: 'flag',
       default: true,
@@ -29,7 +43,14 @@ export const command: Command = defineCommand({
   },
   examples: [
     ['keelson serve', 'This machine alone, on port 5000'],
-    ['keelson serve --host 0.0.0.0 --access', 'Others too; keys say who they are'],
+    [
+      'keelson serve --host 0.0.0.0 --access --tls-cert tls.crt --tls-key tls.key',
+      'Others too; keys say who they are',
+    ],
+    [
+      'keelson serve --host 0.0.0.0 --access --behind-proxy 1 --roles api',
+      'A replica behind a proxy that speaks TLS; others do the background work',
+    ],
     ['MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py', 'An MLflow client of it'],
   ],
   async run(context) {
@@ -38,6 +59,10 @@ export const command: Command = defineCommand({
       'server.host': { flag: '--host', value: options.host },
       'server.port': { flag: '--port', value: options.port },
       'server.basePath': { flag: '--base-path', value: options.basePath },
+      'server.behindProxy': { flag: '--behind-proxy', value: options.behindProxy },
+      'server.tlsCert': { flag: '--tls-cert', value: options.tlsCert },
+      'server.tlsKey': { flag: '--tls-key', value: options.tlsKey },
+      'server.roles': { flag: '--roles', value: options.roles },
       'server.background': {
         flag: '--no-background',
         value: options.background ? undefined : false,
@@ -47,6 +72,7 @@ export const command: Command = defineCommand({
     });
     const { host, port, basePath, slowClientMs, maxConnections, graceMs, background } =
       values.server;
+    const { behindProxy, requestsPerSecond, roles } = values.server;
     const platform = await context.platform({ create: true });
     const server = await startServer(platform, {
       host,
@@ -54,11 +80,15 @@ export const command: Command = defineCommand({
       slowClientMs,
       ...(basePath === '' ? {} : { basePath }),
       ...(maxConnections === 0 ? {} : { maxConnections }),
+      ...(behindProxy === 0 ? {} : { behindProxy: { hops: behindProxy } }),
+      ...(requestsPerSecond === 0 ? {} : { rateLimit: { requestsPerSecond } }),
+      ...tlsOf(values.server),
       logger: context.logger(),
     });
     const stopListening = system.onSignal('SIGHUP', () => void reload(context, platform));
     try {
-      if (background) platform.start();
+      if (background) platform.start({ roles: roles.split(',') as PlatformRole[] });
+      endLean();
       const document = { event: 'listening', url: server.url, port: server.port, pid: process.pid };
       out.item(document, `Keelson is at ${server.url} (dashboard and API), with ${where(values)}.`);
       if (!signal.aborted)
@@ -70,6 +100,21 @@ export const command: Command = defineCommand({
     }
   },
 });
+
+/** INVALID where one of certificate and key is missing. */
+function tlsOf({
+  tlsCert: cert,
+  tlsKey: key,
+  tlsClientCa: ca,
+  tlsMinVersion: minVersion,
+}: EffectiveConfig['values']['server']): Pick<ServerOptions, 'tls'> {
+  if (cert === undefined && key === undefined && ca === undefined) return {};
+  if (cert === undefined || key === undefined) {
+    const missing = cert === undefined ? '--tls-cert' : '--tls-key';
+    throw new KeelsonError('INVALID', `TLS takes a certificate and its key: add ${missing}.`);
+  }
+  return { tls: { cert, key, minVersion, ...(ca === undefined ? {} : { ca }) } };
+}
 
 function where({ dir, store, artifacts }: EffectiveConfig['values']): string {
   const records = store === 'sqlite:' ? dir : store.replace(/:.*/s, '');
