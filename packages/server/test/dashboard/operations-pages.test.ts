@@ -95,7 +95,7 @@ describe('pipelines', () => {
     await node(/^judge, .*pending/).waitFor();
     await node(/^hold, /).click();
     const log = page.getByRole('log');
-    await expect.poll(() => log.textContent()).toContain('holding on');
+    await expect.poll(() => log.textContent()).toBe('info  holding on\n');
     expect(await log.textContent()).not.toContain('let go');
     expect(await faults()).toEqual([]);
     gates.get('watched')?.();

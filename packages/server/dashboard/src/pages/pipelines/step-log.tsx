@@ -84,14 +84,14 @@ export function StepLog({
         >
           {chunks.map(({ stream, at, text }, i) => (
             <span key={cut + i} class={stream} title={showExactly(at)}>
-              {text.endsWith('\n') ? text : `${text}\n`}
+              {readable(text)}
             </span>
           ))}
         </pre>
       )}
       <p class="faint" role="status">
         {how === 'reading' && 'It goes on; new lines come by themselves.'}
-        {how === 'ended' && `Whole: ${chunks.length + cut} pieces.`}
+        {how === 'ended' && 'It has ended; this is all of it.'}
       </p>
     </>
   );
@@ -134,3 +134,21 @@ async function readInto(
 }
 
 const cutOff = 'The log was cut off before its end: the server does not answer.';
+
+/** Lines of a structured log as level, message and fields; others as they are. */
+function readable(text: string): string {
+  const lines = text.replace(/\n$/, '').split('\n').map(readableLine);
+  return `${lines.join('\n')}\n`;
+}
+
+function readableLine(line: string): string {
+  if (!line.startsWith('{"level":')) return line;
+  try {
+    const { level, message, ...fields } = JSON.parse(line) as Readonly<Record<string, unknown>>;
+    const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
+    return `${String(level).padEnd(5)} ${String(message)}${rest.join('')}`;
+  } catch {
+    // A line that was cut.
+    return line;
+  }
+}

@@ -78,7 +78,19 @@ function Health(): JSX.Element {
       }
     >
       {error.value !== undefined && <Problem error={error.value} />}
-      <Shown of={health}>{({ checks }) => <Checks checks={checks} />}</Shown>
+      <Shown of={health}>
+        {({ checks }) => (
+          <>
+            {checks.every(({ at }) => at === undefined) && (
+              <p>
+                No check has run in this process yet: <code>platform.start()</code> has them run
+                when they are due.
+              </p>
+            )}
+            <Checks checks={checks} />
+          </>
+        )}
+      </Shown>
     </Section>
   );
 }
