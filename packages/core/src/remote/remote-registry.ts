@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ByteSource } from '../contracts/artifact-store.ts';
 import type { DownloadCache } from '../contracts/download-cache.ts';
 import { KeelsonError } from '../errors.ts';
-import { encodeJson, type Json } from '../json.ts';
+import { encodeJson } from '../json.ts';
 import { type DownloadSource, downloadsFrom } from '../registry/downloads.ts';
 import { checkedSources, type Source, sourcesOf } from '../registry/gather-files.ts';
 import { readWatched } from '../registry/local-tree.ts';
@@ -33,10 +33,11 @@ export function createRemoteRegistry(
     const { from, signal, onProgress, ...rest } = options;
     const { sources, confirm } = await sourcesOf(parts.tracking, from);
     if ('runId' in from) {
-      const json = { service: 'registry', method: 'register', args: [{ ...rest, from }] };
-      const call = { method: 'POST', path: '/remote/calls', json, once: true, signal } as const;
-      const { result } = (await link.call(call)) as { readonly result: Json };
-      return result as unknown as ModelVersion;
+      const { model, ...facts } = rest;
+      const path = `/models/${encodeURIComponent(model)}/versions`;
+      const json = { ...facts, runId: from.runId, path: from.path };
+      const answer = await link.call({ method: 'POST', path, json, signal });
+      return answer as unknown as ModelVersion;
     }
     await using stack = new AsyncDisposableStack();
     const files: { readonly path: string; readonly bytes: Replayable; readonly sha256: string }[] =

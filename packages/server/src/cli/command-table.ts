@@ -53,6 +53,11 @@ export const commandTable: readonly CommandRow[] = [
     load: () => import('./commands/import.ts'),
   },
   {
+    name: 'sync',
+    summary: 'Push the runs of a directory to a server',
+    load: () => import('./commands/sync.ts'),
+  },
+  {
     name: 'backup',
     summary: 'Copy the whole platform, while others work',
     load: () => import('./commands/backup.ts'),
