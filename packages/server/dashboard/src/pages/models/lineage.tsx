@@ -71,7 +71,7 @@ export function LineageOf({
                   about: words[node.type] ?? node.type,
                   current: node.id === versionId,
                   ...(node.stage === undefined ? {} : { status: node.stage }),
-                  ...hrefOf(node),
+                  ...hrefOf(node, whole),
                 }))}
                 edges={edges.map(({ from, to: target, role }) => ({
                   from,
@@ -100,7 +100,10 @@ function withoutSteps({ nodes, edges, truncated }: LineageGraph, versionId: stri
   return { nodes: nodes.filter(({ id }) => tied.has(id)), edges: kept, truncated };
 }
 
-function hrefOf({ id, type, label, deleted }: LineageNode): { readonly href?: string } {
+function hrefOf(
+  { id, type, label, deleted }: LineageNode,
+  { nodes, edges }: LineageGraph,
+): { readonly href?: string } {
   if (deleted === true) return {};
   const [model = '', version = ''] = label.split('@');
   switch (type) {
@@ -110,6 +113,13 @@ function hrefOf({ id, type, label, deleted }: LineageNode): { readonly href?: st
       return { href: to('models', model, version, { tab: 'lineage' }) };
     case 'deployment':
       return { href: to('deployments', label) };
+    case 'execution':
+      return { href: to('pipelines', label.split(' ')[0] ?? '', id) };
+    case 'rollout': {
+      const next = edges.filter(({ from }) => from === id).map((edge) => edge.to);
+      const of = nodes.find((node) => node.type === 'deployment' && next.includes(node.id));
+      return of === undefined ? {} : { href: to('deployments', of.label, { rollout: id }) };
+    }
     default:
       return {};
   }
