@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** Builds the server as packages ship it (JavaScript, one bundle), inside the workspace, where its dependencies are found. */
 export async function buildServer(): Promise<string> {
   await mkdir(join(root, '.bench'), { recursive: true });
-  const outDir = await mkdtemp(join(root, '.bench', 'http-'));
+  const built = await mkdtemp(join(root, '.bench', 'http-'));
+  const outDir = join(built, 'dist');
+  // Packages look for their own description above dist.
+  await cp(join(root, 'packages/server/package.json'), join(built, 'package.json'));
   const workers = globSync('packages/core/src/**/*-{thread,child}.ts', { cwd: root });
   await build({
     config: false,
@@ -35,7 +38,7 @@ export async function buildServer(): Promise<string> {
     },
     dts: false,
   });
-  return outDir;
+  return built;
 }
 
 /** Our server in a process of its own. */
@@ -55,7 +58,7 @@ export class HttpProcess implements AsyncDisposable {
     const startedAt = performance.now();
     const child = spawn(
       process.execPath,
-      ['--disable-warning=ExperimentalWarning', join(built, 'serve.js'), dir],
+      ['--disable-warning=ExperimentalWarning', join(built, 'dist', 'serve.js'), dir],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
         env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(built, 'compiled') },

@@ -20,13 +20,16 @@ import { credentials, S3Gateway } from '../packages/store-s3/test/server/gateway
 // The server reads YAML; this workspace's root does not.
 const { parse, parseAllDocuments } = createRequire(
   new URL('../packages/server/package.json', import.meta.url),
-)('yaml') as typeof import('yaml');
+)('yaml') as {
+  parse(text: string, options: object): unknown;
+  parseAllDocuments(text: string): readonly { toJS(): unknown }[];
+};
 const deploy = new URL('../examples/deploy/', import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, deploy), 'utf8');
 // biome-ignore lint/suspicious/noExplicitAny: YAML whose fields the tests look into
 type Yaml = any;
 const compose: Yaml = parse(read('compose.yaml'), { merge: true });
-const manifests: Yaml[] = parseAllDocuments(read('kubernetes.yaml')).map((one) => one.toJS());
+const manifests = parseAllDocuments(read('kubernetes.yaml')).map((one): Yaml => one.toJS());
 const variables = new Set([...Object.keys(configKeys)].map(variableOf));
 const program = fileURLToPath(new URL('../packages/server/src/cli/keelson.ts', import.meta.url));
 
