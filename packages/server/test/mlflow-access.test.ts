@@ -1,4 +1,8 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPlatform } from '@keelson/core';
@@ -88,6 +92,66 @@ test("MLflow's clients prove who they are by token or password, and may what the
   }
   const run = await platform.tracking.getRun(runId);
   expect(run).toMatchObject({ status: 'RUNNING', lifecycle: 'active', params: {}, metrics: {} });
+});
+
+test("an issuer's tokens are proved over HTTP by the keys that it publishes, as bearer and as password", async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'keelson-test-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
+  const pair = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const [own, other] = [pair(), pair()];
+  const published = { ...own.publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256' };
+  const keys = createServer((_, answer) => answer.end(JSON.stringify({ keys: [published] })));
+  keys.listen(0, '127.0.0.1');
+  await once(keys, 'listening');
+  onTestFinished(() => {
+    keys.closeAllConnections();
+    keys.close();
+  });
+  const [issuer, audience] = ['https://issuer.example', 'keelson'];
+  const jwks = `http://127.0.0.1:${(keys.address() as AddressInfo).port}/keys`;
+  const platform = await openPlatform({
+    dir: join(dir, '.keelson'),
+    access: {
+      tokens: { issuer, audience, jwks, roles: ({ groups }) => groups as readonly string[] },
+    },
+  });
+  onTestFinished(() => platform.close());
+  const server = await startServer(platform, { port: 0 });
+  onTestFinished(() => server.close());
+  const token = (claims: object = {}, { privateKey } = own): string => {
+    const now = Math.floor(Date.now() / 1000);
+    const standard = { iss: issuer, aud: audience, sub: 'ana', groups: ['editor'], exp: now + 60 };
+    const text = [
+      { alg: 'ES256', kid: 'k' },
+      { ...standard, ...claims },
+    ].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'));
+    const signed = text.join('.');
+    const key = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const;
+    return `${signed}.${sign('sha256', Buffer.from(signed), key).toString('base64url')}`;
+  };
+  const ask = (authorization: string) =>
+    fetch(`${server.url}/api/2.0/mlflow/runs/create`, {
+      ...{ method: 'POST', headers: { authorization }, body: '{}' },
+    });
+  const made = await ask(`Bearer ${token()}`);
+  expect(made.status).toBe(200);
+  const { run } = (await made.json()) as { readonly run: { readonly info: { run_id: string } } };
+  expect((await platform.tracking.getRun(run.info.run_id)).userId).toBe('user:ana');
+  const basic = Buffer.from(`token:${token()}`).toString('base64');
+  expect((await ask(`Basic ${basic}`)).status).toBe(200);
+  expect((await ask(`Bearer ${token({ groups: ['viewer'] })}`)).status).toBe(403);
+  for (const bad of [
+    token({ exp: Math.floor(Date.now() / 1000) - 60 }),
+    token({ aud: 'another' }),
+    token({ iss: 'https://evil.example' }),
+    token({}, other),
+    `${token().slice(0, -8)}AAAAAAAA`,
+  ]) {
+    const refused = await ask(`Bearer ${bad}`);
+    const text = await refused.text();
+    expect([refused.status, JSON.parse(text).error_code]).toEqual([401, 'UNAUTHENTICATED']);
+    expect(text).not.toContain(bad.slice(0, 40));
+  }
 });
 
 test('each principal has a limit of its own; what is more is refused in the form of each protocol', async () => {
