@@ -141,6 +141,16 @@ describe('what another process is using is shown', () => {
     expect(twin.stderr).toMatch(/"twin" is more than one run: .*\(twin\).*Give more of the id\./);
     expect((await cli('runs', 'show', 'nobody')).stderr).toContain('keelson runs list');
     expect((await cli('models', 'show', 'frad')).stderr).toContain('Did you mean fraud?');
+    for (const [argv, said] of [
+      [['experiments', 'show', 'fruad'], 'There is no experiment fruad. Did you mean fraud?'],
+      [['runs', 'list', 'elsewhere'], 'keelson experiments list'],
+      [['deployments', 'show', 'apo'], 'There is no deployment apo. Did you mean api?'],
+      [['rollout', 'abort', 'apo', '--reason', 'x'], 'Did you mean api?'],
+      [['pipeline', 'run', 'trian'], 'There is no pipeline trian. Did you mean train?'],
+    ] as const) {
+      const refused = await cli(...argv);
+      expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining(said)]);
+    }
     expect((await cli('search', 'metrics.auc >')).code).toBe(2);
   });
 });

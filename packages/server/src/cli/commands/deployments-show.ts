@@ -1,12 +1,14 @@
 import { type Command, defineCommand } from '../command.ts';
+import { findDeployment } from '../looking/find-by-id.ts';
 
 /** `keelson deployments show`. */
 export const command: Command = defineCommand({
   positionals: { deployment: { summary: 'Its name' } },
   examples: [['keelson deployments show scoring', 'Who answers, and what is under way']],
   async run({ positionals, out, platform }) {
-    const { deployments, registry } = await platform();
-    const deployment = await deployments.get(positionals.deployment);
+    const opened = await platform();
+    const { deployments, registry } = opened;
+    const deployment = await findDeployment(opened, positionals.deployment);
     const [{ generation, route }, rollout, freezes] = await Promise.all([
       deployments.route(deployment.name),
       deployments.activeRollout(deployment.name),

@@ -1,4 +1,5 @@
 import { type Command, defineCommand } from '../command.ts';
+import { findExperiment } from '../looking/find-by-id.ts';
 import { commonMetrics, runColumns } from '../looking/run-table.ts';
 
 /** `keelson experiments show`. */
@@ -6,8 +7,9 @@ export const command: Command = defineCommand({
   positionals: { experiment: { summary: 'Name or id' } },
   examples: [['keelson experiments show fraud', 'What fraud is, and its newest runs']],
   async run({ positionals, out, platform }) {
-    const { tracking } = await platform();
-    const experiment = await tracking.getExperiment(positionals.experiment);
+    const opened = await platform();
+    const { tracking } = opened;
+    const experiment = await findExperiment(opened, positionals.experiment);
     const { runs } = await tracking.searchRuns({ experiment: experiment.id, limit: 10 });
     out.show({ experiment, runs }, (view) => {
       view.facts({

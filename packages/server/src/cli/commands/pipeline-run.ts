@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { type JsonObject, KeelsonError, type Pipeline, type Platform } from '@keelson/core';
 import { type Command, defineCommand, UsageError } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { findPipeline } from '../looking/find-by-id.ts';
 import { pairsOf } from '../looking/more.ts';
 
 /** `keelson pipeline run`. */
@@ -69,7 +70,9 @@ export const command: Command = defineCommand({
 
 /** Of a module: the pipeline that it exports, whose functions this process then runs. */
 async function nameOf(platform: Platform, text: string, cwd: string): Promise<string> {
-  if (!['.ts', '.mts', '.js', '.mjs'].includes(extname(text))) return text;
+  if (!['.ts', '.mts', '.js', '.mjs'].includes(extname(text))) {
+    return findPipeline(platform, text);
+  }
   const path = resolve(cwd, text);
   await access(path).catch((cause) => {
     throw new KeelsonError('NOT_FOUND', `There is no module ${path}.`, { cause });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KeelsonError, type Platform, type Rollout } from '@keelson/core';
 import { type Command, defineCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { findDeployment } from '../looking/find-by-id.ts';
 import { drawRollout, rolloutLine } from '../looking/rollout-view.ts';
 
 /** `keelson rollout status`. */
@@ -41,8 +42,9 @@ export const command: Command = defineCommand({
   },
 });
 
-async function newest({ deployments }: Platform, name: string): Promise<Rollout> {
-  const { name: deployment } = await deployments.get(name);
+async function newest(platform: Platform, name: string): Promise<Rollout> {
+  const { deployments } = platform;
+  const { name: deployment } = await findDeployment(platform, name);
   const found =
     (await deployments.activeRollout(deployment)) ??
     (await deployments.listRollouts(deployment)).at(-1);

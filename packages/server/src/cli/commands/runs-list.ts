@@ -1,4 +1,5 @@
 import { type Command, defineCommand } from '../command.ts';
+import { findExperiment } from '../looking/find-by-id.ts';
 import { limitOption, tellMore } from '../looking/more.ts';
 import { commonMetrics, runColumns } from '../looking/run-table.ts';
 
@@ -17,10 +18,12 @@ export const command: Command = defineCommand({
     ['keelson runs list --filter "metrics.auc > 0.9" --metric auc', 'Good ones, with that metric'],
   ],
   async run({ positionals: { experiment }, options, out, platform, signal }) {
-    const { tracking } = await platform();
+    const opened = await platform();
+    const { tracking } = opened;
+    const within = experiment && (await findExperiment(opened, experiment)).id;
     const page = await tracking.searchRuns({
       ...{ limit: options.limit, lifecycle: options.deleted ? 'deleted' : 'active', signal },
-      ...(experiment === undefined ? {} : { experiment }),
+      ...(within === undefined ? {} : { experiment: within }),
       ...(options.filter === undefined ? {} : { filter: options.filter }),
       ...(options.order.length === 0 ? {} : { orderBy: options.order }),
     });

@@ -1,8 +1,10 @@
 import { KeelsonError, type Platform, type Rollout } from '@keelson/core';
+import { findDeployment } from './find-by-id.ts';
 
 /** The rollout of a deployment that is under way. NOT_FOUND for none. */
-export async function activeRollout({ deployments }: Platform, name: string): Promise<Rollout> {
-  const found = await deployments.activeRollout((await deployments.get(name)).name);
+export async function activeRollout(platform: Platform, name: string): Promise<Rollout> {
+  const deployment = await findDeployment(platform, name);
+  const found = await platform.deployments.activeRollout(deployment.name);
   if (found !== undefined) return found;
   throw new KeelsonError(
     'NOT_FOUND',

@@ -1,13 +1,15 @@
 import { type Alert, KeelsonError, type Platform } from '@keelson/core';
+import { findDeployment } from './find-by-id.ts';
 
 /** The alerts of all deployments, or of one; newest first. */
 export async function alertsOf(
-  { deployments, monitoring }: Platform,
+  platform: Platform,
   deployment: string | undefined,
 ): Promise<readonly Alert[]> {
+  const { deployments, monitoring } = platform;
   const found: Alert[] = [];
   if (deployment !== undefined) {
-    const { id } = await deployments.get(deployment);
+    const { id } = await findDeployment(platform, deployment);
     found.push(...(await monitoring.listAlerts(id)));
   } else {
     let cursor: string | undefined;

@@ -1,5 +1,15 @@
-import type { Execution, Model, ModelVersion, Platform, Run } from '@keelson/core';
-import { KeelsonError } from '@keelson/core';
+import {
+  type Deployment,
+  type Execution,
+  type Experiment,
+  isKeelsonError,
+  KeelsonError,
+  type Model,
+  type ModelVersion,
+  type Platform,
+  type Run,
+} from '@keelson/core';
+import { nearest } from '../nearest.ts';
 
 /** How an id is shown in tables: its end, since the beginning of ids is the time. */
 export function shortId(id: string): string {
@@ -90,4 +100,46 @@ export async function findModel({ registry }: Platform, name: string): Promise<M
   const remedy =
     like === '' ? '`keelson models list` shows those that are there.' : `Did you mean ${like}?`;
   throw new KeelsonError('NOT_FOUND', `There is no model ${name}. ${remedy}`);
+}
+
+/** An experiment by name or id; NOT_FOUND says what there is. */
+export async function findExperiment({ tracking }: Platform, name: string): Promise<Experiment> {
+  const found = await tracking.findExperiment(name);
+  if (found !== undefined) return found;
+  const { experiments } = await tracking.listExperiments({ limit: 1_000 });
+  throw notThere('experiment', name, experiments, 'keelson experiments list');
+}
+
+/** A deployment by name; NOT_FOUND says what there is. */
+export async function findDeployment({ deployments }: Platform, name: string): Promise<Deployment> {
+  const found = await deployments.find(name);
+  if (found !== undefined) return found;
+  const page = await deployments.list({ limit: 1_000 });
+  throw notThere('deployment', name, page.deployments, 'keelson deployments list');
+}
+
+/** The name of a pipeline that is stored; NOT_FOUND says what there is. */
+export async function findPipeline({ pipelines }: Platform, name: string): Promise<string> {
+  try {
+    return (await pipelines.getDefinition(name)).name;
+  } catch (error) {
+    if (!isKeelsonError(error, 'NOT_FOUND')) throw error;
+    const { definitions } = await pipelines.definitions({ limit: 1_000 });
+    throw notThere('pipeline', name, definitions, 'keelson pipelines list');
+  }
+}
+
+function notThere(
+  what: string,
+  name: string,
+  there: readonly { readonly name: string }[],
+  list: string,
+): KeelsonError {
+  const like = nearest(
+    name,
+    there.map((each) => each.name),
+  );
+  const remedy =
+    like === undefined ? `\`${list}\` shows those that are there.` : `Did you mean ${like}?`;
+  return new KeelsonError('NOT_FOUND', `There is no ${what} ${name}. ${remedy}`);
 }
