@@ -1,7 +1,8 @@
 import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing } from '../content/file-fault.ts';
-import { KeelsonError } from '../errors.ts';
+import { isKeelsonError, KeelsonError } from '../errors.ts';
+import { assertText } from '../json.ts';
 import { syncPath, writeDurably } from './durable-file.ts';
 
 /** One step from a format of the platform directory to the next. */
@@ -138,10 +139,18 @@ export interface DirectoryFormat {
 
 /**
  * Looks at the format of a platform directory without opening it. INCOMPATIBLE for one that this version cannot bring to
- * its own, CORRUPT for what is no number.
+ * its own, CORRUPT for what is no number, INVALID for what is no path, UNAVAILABLE for what cannot be read.
  */
 export async function directoryFormat(path: string): Promise<DirectoryFormat> {
-  const format = await readFormat(path);
+  assertText(path, 'The path of a directory');
+  let format: number | undefined;
+  try {
+    format = await readFormat(path);
+  } catch (cause) {
+    if (isKeelsonError(cause)) throw cause;
+    const why = (cause as Error).message;
+    throw new KeelsonError('UNAVAILABLE', `The directory cannot be read: ${why}.`, { cause });
+  }
   const steps = format === undefined ? [] : stepsFrom(path, format, knownFormats);
   return {
     format,

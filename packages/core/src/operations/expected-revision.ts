@@ -1,4 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { z } from 'zod';
+import { checkOptions } from '../check-options.ts';
 import type { Change } from '../contracts/metadata-store.ts';
 import type { Scope } from '../contracts/scope.ts';
 import { isKeelsonError, KeelsonError } from '../errors.ts';
@@ -15,17 +17,26 @@ interface Expectation extends ExpectedRevision {
   isMet: boolean;
 }
 
+const expectedShape = z.strictObject({
+  kind: z.string().min(1).max(200),
+  id: z.string().min(1).max(1000),
+  revision: z.number().int().min(0),
+} satisfies Record<keyof ExpectedRevision, z.ZodType>);
 const expectations = new AsyncLocalStorage<Expectation>();
 
 /**
  * Work whose changes hold only where the record is as it was read: every commit of it asserts the revision, up to and
  * including the first that changes the record. Rejects with CONFLICT, and the revision that there is in `details`, where it
- * has another; what the services retry by themselves is not retried then.
+ * has another, and with INVALID for what is no expectation; what the services retry by themselves is not retried then.
  */
-export function withExpectedRevision<T>(
+export async function withExpectedRevision<T>(
   expected: ExpectedRevision,
   work: () => Promise<T>,
 ): Promise<T> {
+  checkOptions(expectedShape, expected, 'withExpectedRevision');
+  if (typeof work !== 'function') {
+    throw new KeelsonError('INVALID', 'withExpectedRevision takes a function as its work.');
+  }
   return expectations.run({ ...expected, isMet: false }, work);
 }
 

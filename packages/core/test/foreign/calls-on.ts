@@ -243,6 +243,18 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'monitoring.resolveAlert': [[w.alertId, { comment: 'x' }]],
     'monitoring.responses.put': [[w.deployment, {}]],
     'monitoring.responses.unfreeze': [[w.deploymentId, { reason: 'x' }]],
+    'monitoring.logPredictions': [
+      [
+        w.deploymentId,
+        [
+          {
+            ...{ versionId: w.versionId, requestId: 'foreign', role: 'primary', at: 1 },
+            ...{ features: {}, prediction: 'x', latencyMs: 1 },
+          },
+        ],
+      ],
+    ],
+    'monitoring.listPredictions': [[w.deploymentId, range]],
     'monitoring.logLabels': [
       [w.deploymentId, [{ requestId: w.requestId, value: 'x', observedAt: 1 }]],
     ],
