@@ -187,6 +187,6 @@ describe('withExpectedRevision', () => {
     await expect(withExpectedRevision(expected(9), other)).rejects.toMatchObject({
       code: 'CONFLICT',
     });
-    expect((await scope.metadata.count('default', 'tally', {})).count).toBe(2);
+    expect((await scope.metadata.count('default', 'tally', undefined)).count).toBe(2);
   });
 });
