@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { assertObject } from './check-options.ts';
 import type { Logger } from './contracts/ports.ts';
 import { KeelsonError } from './errors.ts';
 import { openPlatform } from './open-platform.ts';
@@ -29,7 +30,10 @@ export interface SyncOptions {
  * `openPlatform({ url })`.
  */
 export async function syncDirectory(options: SyncOptions): Promise<SyncReport> {
-  const { dir, workspace, signal, onProgress, logger, retryMs } = options;
+  const { dir, workspace, signal, onProgress, logger, retryMs } = assertObject(
+    options,
+    'syncDirectory',
+  );
   const url = options.url ?? process.env['KEELSON_URL'];
   if (url === undefined || url === '') {
     const message = 'syncDirectory needs the address of a server: pass url, or set KEELSON_URL.';
