@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { System } from '../src/cli/command.ts';
+import type { CommandRow, System } from '../src/cli/command.ts';
 import { runCommandLine } from '../src/cli/command-line.ts';
 
 /** What a command line answered. */
@@ -21,6 +21,8 @@ export interface CliRoom {
   /** Columns of a terminal on both streams; none when left out. */
   readonly terminal?: number;
   readonly now?: () => number;
+  /** In the place of those that there are. */
+  readonly commands?: readonly CommandRow[];
   /** Given what sends signals and breaks stdout, and told of each write. */
   readonly during?: (control: CliControl) => void;
 }
@@ -72,6 +74,6 @@ export async function runCli(argv: readonly string[], room: CliRoom = {}): Promi
     onWrite: (listener) => writes.push(listener),
   });
   const where = room.dir === undefined ? [] : ['--dir', room.dir];
-  const code = await runCommandLine([...where, ...argv], system);
+  const code = await runCommandLine([...where, ...argv], system, room.commands);
   return { code, ...written, json: () => JSON.parse(written.stdout) };
 }

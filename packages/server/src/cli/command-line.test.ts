@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { openPlatform } from '@keelson/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from '../../test/cli-bed.ts';
+import { defineCommand } from './command.ts';
 import { commandTable, groups } from './command-table.ts';
 import { tableLines } from './table.ts';
 
@@ -75,6 +76,42 @@ describe('the command line', () => {
     expect(await help({})).not.toContain('\u001b[');
     expect(await help({ FORCE_COLOR: '1' })).toContain('\u001b[');
   });
+});
+
+describe('a command that is told to end', () => {
+  const endless = defineCommand({
+    examples: [],
+    async run({ platform, out }) {
+      await platform();
+      out.item({ begun: true }, 'begun');
+      // It heeds no signal.
+      await new Promise(() => undefined);
+    },
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['a reader who has gone', 141],
+  ] as const)(
+    'by %s is left behind with exit code %i, and its platform closed',
+    async (by, code) => {
+      const answer = await runCli(['endless'], {
+        dir,
+        commands: [
+          { name: 'endless', summary: 'Goes on', load: async () => ({ command: endless }) },
+        ],
+        during({ signal, breakStdout, onWrite }) {
+          onWrite((all) => {
+            if (all !== 'begun\n') return;
+            if (by === 'a reader who has gone') breakStdout();
+            else signal(by);
+          });
+        },
+      });
+      expect(answer).toMatchObject({ code, stdout: 'begun\n', stderr: '' });
+    },
+  );
 });
 
 describe('a table', () => {

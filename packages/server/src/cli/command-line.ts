@@ -1,4 +1,4 @@
-import type { System } from './command.ts';
+import type { CommandRow, System } from './command.ts';
 import { commandTable } from './command-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import { findCommand } from './find-command.ts';
@@ -12,12 +12,16 @@ import { Terminal } from './terminal.ts';
  * Runs what is typed behind `keelson`, and answers the exit code. Nothing of it is global: all comes from the system
  * that is handed over. Never rejects.
  */
-export async function runCommandLine(argv: readonly string[], system: System): Promise<number> {
+export async function runCommandLine(
+  argv: readonly string[],
+  system: System,
+  commands: readonly CommandRow[] = commandTable,
+): Promise<number> {
   const terminal = new Terminal(system);
   const debug = argv.includes('--debug') || isSet(system.env['KEELSON_DEBUG']);
   let help = 'keelson --help';
   try {
-    const asked = findCommand(argv);
+    const asked = findCommand(argv, commands);
     if (asked.kind === 'overview') {
       terminal.out(overviewHelp(terminal));
       return exitCodes.ok;
@@ -36,7 +40,7 @@ export async function runCommandLine(argv: readonly string[], system: System): P
       return exitCodes.ok;
     }
     const globals = { ...parsed.globals, debug };
-    const call = { command, parsed: { ...parsed, globals }, commands: commandTable };
+    const call = { command, parsed: { ...parsed, globals }, commands };
     return await runCommand({ ...call, terminal, system });
   } catch (error) {
     return reportError(error, { terminal, debug, help });

@@ -177,8 +177,8 @@ export interface CommandContext<O, P> {
   config(flags?: ConfigFlags): Promise<EffectiveConfig>;
   /** Logs to stderr, as the configuration says; after `platform()`. */
   logger(): Logger;
-  /** The configuration read anew, what may change while a platform is open being taken up. */
-  reconfigure(): Promise<EffectiveConfig>;
+  /** The configuration read anew, what may change while a platform is open being taken up; and the one before. */
+  reconfigure(): Promise<{ readonly before: EffectiveConfig; readonly after: EffectiveConfig }>;
   /** A bar or a count on stderr, for what takes more than a second. */
   progress(label: string, options?: ProgressOptions): Progress;
   /** Aborted when the caller wants the command to end. */

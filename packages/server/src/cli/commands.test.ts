@@ -259,6 +259,19 @@ describe('the process', () => {
     expect(said.toString()).toContain('Configuration read again: log.level is debug');
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
+    await using platform = await openPlatform({ dir });
+    const { events } = await platform.events.page({ types: ['configuration.changed'] });
+    expect(events.map(({ payload }) => payload)).toEqual([
+      { changes: [{ key: 'log.level', from: 'warn', to: 'debug', source: file }] },
+    ]);
+  });
+
+  it('takes a certificate with its key, and neither alone', async () => {
+    const { code, stderr } = await runCli(['serve', '--tls-cert', 'cert.pem'], { dir });
+    expect([code, stderr]).toEqual([
+      2,
+      'error INVALID: TLS takes a certificate and its key: add --tls-key.\n',
+    ]);
   });
 
   it('ends a script and its run by Ctrl-C, and quietly when nobody reads', async () => {

@@ -1,5 +1,5 @@
 import { type CommandRow, UsageError } from './command.ts';
-import { commandTable, groups } from './command-table.ts';
+import { groups } from './command-table.ts';
 import { globalOptions } from './global-options.ts';
 import { nearest } from './nearest.ts';
 import { typedName } from './option-names.ts';
@@ -17,7 +17,7 @@ const takeValue = new Set(
 );
 
 /** Finds the command that a line names. UsageError, with the nearest name, when there is none. */
-export function findCommand(argv: readonly string[]): Asked {
+export function findCommand(argv: readonly string[], commands: readonly CommandRow[]): Asked {
   const words: string[] = [];
   const args: string[] = [];
   let at = 0;
@@ -33,20 +33,20 @@ export function findCommand(argv: readonly string[]): Asked {
       }
       continue;
     }
-    if (!leads([...words, word])) break;
+    if (!leads([...words, word], commands)) break;
     words.push(word);
   }
   const rest = argv.slice(at);
-  const row = commandTable.find(({ name }) => name === words.join(' '));
+  const row = commands.find(({ name }) => name === words.join(' '));
   if (row !== undefined) return { kind: 'command', row, args: [...args, ...rest] };
   const wrong = rest.find((word) => !word.startsWith('-'));
-  if (wrong !== undefined) throw unknownCommand(words, wrong);
+  if (wrong !== undefined) throw unknownCommand(words, wrong, commands);
   const asked = args.includes('--help') || args.includes('-h');
   const group = words[0];
   if (group !== undefined) return { kind: 'group', group, asked };
   if (asked || argv.length === 0) return { kind: 'overview' };
   if (argv.includes('--version') || argv.includes('-V')) {
-    const version = commandTable.find(({ name }) => name === 'version') as CommandRow;
+    const version = commands.find(({ name }) => name === 'version') as CommandRow;
     return { kind: 'command', row: version, args: argv.filter((word) => !isVersion(word)) };
   }
   throw new UsageError('A command is missing; `keelson --help` lists them.');
@@ -60,19 +60,23 @@ function isGroup(words: readonly string[]): boolean {
   return words.length === 1 && (words[0] as string) in groups;
 }
 
-function leads(words: readonly string[]): boolean {
+function leads(words: readonly string[], commands: readonly CommandRow[]): boolean {
   const begun = words.join(' ');
-  return commandTable.some(({ name }) => name === begun || name.startsWith(`${begun} `));
+  return commands.some(({ name }) => name === begun || name.startsWith(`${begun} `));
 }
 
-function unknownCommand(words: readonly string[], wrong: string): UsageError {
+function unknownCommand(
+  words: readonly string[],
+  wrong: string,
+  commands: readonly CommandRow[],
+): UsageError {
   const before = words.length === 0 ? '' : `${words.join(' ')} `;
-  const names = commandTable
+  const names = commands
     .filter(({ name }) => name.startsWith(before))
     .map(({ name }) => name.slice(before.length).split(' ')[0] as string);
   const near = nearest(wrong, [...new Set(names)]);
   // Whoever types `keelson list` or `keelson show` has a group in mind.
-  const within = commandTable.filter(({ name }) => before === '' && name.endsWith(` ${wrong}`));
+  const within = commands.filter(({ name }) => before === '' && name.endsWith(` ${wrong}`));
   const hint =
     near !== undefined
       ? ` Did you mean \`keelson ${before}${near}\`?`

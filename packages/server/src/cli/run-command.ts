@@ -102,10 +102,15 @@ class PlatformParts {
   }
 
   /** Reads the configuration again, and takes up what may change while a platform is open. */
-  async reconfigure(): Promise<EffectiveConfig> {
-    const config = await this.#load();
-    this.#logger?.configure(config.values.log);
-    return config;
+  async reconfigure(): Promise<{
+    readonly before: EffectiveConfig;
+    readonly after: EffectiveConfig;
+  }> {
+    const before = await this.config();
+    const after = await this.#load();
+    this.#config = Promise.resolve(after);
+    this.#logger?.configure(after.values.log);
+    return { before, after };
   }
 
   platform(create: boolean): Promise<Platform> {

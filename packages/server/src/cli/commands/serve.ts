@@ -1,7 +1,8 @@
+import { hostname } from 'node:os';
 import { isKeelsonError, KeelsonError, type Platform, type PlatformRole } from '@keelson/core';
-import { configKeys } from '../../config/config-keys.ts';
+import { configKeys, shownValue } from '../../config/config-keys.ts';
 import type { EffectiveConfig } from '../../config/effective-config.ts';
-import { type ServerOptions, startServer } from '../../start-server.ts';
+import { type RunningServer, type ServerOptions, startServer } from '../../start-server.ts';
 import { type Command, type CommandContext, defineCommand } from '../command.ts';
 import { endLean } from '../lean-start.ts';
 
@@ -85,7 +86,7 @@ export const command: Command = defineCommand({
       ...tlsOf(values.server),
       logger: context.logger(),
     });
-    const stopListening = system.onSignal('SIGHUP', () => void reload(context, platform));
+    const stopListening = system.onSignal('SIGHUP', () => void reload(context, platform, server));
     try {
       if (background) platform.start({ roles: roles.split(',') as PlatformRole[] });
       endLean();
@@ -123,12 +124,13 @@ function where({ dir, store, artifacts }: EffectiveConfig['values']): string {
 
 /** Takes up what may change, and says what may not. The process goes on whatever the file says. */
 async function reload(
-  context: Pick<CommandContext<never, never>, 'config' | 'reconfigure' | 'out' | 'logger'>,
+  context: Pick<CommandContext<never, never>, 'reconfigure' | 'out' | 'logger'>,
   platform: Platform,
+  server: RunningServer,
 ): Promise<void> {
-  const before = await context.config();
   try {
-    const after = await context.reconfigure();
+    await server.reloadCertificates();
+    const { before, after } = await context.reconfigure();
     const changed = Object.keys(configKeys).filter(
       (key) => valueAt(before, key) !== valueAt(after, key),
     );
@@ -139,6 +141,7 @@ async function reload(
     context.out.note(
       `Configuration read again: ${said.length === 0 ? 'no change' : said.join('; ')}.`,
     );
+    if (live.length > 0) await noteReload(platform, before, after, live);
     context
       .logger()
       .info(
@@ -150,6 +153,27 @@ async function reload(
     const why = error instanceof Error ? error.message : String(error);
     context.out.note(`The configuration stays as it was:${code} ${why}`);
   }
+}
+
+/** What was taken up is on the record: an event by this process's principal, with the values before and after. */
+async function noteReload(
+  platform: Platform,
+  before: EffectiveConfig,
+  after: EffectiveConfig,
+  keys: readonly string[],
+): Promise<void> {
+  const changes = keys.map((key) => ({
+    key,
+    from: String(shownValue(key, valueAt(before, key)) ?? ''),
+    to: String(shownValue(key, valueAt(after, key)) ?? ''),
+    source: after.sources[key] ?? '',
+  }));
+  await platform.events.publish({
+    type: 'configuration.changed',
+    subject: `process:${hostname()}:${process.pid}`,
+    payload: { changes },
+    source: 'server',
+  });
 }
 
 function valueAt({ values }: EffectiveConfig, key: string): unknown {
