@@ -275,7 +275,7 @@ await describeOnPg('the parts of the compose file', ({ url }) => {
       proxy.replicas.splice(proxy.replicas.indexOf(old), 1);
       const ended = old.end();
       const seen = sent;
-      await expect.poll(() => sent).toBeGreaterThan(seen + 20);
+      await expect.poll(() => sent, { timeout: 60_000 }).toBeGreaterThan(seen + 8);
       upload.end('last');
       const [answer] = (await once(upload, 'response')) as [IncomingMessage];
       answer.resume();
