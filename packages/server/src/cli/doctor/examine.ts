@@ -56,7 +56,7 @@ function problem(check: string, error: unknown): Finding {
 }
 
 /** Whether a version is `^22.18 || >=24`. */
-export function lookAtNode(version: string): Finding {
+function lookAtNode(version: string): Finding {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const good = (major === 22 && minor >= 18) || major >= 24;
   if (good) return { check: 'node', status: 'ok', message: `Node ${version}` };
