@@ -20,7 +20,7 @@ export interface Curve {
 }
 
 /** More points than this are drawn over their steps only: by time each would have to be read. */
-export const mostByTime = 50_000;
+const mostByTime = 50_000;
 
 /** How a curve is read. */
 export interface CurveQuestion {
@@ -61,7 +61,7 @@ function stretchOf({ stepMin, stepMax, min, max }: SeriesBucket): Stretch {
 }
 
 /** Least and greatest value in equal stretches of x. */
-export function downsample(
+function downsample(
   x: readonly number[],
   values: readonly number[],
   stretches: number,

@@ -86,7 +86,7 @@ export function importances(target: Axis, axes: readonly Axis[]): readonly Impor
 }
 
 /** Ranks, the mean one for those that are equal. */
-export function ranks(values: readonly number[]): readonly number[] {
+function ranks(values: readonly number[]): readonly number[] {
   const order = values
     .map((_, i) => i)
     .sort((a, b) => (values[a] as number) - (values[b] as number));
@@ -102,7 +102,7 @@ export function ranks(values: readonly number[]): readonly number[] {
 }
 
 /** Pearson's correlation; 0 where one does not vary. */
-export function correlation(a: readonly number[], b: readonly number[]): number {
+function correlation(a: readonly number[], b: readonly number[]): number {
   const [ma, mb] = [mean(a), mean(b)];
   let [ab, aa, bb] = [0, 0, 0];
   for (let i = 0; i < a.length; i += 1) {

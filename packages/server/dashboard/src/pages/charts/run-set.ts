@@ -4,7 +4,7 @@ import { type Resource, useResource } from '../../api/resource.ts';
 import { view, viewList } from '../../routing/address.ts';
 
 /** The most runs that charts and comparisons draw. */
-export const mostRuns = 1_000;
+const mostRuns = 1_000;
 
 /** The runs of the address: those that are named, or those of an experiment and filter. */
 export function useRunSet(): Resource<readonly Run[]> {

@@ -193,7 +193,7 @@ function Csv({ text }: { readonly text: string }): JSX.Element {
 }
 
 /** The first rows of a CSV text (RFC 4180). */
-export function parseCsv(text: string, most: number): readonly (readonly string[])[] {
+function parseCsv(text: string, most: number): readonly (readonly string[])[] {
   const rows: string[][] = [];
   let row: string[] = [];
   let field = '';

@@ -83,7 +83,7 @@ export function differing(columns: readonly Column[], runs: readonly Run[]): rea
 }
 
 /** A key as the filter language names it, quoted where it must be. */
-export function fieldOf(kind: 'metrics' | 'params' | 'tags', key: string): string {
+function fieldOf(kind: 'metrics' | 'params' | 'tags', key: string): string {
   return /^[\w.]+$/.test(key) ? `${kind}.${key}` : `${kind}.\`${key}\``;
 }
 
