@@ -37,6 +37,19 @@ export function callsOn(w: WorldNames, places: Places): Readonly<Record<string, 
     'tracking.updateLoggedModel': [['m-1', { status: 'READY' }]],
     'tracking.experiment': [],
     'tracking.startRun': [[{ experiment: w.experiment, environment: false, parentRunId: run }]],
+    'tracking.elsewhere.start': [[{ experiment: w.experiment, parentRunId: run }]],
+    'tracking.elsewhere.logParams': [[run, { a: 1 }]],
+    'tracking.elsewhere.logDataset': [[run, { name: 'd', digest: '1', role: 'train' }]],
+    'tracking.elsewhere.appendPoints': [
+      [
+        {
+          ...{ writer: 'w-1', sequence: 1, series: [{ runId: run, key: 'loss' }] },
+          ...{ seriesIndex: [0], steps: [0], timestamps: [1], values: [1] },
+        },
+      ],
+    ],
+    'tracking.elsewhere.note': [[run, { late: true }]],
+    'tracking.elsewhere.finish': [[run, { status: 'FAILED', reason: 'mine' }]],
     'tracking.withRun': [
       [{ experiment: w.experiment, environment: false, parentRunId: run }, () => undefined],
     ],
