@@ -21,6 +21,11 @@ export const commandTable: readonly CommandRow[] = [
     summary: 'Serve the platform over HTTP: control plane, MLflow, dashboard',
     load: () => import('./commands/serve.ts'),
   },
+  {
+    name: 'ui',
+    summary: 'Show the dashboard of a platform in the browser of this machine',
+    load: () => import('./commands/ui.ts'),
+  },
   ...lookingCommands,
   {
     name: 'doctor',

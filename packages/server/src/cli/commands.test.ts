@@ -245,6 +245,17 @@ describe('the process', () => {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
 
+  it('shows the dashboard until it is told to end', async () => {
+    const child = start('ui', '--dir', dir, '--json');
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    const { url } = JSON.parse(line.toString()) as { url: string };
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/ui\/$/);
+    // Where it is not built the dashboard says so itself.
+    expect([200, 503]).toContain((await fetch(url)).status);
+    child.kill('SIGINT');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
   it('serves until it is told to end, reading its configuration again meanwhile', async () => {
     const cwd = place('served');
     const file = join(cwd, 'keelson.config.json');

@@ -18,7 +18,9 @@ export function Overview(): JSX.Element {
       <Heading title="Overview" />
       <div class="grid">
         <HealthPart />
+        <AlertsPart />
         <DeploymentsPart />
+        <PipelinesPart />
       </div>
       <RunsPart />
     </>
@@ -67,7 +69,7 @@ function DeploymentsPart(): JSX.Element {
           ) : (
             <table>
               <tbody>
-                {all.map(({ name, model, status }) => (
+                {all.map(({ name, model, status, activeRolloutId }) => (
                   <tr key={name}>
                     <td>
                       <a href={to('deployments', name)}>{name}</a>
@@ -76,10 +78,88 @@ function DeploymentsPart(): JSX.Element {
                     <td>
                       <Status of={status} />
                     </td>
+                    <td>
+                      {activeRolloutId !== undefined && (
+                        <a href={to('deployments', name)}>
+                          <Status of="change under way" tone="busy" />
+                        </a>
+                      )}
+                    </td>
                   </tr>
                 ))}
               </tbody>
             </table>
+          )
+        }
+      </Shown>
+    </Section>
+  );
+}
+
+/** More deployments than this are asked about on their own page. */
+const mostAsked = 20;
+
+function AlertsPart(): JSX.Element {
+  const alerts = useResource(
+    'active alerts',
+    async (signal) => {
+      const { deployments } = await api.deployments.list({ limit: mostAsked }, { signal });
+      const each = deployments.map(({ name }) =>
+        api.monitoring.alerts({ name, status: 'active' }, { signal }),
+      );
+      return (await Promise.all(each)).flatMap(({ alerts: some }) => some);
+    },
+    { on: ['alert.'] },
+  );
+  return (
+    <Section title="Active alerts" actions={<a href={to('monitoring')}>Monitoring</a>}>
+      <Shown of={alerts}>
+        {(all) =>
+          all.length === 0 ? (
+            <p class="faint">None.</p>
+          ) : (
+            <ul class="plain">
+              {all.map(({ id, deployment, state, severity, summary, firstAt }) => (
+                <li key={id}>
+                  <Status of={state} tone={state === 'FIRING' ? 'bad' : 'warn'} />{' '}
+                  <a href={to('monitoring', deployment)}>{deployment}</a> {severity.toLowerCase()}:{' '}
+                  {summary}{' '}
+                  <span class="faint">
+                    <Ago at={firstAt} />
+                  </span>
+                </li>
+              ))}
+            </ul>
+          )
+        }
+      </Shown>
+    </Section>
+  );
+}
+
+function PipelinesPart(): JSX.Element {
+  const running = useResource(
+    'running executions',
+    (signal) => api.executions.list({ status: 'RUNNING', limit: 10 }, { signal }),
+    { on: ['pipeline.', 'step.'] },
+  );
+  return (
+    <Section title="Running pipelines" actions={<a href={to('pipelines')}>All</a>}>
+      <Shown of={running}>
+        {({ executions }) =>
+          executions.length === 0 ? (
+            <p class="faint">None.</p>
+          ) : (
+            <ul class="plain">
+              {executions.map(({ id, pipeline, openSteps, startedAt }) => (
+                <li key={id}>
+                  <Status of="RUNNING" /> <a href={to('pipelines', pipeline, id)}>{pipeline}</a>{' '}
+                  <span class="faint">
+                    {openSteps} steps open · <Ago at={startedAt} />
+                  </span>
+                </li>
+              ))}
+            </ul>
           )
         }
       </Shown>
