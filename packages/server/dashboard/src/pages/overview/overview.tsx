@@ -16,7 +16,7 @@ export function Overview(): JSX.Element {
   return (
     <>
       <Heading title="Overview" />
-      <div class="grid">
+      <div class="grid two">
         <HealthPart />
         <AlertsPart />
         <DeploymentsPart />
