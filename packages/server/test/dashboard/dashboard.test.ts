@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { openPlatform, type Platform } from '@keelson/core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../src/index.ts';
-import { builtDashboard, closeBrowser, look } from './browser.ts';
+import { builtDashboard, closeBrowser, look, test } from './browser.ts';
 
 let platform: Platform;
 let server: RunningServer;

@@ -9,9 +9,9 @@ import {
   type Platform,
 } from '@keelson/core';
 import { openServing, type Serving } from '@keelson/serve';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../src/index.ts';
-import { closeBrowser, look } from './browser.ts';
+import { closeBrowser, look, test } from './browser.ts';
 
 const module = `
 export const load = () => ({

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPlatform, type Platform } from '@keelson/core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../src/index.ts';
-import { closeBrowser, look } from './browser.ts';
+import { closeBrowser, look, test } from './browser.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'keelson-dashboard-'));
 const minuteMs = 60_000;

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { definePipeline, type Execution, openPlatform, type Platform } from '@keelson/core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../src/index.ts';
-import { builtDashboard, closeBrowser, look, type Sight } from './browser.ts';
+import { builtDashboard, closeBrowser, look, type Sight, test } from './browser.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'keelson-dashboard-'));
 let platform: Platform;
