@@ -357,7 +357,11 @@ describe('a closed platform', () => {
     rebaseline: [{ ...watching, reason: 'x' }],
   };
   /** What needs no store: closing once more, and what only speaks to this process. */
-  const harmless = ['close', 'pipelines.add', 'tracking.experiment', 'monitoring.watch'];
+  const harmless = [
+    ...['close', 'pipelines.add', 'tracking.experiment', 'monitoring.watch'],
+    // Asks what the caller may, on the way of every prediction.
+    'deployments.admit',
+  ];
 
   test.each(['tracking', 'events', 'registry', 'pipelines', 'deployments', 'monitoring'] as const)(
     'every method of %s rejects with CLOSED',
