@@ -321,8 +321,16 @@ export class ProcessExecutor implements Executor {
       });
     }
     this.#units.delete(handle.id);
-    // The name goes last: a directory without it is nobody's task any more.
-    await rm(join(this.#dir, handle.id), { recursive: true, force: true });
+    // Out of the way in one step: of a process that dies while it removes, the next one clears what is left. Removed
+    // in place, what has lost its `task.json` first would be nobody's for ever.
+    const aside = join(this.#dir, asideName(uuidV7()));
+    try {
+      await rename(join(this.#dir, handle.id), aside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    await rm(aside, { recursive: true, force: true });
   }
 
   /** Tasks go on: another executor on the same directory finds them. */
