@@ -196,21 +196,40 @@ export class ProcessExecutor implements Executor {
   /** Whether a task that will never begin was there, and is no longer. */
   async #putAside(id: string, dir: string): Promise<boolean> {
     const file = await this.#read(id);
-    if (file === undefined) return true;
+    if (file === undefined) {
+      await this.#clearRemains(id);
+      return true;
+    }
     if (ownerState(file.creator) !== 'dead') return false;
     for (const unit of this.#unitsOf(id, file)) {
       // What has begun, goes on.
       if (!(await unit.neverBegins())) return false;
     }
     this.#units.delete(id);
-    const gone = join(this.#dir, asideName(uuidV7()));
+    await this.#discard(dir);
+    return true;
+  }
+
+  /**
+   * Out of the way in one step, then removed: of a process that dies meanwhile whoever lists next clears the rest. Removed
+   * in place, what has lost its `task.json` first would be nobody's for ever.
+   */
+  async #discard(dir: string): Promise<void> {
+    const aside = join(this.#dir, asideName(uuidV7()));
     try {
-      await rename(dir, gone);
+      await rename(dir, aside);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
-    await rm(gone, { recursive: true, force: true });
-    return true;
+    await rm(aside, { recursive: true, force: true });
+  }
+
+  /** A directory that was removed in place, and not to its end, as it was once done: nobody has it, and it is in the way. */
+  async #clearRemains(id: string): Promise<void> {
+    const left = await namesIn(join(this.#dir, id));
+    if (left.length === 0 || left.includes('task.json')) return;
+    this.#units.delete(id);
+    await this.#discard(join(this.#dir, id));
   }
 
   async *list(query: {
@@ -221,6 +240,7 @@ export class ProcessExecutor implements Executor {
     for (const id of await namesIn(this.#dir)) {
       if (id.startsWith('.')) await this.#clear(id);
       const file = await this.#read(id);
+      if (file === undefined && isTaskId(id)) await this.#clearRemains(id);
       if (file === undefined || file.key.workspace !== query.workspace) continue;
       if (query.executionId !== undefined && file.key.executionId !== query.executionId) continue;
       yield { ...this.#handle(id), key: file.key };
@@ -321,16 +341,7 @@ export class ProcessExecutor implements Executor {
       });
     }
     this.#units.delete(handle.id);
-    // Out of the way in one step: of a process that dies while it removes, the next one clears what is left. Removed
-    // in place, what has lost its `task.json` first would be nobody's for ever.
-    const aside = join(this.#dir, asideName(uuidV7()));
-    try {
-      await rename(join(this.#dir, handle.id), aside);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      throw error;
-    }
-    await rm(aside, { recursive: true, force: true });
+    await this.#discard(join(this.#dir, handle.id));
   }
 
   /** Tasks go on: another executor on the same directory finds them. */
