@@ -1,8 +1,8 @@
 import type { Platform, Principal, Services, ServicesOptions } from '@keelson/core';
 import { isKeelsonError, KeelsonError } from '@keelson/core';
-import { sessionOf } from '../dashboard/session-cookie.ts';
 import { headerOf, type ServerRequest } from '../http/exchange.ts';
 import type { RateLimits } from './rate-limit.ts';
+import { sessionOf } from './session-cookie.ts';
 
 /** Who is behind a request: for those who embed the handler and know their users; null for nobody. */
 export type Auth = (request: ServerRequest) => Principal | null | Promise<Principal | null>;

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { isKeelsonError } from '@keelson/core';
 import { bearerOf, type Callers } from '../access/callers.ts';
+import { sessionCookie } from '../access/session-cookie.ts';
 import { problemAnswer } from '../api/problem.ts';
 import { names } from '../http/content.ts';
 import { headerOf, type ServerAnswer, type ServerRequest, splitUrl } from '../http/exchange.ts';
-import { sessionCookie } from './session-cookie.ts';
 
 /** Answers what lies below `/ui/`, and leads there from `/`; undefined for anything else. */
 export type Dashboard = (request: ServerRequest) => Promise<ServerAnswer | undefined>;

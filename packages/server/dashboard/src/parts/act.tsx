@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useRef } from 'preact/hooks';
 import { useAction } from '../api/resource.ts';
-import { useLack } from '../api/rights.ts';
+import { type Does, useLack } from '../api/rights.ts';
 import './act.css';
 import { Problem } from './basics.tsx';
 
@@ -21,8 +21,8 @@ export interface ActProps {
   readonly isNeeded?: boolean;
   /** Further fields. */
   readonly children?: ComponentChildren;
-  /** The row that it calls, such as `rollouts.abort`, and on what: who may not is told what it takes. */
-  readonly does?: readonly [row: string, resource: string];
+  /** What it calls: who may not is told what it takes. */
+  readonly does?: Does;
   /** Why it cannot be done now: the button is disabled and says so. */
   readonly refused?: string | undefined;
   /** Does it; rejects with what is shown. */

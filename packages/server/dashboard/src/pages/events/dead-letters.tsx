@@ -27,6 +27,7 @@ export function DeadLetters(): JSX.Element {
           {subscription !== '' && (letters.data?.deadLetters.length ?? 0) > 0 && (
             <Act
               name="Replay all"
+              does={['events.replayDeadLetters']}
               tone="main"
               title={`Hand all dead letters of ${subscription} over again?`}
               consequence="Its handler sees each of these events once more, in their order; what fails again comes back here."
@@ -89,6 +90,7 @@ export function DeadLetters(): JSX.Element {
                       <td>
                         <Act
                           name="Replay"
+                          does={['events.replayDeadLetters']}
                           title={`Hand ${each.type} over to ${each.subscription} again?`}
                           consequence={`Its handler sees the event once more. It failed ${each.attempts} times with: ${each.error}`}
                           refused={each.state === 'REPLAYING' ? 'It is being replayed.' : undefined}

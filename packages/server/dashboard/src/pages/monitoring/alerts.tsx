@@ -1,8 +1,10 @@
 import type { Alert } from '@keelson/core';
+import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useRef } from 'preact/hooks';
 import { api } from '../../api/client.ts';
 import { useAction, useResource } from '../../api/resource.ts';
+import { useLack } from '../../api/rights.ts';
+import { Act } from '../../parts/act.tsx';
 import { Ago, Problem, Scroll, Section, Shown, Status } from '../../parts/basics.tsx';
 import { to } from '../../routing/address.ts';
 
@@ -65,6 +67,7 @@ function AlertRow({
   readonly reload: () => void;
 }): JSX.Element {
   const action = useAction();
+  const lack = useLack(['alerts.acknowledge', `alert:${alert.id}`]);
   const isOver = alert.state === 'RESOLVED';
   const acknowledge = async (): Promise<void> => {
     const done = await action.run(() =>
@@ -99,7 +102,12 @@ function AlertRow({
           <a href={to('events', { correlation: alert.correlationId })}>What followed</a>
           {!isOver && (
             <>
-              <button type="button" disabled={action.busy.value} onClick={() => void acknowledge()}>
+              <button
+                type="button"
+                disabled={action.busy.value || lack !== undefined}
+                title={lack}
+                onClick={() => void acknowledge()}
+              >
                 {alert.acknowledged === undefined ? 'Acknowledge' : 'Take back'}
               </button>
               <Silencing alert={alert} />
@@ -114,63 +122,37 @@ function AlertRow({
 const hours = [1, 8, 24, 24 * 7] as const;
 
 function Silencing({ alert }: { readonly alert: Alert }): JSX.Element {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const form = useRef<HTMLFormElement>(null);
-  const action = useAction();
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    const given = new FormData(form.current as HTMLFormElement);
-    const done = await action.run(() =>
-      api.alerts.silence({
-        body: {
-          match: { deployment: alert.deployment, rule: alert.rule },
-          reason: String(given.get('reason')),
-          forMs: Number(given.get('hours')) * 3_600_000,
-        },
-      }),
-    );
-    if (done) dialog.current?.close();
-  };
+  const { deployment, rule } = alert;
+  const chosen = useSignal('1');
   return (
-    <>
-      <button type="button" onClick={() => dialog.current?.showModal()}>
-        Silence …
-      </button>
-      <dialog ref={dialog} aria-label="Silence">
-        <form ref={form} onSubmit={(event) => void submit(event)}>
-          <h2>
-            Silence “{alert.rule}” of {alert.deployment}
-          </h2>
-          <p>Nobody is told of it while it lasts. It is recorded, and others see it.</p>
-          <p>
-            <label>
-              For{' '}
-              <select name="hours">
-                {hours.map((each) => (
-                  <option key={each} value={each}>
-                    {each < 24 ? `${each} h` : `${each / 24} d`}
-                  </option>
-                ))}
-              </select>
-            </label>
-          </p>
-          <p>
-            <label>
-              Why
-              <input type="text" name="reason" required />
-            </label>
-          </p>
-          {action.error.value !== undefined && <Problem error={action.error.value} />}
-          <span class="row">
-            <button type="submit" class="main" disabled={action.busy.value}>
-              Silence
-            </button>
-            <button type="button" onClick={() => dialog.current?.close()}>
-              Leave it
-            </button>
-          </span>
-        </form>
-      </dialog>
-    </>
+    <Act
+      name="Silence"
+      title={`Silence “${rule}” of ${deployment}?`}
+      consequence="Nobody is told of it while it lasts. It is recorded, and others see it."
+      does={['alerts.silence']}
+      ask="Why"
+      isNeeded={true}
+      run={(reason) =>
+        api.alerts.silence({
+          body: { match: { deployment, rule }, reason, forMs: Number(chosen.value) * 3_600_000 },
+        })
+      }
+    >
+      <label>
+        For{' '}
+        <select
+          value={chosen.value}
+          onChange={({ currentTarget }) => {
+            chosen.value = currentTarget.value;
+          }}
+        >
+          {hours.map((each) => (
+            <option key={each} value={String(each)}>
+              {each < 24 ? `${each} h` : `${each / 24} d`}
+            </option>
+          ))}
+        </select>
+      </label>
+    </Act>
   );
 }

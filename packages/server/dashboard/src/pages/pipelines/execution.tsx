@@ -198,6 +198,7 @@ function Actions({
     return (
       <Act
         name="Retry"
+        does={['executions.retry', `execution:${executionId}`]}
         tone="main"
         title="Begin this execution again?"
         consequence={`${kept} steps have completed and stay as they are; the other ${steps.length - kept} run. It keeps its id and its parameters.`}
@@ -211,6 +212,7 @@ function Actions({
       {paused ? (
         <Act
           name="Resume"
+          does={['executions.resume', `execution:${executionId}`]}
           tone="main"
           consequence="Steps that are ready start again."
           run={() => api.executions.resume(one)}
@@ -219,6 +221,7 @@ function Actions({
       ) : (
         <Act
           name="Pause"
+          does={['executions.pause', `execution:${executionId}`]}
           consequence="What runs goes on to its end; nothing more of it starts until it is resumed."
           run={() => api.executions.pause(one)}
           done={done}
@@ -226,6 +229,7 @@ function Actions({
       )}
       <Act
         name="Cancel"
+        does={['executions.cancel', `execution:${executionId}`]}
         tone="danger"
         title="Cancel this execution?"
         consequence={`What runs is ended and its results are not taken; ${showDuration(execution.startedAt === undefined ? 0 : Date.now() - execution.startedAt)} of work so far. Steps that have completed stay, and “Retry” goes on after them.`}

@@ -96,6 +96,7 @@ function Start({ of }: { readonly of: PipelineDefinition }): JSX.Element {
   return (
     <Act
       name="Start"
+      does={['pipelines.start', `pipeline:${pipeline}`]}
       tone="main"
       title={`Start ${pipeline}@${version}?`}
       consequence="Its steps run where a process of the platform has what they need. It can be paused and cancelled."

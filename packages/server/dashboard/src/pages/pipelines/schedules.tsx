@@ -83,6 +83,7 @@ export function Schedules({ pipeline }: Of): JSX.Element {
                           <span class="actions">
                             <Act
                               name="Start now"
+                              does={['pipelines.fireSchedule']}
                               title={`Start ${each.pipeline} now?`}
                               consequence="It starts once, outside its times, with the schedule's parameters."
                               run={async () => {
@@ -92,6 +93,7 @@ export function Schedules({ pipeline }: Of): JSX.Element {
                             />
                             <Act
                               name={active ? 'Pause' : 'Resume'}
+                              does={['pipelines.pauseSchedule']}
                               title={`${active ? 'Pause' : 'Resume'} ${name}?`}
                               consequence={
                                 active
@@ -177,6 +179,7 @@ export function Triggers({ pipeline }: Of): JSX.Element {
                         <td>
                           <Act
                             name={active ? 'Pause' : 'Resume'}
+                            does={['webhooks.pause']}
                             title={`${active ? 'Pause' : 'Resume'} ${name}?`}
                             consequence={
                               active

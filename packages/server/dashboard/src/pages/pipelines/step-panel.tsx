@@ -350,6 +350,7 @@ function FromHere({ execution, definition, step }: Required<Props>): JSX.Element
   return (
     <Act
       name="Run from here"
+      does={['pipelines.start', `pipeline:${pipeline}`]}
       title={`Run ${step.step} and what depends on it?`}
       consequence={`A new execution of ${pipeline}@${version} with the same parameters begins; ${isFirst ? '' : 'what the steps before have put out is taken from this one. '}This execution stays as it is.`}
       refused={
