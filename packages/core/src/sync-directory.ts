@@ -56,7 +56,8 @@ export async function syncDirectory(options: SyncOptions): Promise<SyncReport> {
   });
   const { openRemote } = await import('./remote/open-remote.ts');
   const { remoteOptions } = await import('./remote/remote-options.ts');
-  const { stateName, syncTo } = await import('./remote/sync-to.ts');
+  const { syncTo } = await import('./remote/sync-to.ts');
+  const { stateName } = await import('./remote/sync-state.ts');
   const given = remoteOptions({
     ...shared,
     url,

@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { KeelsonError } from '../errors.ts';
 import { digestJson, type JsonObject } from '../json.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
@@ -13,6 +10,7 @@ import { uuidV7 } from '../uuid.ts';
 import type { Link } from './link.ts';
 import { missingPoints } from './missing-points.ts';
 import { encodePoints, pointsMediaType } from './remote-points.ts';
+import { SyncState } from './sync-state.ts';
 
 /** How far a sync has got. */
 export interface SyncProgress {
@@ -338,44 +336,4 @@ function assertGoingOn(signal: AbortSignal | undefined): void {
   throw new KeelsonError('ABORTED', 'The sync was aborted; run it again, and it goes on.', {
     cause: signal.reason,
   });
-}
-
-/** What a server was last brought to, by ids. Lost, all is compared anew, and nothing sent twice. */
-class SyncState {
-  readonly #file: string;
-  readonly #known: Map<string, string>;
-
-  private constructor(file: string, known: Map<string, string>) {
-    this.#file = file;
-    this.#known = known;
-  }
-
-  static async open(file: string): Promise<SyncState> {
-    try {
-      const known = JSON.parse(await readFile(file, 'utf8')) as Record<string, string>;
-      return new SyncState(file, new Map(Object.entries(known)));
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // Cut off in the middle: as if there were none.
-      if (code !== 'ENOENT' && !(error instanceof SyntaxError)) throw error;
-      return new SyncState(file, new Map());
-    }
-  }
-
-  has(id: string, digest: string): boolean {
-    return this.#known.get(id) === digest;
-  }
-
-  async keep(id: string, digest: string): Promise<void> {
-    this.#known.set(id, digest);
-    await mkdir(join(this.#file, '..'), { recursive: true });
-    const aside = `${this.#file}.${process.pid}`;
-    await writeFile(aside, JSON.stringify(Object.fromEntries(this.#known)));
-    await rename(aside, this.#file);
-  }
-}
-
-/** The name of the file that says what a server has of a directory. */
-export function stateName(url: string, workspace: string): string {
-  return `${createHash('sha256').update(`${url}\n${workspace}`).digest('hex').slice(0, 16)}.json`;
 }
