@@ -1,7 +1,6 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, hostname, totalmem } from 'node:os';
-import { join } from 'node:path';
 import type {
   AttemptKey,
   Executor,
@@ -17,19 +16,18 @@ import {
   addUsage,
   isBad,
   isFinal,
-  isTaskId,
   rankVariables,
   taskId,
   togetherOf,
 } from '../../contracts/executor-law.ts';
 import { KeelsonError } from '../../errors.ts';
-import { encodeJson, type JsonObject } from '../../json.ts';
+import { encodeJson } from '../../json.ts';
 import { describeOwner, ownerState } from '../../process-owner.ts';
 import { uuidV7 } from '../../uuid.ts';
 import { moduleCommand, readModuleResult } from './module-process.ts';
 import { readOutput } from './output-files.ts';
-import { isZombie, startTimeIn, statOf } from './process-tree.ts';
 import { ProcessUnit } from './process-unit.ts';
+import { TaskDirectories, type TaskFile } from './task-directories.ts';
 
 /** How processes are run. */
 export interface ProcessExecutorOptions {
@@ -59,19 +57,6 @@ const inherited = [
   ...['LD_LIBRARY_PATH', 'PYTHONPATH', 'VIRTUAL_ENV', 'NODE_EXTRA_CA_CERTS'],
 ];
 
-/** What is written down of a task before it starts. */
-interface TaskFile {
-  readonly key: AttemptKey;
-  /** In the names of its processes' directories: a start that was given up finds no other task there. */
-  readonly nonce: string;
-  readonly units: number;
-  readonly memoryBytes?: number;
-  readonly deadlineAt?: number;
-  readonly graceMs: number;
-  readonly creator: JsonObject;
-  readonly module: boolean;
-}
-
 /**
  * Runs commands and modules as processes of this machine, each the leader of a process group. They live on
  * when the process that submitted them dies; any other process of the machine with the same state directory
@@ -82,6 +67,7 @@ interface TaskFile {
 export class ProcessExecutor implements Executor {
   readonly name: string;
   readonly #dir: string;
+  readonly #directories: TaskDirectories;
   readonly #inherit: readonly string[];
   readonly #options: ProcessExecutorOptions;
   readonly #units = new Map<string, readonly ProcessUnit[]>();
@@ -90,6 +76,7 @@ export class ProcessExecutor implements Executor {
   constructor(options: ProcessExecutorOptions) {
     this.name = options.name ?? 'process';
     this.#dir = options.stateDir;
+    this.#directories = new TaskDirectories(options.stateDir);
     this.#inherit = options.inherit ?? inherited;
     this.#options = options;
   }
@@ -139,7 +126,13 @@ export class ProcessExecutor implements Executor {
       creator: describeOwner(),
       module: entry.type === 'module',
     };
-    if (!(await this.#claim(id, file, spec))) return this.#handle(id);
+    const claimed = await this.#directories.claim(id, file, {
+      ...(file.module ? { input: encodeJson(spec.input) } : {}),
+      neverBegins: (there) => this.#neverBegins(id, there),
+    });
+    if (!claimed) return this.#handle(id);
+    // Those of a task of the same id that was there before.
+    this.#units.delete(id);
     const units = this.#unitsOf(id, file);
     const masterPort = gang === undefined ? 0 : (gang.masterPort ?? (await freePort()));
     const env = { ...this.#environment(), ...spec.env, ...spec.pathEnv };
@@ -163,73 +156,14 @@ export class ProcessExecutor implements Executor {
     return this.#handle(id);
   }
 
-  /**
-   * Makes the task's directory, whole, for one process only; false when the task is there. One whose creator
-   * died before anything of it began is put aside and made anew.
-   */
-  async #claim(id: string, file: TaskFile, spec: TaskSpec): Promise<boolean> {
-    const dir = join(this.#dir, id);
-    const aside = join(this.#dir, asideName(file.nonce));
-    await mkdir(aside, { recursive: true });
-    try {
-      await writeFile(join(aside, 'task.json'), JSON.stringify(file));
-      for (let i = 0; i < file.units; i += 1) {
-        const unit = join(aside, unitName(i, file));
-        await mkdir(unit);
-        if (file.module) await writeFile(join(unit, 'task.json'), encodeJson(spec.input));
-      }
-      for (;;) {
-        try {
-          await rename(aside, dir);
-          return true;
-        } catch (error) {
-          const { code } = error as NodeJS.ErrnoException;
-          if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
-        }
-        if (!(await this.#putAside(id, dir))) return false;
-      }
-    } finally {
-      await rm(aside, { recursive: true, force: true });
-    }
-  }
-
-  /** Whether a task that will never begin was there, and is no longer. */
-  async #putAside(id: string, dir: string): Promise<boolean> {
-    const file = await this.#read(id);
-    if (file === undefined) {
-      await this.#clearRemains(id);
-      return true;
-    }
-    if (ownerState(file.creator) !== 'dead') return false;
-    for (const unit of this.#unitsOf(id, file)) {
+  /** Whether a task will never begin, since who made it died before it did. */
+  async #neverBegins(id: string, there: TaskFile): Promise<boolean> {
+    if (ownerState(there.creator) !== 'dead') return false;
+    for (const unit of this.#unitsOf(id, there)) {
       // What has begun, goes on.
       if (!(await unit.neverBegins())) return false;
     }
-    this.#units.delete(id);
-    await this.#discard(dir);
     return true;
-  }
-
-  /**
-   * Out of the way in one step, then removed: of a process that dies meanwhile whoever lists next clears the rest. Removed
-   * in place, what has lost its `task.json` first would be nobody's for ever.
-   */
-  async #discard(dir: string): Promise<void> {
-    const aside = join(this.#dir, asideName(uuidV7()));
-    try {
-      await rename(dir, aside);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-    await rm(aside, { recursive: true, force: true });
-  }
-
-  /** A directory that was removed in place, and not to its end, as it was once done: nobody has it, and it is in the way. */
-  async #clearRemains(id: string): Promise<void> {
-    const left = await namesIn(join(this.#dir, id));
-    if (left.length === 0 || left.includes('task.json')) return;
-    this.#units.delete(id);
-    await this.#discard(join(this.#dir, id));
   }
 
   async *list(query: {
@@ -237,11 +171,8 @@ export class ProcessExecutor implements Executor {
     readonly executionId?: string;
   }): AsyncGenerator<TaskHandle & { readonly key: AttemptKey }, void, undefined> {
     this.#assertOpen();
-    for (const id of await namesIn(this.#dir)) {
-      if (id.startsWith('.')) await this.#clear(id);
-      const file = await this.#read(id);
-      if (file === undefined && isTaskId(id)) await this.#clearRemains(id);
-      if (file === undefined || file.key.workspace !== query.workspace) continue;
+    for await (const [id, file] of this.#directories.all()) {
+      if (file.key.workspace !== query.workspace) continue;
       if (query.executionId !== undefined && file.key.executionId !== query.executionId) continue;
       yield { ...this.#handle(id), key: file.key };
     }
@@ -253,7 +184,7 @@ export class ProcessExecutor implements Executor {
       const message = `It ran on ${String(handle.native['host'])}, before this machine or its last start.`;
       return { state: 'lost', reason: 'node_lost', message };
     }
-    const file = await this.#read(handle.id);
+    const file = await this.#directories.read(handle.id);
     if (file === undefined) return undefined;
     return this.#observe(handle.id, file);
   }
@@ -310,7 +241,7 @@ export class ProcessExecutor implements Executor {
 
   async usage(handle: TaskHandle): Promise<TaskUsage | undefined> {
     this.#assertOpen();
-    const file = await this.#read(handle.id);
+    const file = await this.#directories.read(handle.id);
     if (file === undefined) return undefined;
     const all = await Promise.all(this.#unitsOf(handle.id, file).map((unit) => unit.usage()));
     return all
@@ -334,14 +265,14 @@ export class ProcessExecutor implements Executor {
   /** CONFLICT for a task that runs. */
   async release(handle: TaskHandle): Promise<void> {
     this.#assertOpen();
-    const file = await this.#read(handle.id);
+    const file = await this.#directories.read(handle.id);
     if (file !== undefined && !isFinal(await this.#observe(handle.id, file))) {
       throw new KeelsonError('CONFLICT', `Task ${handle.id} is running; cancel it first.`, {
         details: { id: handle.id },
       });
     }
     this.#units.delete(handle.id);
-    await this.#discard(join(this.#dir, handle.id));
+    await this.#directories.discard(handle.id);
   }
 
   /** Tasks go on: another executor on the same directory finds them. */
@@ -354,18 +285,9 @@ export class ProcessExecutor implements Executor {
     await this.close();
   }
 
-  /** What a process that died in the middle of making a task, or of removing one, has left. */
-  async #clear(name: string): Promise<void> {
-    const [, pid, startTime] = name.split('.');
-    const stat = await statOf(Number(pid));
-    const lives = stat !== undefined && !isZombie(stat) && startTimeIn(stat) === startTime;
-    if (lives) return;
-    await rm(join(this.#dir, name), { recursive: true, force: true });
-  }
-
   /** Until something may have changed; whoever watches keeps the deadline, and ends a gang that has lost one. */
   async #turn(id: string, signal: AbortSignal, ms?: number): Promise<void> {
-    const file = await this.#read(id);
+    const file = await this.#directories.read(id);
     if (file === undefined) return;
     const units = this.#unitsOf(id, file);
     if (file.deadlineAt !== undefined && Date.now() >= file.deadlineAt) {
@@ -397,7 +319,7 @@ export class ProcessExecutor implements Executor {
   }
 
   async #endLeftovers(id: string): Promise<void> {
-    const file = await this.#read(id);
+    const file = await this.#directories.read(id);
     if (file === undefined) return;
     await Promise.all(this.#unitsOf(id, file).map((unit) => unit.endLeftovers()));
   }
@@ -441,7 +363,7 @@ export class ProcessExecutor implements Executor {
     let units = this.#units.get(id);
     if (units === undefined) {
       units = Array.from({ length: file.units }, (_, i) => {
-        return new ProcessUnit(join(this.#dir, id, unitName(i, file)), file.memoryBytes);
+        return new ProcessUnit(this.#directories.unit(id, file, i), file.memoryBytes);
       });
       this.#units.set(id, units);
     }
@@ -462,14 +384,9 @@ export class ProcessExecutor implements Executor {
     return { executor: this.name, id, native: { host: host ?? '', bootId: bootId ?? '' } };
   }
 
-  async #read(id: string): Promise<TaskFile | undefined> {
-    if (!isTaskId(id)) return undefined;
-    return readTask(join(this.#dir, id));
-  }
-
   async #get(handle: TaskHandle): Promise<TaskFile> {
     this.#assertOpen();
-    const file = isElsewhere(handle) ? undefined : await this.#read(handle.id);
+    const file = isElsewhere(handle) ? undefined : await this.#directories.read(handle.id);
     if (file !== undefined) return file;
     throw this.#unknown(handle);
   }
@@ -489,27 +406,6 @@ export class ProcessExecutor implements Executor {
   #closedText(): string {
     return `The executor ${this.name} has been closed.`;
   }
-}
-
-async function readTask(dir: string): Promise<TaskFile | undefined> {
-  try {
-    return JSON.parse(await readFile(join(dir, 'task.json'), 'utf8')) as TaskFile;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // Not there, or left in the middle of a write.
-    if (code === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-/** For what this process is making or removing: whoever finds it later sees whether that goes on. */
-function asideName(id: string): string {
-  const { pid, startTime } = describeOwner();
-  return `.${String(pid)}.${String(startTime)}.${id}`;
-}
-
-function unitName(index: number, { nonce }: TaskFile): string {
-  return `p${index}-${nonce}`;
 }
 
 function isElsewhere({ native }: TaskHandle): boolean {
@@ -535,15 +431,6 @@ function freePort(): Promise<number> {
       server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
     });
   });
-}
-
-async function namesIn(dir: string): Promise<readonly string[]> {
-  try {
-    return await readdir(dir);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
 }
 
 function ignoreMissing(error: unknown): undefined {
